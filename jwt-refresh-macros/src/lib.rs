@@ -1,0 +1,1 @@
+//! The `#[refresh_token]` attribute of jwt-refresh.

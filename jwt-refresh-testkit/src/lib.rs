@@ -1,0 +1,1 @@
+//! A real auth server and API on loopback, to test API wrappers against.

@@ -1,0 +1,1 @@
+//! An attribute that gives every method of an API struct a valid access token.
