@@ -1,1 +1,17 @@
 //! An attribute that gives every method of an API struct a valid access token.
+
+#![forbid(unsafe_code)]
+
+pub use jwt_refresh_core::*;
+
+/// What most files that define or call an API need: `use jwt_refresh::prelude::*;`.
+pub mod prelude {
+    pub use jwt_refresh_core::{
+        AccessToken, Authenticator, Policy, RefreshToken, Secret, Session, TokenProvider, Tokens,
+    };
+    #[cfg(feature = "reqwest")]
+    pub use jwt_refresh_core::{Bearer, HttpAuthenticator};
+}
+
+#[doc(hidden)]
+pub use jwt_refresh_core::__private;

@@ -1,1 +1,38 @@
-//! The core of jwt-refresh: everything that runs.
+//! The core of `jwt-refresh`: everything that runs. Most people depend on `jwt-refresh`, which re-exports this.
+//!
+//! Dependencies point one way: [`TokenProvider`] is what a caller sees; [`Session`] is one; it asks an [`Authenticator`]
+//! for [`Tokens`] and reads its [`Clock`] by its [`Policy`].
+
+#![forbid(unsafe_code)]
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+mod authenticator;
+#[cfg(feature = "reqwest")]
+mod bearer;
+mod clock;
+mod error;
+#[cfg(feature = "reqwest")]
+mod http;
+mod json;
+mod jwt;
+mod policy;
+mod provider;
+mod secret;
+mod session;
+mod token;
+
+pub use authenticator::Authenticator;
+#[cfg(feature = "reqwest")]
+pub use authenticator::{HttpAuthenticator, HttpAuthenticatorBuilder};
+#[cfg(feature = "reqwest")]
+pub use bearer::Bearer;
+pub use clock::{Clock, ManualClock};
+pub use error::{Error, ErrorKind};
+pub use jwt::{Claims, DecodeError, Header, Jwt};
+pub use policy::Policy;
+pub use provider::{Renewal, TokenProvider};
+pub use secret::Secret;
+pub use session::{Session, SessionBuilder};
+pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};

@@ -1,0 +1,201 @@
+//! The ready-made authenticator over reqwest: a JSON login and a JSON refresh, both configured and not coded.
+
+use std::time::Duration;
+
+use reqwest::redirect;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::authenticator::Authenticator;
+use crate::http::{Answer, Endpoint, Plaintext};
+use crate::{Error, ErrorKind, RefreshToken, Secret, TokenFields, Tokens};
+
+/// No token endpoint's answer is longer.
+const LONGEST_BODY: usize = 256 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Logs in and refreshes by `POST`ing JSON: `{email, password}` or whatever fields the server wants, and `{refresh_token}`.
+///
+/// Credentials go to `https` or to this machine alone, no redirect is followed, and an answer of over 256 KiB is not
+/// read. Every exchange has a connection of its own: one that the server has just closed would leave it unknown whether the
+/// request arrived.
+///
+/// ```
+/// # fn main() -> Result<(), jwt_refresh_core::Error> {
+/// use jwt_refresh_core::HttpAuthenticator;
+///
+/// let api = HttpAuthenticator::builder("https://api.example/api/auth/login")
+///     .refresh_url("https://api.example/api/auth/refresh")
+///     .field("email", "ada@example.com")
+///     .secret_field("password", "correct horse battery staple")
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HttpAuthenticator {
+    client: reqwest::Client,
+    login: Endpoint,
+    refresh: Option<Endpoint>,
+    credentials: Vec<(String, Secret)>,
+    answer: TokenFields,
+}
+
+impl HttpAuthenticator {
+    /// Starts from the URL that a login is posted to.
+    pub fn builder(login_url: impl Into<String>) -> HttpAuthenticatorBuilder {
+        HttpAuthenticatorBuilder {
+            login_url: login_url.into(),
+            refresh_url: None,
+            credentials: Vec::new(),
+            answer: TokenFields::default(),
+            client: reqwest::Client::builder(),
+            plaintext: Plaintext::LoopbackOnly,
+        }
+    }
+
+    async fn post<'a>(
+        &self,
+        action: &'static str,
+        endpoint: &Endpoint,
+        fields: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Tokens, Error> {
+        let fields: Map<String, Value> = fields.map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let body = Value::Object(fields).to_string();
+        let request =
+            self.client.post(endpoint.url()).header(http::header::CONTENT_TYPE, "application/json").body(body);
+        let exchange = async {
+            let response = request.send().await.map_err(|error| transport(action, error))?;
+            read(action, response).await?.tokens(action, &self.answer)
+        };
+        exchange.await.map_err(|error: Error| error.at(endpoint))
+    }
+}
+
+impl Authenticator for HttpAuthenticator {
+    async fn login(&self) -> Result<Tokens, Error> {
+        let fields = self.credentials.iter().map(|(name, value)| (name.as_str(), value.expose()));
+        self.post("login", &self.login, fields).await
+    }
+
+    async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
+        let Some(endpoint) = &self.refresh else { return self.login().await };
+        self.post("refresh", endpoint, std::iter::once(("refresh_token", token.expose()))).await
+    }
+}
+
+/// Puts a [`HttpAuthenticator`] together: [`HttpAuthenticator::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct HttpAuthenticatorBuilder {
+    login_url: String,
+    refresh_url: Option<String>,
+    credentials: Vec<(String, Secret)>,
+    answer: TokenFields,
+    client: reqwest::ClientBuilder,
+    plaintext: Plaintext,
+}
+
+impl HttpAuthenticatorBuilder {
+    /// The URL that a refresh is posted to. Without one, the session logs in again.
+    pub fn refresh_url(mut self, url: impl Into<String>) -> Self {
+        self.refresh_url = Some(url.into());
+        self
+    }
+
+    /// A field of the login's JSON, such as `email`.
+    pub fn field(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.secret_field(name, value.into())
+    }
+
+    /// A field of the login's JSON that is secret, such as `password`.
+    pub fn secret_field(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.credentials.push((name.into(), value.into()));
+        self
+    }
+
+    /// Where in the answers the tokens stand, if not in `access_token`, `refresh_token` and `expires_in`.
+    pub fn answer(mut self, fields: TokenFields) -> Self {
+        self.answer = fields;
+        self
+    }
+
+    /// The way out: proxy, addresses, certificates, headers. A builder and not a client, since redirects are turned off in it.
+    pub fn client(mut self, client: reqwest::ClientBuilder) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// Lets credentials go over plain `http` to other machines, where everybody on the way can read them.
+    pub fn allow_plain_http(mut self) -> Self {
+        self.plaintext = Plaintext::Anywhere;
+        self
+    }
+
+    /// The authenticator.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] if a URL is malformed or plain `http` to another machine, or if reqwest cannot be set up.
+    pub fn build(self) -> Result<HttpAuthenticator, Error> {
+        let client = self
+            .client
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(0)
+            .retry(reqwest::retry::never())
+            .build()
+            .map_err(|error| {
+                Error::new(ErrorKind::Configuration, "the HTTP client cannot be set up").caused_by(error)
+            })?;
+        Ok(HttpAuthenticator {
+            client,
+            login: Endpoint::parse(&self.login_url, self.plaintext)?,
+            refresh: self.refresh_url.map(|url| Endpoint::parse(&url, self.plaintext)).transpose()?,
+            credentials: self.credentials,
+            answer: self.answer,
+        })
+    }
+}
+
+async fn read(action: &str, mut response: reqwest::Response) -> Result<Answer, Error> {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await.map_err(|error| transport(action, error))? {
+        if body.len() + chunk.len() > LONGEST_BODY {
+            let what = format!("the answer to the {action} is longer than {} KiB", LONGEST_BODY / 1024);
+            return Err(Error::new(ErrorKind::BadAnswer, what).answered(status));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, headers, body })
+}
+
+fn transport(action: &str, error: reqwest::Error) -> Error {
+    let (kind, what) = if error.is_connect() {
+        (ErrorKind::Unreachable, format!("the {action} did not reach the server"))
+    } else {
+        (ErrorKind::Unanswered, format!("the {action} was sent, and its answer did not come"))
+    };
+    Error::new(kind, what).caused_by(error.without_url())
+}
+
+/// For authenticators that call reqwest themselves and pass its errors on with `?`: a status is taken for what it means at a
+/// token endpoint, so that a 400, 401 or 403 is final and all else is transient.
+impl From<reqwest::Error> for Error {
+    fn from(error: reqwest::Error) -> Self {
+        let endpoint = error.url().map(ToString::to_string);
+        let told = match error.status() {
+            Some(status) => {
+                let answer = Answer { status, headers: http::HeaderMap::new(), body: Zeroizing::default() };
+                answer.refusal("request")
+            }
+            // What serde says of a body may quote it, so that is left out.
+            None if error.is_decode() => Self::new(ErrorKind::BadAnswer, "the answer is not what was expected"),
+            None if error.is_builder() => {
+                Self::new(ErrorKind::Configuration, "the request cannot be built").caused_by(error.without_url())
+            }
+            None => transport("request", error),
+        };
+        endpoint.into_iter().fold(told, Self::at)
+    }
+}

@@ -1,0 +1,72 @@
+//! What the macro talks to: something that has a fresh token, and that can be told that a token was rejected.
+
+use std::borrow::Borrow;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::{AccessToken, Error};
+
+/// A token on its way. It owns what it awaits, so that a future that waits for it borrows nothing from its provider.
+/// Dropping it is safe at any time: the exchange it waits for goes on.
+pub type Renewal<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+/// Where `#[refresh_token]` gets its tokens from: a [`Session`](crate::Session), or anything of yours that has two answers.
+///
+/// Only [`fresh`](Self::fresh) and [`rejected`](Self::rejected) must be written. [`ready`](Self::ready) is the fast path: a
+/// provider that can tell without waiting that its token is fresh says so there, and no future is made at all.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not provide access tokens",
+    label = "not a `TokenProvider`",
+    note = "`#[refresh_token]` takes its token from `self.session` unless told otherwise; to take it from elsewhere, write \
+            `#[refresh_token(from = self.path.to.session)]`",
+    note = "a `Session` is a `TokenProvider`, and so is a reference, `Box` or `Arc` of one"
+)]
+pub trait TokenProvider {
+    /// What a method gets: an [`AccessToken`], or something that holds one for as long as the method runs.
+    type Token: Borrow<AccessToken> + Send + 'static;
+
+    /// A fresh token, if that can be told at once: without waiting, locking for long, or starting anything.
+    #[inline]
+    fn ready(&self) -> Option<Self::Token> {
+        None
+    }
+
+    /// Whether the token is fresh. The same question as [`ready`](Self::ready), for a caller that does not want the token.
+    #[inline]
+    fn is_ready(&self) -> bool {
+        self.ready().is_some()
+    }
+
+    /// A fresh token, after as long as it takes.
+    fn fresh(&self) -> Renewal<Self::Token>;
+
+    /// Says that the server answered 401 to `token`, and asks for a newer one.
+    ///
+    /// A provider that already has a newer one hands that out; it does not renew again (compare the token's
+    /// [`generation`](AccessToken::generation), never its bytes: two tokens issued in one second may be equal).
+    fn rejected(&self, token: &Self::Token) -> Renewal<Self::Token>;
+}
+
+macro_rules! forward_to_pointee {
+    ($($pointer:ty),+) => {$(
+        impl<P: TokenProvider + ?Sized> TokenProvider for $pointer {
+            type Token = P::Token;
+            #[inline]
+            fn ready(&self) -> Option<P::Token> {
+                (**self).ready()
+            }
+            #[inline]
+            fn is_ready(&self) -> bool {
+                (**self).is_ready()
+            }
+            fn fresh(&self) -> Renewal<P::Token> {
+                (**self).fresh()
+            }
+            fn rejected(&self, token: &P::Token) -> Renewal<P::Token> {
+                (**self).rejected(token)
+            }
+        }
+    )+};
+}
+
+forward_to_pointee!(&P, &mut P, Box<P>, Arc<P>);

@@ -1,0 +1,131 @@
+//! One account's tokens, and the one way to renew them.
+//!
+//! `state` is the machine that decides, `renewal` the task that talks to the server, `shared` the lock round the one and the
+//! launch of the other, `replica` and the atomics in `shared` the fast path, `lifetime` the arithmetic of expiry.
+
+mod builder;
+mod lifetime;
+mod renewal;
+mod replica;
+mod shared;
+mod state;
+
+use std::fmt;
+use std::sync::Arc;
+
+use shared::Shared;
+
+pub use builder::SessionBuilder;
+
+use crate::{AccessToken, Authenticator, Error, Renewal, TokenProvider, Tokens};
+
+/// One account that stays logged in: its tokens, and at most one renewal of them at a time.
+///
+/// Clones are handles to the same session and cost a reference count. A session talks to its server only when somebody
+/// needs a token; nothing runs in the background but a renewal that was begun, which goes on to its end even if whoever
+/// asked for it is gone.
+///
+/// ```no_run
+/// # #[cfg(feature = "reqwest")]
+/// # async fn doc() -> Result<(), jwt_refresh_core::Error> {
+/// use jwt_refresh_core::{HttpAuthenticator, Session};
+///
+/// let api = HttpAuthenticator::builder("https://api.example/auth/login")
+///     .refresh_url("https://api.example/auth/refresh")
+///     .field("email", "ada@example.com")
+///     .secret_field("password", std::env::var("API_PASSWORD").unwrap_or_default())
+///     .build()?;
+/// let session = Session::builder(api).login().await?;
+/// let token = session.token().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Session(Arc<Shared>);
+
+impl Session {
+    /// A session with the default [`Policy`](crate::Policy) that logs in when a token is first needed.
+    pub fn new(authenticator: impl Authenticator) -> Self {
+        Self::builder(authenticator).build()
+    }
+
+    /// Puts a session together from an authenticator and whatever else it should go by.
+    pub fn builder(authenticator: impl Authenticator) -> SessionBuilder {
+        SessionBuilder::new(authenticator)
+    }
+
+    fn from_shared(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// A fresh access token: the one held, or after a renewal that all who ask share.
+    ///
+    /// # Errors
+    ///
+    /// When there is no token that lives and none can be had: see [`ErrorKind`](crate::ErrorKind). Inside the pause after a failure, that same
+    /// failure at once, without asking the server again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the wait alone; a renewal it began goes on.
+    pub async fn token(&self) -> Result<AccessToken, Error> {
+        match self.0.ready() {
+            Some(token) => Ok(token),
+            None => Arc::clone(&self.0).fresh().await,
+        }
+    }
+
+    /// Logs in now, even if the token held is fresh, and even after a logout. If a renewal is under way, its result is
+    /// this one's.
+    ///
+    /// # Errors
+    ///
+    /// Why the login failed. What was held before is still held.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the wait alone; the login goes on.
+    pub async fn login(&self) -> Result<AccessToken, Error> {
+        Arc::clone(&self.0).log_in_now().await
+    }
+
+    /// Takes tokens that came from elsewhere in place of those held: captured at a login that a person did in a browser, say.
+    pub fn adopt(&self, tokens: Tokens) {
+        self.0.adopt(tokens);
+    }
+
+    /// Forgets all tokens. From now on every call fails with [`LoggedOut`](crate::ErrorKind::LoggedOut), until
+    /// [`login`](Self::login) or [`adopt`](Self::adopt); a renewal under way does not bring the session back.
+    pub fn logout(&self) {
+        self.0.log_out();
+    }
+}
+
+impl TokenProvider for Session {
+    type Token = AccessToken;
+
+    #[inline]
+    fn ready(&self) -> Option<AccessToken> {
+        self.0.ready()
+    }
+
+    #[inline]
+    fn is_ready(&self) -> bool {
+        self.0.is_ready()
+    }
+
+    fn fresh(&self) -> Renewal<AccessToken> {
+        Box::pin(Arc::clone(&self.0).fresh())
+    }
+
+    fn rejected(&self, token: &AccessToken) -> Renewal<AccessToken> {
+        self.0.reject(token.generation());
+        self.fresh()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.0.lock().token();
+        f.debug_struct("Session").field("id", &self.0.id()).field("token", &token).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,206 @@
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn start() -> Timestamp {
+    Timestamp::from(SystemTime::UNIX_EPOCH) + Duration::from_secs(1_800_000_000)
+}
+
+fn policy() -> Policy {
+    Policy::default()
+}
+
+fn tokens(seconds: u64) -> Tokens {
+    Tokens::new("access").unwrap().expires_in(Duration::from_secs(seconds))
+}
+
+fn landing(tokens: Tokens, at: Timestamp) -> Landing {
+    Landing::Renewed { tokens, exchange: Exchange { asked: at, answered: at }, keep: None }
+}
+
+fn outage() -> Error {
+    Error::new(ErrorKind::Unavailable, "down")
+}
+
+fn failure() -> Landing {
+    Landing::Failed { error: outage(), grant: Grant::Sound("refresh".into()) }
+}
+
+fn renew(state: &mut State, tokens: Tokens, at: Timestamp) {
+    let ticket = state.begin(Plan::Renew).unwrap();
+    state.land(ticket, landing(tokens, at), &policy(), at);
+}
+
+/// A session with a token of 100 s: ahead from about 90 s, due from 95 s, expired from 100 s.
+fn logged_in() -> State {
+    let mut state = State::new();
+    renew(&mut state, tokens(100).refresh_token("refresh"), start());
+    state
+}
+
+fn after(seconds: u64) -> Timestamp {
+    start() + SECOND * u32::try_from(seconds).unwrap()
+}
+
+fn served(look: &Look) -> Option<u64> {
+    match look {
+        Look::Serve(token) => Some(token.generation()),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_new_session_has_to_renew_and_has_nothing_to_serve_meanwhile() {
+    assert!(matches!(State::new().look(start()), Look::Renew(None)));
+}
+
+#[test]
+fn a_fresh_token_is_served_ahead_of_expiry_it_is_served_and_renewed_and_when_due_it_is_waited_for() {
+    let state = logged_in();
+    assert_eq!(served(&state.look(after(80))), Some(1));
+    assert!(matches!(state.look(after(94)), Look::Renew(Some(_))));
+    assert!(matches!(state.look(after(95)), Look::Renew(None)));
+}
+
+#[test]
+fn while_a_renewal_is_under_way_nobody_begins_another() {
+    let mut state = logged_in();
+    let _ticket = state.begin(Plan::Renew).unwrap();
+    assert_eq!(served(&state.look(after(94))), Some(1));
+    assert!(matches!(state.look(after(96)), Look::Wait(_)));
+    assert!(state.begin(Plan::LogIn).is_err());
+}
+
+#[test]
+fn a_failure_displaces_no_live_token_and_is_shared_after_its_end() {
+    let mut state = logged_in();
+    let ticket = state.begin(Plan::Renew).unwrap();
+    let outcome = ticket.subscribe();
+    let slow = policy().backoff(SECOND * 60, SECOND * 60);
+    state.land(ticket, failure(), &slow, after(96));
+
+    let verdict = outcome.borrow().clone().unwrap();
+    assert_eq!(verdict.token().unwrap().generation(), 1, "whoever waited goes on with the token that lives");
+    assert_eq!(served(&state.look(after(99))), Some(1));
+    let Look::Fail(error) = state.look(after(100)) else { panic!("served an expired token") };
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(matches!(state.look(after(96 + 60)), Look::Renew(None)), "the pause is over");
+}
+
+#[test]
+fn the_check_is_quiet_while_a_renewal_or_a_pause_lasts_but_never_beyond_the_tokens_life() {
+    let mut state = logged_in();
+    assert!(state.quiet_until() <= after(91));
+    let ticket = state.begin(Plan::Renew).unwrap();
+    assert_eq!(state.quiet_until(), after(95));
+    state.land(ticket, failure(), &policy().backoff(SECOND * 60, SECOND * 60), after(92));
+    assert_eq!(state.quiet_until(), after(100));
+}
+
+#[test]
+fn retry_after_stretches_the_pause_up_to_the_policys_limit() {
+    let mut state = State::new();
+    for (asked, paused) in [(120, 120), (86_400, 600)] {
+        let ticket = state.begin(Plan::Renew).unwrap();
+        let error = outage().retry_in(Duration::from_secs(asked));
+        state.land(ticket, Landing::Failed { error, grant: Grant::None }, &policy(), start());
+        assert!(matches!(state.look(after(paused - 1)), Look::Fail(_)));
+        assert!(matches!(state.look(after(paused)), Look::Renew(None)));
+    }
+}
+
+#[test]
+fn pauses_double_up_to_the_longest() {
+    let policy = policy().backoff(SECOND, SECOND * 8);
+    for (failures, longest) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 8), (4_000_000_000, 8)] {
+        let pause = policy.pause(failures, None);
+        let longest = SECOND * longest;
+        assert!(pause >= longest / 2 && pause <= longest, "{failures}: {pause:?}");
+    }
+}
+
+#[test]
+fn a_refresh_without_a_new_refresh_token_keeps_the_old_one_and_one_with_it_replaces_it() {
+    for (brought, kept) in [(None, "old"), (Some("new"), "new")] {
+        let mut state = State::new();
+        let ticket = state.begin(Plan::Renew).unwrap();
+        let mut answer = tokens(100);
+        answer.refresh = brought.map(Into::into);
+        let exchange = Exchange { asked: start(), answered: start() };
+        let landing = Landing::Renewed { tokens: answer, exchange, keep: Some("old".into()) };
+        state.land(ticket, landing, &policy(), start());
+        let Grant::Sound(token) = &state.grant else { panic!("{:?}", state.grant) };
+        assert_eq!(token.expose(), kept);
+    }
+}
+
+#[test]
+fn a_token_that_is_issued_expired_counts_as_a_failure_but_its_refresh_token_is_kept() {
+    let mut state = State::new();
+    renew(&mut state, tokens(0).refresh_token("new"), start());
+    assert!(matches!(state.look(start()), Look::Fail(_)));
+    assert!(matches!(&state.grant, Grant::Sound(token) if token.expose() == "new"));
+}
+
+#[test]
+fn the_rejection_of_an_older_token_changes_nothing() {
+    let mut state = logged_in();
+    renew(&mut state, tokens(100), start());
+    state.reject(1, &policy(), start());
+    assert_eq!(served(&state.look(start())), Some(2));
+    state.reject(2, &policy(), start());
+    assert!(matches!(state.look(start()), Look::Renew(None)));
+}
+
+#[test]
+fn tokens_rejected_again_and_again_end_in_an_error_that_says_so_until_the_window_has_passed() {
+    let mut state = logged_in();
+    for generation in 1..5 {
+        state.reject(generation, &policy(), start());
+        state.reject(generation, &policy(), start());
+        renew(&mut state, tokens(100), start());
+    }
+    state.reject(5, &policy(), after(1));
+    let Look::Fail(error) = state.look(after(29)) else { panic!("went on renewing") };
+    assert_eq!(error.kind(), ErrorKind::RejectedAsIssued);
+    assert!(matches!(state.look(after(30)), Look::Renew(None)));
+}
+
+#[test]
+fn a_renewal_that_lands_after_a_logout_does_not_bring_the_session_back() {
+    let mut state = logged_in();
+    let ticket = state.begin(Plan::Renew).unwrap();
+    let outcome = ticket.subscribe();
+    state.log_out();
+    state.land(ticket, landing(tokens(100), start()), &policy(), start());
+    assert!(matches!(state.look(start()), Look::Fail(error) if error.kind() == ErrorKind::LoggedOut));
+    assert_eq!(state.quiet_until(), Timestamp::LONG_AGO);
+    assert_eq!(outcome.borrow().clone().unwrap().token().unwrap_err().kind(), ErrorKind::LoggedOut);
+}
+
+#[test]
+fn a_login_that_fails_leaves_token_and_refresh_token_as_they_were() {
+    let mut state = logged_in();
+    let ticket = state.begin(Plan::LogIn).unwrap();
+    let outcome = ticket.subscribe();
+    let grant = ticket.grant.clone();
+    let error = Error::new(ErrorKind::ReauthenticationRequired, "wrong password");
+    state.land(ticket, Landing::Failed { error, grant }, &policy(), start());
+    assert!(outcome.borrow().clone().unwrap().success().is_err());
+    assert_eq!(served(&state.look(start())), Some(1));
+    assert!(matches!(state.look(after(100)), Look::Renew(None)), "it can still refresh");
+}
+
+#[test]
+fn when_nothing_is_left_to_renew_with_the_live_token_is_served_to_its_end_and_then_the_error() {
+    let mut state = logged_in();
+    let ticket = state.begin(Plan::Renew).unwrap();
+    let error = Error::new(ErrorKind::ReauthenticationRequired, "over");
+    state.land(ticket, Landing::Failed { error, grant: Grant::None }, &policy(), after(95));
+    assert_eq!(served(&state.look(after(99))), Some(1));
+    for later in [100, 100_000] {
+        assert!(matches!(state.look(after(later)), Look::Fail(e) if e.kind() == ErrorKind::ReauthenticationRequired));
+    }
+}
