@@ -1,1 +1,65 @@
 //! A real auth server and API on loopback, to test API wrappers against.
+//!
+//! [`TestServer::start`] listens on a free port of 127.0.0.1 and serves from a thread of its own, so that synchronous
+//! tests, asynchronous tests and plain scripts use it alike. It signs real JWTs, rotates refresh tokens, detects
+//! their reuse and revokes the token family as RFC 9700 §4.14.2 asks, counts what it saw, and misbehaves on demand.
+//!
+//! ```
+//! use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), reqwest::Error> {
+//! let server = TestServer::start();
+//! server.inject(Endpoint::Login, Fault::Status(503), Times::Once);
+//!
+//! let login = || {
+//!     let credentials = [("email", server.email()), ("password", server.password())];
+//!     let body: std::collections::HashMap<_, _> = credentials.into();
+//!     reqwest::Client::new().post(server.url("/api/auth/login")).json(&body).send()
+//! };
+//! assert_eq!(login().await?.status(), 503);
+//! assert_eq!(login().await?.status(), 200);
+//! assert_eq!(server.stats().logins, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Endpoints
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /api/auth/login` with `{"email", "password"}` | `{"access_token", "refresh_token", "token_type", "expires_in"}` |
+//! | `POST /api/auth/refresh` with `{"refresh_token"}` | the same; [`Rotation`] says which refresh token |
+//! | `POST /api/token` with HTTP Basic key and secret | `{"access_token"}`: opaque, lives for an hour, does not say so |
+//! | `GET /api/v1/products/{id}` | `{"id", "name", "price_cents"}`; every id is a product |
+//! | `PATCH /api/v1/products/{id}` with `"name"` or `{"name"}` | the renamed product |
+//! | `DELETE /api/v1/products/{id}` | 403 `insufficient_scope`, whoever asks |
+//! | `GET /api/v1/inventory/pricing?page=1` | `{"page", "items": [{"id", "price_cents"}], "next"}`: 5 pages of 10 |
+//! | `GET /api/v1/reports/daily` | `{"as_of", "orders", "revenue_cents"}` |
+//! | `GET /challenges/api/auth/jwt-with-refresh` | all this as JSON, with the credentials |
+//!
+//! Everything below `/api/v1` wants `Authorization: Bearer …` and takes any valid access token, however it was got.
+
+mod accounts;
+mod answer;
+mod api;
+mod auth;
+mod builder;
+mod catalog;
+mod challenge;
+mod clock;
+mod faults;
+mod gate;
+mod issuer;
+mod server;
+mod settings;
+mod shared;
+mod signer;
+mod stats;
+mod wire;
+
+pub use builder::Builder;
+pub use faults::{Endpoint, Fault, Times};
+pub use server::TestServer;
+pub use settings::{Hints, RefreshAnswer, Rotation, TokenFormat};
+pub use stats::Stats;

@@ -1,0 +1,107 @@
+//! Who may log in: accounts with an email address and a password, and clients with a key and a secret.
+
+use std::{collections::HashMap, sync::Arc};
+
+/// Whom a token speaks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    /// The claim `sub`.
+    pub(crate) id: String,
+    pub(crate) email: String,
+}
+
+struct Account {
+    subject: Arc<Subject>,
+    password: String,
+    banned: bool,
+}
+
+/// Why a login was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LoginRefusal {
+    WrongCredentials,
+    Banned,
+}
+
+#[derive(Default)]
+pub(crate) struct Accounts {
+    by_email: HashMap<String, Account>,
+    secrets: HashMap<String, String>,
+}
+
+impl Accounts {
+    pub(crate) fn add(&mut self, email: &str, password: &str) {
+        if let Some(account) = self.by_email.get_mut(email) {
+            password.clone_into(&mut account.password);
+            return;
+        }
+        let subject = Subject {
+            id: format!("account-{}", self.by_email.len() + 1),
+            email: email.to_owned(),
+        };
+        let account = Account {
+            subject: Arc::new(subject),
+            password: password.to_owned(),
+            banned: false,
+        };
+        self.by_email.insert(email.to_owned(), account);
+    }
+
+    pub(crate) fn add_client(&mut self, key: &str, secret: &str) {
+        self.secrets.insert(key.to_owned(), secret.to_owned());
+    }
+
+    pub(crate) fn login(&self, email: &str, password: &str) -> Result<Arc<Subject>, LoginRefusal> {
+        let account = self
+            .by_email
+            .get(email)
+            .filter(|account| account.password == password)
+            .ok_or(LoginRefusal::WrongCredentials)?;
+        if account.banned {
+            return Err(LoginRefusal::Banned);
+        }
+        Ok(Arc::clone(&account.subject))
+    }
+
+    pub(crate) fn knows_client(&self, key: &str, secret: &str) -> bool {
+        self.secrets.get(key).is_some_and(|known| known == secret)
+    }
+
+    pub(crate) fn is_banned(&self, subject: &Subject) -> bool {
+        self.by_email
+            .get(&subject.email)
+            .is_some_and(|account| account.banned)
+    }
+
+    /// # Panics
+    ///
+    /// As the next three: if there is no such account or key. They are called by the test, whose typing error it is.
+    pub(crate) fn password(&self, email: &str) -> &str {
+        match self.by_email.get(email) {
+            Some(account) => &account.password,
+            None => panic!("the test server has no account {email:?}"),
+        }
+    }
+
+    pub(crate) fn secret(&self, key: &str) -> &str {
+        match self.secrets.get(key) {
+            Some(secret) => secret,
+            None => panic!("the test server has no client {key:?}"),
+        }
+    }
+
+    pub(crate) fn set_password(&mut self, email: &str, new: &str) {
+        new.clone_into(&mut self.account_mut(email).password);
+    }
+
+    pub(crate) fn set_banned(&mut self, email: &str, banned: bool) {
+        self.account_mut(email).banned = banned;
+    }
+
+    fn account_mut(&mut self, email: &str) -> &mut Account {
+        match self.by_email.get_mut(email) {
+            Some(account) => account,
+            None => panic!("the test server has no account {email:?}"),
+        }
+    }
+}

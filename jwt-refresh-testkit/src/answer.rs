@@ -1,0 +1,26 @@
+//! The answers that more than one endpoint gives.
+
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// An error in the form of RFC 6749 §5.2.
+pub(crate) fn error(status: StatusCode, code: &str) -> Response {
+    (status, Json(json!({ "error": code }))).into_response()
+}
+
+pub(crate) fn invalid_request() -> Response {
+    error(StatusCode::BAD_REQUEST, "invalid_request")
+}
+
+pub(crate) fn invalid_grant() -> Response {
+    error(StatusCode::BAD_REQUEST, "invalid_grant")
+}
+
+/// An error with a challenge to authenticate (RFC 9110 §11.6.1).
+pub(crate) fn challenge(status: StatusCode, challenge: &'static str, code: &str) -> Response {
+    ([(header::WWW_AUTHENTICATE, challenge)], error(status, code)).into_response()
+}

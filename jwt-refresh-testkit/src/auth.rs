@@ -1,0 +1,118 @@
+//! The endpoints that hand out tokens: login, refresh, and the one for a key and secret.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{State, rejection::JsonRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    accounts::LoginRefusal,
+    answer,
+    clock::Seconds,
+    issuer::{Issued, Refusal},
+    shared::Shared,
+};
+
+#[derive(Deserialize)]
+pub(crate) struct Login {
+    email: String,
+    password: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Refresh {
+    refresh_token: String,
+}
+
+/// RFC 6749 §5.1.
+#[derive(Serialize)]
+struct TokenAnswer {
+    access_token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<Seconds>,
+}
+
+pub(crate) async fn login(
+    State(shared): State<Arc<Shared>>,
+    body: Result<Json<Login>, JsonRejection>,
+) -> Response {
+    let Ok(Json(login)) = body else {
+        return answer::invalid_request();
+    };
+    match shared.login(&login.email, &login.password) {
+        Ok(issued) => tokens(&shared, issued),
+        Err(LoginRefusal::WrongCredentials) => {
+            answer::error(StatusCode::UNAUTHORIZED, "invalid_credentials")
+        }
+        Err(LoginRefusal::Banned) => answer::error(StatusCode::FORBIDDEN, "account_banned"),
+    }
+}
+
+pub(crate) async fn refresh(
+    State(shared): State<Arc<Shared>>,
+    body: Result<Json<Refresh>, JsonRejection>,
+) -> Response {
+    let Ok(Json(refresh)) = body else {
+        return answer::invalid_request();
+    };
+    match shared.refresh(&refresh.refresh_token) {
+        Ok(issued) => tokens(&shared, issued),
+        Err(Refusal::Unknown) => answer::invalid_grant(),
+        Err(Refusal::Reused) => {
+            shared.counters.reuses.add_one();
+            answer::invalid_grant()
+        }
+    }
+}
+
+pub(crate) async fn token(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let token = basic_credentials(&headers)
+        .and_then(|(key, secret)| shared.issue_for_client(&key, &secret));
+    let Some(access_token) = token else {
+        let basic = r#"Basic realm="token""#;
+        return answer::challenge(StatusCode::UNAUTHORIZED, basic, "invalid_client");
+    };
+    not_stored(TokenAnswer {
+        access_token,
+        refresh_token: None,
+        token_type: None,
+        expires_in: None,
+    })
+}
+
+fn tokens(shared: &Shared, issued: Issued) -> Response {
+    let lifetime = Seconds(shared.settings.access_lifetime);
+    not_stored(TokenAnswer {
+        access_token: issued.access_token,
+        refresh_token: issued.refresh_token,
+        token_type: Some("Bearer"),
+        expires_in: shared.settings.hints.expires_in().then_some(lifetime),
+    })
+}
+
+/// RFC 6749 §5.1: no cache may keep an answer with a token in it.
+fn not_stored(answer: TokenAnswer) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}
+
+/// The key and secret of HTTP Basic authentication (RFC 7617).
+fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (key, secret) = decoded.split_once(':')?;
+    Some((key.to_owned(), secret.to_owned()))
+}

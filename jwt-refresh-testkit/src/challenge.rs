@@ -1,0 +1,57 @@
+//! The document that tells a client all it needs to know about this server.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde_json::{Value, json};
+
+use crate::{clock::Seconds, shared::Shared};
+
+pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let settings = &shared.settings;
+    let credentials = &shared.credentials;
+    Json(json!({
+        "title": "JWT with refresh",
+        "task": "Call the API for longer than an access token lives, without a failed call and without a needless login.",
+        "login": {
+            "method": "POST",
+            "path": "/api/auth/login",
+            "body": { "email": "string", "password": "string" },
+            "answer": ["access_token", "refresh_token", "token_type", "expires_in"],
+        },
+        "refresh": {
+            "method": "POST",
+            "path": "/api/auth/refresh",
+            "body": { "refresh_token": "string" },
+            "answer": ["access_token", "refresh_token", "token_type", "expires_in"],
+            "rotates": settings.rotation.grace().is_some(),
+        },
+        "token": {
+            "method": "POST",
+            "path": "/api/token",
+            "authorization": "Basic base64(key:secret)",
+            "answer": ["access_token"],
+        },
+        "api": {
+            "authorization": "Bearer access_token",
+            "endpoints": [
+                "GET /api/v1/products/{id}",
+                "PATCH /api/v1/products/{id}",
+                "DELETE /api/v1/products/{id}",
+                "GET /api/v1/inventory/pricing?page={page}",
+                "GET /api/v1/reports/daily",
+            ],
+        },
+        "lifetimes": {
+            "unit": "seconds",
+            "access_token": Seconds(settings.access_lifetime),
+            "refresh_token": Seconds(settings.refresh_lifetime),
+        },
+        "credentials": {
+            "email": credentials.email,
+            "password": credentials.password,
+            "key": credentials.key,
+            "secret": credentials.secret,
+        },
+    }))
+}

@@ -1,0 +1,112 @@
+//! What the server counted. A request is counted before its answer leaves, so whoever has an answer finds it counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::StatusCode;
+
+use crate::Endpoint;
+
+/// Declares the public snapshot and the counters behind it from one list, so that neither can miss one.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A snapshot of the server's counters; made by [`TestServer::stats`](crate::TestServer::stats).
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Stats {
+            /// What was counted after `earlier` was taken.
+            #[must_use]
+            pub fn since(&self, earlier: &Self) -> Self {
+                Self { $($name: self.$name.saturating_sub(earlier.$name),)* }
+            }
+        }
+
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> Stats {
+                Stats { $($name: self.$name.get(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Logins that succeeded, whether or not the answer reached the client.
+    logins,
+    /// Logins that were refused, or that a fault failed before they took effect.
+    failed_logins,
+    /// Refreshes that succeeded, whether or not the answer reached the client.
+    refreshes,
+    /// Refreshes that were refused, or that a fault failed before they took effect.
+    failed_refreshes,
+    /// Tokens issued for a key and secret, whether or not the answer reached the client.
+    client_tokens,
+    /// Requests for such a token that were refused, or that a fault failed before they took effect.
+    failed_client_tokens,
+    /// All requests that arrived at the login, refresh and token endpoints, answered or not.
+    auth_requests,
+    /// API calls that a valid token let through.
+    api_calls,
+    /// API calls answered 401 for want of a valid token.
+    rejected,
+    /// API calls with a valid token answered 403.
+    forbidden,
+    /// Refresh tokens presented again after they were spent; each one revoked a token family.
+    reuses,
+    /// Injected faults that went off.
+    faults,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counters {
+    /// Counts a request that has just come in.
+    pub(crate) fn arrived(&self, endpoint: Endpoint) {
+        if endpoint.is_auth() {
+            self.auth_requests.add_one();
+        }
+    }
+
+    /// Counts a request that the server has dealt with, by its own answer, whatever becomes of that on the way back.
+    pub(crate) fn processed(&self, endpoint: Endpoint, answer: StatusCode) {
+        match endpoint {
+            Endpoint::Login if answer.is_success() => self.logins.add_one(),
+            Endpoint::Refresh if answer.is_success() => self.refreshes.add_one(),
+            Endpoint::Token if answer.is_success() => self.client_tokens.add_one(),
+            Endpoint::Login | Endpoint::Refresh | Endpoint::Token => self.prevented(endpoint),
+            Endpoint::Api | Endpoint::Any => match answer {
+                StatusCode::UNAUTHORIZED => self.rejected.add_one(),
+                StatusCode::FORBIDDEN => self.forbidden.add_one(),
+                _ => self.api_calls.add_one(),
+            },
+        }
+    }
+
+    /// Counts a request that a fault kept from being dealt with.
+    pub(crate) fn prevented(&self, endpoint: Endpoint) {
+        match endpoint {
+            Endpoint::Login => self.failed_logins.add_one(),
+            Endpoint::Refresh => self.failed_refreshes.add_one(),
+            Endpoint::Token => self.failed_client_tokens.add_one(),
+            Endpoint::Api | Endpoint::Any => {}
+        }
+    }
+}
