@@ -35,15 +35,8 @@ impl Accounts {
             password.clone_into(&mut account.password);
             return;
         }
-        let subject = Subject {
-            id: format!("account-{}", self.by_email.len() + 1),
-            email: email.to_owned(),
-        };
-        let account = Account {
-            subject: Arc::new(subject),
-            password: password.to_owned(),
-            banned: false,
-        };
+        let subject = Subject { id: format!("account-{}", self.by_email.len() + 1), email: email.to_owned() };
+        let account = Account { subject: Arc::new(subject), password: password.to_owned(), banned: false };
         self.by_email.insert(email.to_owned(), account);
     }
 
@@ -68,9 +61,7 @@ impl Accounts {
     }
 
     pub(crate) fn is_banned(&self, subject: &Subject) -> bool {
-        self.by_email
-            .get(&subject.email)
-            .is_some_and(|account| account.banned)
+        self.by_email.get(&subject.email).is_some_and(|account| account.banned)
     }
 
     /// # Panics

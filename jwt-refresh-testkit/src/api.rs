@@ -22,11 +22,7 @@ const PAGES: u64 = 5;
 const PAGE_SIZE: u64 = 10;
 
 /// Lets requests with a valid access token through.
-pub(crate) async fn guard(
-    State(shared): State<Arc<Shared>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let Some(token) = bearer_token(request.headers()) else {
         // RFC 6750 §3.1: a request without credentials is told how to authenticate, not what was wrong.
         let bearer = r#"Bearer realm="api""#;
@@ -42,15 +38,10 @@ pub(crate) async fn guard(
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then_some(token.trim())
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-pub(crate) async fn product(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<u64>,
-) -> Json<Product> {
+pub(crate) async fn product(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Json<Product> {
     Json(shared.catalog().product(id))
 }
 
@@ -109,15 +100,8 @@ pub(crate) async fn pricing(Query(Page { page }): Query<Page>) -> Json<PriceList
         1..=PAGES => (page - 1) * PAGE_SIZE + 1..page * PAGE_SIZE + 1,
         _ => 0..0,
     };
-    let items = ids.map(|id| Price {
-        id,
-        price_cents: price_cents(id),
-    });
-    Json(PriceList {
-        page,
-        items: items.collect(),
-        next: (1..PAGES).contains(&page).then(|| page + 1),
-    })
+    let items = ids.map(|id| Price { id, price_cents: price_cents(id) });
+    Json(PriceList { page, items: items.collect(), next: (1..PAGES).contains(&page).then(|| page + 1) })
 }
 
 pub(crate) async fn daily_report(State(shared): State<Arc<Shared>>) -> Json<Value> {

@@ -42,26 +42,18 @@ struct TokenAnswer {
     expires_in: Option<Seconds>,
 }
 
-pub(crate) async fn login(
-    State(shared): State<Arc<Shared>>,
-    body: Result<Json<Login>, JsonRejection>,
-) -> Response {
+pub(crate) async fn login(State(shared): State<Arc<Shared>>, body: Result<Json<Login>, JsonRejection>) -> Response {
     let Ok(Json(login)) = body else {
         return answer::invalid_request();
     };
     match shared.login(&login.email, &login.password) {
         Ok(issued) => tokens(&shared, issued),
-        Err(LoginRefusal::WrongCredentials) => {
-            answer::error(StatusCode::UNAUTHORIZED, "invalid_credentials")
-        }
+        Err(LoginRefusal::WrongCredentials) => answer::error(StatusCode::UNAUTHORIZED, "invalid_credentials"),
         Err(LoginRefusal::Banned) => answer::error(StatusCode::FORBIDDEN, "account_banned"),
     }
 }
 
-pub(crate) async fn refresh(
-    State(shared): State<Arc<Shared>>,
-    body: Result<Json<Refresh>, JsonRejection>,
-) -> Response {
+pub(crate) async fn refresh(State(shared): State<Arc<Shared>>, body: Result<Json<Refresh>, JsonRejection>) -> Response {
     let Ok(Json(refresh)) = body else {
         return answer::invalid_request();
     };
@@ -76,18 +68,12 @@ pub(crate) async fn refresh(
 }
 
 pub(crate) async fn token(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let token = basic_credentials(&headers)
-        .and_then(|(key, secret)| shared.issue_for_client(&key, &secret));
+    let token = basic_credentials(&headers).and_then(|(key, secret)| shared.issue_for_client(&key, &secret));
     let Some(access_token) = token else {
         let basic = r#"Basic realm="token""#;
         return answer::challenge(StatusCode::UNAUTHORIZED, basic, "invalid_client");
     };
-    not_stored(TokenAnswer {
-        access_token,
-        refresh_token: None,
-        token_type: None,
-        expires_in: None,
-    })
+    not_stored(TokenAnswer { access_token, refresh_token: None, token_type: None, expires_in: None })
 }
 
 fn tokens(shared: &Shared, issued: Issued) -> Response {

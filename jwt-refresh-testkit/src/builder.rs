@@ -2,9 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{
-    Hints, RefreshAnswer, Rotation, TestServer, TokenFormat, accounts::Accounts, settings::Settings,
-};
+use crate::{Hints, RefreshAnswer, Rotation, TestServer, TokenFormat, accounts::Accounts, settings::Settings};
 
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery staple";
@@ -23,10 +21,7 @@ impl Builder {
         let mut accounts = Accounts::default();
         accounts.add(EMAIL, PASSWORD);
         accounts.add_client(KEY, SECRET);
-        Self {
-            settings: Settings::default(),
-            accounts,
-        }
+        Self { settings: Settings::default(), accounts }
     }
 
     /// How long the access tokens of accounts live, to the nanosecond; 60 seconds unless set. Those of the key and
@@ -121,9 +116,7 @@ impl Builder {
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 

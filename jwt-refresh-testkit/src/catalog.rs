@@ -20,11 +20,7 @@ pub(crate) struct Catalog {
 impl Catalog {
     pub(crate) fn product(&self, id: u64) -> Product {
         let name = self.names.get(&id).cloned();
-        Product {
-            id,
-            name: name.unwrap_or_else(|| format!("Product {id}")),
-            price_cents: price_cents(id),
-        }
+        Product { id, name: name.unwrap_or_else(|| format!("Product {id}")), price_cents: price_cents(id) }
     }
 
     pub(crate) fn rename(&mut self, id: u64, name: String) -> Product {

@@ -55,22 +55,14 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new(shift_seconds: i64) -> Self {
-        Self {
-            shift_seconds,
-            advanced_nanos: AtomicU64::new(0),
-        }
+        Self { shift_seconds, advanced_nanos: AtomicU64::new(0) }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        let machine = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let machine = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let shift = Duration::from_secs(self.shift_seconds.unsigned_abs());
-        let shifted = if self.shift_seconds < 0 {
-            machine.saturating_sub(shift)
-        } else {
-            machine.saturating_add(shift)
-        };
+        let shifted =
+            if self.shift_seconds < 0 { machine.saturating_sub(shift) } else { machine.saturating_add(shift) };
         let advanced = Duration::from_nanos(self.advanced_nanos.load(Ordering::Relaxed));
         Timestamp(shifted.saturating_add(advanced))
     }

@@ -96,10 +96,9 @@ impl Fault {
     /// If this is a status that HTTP has no final answer for, or a location that no header can carry.
     pub(crate) fn check(&self) {
         match self {
-            Self::Status(code) => assert!(
-                (200..=599).contains(code),
-                "Fault::Status({code}) is not a status between 200 and 599"
-            ),
+            Self::Status(code) => {
+                assert!((200..=599).contains(code), "Fault::Status({code}) is not a status between 200 and 599")
+            }
             Self::Redirect(location) => assert!(
                 axum::http::HeaderValue::from_str(location).is_ok(),
                 "Fault::Redirect({location:?}) does not fit in a header"
@@ -125,11 +124,7 @@ pub(crate) struct Faults(VecDeque<Plan>);
 
 impl Faults {
     pub(crate) fn push(&mut self, endpoint: Endpoint, fault: Fault, times: Times) {
-        self.0.push_back(Plan {
-            endpoint,
-            fault,
-            times,
-        });
+        self.0.push_back(Plan { endpoint, fault, times });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -138,10 +133,7 @@ impl Faults {
 
     /// The fault that strikes this request, if any: of those that cover the endpoint, the one injected first.
     pub(crate) fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
-        let next = self
-            .0
-            .iter()
-            .position(|plan| plan.endpoint.covers(endpoint))?;
+        let next = self.0.iter().position(|plan| plan.endpoint.covers(endpoint))?;
         let plan = &mut self.0[next];
         match plan.times {
             Times::Always => return Some(plan.fault.clone()),

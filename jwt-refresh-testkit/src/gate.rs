@@ -49,9 +49,7 @@ pub(crate) async fn pass(
 impl Gate {
     async fn process(&self, passage: Passage) -> Response {
         let answer = passage.next.run(passage.request).await;
-        self.shared
-            .counters
-            .processed(self.endpoint, answer.status());
+        self.shared.counters.processed(self.endpoint, answer.status());
         answer
     }
 
@@ -92,9 +90,7 @@ impl Gate {
                 tokio::time::sleep(time).await;
                 answer
             }
-            Fault::Status(code) => {
-                self.prevent(answer::error(Fault::status(code), "injected_fault"))
-            }
+            Fault::Status(code) => self.prevent(answer::error(Fault::status(code), "injected_fault")),
             Fault::TooManyRequests { retry_after } => {
                 self.prevent(retry_later(StatusCode::TOO_MANY_REQUESTS, retry_after))
             }
@@ -102,10 +98,7 @@ impl Gate {
                 self.prevent(retry_later(StatusCode::SERVICE_UNAVAILABLE, retry_after))
             }
             Fault::InvalidGrant => self.prevent(answer::invalid_grant()),
-            Fault::Redirect(location) => self.prevent((
-                StatusCode::TEMPORARY_REDIRECT,
-                [(header::LOCATION, location)],
-            )),
+            Fault::Redirect(location) => self.prevent((StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)])),
             Fault::Garbage => self.prevent(json_text("<?%&\u{0}}{ not JSON at all")),
             Fault::HtmlPage => self.prevent(html_page()),
             Fault::EmptyBody => self.prevent(json_text("")),
@@ -132,9 +125,7 @@ fn retry_later(status: StatusCode, retry_after: Duration) -> Response {
 
 /// The whole body of an answer of ours.
 async fn body_of(answer: Body) -> Bytes {
-    to_bytes(answer, usize::MAX)
-        .await
-        .expect("the handlers answer from memory")
+    to_bytes(answer, usize::MAX).await.expect("the handlers answer from memory")
 }
 
 async fn without(field: &str, answer: Response) -> Response {
@@ -170,8 +161,7 @@ async fn drip(answer: Response, time: Duration) -> Response {
 async fn cut_body(answer: Response) -> Response {
     let (mut head, body) = answer.into_parts();
     let mut half = body_of(body).await;
-    head.headers
-        .insert(header::CONTENT_LENGTH, half.len().into());
+    head.headers.insert(header::CONTENT_LENGTH, half.len().into());
     half.truncate(half.len() / 2);
     let pieces = stream::unfold(Some(half), |half| async move {
         if let Some(half) = half {
@@ -200,7 +190,5 @@ fn huge_body(bytes: u64) -> Body {
     let head = stream::once(async { HEAD.as_bytes() });
     let tail = stream::once(async { TAIL.as_bytes() });
     let pieces = futures_util::StreamExt::chain(head, futures_util::StreamExt::chain(filler, tail));
-    Body::from_stream(futures_util::StreamExt::map(pieces, |piece| {
-        Ok::<_, Infallible>(Bytes::from_static(piece))
-    }))
+    Body::from_stream(futures_util::StreamExt::map(pieces, |piece| Ok::<_, Infallible>(Bytes::from_static(piece))))
 }

@@ -84,14 +84,8 @@ impl Issuer {
     /// Starts a family.
     pub(crate) fn login(&mut self, subject: Arc<Subject>, now: Timestamp) -> Issued {
         self.families += 1;
-        let grant = Grant {
-            subject,
-            family: self.families,
-        };
-        Issued {
-            access_token: self.issue_access(&grant, now),
-            refresh_token: Some(self.issue_refresh(grant, now)),
-        }
+        let grant = Grant { subject, family: self.families };
+        Issued { access_token: self.issue_access(&grant, now), refresh_token: Some(self.issue_refresh(grant, now)) }
     }
 
     /// Whom a live refresh token was issued for; it is not spent by asking.
@@ -101,16 +95,9 @@ impl Issuer {
     }
 
     /// Exchanges a refresh token for new tokens, and spends it if refresh tokens rotate.
-    pub(crate) fn refresh(
-        &mut self,
-        refresh_token: &str,
-        now: Timestamp,
-    ) -> Result<Issued, Refusal> {
-        let record = self
-            .refresh
-            .get_mut(refresh_token)
-            .filter(|record| now < record.expires)
-            .ok_or(Refusal::Unknown)?;
+    pub(crate) fn refresh(&mut self, refresh_token: &str, now: Timestamp) -> Result<Issued, Refusal> {
+        let record =
+            self.refresh.get_mut(refresh_token).filter(|record| now < record.expires).ok_or(Refusal::Unknown)?;
         let grant = record.grant.clone();
 
         let Some(grace) = self.settings.rotation.grace() else {
@@ -129,19 +116,12 @@ impl Issuer {
                 return Err(Refusal::Reused);
             }
         }
-        Ok(Issued {
-            access_token: self.issue_access(&grant, now),
-            refresh_token: Some(self.issue_refresh(grant, now)),
-        })
+        Ok(Issued { access_token: self.issue_access(&grant, now), refresh_token: Some(self.issue_refresh(grant, now)) })
     }
 
     /// An opaque token for a key and secret.
     pub(crate) fn issue_for_client(&mut self, now: Timestamp) -> String {
-        let record = Access {
-            expires: now.after(CLIENT_LIFETIME),
-            grant: None,
-            signed: false,
-        };
+        let record = Access { expires: now.after(CLIENT_LIFETIME), grant: None, signed: false };
         self.record_access(signer::opaque(), record, now)
     }
 
@@ -184,11 +164,8 @@ impl Issuer {
             TokenFormat::Opaque => signer::opaque(),
             TokenFormat::Jwe => signer::jwe(),
         };
-        let record = Access {
-            expires,
-            grant: Some(grant.clone()),
-            signed: self.settings.token_format == TokenFormat::Jwt,
-        };
+        let record =
+            Access { expires, grant: Some(grant.clone()), signed: self.settings.token_format == TokenFormat::Jwt };
         self.record_access(token, record, now)
     }
 
@@ -200,24 +177,14 @@ impl Issuer {
 
     fn issue_refresh(&mut self, grant: Grant, now: Timestamp) -> String {
         let token = signer::opaque();
-        let record = Refresh {
-            expires: now.after(self.settings.refresh_lifetime),
-            grant,
-            spent: None,
-        };
+        let record = Refresh { expires: now.after(self.settings.refresh_lifetime), grant, spent: None };
         self.refresh.insert(token.clone(), record);
         token
     }
 
     fn revoke_family(&mut self, family: u64) {
-        self.refresh
-            .retain(|_, record| record.grant.family != family);
-        self.access.retain(|_, record| {
-            record
-                .grant
-                .as_ref()
-                .is_none_or(|grant| grant.family != family)
-        });
+        self.refresh.retain(|_, record| record.grant.family != family);
+        self.access.retain(|_, record| record.grant.as_ref().is_none_or(|grant| grant.family != family));
     }
 
     /// Drops expired records each time their number has doubled: memory stays within twice what is alive, and the cost

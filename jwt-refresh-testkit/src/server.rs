@@ -73,9 +73,7 @@ impl TestServer {
             .build()
             .expect("a file descriptor for the test server's runtime");
         let listener = bind(&runtime).expect("a free port on 127.0.0.1");
-        let addr = listener
-            .local_addr()
-            .expect("a bound socket has an address");
+        let addr = listener.local_addr().expect("a bound socket has an address");
         let base_url = format!("http://{addr}");
 
         let issuer = Issuer::new(settings, Signer::new(base_url.clone()));
@@ -88,13 +86,7 @@ impl TestServer {
             .name("jwt-refresh-testkit".to_owned())
             .spawn(move || serve(&runtime, listener, router, stopped))
             .expect("a thread for the test server");
-        Self {
-            addr,
-            base_url,
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { addr, base_url, shared, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Where the server listens.
@@ -245,9 +237,7 @@ fn router(shared: &Arc<Shared>) -> Router {
         let shared = Arc::clone(shared);
         from_fn_with_state(Gate { shared, endpoint }, gate::pass)
     };
-    let products = get(api::product)
-        .patch(api::rename_product)
-        .delete(api::delete_product);
+    let products = get(api::product).patch(api::rename_product).delete(api::delete_product);
     let api = Router::new()
         .route("/api/v1/products/{id}", products)
         .route("/api/v1/inventory/pricing", get(api::pricing))
@@ -255,22 +245,10 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(shared), api::guard))
         .route_layer(gate(Endpoint::Api));
     Router::new()
-        .route(
-            "/api/auth/login",
-            post(auth::login).route_layer(gate(Endpoint::Login)),
-        )
-        .route(
-            "/api/auth/refresh",
-            post(auth::refresh).route_layer(gate(Endpoint::Refresh)),
-        )
-        .route(
-            "/api/token",
-            post(auth::token).route_layer(gate(Endpoint::Token)),
-        )
-        .route(
-            "/challenges/api/auth/jwt-with-refresh",
-            get(challenge::document),
-        )
+        .route("/api/auth/login", post(auth::login).route_layer(gate(Endpoint::Login)))
+        .route("/api/auth/refresh", post(auth::refresh).route_layer(gate(Endpoint::Refresh)))
+        .route("/api/token", post(auth::token).route_layer(gate(Endpoint::Token)))
+        .route("/challenges/api/auth/jwt-with-refresh", get(challenge::document))
         .merge(api)
         .layer(map_response_with_state(Arc::clone(shared), set_date))
         .with_state(Arc::clone(shared))

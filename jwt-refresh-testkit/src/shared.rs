@@ -106,9 +106,7 @@ impl Shared {
         let Some(verified) = realm.issuer.verify(access_token, now) else {
             return false;
         };
-        !verified
-            .subject
-            .is_some_and(|subject| realm.accounts.is_banned(subject))
+        !verified.subject.is_some_and(|subject| realm.accounts.is_banned(subject))
     }
 }
 

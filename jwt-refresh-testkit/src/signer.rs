@@ -4,9 +4,7 @@
 use std::collections::HashSet;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation, crypto::CryptoProvider,
-};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, crypto::CryptoProvider};
 use serde::{Serialize, de::IgnoredAny};
 
 use crate::{
@@ -45,12 +43,7 @@ impl Signer {
         // picks one by itself. If somebody has picked one already, theirs will do.
         let _ = CryptoProvider::install_default(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER);
         let (encoding, decoding) = random_key();
-        Self {
-            issuer,
-            encoding,
-            decoding,
-            validation: validation(),
-        }
+        Self { issuer, encoding, decoding, validation: validation() }
     }
 
     /// From here on no JWT signed so far verifies.
@@ -59,12 +52,7 @@ impl Signer {
     }
 
     /// A signed JWT; without `exp` if `expires` is `None`.
-    pub(crate) fn jwt(
-        &self,
-        subject: &Subject,
-        issued: Timestamp,
-        expires: Option<Timestamp>,
-    ) -> String {
+    pub(crate) fn jwt(&self, subject: &Subject, issued: Timestamp, expires: Option<Timestamp>) -> String {
         let issued = Seconds(issued.since_epoch());
         let claims = Claims {
             iss: &self.issuer,
@@ -105,10 +93,7 @@ pub(crate) fn jwe() -> String {
 
 fn random_key() -> (EncodingKey, DecodingKey) {
     let key = random_bytes::<32>();
-    (
-        EncodingKey::from_secret(&key),
-        DecodingKey::from_secret(&key),
-    )
+    (EncodingKey::from_secret(&key), DecodingKey::from_secret(&key))
 }
 
 fn random_string<const BYTES: usize>() -> String {

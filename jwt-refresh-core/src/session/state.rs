@@ -220,14 +220,15 @@ impl State {
     fn renewed(&mut self, tokens: Tokens, exchange: Exchange, keep: Option<RefreshToken>, policy: &Policy) -> Verdict {
         let expires = expiry(policy, &tokens, exchange);
         // RFC 6749 §6: a new refresh token replaces the old one; without a new one the old one stays.
-        let grant = tokens.refresh.or(keep).map_or(Grant::None, Grant::Sound);
+        let grant = tokens.refresh.or(keep).map(Grant::Sound);
         if expires.is_some_and(|expires| expires <= exchange.answered) {
             let error = Error::new(ErrorKind::BadAnswer, "the server issued an access token that has already expired");
+            let grant = grant.unwrap_or_else(|| self.grant.clone());
             return self.failed(error, grant, policy, exchange.answered);
         }
         self.failures = 0;
         let life = Lifetime::new(policy, exchange.asked, expires, fastrand::f64());
-        Verdict::Renewed(self.hold(&tokens.access, life, grant))
+        Verdict::Renewed(self.hold(&tokens.access, life, grant.unwrap_or(Grant::None)))
     }
 
     fn failed(&mut self, error: Error, grant: Grant, policy: &Policy, now: Timestamp) -> Verdict {

@@ -29,10 +29,7 @@ async fn a_login_answers_both_tokens_and_says_how_long_they_live() {
     let answer: Value = answer.json().await.expect("JSON");
     assert_eq!(answer["token_type"], "Bearer");
     assert_eq!(answer["expires_in"], json!(60));
-    assert_eq!(
-        setup.api_status(&text(&answer, "access_token")).await,
-        StatusCode::OK
-    );
+    assert_eq!(setup.api_status(&text(&answer, "access_token")).await, StatusCode::OK);
     let refresh = text(&answer, "refresh_token");
     assert_eq!(setup.refresh_status(&refresh).await, StatusCode::OK);
 }
@@ -41,18 +38,12 @@ async fn a_login_answers_both_tokens_and_says_how_long_they_live() {
 async fn a_wrong_password_is_refused_and_counted() {
     let setup = setup();
     let body = json!({ "email": setup.server.email(), "password": "wrong" });
-    let answer = setup
-        .post("/api/auth/login", body)
-        .await
-        .expect("an answer");
+    let answer = setup.post("/api/auth/login", body).await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     let error: Value = answer.json().await.expect("JSON");
     assert_eq!(error, json!({ "error": "invalid_credentials" }));
 
-    assert_eq!(
-        login_status(&setup, "nobody@example.com", setup.server.password()).await,
-        StatusCode::UNAUTHORIZED
-    );
+    assert_eq!(login_status(&setup, "nobody@example.com", setup.server.password()).await, StatusCode::UNAUTHORIZED);
     let stats = setup.server.stats();
     assert_eq!((stats.logins, stats.failed_logins), (0, 2));
     assert_eq!(stats.auth_requests, 2);
@@ -73,10 +64,7 @@ async fn a_malformed_login_is_a_bad_request() {
 #[tokio::test]
 async fn added_accounts_log_in_beside_the_default_one() {
     let setup = setup_with(TestServer::builder().account("bob@example.com", "hunter2"));
-    assert_eq!(
-        login_status(&setup, "bob@example.com", "hunter2").await,
-        StatusCode::OK
-    );
+    assert_eq!(login_status(&setup, "bob@example.com", "hunter2").await, StatusCode::OK);
     setup.login().await;
     assert_eq!(setup.server.stats().logins, 2);
 }
@@ -88,10 +76,7 @@ async fn a_changed_password_replaces_the_old_one_and_spares_the_tokens() {
     let email = setup.server.email();
     setup.server.set_password(email, "new");
 
-    assert_eq!(
-        login_status(&setup, email, setup.server.password()).await,
-        StatusCode::UNAUTHORIZED
-    );
+    assert_eq!(login_status(&setup, email, setup.server.password()).await, StatusCode::UNAUTHORIZED);
     assert_eq!(login_status(&setup, email, "new").await, StatusCode::OK);
     assert_eq!(setup.api_status(&tokens.access).await, StatusCode::OK);
     assert_eq!(setup.refresh_status(&tokens.refresh).await, StatusCode::OK);
@@ -106,14 +91,8 @@ async fn a_banned_account_can_do_nothing_until_the_ban_is_lifted() {
 
     let login = setup.try_login().await.expect("an answer");
     assert_eq!(login.status(), StatusCode::FORBIDDEN);
-    assert_eq!(
-        setup.api_status(&tokens.access).await,
-        StatusCode::UNAUTHORIZED
-    );
-    assert_eq!(
-        setup.refresh_status(&tokens.refresh).await,
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(setup.api_status(&tokens.access).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(setup.refresh_status(&tokens.refresh).await, StatusCode::BAD_REQUEST);
     assert_eq!(
         login_status(&setup, "bob@example.com", "hunter2").await,
         StatusCode::OK,
@@ -156,10 +135,7 @@ async fn a_wrong_secret_is_refused_with_a_basic_challenge() {
     let answer = try_token(&setup, "other-key", setup.server.secret()).await;
     let answer = answer.expect("an answer");
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(
-        answer.headers()[header::WWW_AUTHENTICATE],
-        r#"Basic realm="token""#
-    );
+    assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], r#"Basic realm="token""#);
     assert_eq!(setup.server.stats().failed_client_tokens, 1);
 
     let right = try_token(&setup, "other-key", "other-secret").await;

@@ -14,15 +14,9 @@ async fn products_can_be_read_and_renamed() {
     let token = setup.login().await.access;
     let path = "/api/v1/products/7";
     let before = ok_json(Ok(setup.call(Method::GET, path, &token).await)).await;
-    assert_eq!(
-        before,
-        json!({ "id": 7, "name": "Product 7", "price_cents": 1458 })
-    );
+    assert_eq!(before, json!({ "id": 7, "name": "Product 7", "price_cents": 1458 }));
 
-    for (body, name) in [
-        (json!("Teapot"), "Teapot"),
-        (json!({ "name": "Kettle" }), "Kettle"),
-    ] {
+    for (body, name) in [(json!("Teapot"), "Teapot"), (json!({ "name": "Kettle" }), "Kettle")] {
         let url = setup.server.url(path);
         let request = setup.http.patch(url).bearer_auth(&token).json(&body);
         let renamed = ok_json(request.send().await).await;
@@ -56,10 +50,7 @@ async fn pricing_starts_at_page_one_and_is_empty_beyond_the_last() {
     let token = setup.login().await.access;
     let get = async |path| ok_json(Ok(setup.call(Method::GET, path, &token).await)).await;
 
-    assert_eq!(
-        get("/api/v1/inventory/pricing").await,
-        get("/api/v1/inventory/pricing?page=1").await
-    );
+    assert_eq!(get("/api/v1/inventory/pricing").await, get("/api/v1/inventory/pricing?page=1").await);
     let beyond = get("/api/v1/inventory/pricing?page=6").await;
     assert_eq!(beyond, json!({ "page": 6, "items": [], "next": null }));
 }
@@ -68,9 +59,7 @@ async fn pricing_starts_at_page_one_and_is_empty_beyond_the_last() {
 async fn the_daily_report_is_served() {
     let setup = setup();
     let token = setup.login().await.access;
-    let report = setup
-        .call(Method::GET, "/api/v1/reports/daily", &token)
-        .await;
+    let report = setup.call(Method::GET, "/api/v1/reports/daily", &token).await;
     assert_eq!(ok_json(Ok(report)).await["orders"], 42);
 }
 
@@ -78,9 +67,7 @@ async fn the_daily_report_is_served() {
 async fn deleting_needs_a_scope_that_nobody_has() {
     let setup = setup();
     let token = setup.login().await.access;
-    let answer = setup
-        .call(Method::DELETE, "/api/v1/products/7", &token)
-        .await;
+    let answer = setup.call(Method::DELETE, "/api/v1/products/7", &token).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     assert_eq!(
         answer.headers()[header::WWW_AUTHENTICATE],
@@ -90,10 +77,7 @@ async fn deleting_needs_a_scope_that_nobody_has() {
     assert_eq!(error, json!({ "error": "insufficient_scope" }));
 
     let stats = setup.server.stats();
-    assert_eq!(
-        (stats.forbidden, stats.api_calls, stats.rejected),
-        (1, 0, 0)
-    );
+    assert_eq!((stats.forbidden, stats.api_calls, stats.rejected), (1, 0, 0));
 }
 
 #[tokio::test]
@@ -104,10 +88,7 @@ async fn a_call_without_credentials_is_challenged_without_an_error() {
     let basic = setup.http.get(&url).basic_auth("a", Some("b")).send().await;
     for answer in [bare, basic.expect("an answer")] {
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(
-            answer.headers()[header::WWW_AUTHENTICATE],
-            r#"Bearer realm="api""#
-        );
+        assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], r#"Bearer realm="api""#);
     }
     assert_eq!(setup.server.stats().rejected, 2);
 }
@@ -118,10 +99,7 @@ async fn a_call_with_a_bad_token_is_challenged_with_invalid_token() {
     for method in [Method::GET, Method::PATCH, Method::DELETE] {
         let answer = setup.call(method, "/api/v1/products/1", "bad").await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(
-            answer.headers()[header::WWW_AUTHENTICATE],
-            r#"Bearer error="invalid_token""#
-        );
+        assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], r#"Bearer error="invalid_token""#);
     }
     assert_eq!(setup.server.stats().rejected, 3);
 }
@@ -130,10 +108,7 @@ async fn a_call_with_a_bad_token_is_challenged_with_invalid_token() {
 async fn a_refresh_token_is_no_access_token() {
     let setup = setup();
     let tokens = setup.login().await;
-    assert_eq!(
-        setup.api_status(&tokens.refresh).await,
-        StatusCode::UNAUTHORIZED
-    );
+    assert_eq!(setup.api_status(&tokens.refresh).await, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -143,10 +118,7 @@ async fn an_access_token_is_dead_from_the_moment_it_expires() {
     setup.server.advance(Duration::from_secs(90));
     assert_eq!(setup.api_status(&tokens.access).await, StatusCode::OK);
     setup.server.advance(Duration::from_secs(10));
-    assert_eq!(
-        setup.api_status(&tokens.access).await,
-        StatusCode::UNAUTHORIZED
-    );
+    assert_eq!(setup.api_status(&tokens.access).await, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -154,10 +126,7 @@ async fn while_rejecting_the_api_accepts_no_token_however_new() {
     let setup = setup();
     setup.server.reject_access_tokens(true);
     let tokens = setup.login().await;
-    assert_eq!(
-        setup.api_status(&tokens.access).await,
-        StatusCode::UNAUTHORIZED
-    );
+    assert_eq!(setup.api_status(&tokens.access).await, StatusCode::UNAUTHORIZED);
     setup.server.reject_access_tokens(false);
     assert_eq!(setup.api_status(&tokens.access).await, StatusCode::OK);
 }

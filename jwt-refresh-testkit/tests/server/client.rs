@@ -19,10 +19,7 @@ pub(crate) struct Tokens {
 
 impl From<&Value> for Tokens {
     fn from(answer: &Value) -> Self {
-        Self {
-            access: text(answer, "access_token"),
-            refresh: text(answer, "refresh_token"),
-        }
+        Self { access: text(answer, "access_token"), refresh: text(answer, "refresh_token") }
     }
 }
 
@@ -38,23 +35,13 @@ pub(crate) fn setup() -> Setup {
 }
 
 pub(crate) fn setup_with(builder: Builder) -> Setup {
-    let http = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .expect("a client without TLS");
-    Setup {
-        server: builder.start(),
-        http,
-    }
+    let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client without TLS");
+    Setup { server: builder.start(), http }
 }
 
 impl Setup {
     pub(crate) async fn post(&self, path: &str, body: Value) -> reqwest::Result<Response> {
-        self.http
-            .post(self.server.url(path))
-            .json(&body)
-            .send()
-            .await
+        self.http.post(self.server.url(path)).json(&body).send().await
     }
 
     pub(crate) async fn try_login(&self) -> reqwest::Result<Response> {
@@ -82,26 +69,16 @@ impl Setup {
 
     /// The status with which a refresh is answered.
     pub(crate) async fn refresh_status(&self, refresh_token: &str) -> StatusCode {
-        self.try_refresh(refresh_token)
-            .await
-            .expect("an answer")
-            .status()
+        self.try_refresh(refresh_token).await.expect("an answer").status()
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, token: &str) -> Response {
-        self.http
-            .request(method, self.server.url(path))
-            .bearer_auth(token)
-            .send()
-            .await
-            .expect("an answer")
+        self.http.request(method, self.server.url(path)).bearer_auth(token).send().await.expect("an answer")
     }
 
     /// The status with which the API answers a call with this token.
     pub(crate) async fn api_status(&self, token: &str) -> StatusCode {
-        self.call(Method::GET, "/api/v1/products/1", token)
-            .await
-            .status()
+        self.call(Method::GET, "/api/v1/products/1", token).await.status()
     }
 }
 

@@ -93,10 +93,7 @@ async fn the_grace_counts_from_the_first_use() {
     let last = setup.refresh(&first.refresh).await;
     setup.server.advance(MINUTE / 2);
 
-    assert_eq!(
-        setup.refresh_status(&first.refresh).await,
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(setup.refresh_status(&first.refresh).await, StatusCode::BAD_REQUEST);
     assert_eq!(
         setup.refresh_status(&last.refresh).await,
         StatusCode::BAD_REQUEST,
@@ -119,9 +116,7 @@ async fn without_rotation_a_refresh_token_is_good_many_times_and_not_sent_back()
 
 #[tokio::test]
 async fn without_rotation_the_same_refresh_token_is_sent_back_on_request() {
-    let builder = TestServer::builder()
-        .rotation(Rotation::Off)
-        .refresh_answer(RefreshAnswer::Same);
+    let builder = TestServer::builder().rotation(Rotation::Off).refresh_answer(RefreshAnswer::Same);
     let setup = setup_with(builder);
     let first = setup.login().await;
     assert_eq!(setup.refresh(&first.refresh).await.refresh, first.refresh);
@@ -136,10 +131,7 @@ async fn a_refresh_token_expires_and_that_is_no_reuse() {
     setup.server.advance(MINUTE);
 
     for tokens in [live, spent] {
-        assert_eq!(
-            setup.refresh_status(&tokens.refresh).await,
-            StatusCode::BAD_REQUEST
-        );
+        assert_eq!(setup.refresh_status(&tokens.refresh).await, StatusCode::BAD_REQUEST);
     }
     assert_eq!(setup.server.stats().reuses, 0);
 }
@@ -162,10 +154,7 @@ async fn revoked_refresh_tokens_are_unknown_and_not_reused() {
     setup.server.revoke_refresh_tokens();
 
     for tokens in [&spent, &live] {
-        assert_eq!(
-            setup.refresh_status(&tokens.refresh).await,
-            StatusCode::BAD_REQUEST
-        );
+        assert_eq!(setup.refresh_status(&tokens.refresh).await, StatusCode::BAD_REQUEST);
     }
     assert_eq!(setup.api_status(&live.access).await, StatusCode::OK);
     assert_eq!(setup.server.stats().reuses, 0);
@@ -174,9 +163,7 @@ async fn revoked_refresh_tokens_are_unknown_and_not_reused() {
 #[tokio::test]
 async fn a_malformed_refresh_is_refused_and_counted() {
     let setup = setup();
-    let answer = setup
-        .post("/api/auth/refresh", json!({ "token": "x" }))
-        .await;
+    let answer = setup.post("/api/auth/refresh", json!({ "token": "x" })).await;
     assert_eq!(answer.expect("an answer").status(), StatusCode::BAD_REQUEST);
     assert_eq!(setup.server.stats().failed_refreshes, 1);
     assert_eq!(setup.server.stats().auth_requests, 1);
