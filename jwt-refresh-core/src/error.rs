@@ -247,7 +247,7 @@ impl StdError for Error {
 }
 
 /// `url` without what may be secret in it: user and password, query, fragment.
-fn public_part(url: &str) -> String {
+pub(crate) fn public_part(url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let url = &url[..end];
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };

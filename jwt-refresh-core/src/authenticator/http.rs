@@ -1,5 +1,6 @@
 //! The ready-made authenticator over reqwest: a JSON login and a JSON refresh, both configured and not coded.
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::redirect;
@@ -7,6 +8,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::authenticator::Authenticator;
+use crate::error::public_part;
 use crate::http::{Answer, Endpoint, Plaintext};
 use crate::{Error, ErrorKind, RefreshToken, Secret, TokenFields, Tokens};
 
@@ -84,7 +86,6 @@ impl Authenticator for HttpAuthenticator {
 }
 
 /// Puts a [`HttpAuthenticator`] together: [`HttpAuthenticator::builder`].
-#[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HttpAuthenticatorBuilder {
     login_url: String,
@@ -154,6 +155,18 @@ impl HttpAuthenticatorBuilder {
             credentials: self.credentials,
             answer: self.answer,
         })
+    }
+}
+
+impl fmt::Debug for HttpAuthenticatorBuilder {
+    /// Neither credentials nor the parts of a URL that may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpAuthenticatorBuilder")
+            .field("login_url", &public_part(&self.login_url))
+            .field("refresh_url", &self.refresh_url.as_deref().map(public_part))
+            .field("answer", &self.answer)
+            .field("plaintext", &self.plaintext)
+            .finish_non_exhaustive()
     }
 }
 

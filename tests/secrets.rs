@@ -1,0 +1,182 @@
+//! No secret is ever shown: not by `Debug`, not by an error, not in the logs of anything that takes part, at any level.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jwt_refresh::{
+    Authenticator, Clock, Error, HttpAuthenticator, Jwt, ManualClock, Policy, RefreshToken, Secret, Session,
+    TokenFields, TokenProvider, Tokens,
+};
+use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
+
+/// Everything that was logged, and every secret that was in play.
+#[derive(Clone, Default)]
+struct Record {
+    log: Arc<Mutex<Vec<u8>>>,
+    secrets: Arc<Mutex<Vec<String>>>,
+}
+
+impl Record {
+    fn secret(&self, secret: &str) {
+        self.secrets.lock().unwrap().push(secret.to_owned());
+    }
+
+    fn assert_hidden_in(&self, what: &str, shown: &str) {
+        for secret in self.secrets.lock().unwrap().iter() {
+            assert!(!shown.contains(secret.as_str()), "{what} shows {secret}: {shown}");
+            // Half a token is too much too.
+            let half: String = secret.chars().take(secret.len() / 2).collect();
+            let is_common = half.len() < 8 || half.starts_with("eyJ");
+            assert!(is_common || !shown.contains(&half), "{what} shows the beginning of {secret}: {shown}");
+        }
+    }
+}
+
+impl Write for Record {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.log.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Notes every refresh token that passes through it.
+struct Noting {
+    inner: HttpAuthenticator,
+    record: Record,
+}
+
+impl Authenticator for Noting {
+    async fn login(&self) -> Result<Tokens, Error> {
+        self.inner.login().await
+    }
+
+    async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
+        self.record.secret(token.expose());
+        self.inner.refresh(token).await
+    }
+}
+
+fn authenticator(server: &TestServer, password: &str) -> HttpAuthenticator {
+    HttpAuthenticator::builder(server.url("/api/auth/login?api_key=S3cretInQuery"))
+        .refresh_url(server.url("/api/auth/refresh?api_key=S3cretInQuery"))
+        .field("email", server.email())
+        .secret_field("password", password)
+        .build()
+        .unwrap()
+}
+
+fn assert_error_hides(record: &Record, error: &Error) {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = next {
+        record.assert_hidden_in("an error", &format!("{error} {error:?} {error:#?}"));
+        next = error.source();
+    }
+}
+
+async fn a_day_in_the_life(record: &Record) {
+    let server = TestServer::builder().access_lifetime(Duration::from_secs(60)).start();
+    let clock = ManualClock::new();
+    let pass = |seconds| {
+        clock.advance(Duration::from_secs(seconds));
+        server.advance(Duration::from_secs(seconds));
+    };
+    record.secret(server.password());
+    record.secret("S3cretInQuery");
+    record.secret("N0tThePassword");
+
+    let noting = Noting { inner: authenticator(&server, server.password()), record: record.clone() };
+    let session = Session::builder(noting).clock(&clock).login().await.unwrap();
+    let token = session.token().await.unwrap();
+    record.secret(token.expose());
+    record.secret(token.jwt().unwrap().signature());
+
+    pass(61);
+    record.secret(session.token().await.unwrap().expose());
+    for fault in [
+        Fault::DropAfterProcessing,
+        Fault::Status(500),
+        Fault::Garbage,
+        Fault::Redirect("https://api.example/?token=S3cretInQuery".into()),
+        Fault::MissingField("access_token"),
+        Fault::InvalidGrant,
+    ] {
+        pass(61);
+        server.inject(Endpoint::Any, fault, Times::Once);
+        if let Err(error) = session.token().await {
+            assert_error_hides(record, &error);
+        }
+        pass(2);
+        let token = session.token().await.unwrap();
+        record.secret(token.expose());
+        let request = reqwest::Client::new().get(server.url("/api/v1/products/1")).header("authorization", &token);
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
+    let rejected = session.rejected(&session.token().await.unwrap()).await.unwrap();
+    record.secret(rejected.expose());
+
+    let wrong = Session::new(authenticator(&server, "N0tThePassword"));
+    assert_error_hides(record, &wrong.token().await.unwrap_err());
+}
+
+#[test]
+fn nothing_that_is_logged_at_any_level_by_anything_that_takes_part_holds_a_secret() {
+    let record = Record::default();
+    let writer = record.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    tracing_log::LogTracer::init().unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(a_day_in_the_life(&record));
+
+    let log = String::from_utf8(record.log.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("jwt_refresh.renew") && log.contains("refresh"), "nothing was captured: {log}");
+    assert!(record.secrets.lock().unwrap().len() > 15);
+    record.assert_hidden_in("the log", &log);
+}
+
+#[test]
+fn no_public_type_shows_a_secret_in_debug() {
+    let server = TestServer::start();
+    let record = Record::default();
+    for secret in ["AccessS3cret", "RefreshS3cret", "PasswordS3cret", "S3cretInQuery", "c2lnbmF0dXJl"] {
+        record.secret(secret);
+    }
+    let http = authenticator(&server, "PasswordS3cret");
+    let tokens = Tokens::new("AccessS3cret").unwrap().refresh_token("RefreshS3cret");
+    let builder = Session::builder(http.clone()).tokens(tokens.clone());
+    let builder_shown = format!("{builder:?}");
+    let session = builder.build();
+    let jwt = Jwt::decode("eyJhbGciOiJub25lIn0.eyJwdyI6IlBhc3N3b3JkUzNjcmV0In0.c2lnbmF0dXJl").unwrap();
+    for shown in [
+        builder_shown,
+        format!("{http:?} {http:#?}"),
+        format!(
+            "{:?}",
+            HttpAuthenticator::builder("https://ada:PasswordS3cret@a.example/?k=S3cretInQuery")
+                .secret_field("password", "PasswordS3cret")
+        ),
+        format!("{tokens:?} {tokens:#?}"),
+        format!("{session:?} {session:#?}"),
+        format!("{:?} {:?}", session.ready().unwrap(), session.ready().unwrap().header()),
+        format!("{:?}", RefreshToken::from("RefreshS3cret")),
+        format!("{:?} {:#?}", Secret::from("PasswordS3cret"), Secret::from("PasswordS3cret")),
+        format!("{jwt:?} {:?} {:?}", jwt.claims(), jwt.header()),
+        format!("{:?}", Jwt::decode("AccessS3cret.PasswordS3cret.c2lnbmF0dXJl").unwrap_err()),
+        format!("{:?}", Tokens::new("AccessS3cret\n").unwrap_err()),
+        format!("{:?} {:?} {:?}", Policy::default(), Clock::system(), TokenFields::default()),
+    ] {
+        record.assert_hidden_in("`{:?}`", &shown);
+    }
+}
