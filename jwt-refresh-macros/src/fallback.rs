@@ -1,0 +1,35 @@
+//! What is written after a mistake: the item as it was, so that the editor still knows it, and the errors beside it.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Error;
+
+use crate::args::Options;
+use crate::expand;
+use crate::parse::{Function, Item};
+
+/// For an item that we could not read.
+pub(crate) fn verbatim(input: &TokenStream, errors: &[Error]) -> TokenStream {
+    let errors = errors.iter().map(Error::to_compile_error);
+    quote!(#(#errors)* #input)
+}
+
+/// Without our attributes, which would report the same once more.
+pub(crate) fn item(item: &Item, errors: &[Error]) -> TokenStream {
+    verbatim(&expand::item_with(stand_in, item), errors)
+}
+
+// A body that names the token would fail with one error more, that there is no such variable.
+//
+// Output:
+//     let token = ::core::option::Option::<::jwt_refresh::AccessToken>::None.unwrap();
+fn stand_in(_: &Function, options: &Options) -> TokenStream {
+    let Some(name) = options.token_name() else {
+        return TokenStream::new();
+    };
+    let krate = options.krate();
+    quote! {
+        #[allow(unused_variables)]
+        let #name = ::core::option::Option::<#krate::AccessToken>::None.unwrap();
+    }
+}

@@ -1,0 +1,273 @@
+//! What the attribute stands on. Of all tokens only the signatures of functions are parsed. Attributes, bodies and the
+//! other members of a block pass through as the tokens they came as: that is faster, keeps every span of the user's, and
+//! lets bodies use syntax that syn does not know yet.
+
+use std::iter::Peekable;
+use std::mem;
+
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use syn::parse::{ParseStream, Parser};
+use syn::{Error, FnArg, Pat, Receiver, Signature, Token, Visibility};
+
+use crate::args::Options;
+
+pub(crate) enum Item {
+    Function(Box<Function>),
+    Block(Block),
+}
+
+/// A function, with or without a receiver, free or a member of a block.
+pub(crate) struct Function {
+    /// Its attributes, without ours.
+    pub(crate) attrs: TokenStream,
+    /// Ours among its attributes. They are options in an annotated block, and a mistake elsewhere.
+    pub(crate) helpers: Vec<Helper>,
+    /// Everything between the attributes and the body.
+    pub(crate) head: TokenStream,
+    /// What `head` says.
+    pub(crate) sig: Signature,
+    /// The braces of the body, or a semicolon.
+    pub(crate) tail: Option<TokenTree>,
+    /// `Some` once `valid` has decided to guard the function.
+    pub(crate) guard: Option<Options>,
+}
+
+impl Function {
+    /// The body with its braces, if there is one.
+    pub(crate) fn body(&self) -> Option<&Group> {
+        match &self.tail {
+            Some(TokenTree::Group(body)) => Some(body),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn receiver(&self) -> Option<&Receiver> {
+        self.sig.receiver()
+    }
+
+    /// The names of plain arguments.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &Ident> {
+        self.sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(argument) => match &*argument.pat {
+                Pat::Ident(pat) => Some(&pat.ident),
+                _ => None,
+            },
+            FnArg::Receiver(_) => None,
+        })
+    }
+}
+
+/// An `impl` block or a trait definition.
+pub(crate) struct Block {
+    /// Everything before the braces.
+    pub(crate) head: TokenStream,
+    pub(crate) members: Vec<Member>,
+    /// The braces and all in them, as it was.
+    pub(crate) body: Group,
+}
+
+pub(crate) enum Member {
+    Function(Box<Function>),
+    Other(TokenStream),
+}
+
+/// `#[refresh_token(…)]` on a function, however its path is spelled.
+pub(crate) struct Helper {
+    /// The `refresh_token` of it.
+    pub(crate) name: Ident,
+    /// What follows that.
+    pub(crate) rest: TokenStream,
+}
+
+/// Reads the annotated item. `None` if it is nothing that we can work on; `errors` then says why.
+pub(crate) fn item(input: TokenStream, errors: &mut Vec<Error>) -> Option<Item> {
+    let trees = flatten(input);
+    let keyword = keyword(&trees);
+    let parsed = match keyword.map(Ident::to_string).as_deref() {
+        Some("fn") => function(trees).map(Box::new).map(Item::Function).map_err(|(_, error)| error),
+        Some("impl" | "trait") => block(trees, errors).map(Item::Block),
+        _ => Err(misplaced(keyword, &trees)),
+    };
+    parsed.map_err(|error| errors.push(error)).ok()
+}
+
+fn misplaced(keyword: Option<&Ident>, trees: &[TokenTree]) -> Error {
+    let advice = "`#[refresh_token]` goes on an async method, on a free `async fn` with `from = <expression>`, or on a \
+                  whole `impl` block or trait";
+    let Some(keyword) = keyword else {
+        return Error::new_spanned(trees.iter().cloned().collect::<TokenStream>(), advice);
+    };
+    match keyword.to_string().as_str() {
+        found @ ("struct" | "enum" | "union") => Error::new(
+            keyword.span(),
+            format!("{advice}: move it from this `{found}` to the `impl` block with its methods"),
+        ),
+        found @ ("const" | "static" | "type" | "mod" | "use" | "extern") => {
+            Error::new(keyword.span(), format!("{advice}: a `{found}` has no method to guard"))
+        }
+        _ => Error::new(keyword.span(), advice),
+    }
+}
+
+fn block(mut trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> syn::Result<Block> {
+    let Some(TokenTree::Group(body)) = trees.pop_if(|last| is_braces(last)) else {
+        let item: TokenStream = trees.into_iter().collect();
+        return Err(Error::new_spanned(item, "`#[refresh_token]` finds no `{ … }` here"));
+    };
+    let members = members(flatten(body.stream()), errors);
+    Ok(Block { head: trees.into_iter().collect(), members, body })
+}
+
+/// Cuts the inside of a block into its members.
+fn members(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Vec<Member> {
+    let mut members = Vec::new();
+    let mut current = Vec::new();
+    let mut trees = trees.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        let last = ends_member(&current, &tree, &mut trees);
+        current.push(tree);
+        if last {
+            members.push(member(mem::take(&mut current), errors));
+        }
+    }
+    if !current.is_empty() {
+        members.push(Member::Other(current.into_iter().collect()));
+    }
+    members
+}
+
+/// Whether `tree`, which follows `member`, is the last of that member. Semicolons end every member. Braces end functions
+/// and macro calls, unless they are those of `-> Matrix<{ N }, 2>`; in `const N: usize = { 1 } + 1;` they end nothing.
+fn ends_member(member: &[TokenTree], tree: &TokenTree, next: &mut Peekable<impl Iterator<Item = TokenTree>>) -> bool {
+    if is_punct(tree, ';') {
+        return true;
+    }
+    if !is_braces(tree) || next.peek().is_some_and(|next| is_punct(next, ',') || is_punct(next, '>')) {
+        return false;
+    }
+    keyword(member).is_none_or(|keyword| keyword != "const" && keyword != "type")
+}
+
+fn member(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Member {
+    if keyword(&trees).is_none_or(|keyword| keyword != "fn") {
+        return Member::Other(trees.into_iter().collect());
+    }
+    match function(trees) {
+        Ok(function) => Member::Function(Box::new(function)),
+        Err((unread, error)) => {
+            errors.push(error);
+            Member::Other(unread)
+        }
+    }
+}
+
+/// Reads a function; a failure gives it back without our attributes.
+fn function(mut trees: Vec<TokenTree>) -> Result<Function, (TokenStream, Error)> {
+    let (attrs, helpers, start) = attributes(&trees);
+    let tail = trees.pop();
+    let head: TokenStream = trees.drain(start..).collect();
+    match signature.parse2(head.clone()) {
+        Ok(sig) => Ok(Function { attrs, helpers, head, sig, tail, guard: None }),
+        Err(error) => Err((attrs.into_iter().chain(head).chain(tail).collect(), error)),
+    }
+}
+
+/// `pub(crate) default async unsafe fn name<'a>(&'a self) -> Type where Self: Sized`
+fn signature(input: ParseStream<'_>) -> syn::Result<Signature> {
+    input.parse::<Visibility>()?;
+    input.parse::<Option<Token![default]>>()?;
+    input.parse()
+}
+
+/// Parts the attributes that `trees` starts with: the others, ours, and where they end.
+fn attributes(trees: &[TokenTree]) -> (TokenStream, Vec<Helper>, usize) {
+    let mut others = Vec::new();
+    let mut ours = Vec::new();
+    let mut end = 0;
+    while let Some(length) = attribute_length(&trees[end..]) {
+        let attribute = &trees[end..end + length];
+        match attribute.last().and_then(helper) {
+            Some(helper) => ours.push(helper),
+            None => others.extend_from_slice(attribute),
+        }
+        end += length;
+    }
+    (others.into_iter().collect(), ours, end)
+}
+
+/// How many trees the `#[…]` or `#![…]` has that `trees` starts with.
+fn attribute_length(trees: &[TokenTree]) -> Option<usize> {
+    match trees {
+        [hash, TokenTree::Group(_), ..] if is_punct(hash, '#') => Some(2),
+        [hash, bang, TokenTree::Group(_), ..] if is_punct(hash, '#') && is_punct(bang, '!') => Some(3),
+        _ => None,
+    }
+}
+
+/// Our attribute, from the brackets of any attribute. `#[jwt_refresh::refresh_token]` is ours too.
+fn helper(brackets: &TokenTree) -> Option<Helper> {
+    let TokenTree::Group(brackets) = brackets else {
+        return None;
+    };
+    let mut trees = ungroup(brackets.stream()).into_iter().peekable();
+    let mut last = None;
+    while let Some(tree) = trees.next_if(|tree| matches!(tree, TokenTree::Ident(_)) || is_punct(tree, ':')) {
+        if let TokenTree::Ident(segment) = tree {
+            last = Some(segment);
+        }
+    }
+    let name = last.filter(|name| name == "refresh_token")?;
+    Some(Helper { name, rest: trees.collect() })
+}
+
+/// Opens the invisible group in which `macro_rules!` passes a `$meta`.
+fn ungroup(stream: TokenStream) -> TokenStream {
+    match stream.clone().into_iter().next() {
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::None => ungroup(group.stream()),
+        _ => stream,
+    }
+}
+
+/// The word that says what kind of item this is: the first that is no qualifier of a function, an `impl` or a trait.
+fn keyword(trees: &[TokenTree]) -> Option<&Ident> {
+    trees.iter().enumerate().find_map(|(index, tree)| match tree {
+        TokenTree::Ident(word) if !is_qualifier(word, trees.get(index + 1)) => Some(word),
+        _ => None,
+    })
+}
+
+fn is_qualifier(word: &Ident, next: Option<&TokenTree>) -> bool {
+    match (word.to_string().as_str(), next) {
+        ("pub" | "default" | "async" | "unsafe" | "auto", _) | ("extern", Some(TokenTree::Literal(_))) => true,
+        ("const" | "extern", Some(TokenTree::Ident(next))) => {
+            next == "fn" || next == "async" || next == "unsafe" || next == "extern"
+        }
+        _ => false,
+    }
+}
+
+/// Opens the invisible groups in which `macro_rules!` passes an `$item` or a `$body`; those of types and the like stay.
+fn flatten(stream: TokenStream) -> Vec<TokenTree> {
+    let mut trees = Vec::new();
+    for tree in stream {
+        match tree {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+                let inner = flatten(group.stream());
+                match inner.last() {
+                    Some(last) if is_braces(last) || is_punct(last, ';') => trees.extend(inner),
+                    _ => trees.push(TokenTree::Group(group)),
+                }
+            }
+            tree => trees.push(tree),
+        }
+    }
+    trees
+}
+
+fn is_braces(tree: &TokenTree) -> bool {
+    matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
+}
+
+fn is_punct(tree: &TokenTree, punct: char) -> bool {
+    matches!(tree, TokenTree::Punct(found) if found.as_char() == punct)
+}

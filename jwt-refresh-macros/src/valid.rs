@@ -1,0 +1,108 @@
+//! Which functions are guarded, and with which options. Every mistake is found before any is reported.
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use syn::Error;
+
+use crate::args::{Level, Options};
+use crate::parse::{Block, Function, Helper, Item, Member};
+
+/// Decides for each function of `item` whether it is guarded, and adds what speaks against that to `errors`.
+pub(crate) fn item(item: &mut Item, args: TokenStream, errors: &mut Vec<Error>) {
+    match item {
+        Item::Function(function) => {
+            let options = Options::parse(args, Level::Function, errors);
+            errors.extend(function.helpers.iter().map(repeated));
+            guard(function, options, errors);
+        }
+        Item::Block(block) => {
+            let options = Options::parse(args, Level::Block, errors);
+            members(block, &options, errors);
+        }
+    }
+}
+
+fn members(block: &mut Block, defaults: &Options, errors: &mut Vec<Error>) {
+    let mut left_alone = true;
+    for member in &mut block.members {
+        let Member::Function(function) = member else {
+            continue;
+        };
+        let Some(options) = member_options(function, defaults, errors) else {
+            continue;
+        };
+        left_alone = false;
+        guard(function, options, errors);
+    }
+    if left_alone && errors.is_empty() {
+        errors.push(Error::new(Span::call_site(), NOTHING_TO_GUARD));
+    }
+}
+
+const NOTHING_TO_GUARD: &str = "`#[refresh_token]` finds nothing to guard here: it guards methods of the form \
+                                `async fn …(&self, …)` that have a body and no `#[refresh_token(skip)]`; add one, or \
+                                remove the attribute";
+
+/// The options of one function in an annotated block. `None` leaves it alone: it says so, or it is not async or has no
+/// receiver, and does not ask for anything.
+fn member_options(function: &Function, defaults: &Options, errors: &mut Vec<Error>) -> Option<Options> {
+    let Some((helper, more)) = function.helpers.split_first() else {
+        let suits = function.sig.asyncness.is_some() && function.receiver().is_some() && function.body().is_some();
+        return suits.then(|| defaults.clone());
+    };
+    errors.extend(more.iter().map(repeated));
+    let options = Options::parse(arguments(helper, errors), Level::Member, errors);
+    let Some(skip) = &options.skip else {
+        return Some(options.or(defaults));
+    };
+    if options.from.is_some() || options.token.is_some() || options.krate.is_some() {
+        let advice = "`skip` leaves the method alone: remove it, or the other options";
+        errors.push(Error::new(skip.span(), advice));
+    }
+    None
+}
+
+fn repeated(helper: &Helper) -> Error {
+    let advice = "`#[refresh_token]` is given twice: write one attribute, with commas between its options";
+    Error::new(helper.name.span(), advice)
+}
+
+/// What stands in the parentheses of the attribute, if there are any.
+fn arguments(helper: &Helper, errors: &mut Vec<Error>) -> TokenStream {
+    match helper.rest.clone().into_iter().next() {
+        None => TokenStream::new(),
+        Some(TokenTree::Group(parentheses)) => parentheses.stream(),
+        Some(_) => {
+            let advice = "options go in parentheses: write `#[refresh_token(<options>)]`";
+            errors.push(Error::new_spanned(&helper.rest, advice));
+            TokenStream::new()
+        }
+    }
+}
+
+/// Has `function` guarded; `errors` says what it lacks for that.
+fn guard(function: &mut Function, options: Options, errors: &mut Vec<Error>) {
+    let sig = &function.sig;
+    if let Some(constness) = sig.constness {
+        errors.push(Error::new(constness.span, "a `const fn` cannot wait for a token: write `async fn` instead"));
+    } else if sig.asyncness.is_none() {
+        errors.push(Error::new(sig.fn_token.span, "the token may have to be waited for: write `async fn`"));
+    }
+    if function.body().is_none() {
+        let advice =
+            "there is no body to guard: put the attribute on the method of the `impl`, or write a default body here";
+        errors.push(Error::new(sig.ident.span(), advice));
+    }
+    if function.receiver().is_none() && options.from.is_none() {
+        let advice = "there is no `self` to take `self.session` from: add a receiver such as `&self`, or say where the \
+                      session is with `#[refresh_token(from = <expression>)]`";
+        errors.push(Error::new(sig.paren_token.span.join(), advice));
+    }
+    if let Some(hidden) = function.arguments().find(|argument| Some(*argument) == options.token_name()) {
+        let advice = format!(
+            "the token is called `{hidden}` too, and would hide this argument: rename the argument, or the token with \
+             `token = <name>`"
+        );
+        errors.push(Error::new(hidden.span(), advice));
+    }
+    function.guard = Some(options);
+}

@@ -1,0 +1,18 @@
+#[refresh_token]
+pub async fn product(&self, id: u64) -> Result<Product, Error> {
+    self.get(id).await?.json().await
+}
+
+// ---- expands to ----
+
+pub async fn product(&self, id: u64) -> Result<Product, Error> {
+    {
+        let stale = ::jwt_refresh::__private::check(&self.session);
+        if let ::core::option::Option::Some(renewal) = stale {
+            if let ::core::result::Result::Err(error) = renewal.await {
+                return ::jwt_refresh::__private::fail(error);
+            }
+        }
+    }
+    { self.get(id).await?.json().await }
+}
