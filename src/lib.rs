@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub use jwt_refresh_core::*;
+pub use jwt_refresh_macros::refresh_token;
 
 /// What most files that define or call an API need: `use jwt_refresh::prelude::*;`.
 pub mod prelude {
@@ -11,6 +12,7 @@ pub mod prelude {
     };
     #[cfg(feature = "reqwest")]
     pub use jwt_refresh_core::{Bearer, HttpAuthenticator};
+    pub use jwt_refresh_macros::refresh_token;
 }
 
 #[doc(hidden)]
