@@ -23,6 +23,10 @@ const PAGE_SIZE: u64 = 10;
 
 /// Lets requests with a valid access token through.
 pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    // A wrapper that sets the header anew for a retry, and appends where it means to replace, sends two.
+    if request.headers().get_all(header::AUTHORIZATION).iter().count() > 1 {
+        return answer::invalid_request();
+    }
     let Some(token) = bearer_token(request.headers()) else {
         // RFC 6750 §3.1: a request without credentials is told how to authenticate, not what was wrong.
         let bearer = r#"Bearer realm="api""#;
@@ -35,6 +39,7 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
     next.run(request).await
 }
 
+/// The token of `Authorization: Bearer …` (RFC 6750 §2.1).
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;

@@ -92,7 +92,8 @@ impl Builder {
     }
 
     /// Adds a key and secret for `POST /api/token`, or changes the secret of a key that exists. A default pair is
-    /// always there: [`TestServer::key`], [`TestServer::secret`].
+    /// always there: [`TestServer::key`], [`TestServer::secret`]. Both are compared as they arrive, without the form
+    /// encoding of RFC 6749 §2.3.1, so let them be plain letters, digits, `-`, `.` and `_`.
     pub fn client(mut self, key: &str, secret: &str) -> Self {
         self.accounts.add_client(key, secret);
         self

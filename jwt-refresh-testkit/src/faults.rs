@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use axum::http::StatusCode;
+use axum::http::HeaderValue;
 
 /// Where a [`Fault`] strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,22 +100,19 @@ impl Fault {
                 assert!((200..=599).contains(code), "Fault::Status({code}) is not a status between 200 and 599")
             }
             Self::Redirect(location) => assert!(
-                axum::http::HeaderValue::from_str(location).is_ok(),
+                HeaderValue::from_str(location).is_ok(),
                 "Fault::Redirect({location:?}) does not fit in a header"
             ),
             _ => {}
         }
-    }
-
-    pub(crate) fn status(code: u16) -> StatusCode {
-        StatusCode::from_u16(code).expect("checked when it was injected")
     }
 }
 
 struct Plan {
     endpoint: Endpoint,
     fault: Fault,
-    times: Times,
+    /// How many times it strikes yet, at least one; `None` if always.
+    left: Option<u32>,
 }
 
 /// The faults to come, in the order in which they were injected.
@@ -124,7 +121,13 @@ pub(crate) struct Faults(VecDeque<Plan>);
 
 impl Faults {
     pub(crate) fn push(&mut self, endpoint: Endpoint, fault: Fault, times: Times) {
-        self.0.push_back(Plan { endpoint, fault, times });
+        let left = match times {
+            Times::Count(0) => return,
+            Times::Count(count) => Some(count),
+            Times::Once => Some(1),
+            Times::Always => None,
+        };
+        self.0.push_back(Plan { endpoint, fault, left });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -133,16 +136,13 @@ impl Faults {
 
     /// The fault that strikes this request, if any: of those that cover the endpoint, the one injected first.
     pub(crate) fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
-        let next = self.0.iter().position(|plan| plan.endpoint.covers(endpoint))?;
+        let covers = |plan: &Plan| plan.endpoint.covers(endpoint);
+        let next = self.0.iter().position(covers)?;
         let plan = &mut self.0[next];
-        match plan.times {
-            Times::Always => return Some(plan.fault.clone()),
-            Times::Count(left) if left > 1 => {
-                plan.times = Times::Count(left - 1);
-                return Some(plan.fault.clone());
-            }
-            Times::Once | Times::Count(_) => {}
+        if plan.left == Some(1) {
+            return self.0.remove(next).map(|plan| plan.fault);
         }
-        self.0.remove(next).map(|plan| plan.fault)
+        plan.left = plan.left.map(|left| left - 1);
+        Some(plan.fault.clone())
     }
 }

@@ -1,22 +1,20 @@
 //! The gate in front of each endpoint: it counts the request, lets a fault strike, and holds the answer back. The handlers
 //! behind it know nothing of all that.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::Body,
     extract::{ConnectInfo, Request, State},
     http::{StatusCode, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{Html, IntoResponse, Response},
 };
-use futures_util::stream;
-use serde_json::Value;
 
-use crate::{Endpoint, Fault, answer, shared::Shared, wire::Cutter};
+use crate::{Endpoint, Fault, answer, shared::Shared, tamper, wire::Cutter};
 
-/// In how many pieces [`Fault::SlowBody`] sends a body that has as many bytes.
-const DRIPS: usize = 20;
+const GARBAGE: &str = "<?%&\u{0}}{ not JSON at all";
+const PORTAL: &str = "<!DOCTYPE html><title>Free Wi-Fi</title><h1>Welcome</h1><p>Please sign in.</p>";
 
 #[derive(Clone)]
 pub(crate) struct Gate {
@@ -78,9 +76,9 @@ impl Gate {
                 cutter.cut();
                 answer
             }
-            Fault::CutBody => cut_body(self.process(passage).await).await,
-            Fault::MissingField(field) => without(field, self.process(passage).await).await,
-            Fault::SlowBody(time) => drip(self.process(passage).await, time).await,
+            Fault::CutBody => tamper::cut_in_half(self.process(passage).await).await,
+            Fault::MissingField(field) => tamper::remove_field(self.process(passage).await, field).await,
+            Fault::SlowBody(time) => tamper::slow_down(self.process(passage).await, time).await,
             Fault::Hang(time) => {
                 tokio::time::sleep(time).await;
                 self.process(passage).await
@@ -90,7 +88,10 @@ impl Gate {
                 tokio::time::sleep(time).await;
                 answer
             }
-            Fault::Status(code) => self.prevent(answer::error(Fault::status(code), "injected_fault")),
+            Fault::Status(code) => {
+                let status = StatusCode::from_u16(code).expect("checked when it was injected");
+                self.prevent(answer::error(status, "injected_fault"))
+            }
             Fault::TooManyRequests { retry_after } => {
                 self.prevent(retry_later(StatusCode::TOO_MANY_REQUESTS, retry_after))
             }
@@ -99,11 +100,11 @@ impl Gate {
             }
             Fault::InvalidGrant => self.prevent(answer::invalid_grant()),
             Fault::Redirect(location) => self.prevent((StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)])),
-            Fault::Garbage => self.prevent(json_text("<?%&\u{0}}{ not JSON at all")),
-            Fault::HtmlPage => self.prevent(html_page()),
+            Fault::Garbage => self.prevent(json_text(GARBAGE)),
+            Fault::HtmlPage => self.prevent(Html(PORTAL)),
             Fault::EmptyBody => self.prevent(json_text("")),
             Fault::Body(text) => self.prevent(json_text(text)),
-            Fault::HugeBody(bytes) => self.prevent(json_text(huge_body(bytes))),
+            Fault::HugeBody(bytes) => self.prevent(json_text(tamper::huge_body(bytes))),
         }
     }
 }
@@ -112,83 +113,8 @@ fn json_text(body: impl Into<Body>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
-fn html_page() -> Response {
-    let page = "<!DOCTYPE html><html><body><h1>Welcome to our Wi-Fi</h1><p>Please sign in.</p></body></html>";
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
-}
-
 fn retry_later(status: StatusCode, retry_after: Duration) -> Response {
-    let whole = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+    let seconds = retry_after.as_nanos().div_ceil(1_000_000_000).to_string();
     let answer = answer::error(status, "temporarily_unavailable");
-    ([(header::RETRY_AFTER, whole.to_string())], answer).into_response()
-}
-
-/// The whole body of an answer of ours.
-async fn body_of(answer: Body) -> Bytes {
-    to_bytes(answer, usize::MAX).await.expect("the handlers answer from memory")
-}
-
-async fn without(field: &str, answer: Response) -> Response {
-    let (mut head, body) = answer.into_parts();
-    let body = body_of(body).await;
-    let Ok(Value::Object(mut object)) = serde_json::from_slice(&body) else {
-        return Response::from_parts(head, body.into());
-    };
-    object.remove(field);
-    head.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(head, Value::Object(object).to_string().into())
-}
-
-async fn drip(answer: Response, time: Duration) -> Response {
-    let (mut head, body) = answer.into_parts();
-    let body = body_of(body).await;
-    head.headers.remove(header::CONTENT_LENGTH);
-    let size = body.len().div_ceil(DRIPS).max(1);
-    let drips = body.len().div_ceil(size).max(1);
-    let pause = time / u32::try_from(drips).expect("at most DRIPS");
-    let pieces = stream::unfold(body, move |mut rest| async move {
-        if rest.is_empty() {
-            return None;
-        }
-        tokio::time::sleep(pause).await;
-        let piece = rest.split_to(size.min(rest.len()));
-        Some((Ok::<_, Infallible>(piece), rest))
-    });
-    Response::from_parts(head, Body::from_stream(pieces))
-}
-
-/// Keeps the `Content-Length` of the whole, so that the client can tell that half is missing.
-async fn cut_body(answer: Response) -> Response {
-    let (mut head, body) = answer.into_parts();
-    let mut half = body_of(body).await;
-    head.headers.insert(header::CONTENT_LENGTH, half.len().into());
-    half.truncate(half.len() / 2);
-    let pieces = stream::unfold(Some(half), |half| async move {
-        if let Some(half) = half {
-            return Some((Ok(half), None));
-        }
-        // hyper sends what it has when the body makes it wait, and drops it if the body fails straight away.
-        tokio::task::yield_now().await;
-        Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), None))
-    });
-    Response::from_parts(head, Body::from_stream(pieces))
-}
-
-fn huge_body(bytes: u64) -> Body {
-    const HEAD: &str = r#"{"access_token":""#;
-    const TAIL: &str = r#""}"#;
-    const FILLER: &[u8] = &[b'a'; 16 * 1024];
-
-    let frame = (HEAD.len() + TAIL.len()) as u64;
-    let filler = stream::unfold(bytes.saturating_sub(frame), |left| async move {
-        if left == 0 {
-            return None;
-        }
-        let size = usize::try_from(left).map_or(FILLER.len(), |left| left.min(FILLER.len()));
-        Some((&FILLER[..size], left - size as u64))
-    });
-    let head = stream::once(async { HEAD.as_bytes() });
-    let tail = stream::once(async { TAIL.as_bytes() });
-    let pieces = futures_util::StreamExt::chain(head, futures_util::StreamExt::chain(filler, tail));
-    Body::from_stream(futures_util::StreamExt::map(pieces, |piece| Ok::<_, Infallible>(Bytes::from_static(piece))))
+    ([(header::RETRY_AFTER, seconds)], answer).into_response()
 }

@@ -28,6 +28,7 @@ struct Access {
     expires: Timestamp,
     /// `None` for a key and secret: they have no account and no family.
     grant: Option<Grant>,
+    /// Whether it is a JWT, whose signature counts as well.
     signed: bool,
 }
 
@@ -85,7 +86,7 @@ impl Issuer {
     pub(crate) fn login(&mut self, subject: Arc<Subject>, now: Timestamp) -> Issued {
         self.families += 1;
         let grant = Grant { subject, family: self.families };
-        Issued { access_token: self.issue_access(&grant, now), refresh_token: Some(self.issue_refresh(grant, now)) }
+        self.issue_pair(grant, now)
     }
 
     /// Whom a live refresh token was issued for; it is not spent by asking.
@@ -101,22 +102,22 @@ impl Issuer {
         let grant = record.grant.clone();
 
         let Some(grace) = self.settings.rotation.grace() else {
-            let answer = self.settings.refresh_answer;
+            let same = self.settings.refresh_answer == RefreshAnswer::Same;
             return Ok(Issued {
                 access_token: self.issue_access(&grant, now),
-                refresh_token: (answer == RefreshAnswer::Same).then(|| refresh_token.to_owned()),
+                refresh_token: same.then(|| refresh_token.to_owned()),
             });
         };
-
         match record.spent {
             None => record.spent = Some(now),
-            Some(spent) if now < spent.after(grace) => {}
+            // No grace forgives nothing, even if the machine's clock was set back meanwhile.
+            Some(spent) if !grace.is_zero() && now < spent.after(grace) => {}
             Some(_) => {
                 self.revoke_family(grant.family);
                 return Err(Refusal::Reused);
             }
         }
-        Ok(Issued { access_token: self.issue_access(&grant, now), refresh_token: Some(self.issue_refresh(grant, now)) })
+        Ok(self.issue_pair(grant, now))
     }
 
     /// An opaque token for a key and secret.
@@ -138,15 +139,19 @@ impl Issuer {
         Some(Verified { subject })
     }
 
-    /// Every access token issued so far is dead, also those that bear no signature.
+    /// Every access token issued so far is dead. Those that are signed no longer verify; the others are forgotten.
     pub(crate) fn rotate_key(&mut self) {
         self.signer.rotate_key();
-        self.access.clear();
+        self.access.retain(|_, record| record.signed);
     }
 
     /// Every refresh token issued so far is dead, and unknown: presenting one does not count as reuse.
     pub(crate) fn revoke_refresh_tokens(&mut self) {
         self.refresh.clear();
+    }
+
+    fn issue_pair(&mut self, grant: Grant, now: Timestamp) -> Issued {
+        Issued { access_token: self.issue_access(&grant, now), refresh_token: Some(self.issue_refresh(grant, now)) }
     }
 
     fn issue_access(&mut self, grant: &Grant, now: Timestamp) -> String {
@@ -184,7 +189,10 @@ impl Issuer {
 
     fn revoke_family(&mut self, family: u64) {
         self.refresh.retain(|_, record| record.grant.family != family);
-        self.access.retain(|_, record| record.grant.as_ref().is_none_or(|grant| grant.family != family));
+        self.access.retain(|_, record| match &record.grant {
+            Some(grant) => grant.family != family,
+            None => true,
+        });
     }
 
     /// Drops expired records each time their number has doubled: memory stays within twice what is alive, and the cost
@@ -197,5 +205,28 @@ impl Issuer {
         self.refresh.retain(|_, record| now < record.expires);
         let alive = self.access.len() + self.refresh.len();
         self.sweep_at = SWEEP_AT_LEAST.max(2 * alive);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn a_long_run_keeps_few_more_records_than_are_alive() {
+        let settings = Settings { token_format: TokenFormat::Opaque, ..Settings::default() };
+        let mut issuer = Issuer::new(settings, Signer::new(String::new()));
+        let subject = Arc::new(Subject { id: String::new(), email: String::new() });
+        let mut now = Clock::new(0).now();
+        let mut token = issuer.login(subject, now).refresh_token;
+        for _ in 0..100_000 {
+            now = now.after(Duration::from_secs(1));
+            let spent = token.expect("rotation hands out a new one");
+            token = issuer.refresh(&spent, now).expect("alive").refresh_token;
+            let records = issuer.access.len() + issuer.refresh.len();
+            // 60 access tokens and 3600 refresh tokens are alive at any time.
+            assert!(records <= 2 * (60 + 3600), "{records} records");
+        }
     }
 }

@@ -24,6 +24,24 @@
 //! # }
 //! ```
 //!
+//! Nobody needs to sleep until a token expires: [`TestServer::advance`] moves the server's clock.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use jwt_refresh_testkit::{Hints, Rotation, TestServer, TokenFormat};
+//! let server = TestServer::builder()
+//!     .access_lifetime(Duration::from_secs(300))
+//!     .rotation(Rotation::OnWithGrace(Duration::from_secs(10)))
+//!     .token_format(TokenFormat::Opaque)
+//!     .lifetime_hints(Hints::ExpiresIn)
+//!     .start();
+//! // … log in, then:
+//! server.advance(Duration::from_secs(300)); // access tokens expire
+//! server.rotate_signing_key(); //              access tokens are rejected before their time
+//! server.revoke_refresh_tokens(); //           only a login helps
+//! server.ban(server.email()); //               nothing helps
+//! ```
+//!
 //! # Endpoints
 //!
 //! | request | answer |
@@ -39,6 +57,7 @@
 //! | `GET /challenges/api/auth/jwt-with-refresh` | all this as JSON, with the credentials |
 //!
 //! Everything below `/api/v1` wants `Authorization: Bearer …` and takes any valid access token, however it was got.
+//! Two `Authorization` headers in one request are a 400.
 
 mod accounts;
 mod answer;
@@ -56,6 +75,7 @@ mod settings;
 mod shared;
 mod signer;
 mod stats;
+mod tamper;
 mod wire;
 
 pub use builder::Builder;

@@ -52,7 +52,7 @@ counters! {
     failed_client_tokens,
     /// All requests that arrived at the login, refresh and token endpoints, answered or not.
     auth_requests,
-    /// API calls that a valid token let through.
+    /// API calls that succeeded.
     api_calls,
     /// API calls answered 401 for want of a valid token.
     rejected,
@@ -95,7 +95,8 @@ impl Counters {
             Endpoint::Api | Endpoint::Any => match answer {
                 StatusCode::UNAUTHORIZED => self.rejected.add_one(),
                 StatusCode::FORBIDDEN => self.forbidden.add_one(),
-                _ => self.api_calls.add_one(),
+                _ if answer.is_success() => self.api_calls.add_one(),
+                _ => {}
             },
         }
     }

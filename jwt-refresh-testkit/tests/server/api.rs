@@ -105,6 +105,16 @@ async fn a_call_with_a_bad_token_is_challenged_with_invalid_token() {
 }
 
 #[tokio::test]
+async fn two_authorization_headers_are_a_bad_request() {
+    let setup = setup();
+    let token = setup.login().await.access;
+    let url = setup.server.url("/api/v1/products/1");
+    let request = setup.http.get(url).bearer_auth(&token).bearer_auth(&token);
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn a_refresh_token_is_no_access_token() {
     let setup = setup();
     let tokens = setup.login().await;

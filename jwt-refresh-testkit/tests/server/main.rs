@@ -3,4 +3,8 @@
 mod accounts;
 mod api;
 mod client;
+mod clock;
+mod faults;
+mod formats;
+mod lifecycle;
 mod rotation;
