@@ -16,7 +16,7 @@ fn renew<P: TokenProvider + ?Sized>(provider: &P) -> Renewal<()> {
 
 /// The fresh token, for a method that binds it, or the wait for it.
 #[inline]
-pub fn token<P: TokenProvider + ?Sized>(provider: &P) -> Result<P::Token, Renewal<P::Token>> {
+pub fn token<P: TokenProvider<Token = T> + ?Sized, T>(provider: &P) -> Result<T, Renewal<T>> {
     provider.ready().ok_or_else(|| provider.fresh())
 }
 

@@ -96,7 +96,7 @@ impl Options {
             "token" => {
                 once(&option, self.token.is_some())?;
                 let shared = level == Level::Block;
-                self.token = Some(Binding { name: option.clone(), shared });
+                self.token = Some(Binding { name: meant(&option, input), shared });
                 self.token = Some(Binding { name: binding(option, input)?, shared });
             }
             "crate" => {
@@ -120,7 +120,7 @@ fn name(input: ParseStream<'_>, level: Level) -> syn::Result<Ident> {
         return Err(input.error(format!("expected an option: {}", options(level))));
     };
     if name == "self" || input.peek(Token![.]) || input.peek(Token![::]) {
-        let advice = "this does not say what it is: to name the session, write `from = self.session`";
+        let advice = "which option is this? To say where the session is, write `from = self.session`";
         return Err(Error::new(name.span(), advice));
     }
     Ok(name)
@@ -149,6 +149,13 @@ fn binding(option: Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
     unquoted(&option, input, "a name")?;
     let name = input.parse().map_err(|error| Error::new(error.span(), advice))?;
     if input.is_empty() || input.peek(Token![,]) { Ok(name) } else { Err(input.error(advice)) }
+}
+
+/// The name in `token = "name"`, which is a mistake, but says what the body calls the token.
+fn meant(option: &Ident, input: ParseStream<'_>) -> Ident {
+    let ahead = input.fork();
+    let name = ahead.parse::<Token![=]>().and_then(|_| ahead.parse::<LitStr>()).and_then(|string| string.parse());
+    name.unwrap_or_else(|_| option.clone())
 }
 
 fn path(option: &Ident, input: ParseStream<'_>) -> syn::Result<Path> {

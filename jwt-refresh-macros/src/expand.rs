@@ -157,8 +157,8 @@ fn fail(function: &Function, options: &Options) -> TokenStream {
         ReturnType::Default => ends(&function.sig.ident),
     };
     let mut runtime: Vec<TokenTree> = runtime(options).into_iter().collect();
-    for tree in runtime.iter_mut().take(2) {
-        tree.set_span(tree.span().located_at(start));
+    for tree in runtime.iter_mut().take(2).filter(|tree| tree.to_string() != "$crate") {
+        tree.set_span(Span::mixed_site().located_at(start));
     }
     let fail = quote_spanned!(Span::mixed_site().located_at(end)=> fail(error));
     quote_spanned!(Span::mixed_site()=> #(#runtime)*::#fail)

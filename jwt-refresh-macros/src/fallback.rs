@@ -23,8 +23,8 @@ pub(crate) fn item(item: &Item, errors: &[Error]) -> TokenStream {
 //
 // Output:
 //     let token = ::core::option::Option::<::jwt_refresh::AccessToken>::None.unwrap();
-fn stand_in(_: &Function, options: &Options) -> TokenStream {
-    let Some(name) = options.token_name() else {
+fn stand_in(function: &Function, options: &Options) -> TokenStream {
+    let Some(name) = options.token_name().filter(|name| function.arguments().all(|argument| argument != *name)) else {
         return TokenStream::new();
     };
     let krate = options.krate();

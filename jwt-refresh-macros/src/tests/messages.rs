@@ -85,7 +85,7 @@ fn unknown_option() {
     );
     assert_eq!(
         on_method(quote!(self.auth)),
-        ["this does not say what it is: to name the session, write `from = self.session`"]
+        ["which option is this? To say where the session is, write `from = self.session`"]
     );
 }
 

@@ -1,0 +1,15 @@
+use jwt_refresh::{Error, Session, refresh_token};
+
+struct Api {
+    session: Session,
+}
+
+impl Api {
+    #[refresh_token(token)]
+    #[refresh_token(from = self.session)]
+    async fn get(&self) -> Result<(), Error> {
+        Ok(drop(token))
+    }
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+use jwt_refresh::{Error, Session, refresh_token};
+
+struct Api {
+    auth: Session,
+}
+
+impl Api {
+    #[refresh_token]
+    async fn get(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use jwt_refresh::{Session, refresh_token};
+
+struct Api {
+    #[refresh_token]
+    session: Session,
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+#![deny(unused_variables)]
+use jwt_refresh::{Error, Session, refresh_token};
+
+struct Api {
+    session: Session,
+}
+
+impl Api {
+    #[refresh_token(token)]
+    async fn get(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn main() {}
