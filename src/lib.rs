@@ -1,5 +1,4 @@
-//! An attribute that gives every method of an API struct a valid access token.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub use jwt_refresh_core::*;

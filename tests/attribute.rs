@@ -37,7 +37,7 @@ impl Api {
 
     #[refresh_token(skip)]
     async fn untouched(&self) -> u8 {
-        7
+        std::future::ready(7).await
     }
 
     fn sync(&self) -> &str {

@@ -147,7 +147,7 @@ impl From<&ManualClock> for Clock {
 #[inline]
 fn system_now() -> Timestamp {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    Timestamp(time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec))
+    Timestamp(time.tv_sec * 1_000_000_000 + time.tv_nsec)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

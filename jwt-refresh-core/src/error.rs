@@ -120,6 +120,15 @@ impl Error {
         self.with(|inner| inner.source = Some(source))
     }
 
+    /// The same failure, as the end of the road: nothing is left that could bring a token.
+    pub(crate) fn into_final(self, what: &str) -> Self {
+        self.with(|inner| {
+            inner.kind = ErrorKind::ReauthenticationRequired;
+            what.clone_into(&mut inner.what);
+            inner.retry_after = None;
+        })
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self

@@ -4,6 +4,8 @@
 //! for [`Tokens`] and reads its [`Clock`] by its [`Policy`].
 
 #![forbid(unsafe_code)]
+// A panic in library code is a defect; tests say `unwrap` as they please.
+#![warn(clippy::unwrap_used)]
 
 #[doc(hidden)]
 #[path = "private.rs"]

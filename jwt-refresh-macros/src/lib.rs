@@ -5,6 +5,10 @@
 //! mistake `fallback` writes the item as it was, so that the editor keeps knowing it, with the errors beside it. The macro
 //! knows nothing of tokens or HTTP: its output calls the runtime under `#krate::__private`.
 
+#![forbid(unsafe_code)]
+// A panic in library code is a defect; tests say `unwrap` as they please.
+#![warn(clippy::unwrap_used)]
+
 mod args;
 mod expand;
 mod fallback;

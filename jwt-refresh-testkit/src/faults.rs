@@ -97,7 +97,7 @@ impl Fault {
     pub(crate) fn check(&self) {
         match self {
             Self::Status(code) => {
-                assert!((200..=599).contains(code), "Fault::Status({code}) is not a status between 200 and 599")
+                assert!((200..=599).contains(code), "Fault::Status({code}) is not a status between 200 and 599");
             }
             Self::Redirect(location) => assert!(
                 HeaderValue::from_str(location).is_ok(),

@@ -59,6 +59,10 @@
 //! Everything below `/api/v1` wants `Authorization: Bearer …` and takes any valid access token, however it was got.
 //! Two `Authorization` headers in one request are a 400.
 
+#![forbid(unsafe_code)]
+// A panic in library code is a defect; tests say `unwrap` as they please.
+#![warn(clippy::unwrap_used)]
+
 mod accounts;
 mod answer;
 mod api;

@@ -153,16 +153,13 @@ impl Shared {
 /// What a failed login means: no is no until a person does something about it, all else may pass.
 fn final_of(login: Error) -> Error {
     match login.kind() {
-        ErrorKind::Denied => Error::new(ErrorKind::ReauthenticationRequired, "the login was denied").caused_by(login),
-        ErrorKind::LoginUnavailable => {
-            Error::new(ErrorKind::ReauthenticationRequired, "there is nothing to refresh with").caused_by(login)
-        }
+        ErrorKind::Denied => login.into_final("the login was denied"),
+        ErrorKind::LoginUnavailable => login.into_final("there is nothing to refresh with, and no way to log in"),
         _ => login,
     }
 }
 
 fn dead(refresh: Error) -> Landing {
-    let what = "the refresh token is no longer accepted, and there is no way to log in";
-    let error = Error::new(ErrorKind::ReauthenticationRequired, what).caused_by(refresh);
+    let error = refresh.into_final("the refresh token is no longer accepted, and there is no way to log in");
     Landing::Failed { error, grant: Grant::None }
 }

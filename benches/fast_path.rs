@@ -1,0 +1,209 @@
+//! What a call with a fresh token costs, beside the least that it could cost.
+//!
+//! L1 is the check alone: one atomic load, one reading of the coarse clock, one compare. L2 is L1 and the clone of an
+//! `Authorization` value that no other thread touches. All are measured in one process, interleaved round by round, in CPU
+//! time of the thread, and reported as ratios of medians: those repeat where nanoseconds do not. Ends with an error if a
+//! ratio is above its bound or if a call allocates.
+//!
+//! ```sh
+//! cargo bench --bench fast_path
+//! ```
+
+use std::hint::black_box;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use jwt_refresh::Error;
+use jwt_refresh::prelude::*;
+use rustix::time::{ClockId, clock_gettime};
+
+const ROUNDS: usize = 41;
+const CALLS: u32 = 200_000;
+
+struct Api {
+    session: Session,
+}
+
+#[refresh_token]
+impl Api {
+    async fn nothing_bound(&self) -> Result<u32, Error> {
+        Ok(black_box(1))
+    }
+
+    #[refresh_token(token)]
+    async fn header_made(&self) -> Result<u32, Error> {
+        black_box(&HeaderValue::from(&token));
+        Ok(black_box(1))
+    }
+}
+
+/// What the limits stand on: a deadline, and a header of the thread's own.
+struct Limit {
+    deadline: AtomicI64,
+}
+
+impl Limit {
+    #[inline]
+    fn check(&self) -> bool {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        now.tv_sec * 1_000_000_000 + now.tv_nsec < self.deadline.load(Ordering::Acquire)
+    }
+}
+
+/// The end of a future that does not wait.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("the token is fresh, so nothing is waited for"),
+    }
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// CPU nanoseconds a call, of `CALLS` calls.
+fn measure(calls: impl FnOnce()) -> f64 {
+    let start = cpu_time();
+    calls();
+    cpu_time().saturating_sub(start).as_secs_f64() * 1e9 / f64::from(CALLS)
+}
+
+struct Subjects {
+    api: Api,
+    limit: Limit,
+}
+
+const NAMES: [&str; 4] = ["L1", "nothing bound", "L2", "token bound, header made"];
+
+// Each subject is called from one place, as the check of the limits is. A method that is called from several places may
+// not be inlined there, and then costs some 8 ns more.
+impl Subjects {
+    async fn nothing_bound(&self, calls: u32) {
+        for _ in 0..calls {
+            let _ = black_box(black_box(&self.api).nothing_bound().await);
+        }
+    }
+
+    async fn header_made(&self, calls: u32) {
+        for _ in 0..calls {
+            let _ = black_box(black_box(&self.api).header_made().await);
+        }
+    }
+
+    fn l1(&self, calls: u32) {
+        for _ in 0..calls {
+            black_box(black_box(&self.limit).check());
+        }
+    }
+
+    fn l2(&self, calls: u32, own: &HeaderValue) {
+        for _ in 0..calls {
+            if black_box(&self.limit).check() {
+                let copy = black_box(own).clone();
+                black_box(&copy);
+            }
+        }
+    }
+
+    fn measure(&self, which: usize, own: &HeaderValue) -> f64 {
+        match which {
+            0 => measure(|| self.l1(CALLS)),
+            1 => measure(|| ready(self.nothing_bound(CALLS))),
+            2 => measure(|| self.l2(CALLS, own)),
+            _ => measure(|| ready(self.header_made(CALLS))),
+        }
+    }
+}
+
+/// One sample of each subject from each thread, or nothing if the threads did not run at the same time.
+fn round(subjects: &Subjects, threads: u32, round: usize) -> [Option<f64>; 4] {
+    let mut samples = [None; 4];
+    for turn in 0..4 {
+        // Another order each round, so that none always follows the same.
+        let which = (turn + round) % 4;
+        let barrier = Barrier::new(threads as usize);
+        let ran = std::thread::scope(|scope| {
+            let run = || {
+                let own = subjects.api.session.ready().map(|token| HeaderValue::from_bytes(token.header().as_bytes()));
+                let Some(Ok(own)) = own else { unreachable!("the token is fresh") };
+                subjects.measure(which, &own);
+                barrier.wait();
+                let start = Instant::now();
+                let nanos = subjects.measure(which, &own);
+                (nanos, start, Instant::now())
+            };
+            let handles: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+            handles.into_iter().filter_map(|handle| handle.join().ok()).collect::<Vec<_>>()
+        });
+        let first_end = ran.iter().map(|(_, _, end)| *end).min();
+        let last_start = ran.iter().map(|(_, start, _)| *start).max();
+        let (Some(first_end), Some(last_start)) = (first_end, last_start) else { continue };
+        let together = first_end.saturating_duration_since(last_start).as_secs_f64() * 1e9;
+        let mean = ran.iter().map(|(nanos, ..)| nanos).sum::<f64>() / f64::from(threads);
+        if together > 0.7 * mean * f64::from(CALLS) {
+            samples[which] = Some(mean);
+        }
+    }
+    samples
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Prints a comparison; whether it is within its bound.
+fn report(medians: &[f64; 4], limit: usize, ours: usize, bound: f64) -> bool {
+    let ratio = medians[ours] / medians[limit];
+    let within = ratio <= bound;
+    println!(
+        "  {:<26} {:>6.2} ns   {} {:>6.2} ns   ratio {ratio:.2}   bound {bound:.1}   {}",
+        NAMES[ours],
+        medians[ours],
+        NAMES[limit],
+        medians[limit],
+        if within { "ok" } else { "ABOVE" }
+    );
+    within
+}
+
+fn main() -> ExitCode {
+    let authenticator = HttpAuthenticator::builder("https://api.example/login").build();
+    let Ok(authenticator) = authenticator else { return ExitCode::FAILURE };
+    // As long as a signed JWT usually is.
+    let Ok(tokens) = Tokens::new("x".repeat(800)) else { return ExitCode::FAILURE };
+    let session = Session::builder(authenticator).tokens(tokens.expires_in(Duration::from_secs(86_400))).build();
+    let subjects = Subjects { api: Api { session }, limit: Limit { deadline: AtomicI64::new(i64::MAX) } };
+
+    let mut all_within = true;
+    for threads in [1, 2] {
+        let mut samples: [Vec<f64>; 4] = Default::default();
+        for number in 0..ROUNDS {
+            for (kept, sample) in samples.iter_mut().zip(round(&subjects, threads, number)) {
+                kept.extend(sample);
+            }
+        }
+        let rounds = samples.iter().map(Vec::len).min().unwrap_or_default();
+        println!("{threads} thread{}: medians of {rounds} rounds", if threads == 1 { "" } else { "s" });
+        let medians = samples.map(median);
+        all_within &= rounds >= 11;
+        all_within &= report(&medians, 0, 1, 1.5);
+        all_within &= report(&medians, 2, 3, 2.0);
+    }
+
+    // This thread's copy of the token is made at its first call.
+    ready(subjects.header_made(1));
+    let allocations = allocation_counter::measure(|| {
+        ready(subjects.nothing_bound(1000));
+        ready(subjects.header_made(1000));
+    });
+    println!("allocations in 2000 calls: {}", allocations.count_total);
+    if all_within && allocations.count_total == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

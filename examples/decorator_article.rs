@@ -1,0 +1,97 @@
+//! A class with `host`, `key` and `secret`, and a decorator that fetches a new token before a method runs if the old one has
+//! expired: the Python pattern, in Rust.
+//!
+//! ```python
+//! class Api:
+//!     def __init__(self, host, key, secret):
+//!         ...
+//!         self.token, self.expires = self.get_access_token(), time() + 3500
+//!
+//!     @refresh_token
+//!     def some_request(self): ...
+//! ```
+//!
+//! The server gives an opaque token and does not say how long it lives. We know that it is an hour, and treat it as 3500 s.
+//!
+//! ```sh
+//! cargo run --example decorator_article
+//! ```
+
+use std::time::Duration;
+
+use jwt_refresh::prelude::*;
+use jwt_refresh::{Error, ErrorKind, ManualClock};
+use jwt_refresh_testkit::TestServer;
+
+struct Api {
+    http: reqwest::Client,
+    host: String,
+    session: Session,
+}
+
+/// What the session needs to fetch a token: the article's `get_access_token`.
+struct Credentials {
+    http: reqwest::Client,
+    host: String,
+    key: String,
+    secret: Secret,
+}
+
+impl Credentials {
+    async fn get_access_token(&self) -> Result<Tokens, Error> {
+        let request = self.http.post(format!("{}/api/token", self.host));
+        let answer = request.basic_auth(&self.key, Some(self.secret.expose())).send().await?.error_for_status()?;
+        Tokens::from_json(&answer.bytes().await?)
+    }
+}
+
+impl Authenticator for Credentials {
+    async fn login(&self) -> Result<Tokens, Error> {
+        self.get_access_token().await
+    }
+}
+
+impl Api {
+    /// Logs in, so that a wrong key is known here and not at the first request.
+    async fn new(host: &str, key: &str, secret: &str, clock: &ManualClock) -> Result<Self, Error> {
+        let http = reqwest::Client::new();
+        let (host, key, secret) = (host.to_owned(), key.to_owned(), secret.into());
+        let credentials = Credentials { http: http.clone(), host: host.clone(), key, secret };
+        let policy = Policy::default().default_lifetime(Duration::from_secs(3500));
+        let session = Session::builder(credentials).policy(policy).clock(clock).login().await?;
+        Ok(Self { http, host, session })
+    }
+
+    #[refresh_token(token)]
+    async fn some_request(&self) -> Result<String, Box<dyn std::error::Error>> {
+        let request = self.http.get(format!("{}/api/v1/reports/daily", self.host));
+        Ok(request.bearer(&token).send().await?.error_for_status()?.text().await?)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let server = TestServer::start();
+    // So that an hour passes when we say so.
+    let clock = ManualClock::new();
+    let let_pass = |seconds| {
+        clock.advance(Duration::from_secs(seconds));
+        server.advance(Duration::from_secs(seconds));
+    };
+
+    let wrong = Api::new(server.base_url(), server.key(), "not the secret", &clock).await;
+    let error = wrong.err().ok_or("a wrong secret was accepted")?;
+    assert_eq!(error.kind(), ErrorKind::ReauthenticationRequired);
+    println!("with a wrong secret: {error}");
+
+    let api = Api::new(server.base_url(), server.key(), server.secret(), &clock).await?;
+    println!("some_request: {}", api.some_request().await?);
+    let_pass(3000);
+    println!("some_request after 3000 s: {}", api.some_request().await?);
+    println!("tokens fetched so far: {}", server.stats().client_tokens);
+    let_pass(500);
+    println!("some_request after 3500 s: {}", api.some_request().await?);
+    println!("tokens fetched so far: {}", server.stats().client_tokens);
+    assert_eq!((server.stats().client_tokens, server.stats().rejected), (2, 0));
+    Ok(())
+}
