@@ -13,6 +13,7 @@ pub mod __private;
 mod authenticator;
 #[cfg(feature = "reqwest")]
 mod bearer;
+mod blocking;
 mod clock;
 mod error;
 #[cfg(feature = "reqwest")]
@@ -21,6 +22,7 @@ mod json;
 mod jwt;
 mod policy;
 mod provider;
+mod runtime;
 mod secret;
 mod session;
 mod token;

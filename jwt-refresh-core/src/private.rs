@@ -1,5 +1,10 @@
 //! What the macro's output calls. Not part of the public interface: it changes together with the macro, which pins it.
 
+pub mod blocking {
+    //! For methods that are not async.
+    pub use crate::blocking::{check, rejected, token};
+}
+
 use crate::{Error, Renewal, TokenProvider};
 
 /// Makes sure that the token is fresh, for a method that does not look at it: `None` if it is.

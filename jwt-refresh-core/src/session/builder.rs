@@ -59,6 +59,18 @@ impl SessionBuilder {
         session.login().await?;
         Ok(session)
     }
+
+    /// The session, logged in, as [`login`](Self::login), for a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Session::login`].
+    #[cfg(feature = "blocking")]
+    pub fn blocking_login(self) -> Result<Session, Error> {
+        let session = self.build();
+        session.blocking_login()?;
+        Ok(session)
+    }
 }
 
 impl std::fmt::Debug for SessionBuilder {

@@ -70,7 +70,7 @@ impl Session {
     pub async fn token(&self) -> Result<AccessToken, Error> {
         match self.0.ready() {
             Some(token) => Ok(token),
-            None => Arc::clone(&self.0).fresh().await,
+            None => self.0.fresh().await,
         }
     }
 
@@ -85,7 +85,28 @@ impl Session {
     ///
     /// Dropping the future drops the wait alone; the login goes on.
     pub async fn login(&self) -> Result<AccessToken, Error> {
-        Arc::clone(&self.0).log_in_now().await
+        self.0.log_in_now().await
+    }
+
+    /// A fresh access token, as [`token`](Self::token), for a thread that may wait. Never panics or deadlocks, inside a runtime
+    /// neither; but a runtime's thread that waits here does nothing else meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token).
+    #[cfg(feature = "blocking")]
+    pub fn blocking_token(&self) -> Result<AccessToken, Error> {
+        self.0.ready().map_or_else(|| crate::runtime::wait(|| self.fresh()), Ok)
+    }
+
+    /// Logs in now, as [`login`](Self::login), for a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`login`](Self::login).
+    #[cfg(feature = "blocking")]
+    pub fn blocking_login(&self) -> Result<AccessToken, Error> {
+        crate::runtime::wait(|| Box::pin(self.0.log_in_now()))
     }
 
     /// Takes tokens that came from elsewhere in place of those held: captured at a login that a person did in a browser, say.
@@ -114,7 +135,7 @@ impl TokenProvider for Session {
     }
 
     fn fresh(&self) -> Renewal<AccessToken> {
-        Box::pin(Arc::clone(&self.0).fresh())
+        Box::pin(self.0.fresh())
     }
 
     fn rejected(&self, token: &AccessToken) -> Renewal<AccessToken> {

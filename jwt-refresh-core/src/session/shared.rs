@@ -4,14 +4,12 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::runtime::Handle;
-
 use super::renewal;
 use super::replica;
 use super::state::{Landing, Look, Outcome, Plan, State, Ticket, Verdict};
 use crate::authenticator::AnyAuthenticator;
 use crate::clock::Timestamp;
-use crate::{AccessToken, Clock, Error, ErrorKind, Policy, Tokens};
+use crate::{AccessToken, Clock, Error, ErrorKind, Policy, Tokens, runtime};
 
 pub(crate) struct Shared {
     hot: Hot,
@@ -72,21 +70,21 @@ impl Shared {
         Some(replica::keep(self.id, token))
     }
 
-    /// A fresh token, after a renewal if that is what it takes.
-    pub(super) async fn fresh(self: Arc<Self>) -> Result<AccessToken, Error> {
-        match self.look()? {
-            Ok(token) => Ok(token),
-            Err(outcome) => verdict(outcome).await.token(),
+    /// A fresh token, after a renewal if that is what it takes. The renewal is begun at once; the future only waits.
+    pub(super) fn fresh(self: &Arc<Self>) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
+        let look = self.look();
+        async move {
+            match look? {
+                Ok(token) => Ok(token),
+                Err(outcome) => verdict(outcome).await.token(),
+            }
         }
     }
 
-    /// A login now, whatever is held.
-    pub(super) async fn log_in_now(self: Arc<Self>) -> Result<AccessToken, Error> {
-        let outcome = {
-            let mut state = self.lock();
-            self.begin(&mut state, Plan::LogIn)?
-        };
-        verdict(outcome).await.success()
+    /// A login now, whatever is held. It is begun at once; the future only waits.
+    pub(super) fn log_in_now(self: &Arc<Self>) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
+        let begun = self.begin(&mut self.lock(), Plan::LogIn);
+        async move { verdict(begun?).await.success() }
     }
 
     fn look(self: &Arc<Self>) -> Result<Result<AccessToken, Outcome>, Error> {
@@ -112,9 +110,7 @@ impl Shared {
         if renewal::is_within(self.id) {
             return Err(reentrant());
         }
-        let runtime = Handle::try_current().map_err(|_| {
-            Error::new(ErrorKind::Configuration, "the token must be renewed, and there is no tokio runtime to do it on")
-        })?;
+        let runtime = runtime::handle()?;
         match state.begin(plan) {
             Err(under_way) => Ok(under_way),
             Ok(ticket) => {

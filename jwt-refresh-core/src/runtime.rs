@@ -1,0 +1,64 @@
+//! Which tokio runtime renewals run on.
+//!
+//! Without the feature `blocking`: the caller's. With it: one of the library's own, started at the first renewal. A thread that
+//! waits for a token in a method that is not async may be a thread of the caller's runtime, its only one even; a renewal on
+//! that runtime would wait for the very thread that waits for it.
+
+#[cfg(not(feature = "blocking"))]
+pub(crate) use callers::handle;
+#[cfg(feature = "blocking")]
+pub(crate) use own::{handle, wait};
+
+#[cfg(not(feature = "blocking"))]
+mod callers {
+    use tokio::runtime::Handle;
+
+    use crate::{Error, ErrorKind};
+
+    pub(crate) fn handle() -> Result<Handle, Error> {
+        Handle::try_current().map_err(|_| {
+            let what = "the token must be renewed, and there is no tokio runtime to do it on (or enable the feature `blocking`)";
+            Error::new(ErrorKind::Configuration, what)
+        })
+    }
+}
+
+#[cfg(feature = "blocking")]
+mod own {
+    use std::sync::mpsc;
+    use std::sync::{Mutex, PoisonError};
+
+    use tokio::runtime::{Builder, Handle, Runtime};
+
+    use crate::{Error, ErrorKind, Renewal};
+
+    /// Two, so that an authenticator may call a method of another session that is not async.
+    const THREADS: usize = 2;
+
+    pub(crate) fn handle() -> Result<Handle, Error> {
+        static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+        let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*runtime {
+            return Ok(runtime.handle().clone());
+        }
+        let started =
+            Builder::new_multi_thread().worker_threads(THREADS).thread_name("jwt-refresh").enable_all().build();
+        let started = started.map_err(|error| {
+            Error::new(ErrorKind::Configuration, "the threads that renew tokens could not be started").caused_by(error)
+        })?;
+        Ok(runtime.insert(started).handle().clone())
+    }
+
+    /// Waits for what `begin` begins, on a thread of any kind: inside a runtime too.
+    pub(crate) fn wait<T: Send + 'static>(begin: impl FnOnce() -> Renewal<T>) -> Result<T, Error> {
+        let runtime = handle()?;
+        let (sender, receiver) = mpsc::sync_channel(1);
+        // Begun here: a session tells by the task it is asked in whether it would wait for itself.
+        let renewal = begin();
+        runtime.spawn(async move { sender.send(renewal.await) });
+        let receive =
+            || receiver.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::Aborted, "the renewal was lost")));
+        let is_ours = Handle::try_current().is_ok_and(|current| current.id() == runtime.id());
+        if is_ours { tokio::task::block_in_place(receive) } else { receive() }
+    }
+}
