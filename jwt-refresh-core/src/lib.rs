@@ -25,6 +25,7 @@ mod provider;
 mod runtime;
 mod secret;
 mod session;
+mod store;
 mod token;
 
 pub use authenticator::Authenticator;
@@ -39,4 +40,5 @@ pub use policy::Policy;
 pub use provider::{Renewal, TokenProvider};
 pub use secret::Secret;
 pub use session::{Session, SessionBuilder};
+pub use store::{Entry, MemoryLease, MemoryStore, StoreError, StoreErrorKind, TokenStore};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};

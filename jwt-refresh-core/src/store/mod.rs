@@ -1,0 +1,93 @@
+//! Where tokens outlive the process and are shared by many: an entry an account, told by revision, and a lease that lets one
+//! at a time renew it. A store knows bytes, revisions and leases, and nothing of tokens or HTTP.
+
+mod error;
+mod memory;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+pub use error::{StoreError, StoreErrorKind};
+pub use memory::{MemoryLease, MemoryStore};
+
+/// What a store holds of an account: bytes that it need not understand, and their revision.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Counts the writes of this account's entry, from 1.
+    pub revision: u64,
+    /// What was written. It holds secrets, in the clear unless the session was given a key.
+    pub data: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry {{ revision: {}, {} bytes }}", self.revision, self.data.len())
+    }
+}
+
+/// Where a session keeps its tokens. Several sessions, in one process or in many, that use the same account in the same store
+/// share one login.
+///
+/// `account` is the name that the user gave the session; it holds no secret. Every future may be dropped at any time; what it
+/// would have done is then done or not.
+pub trait TokenStore: Send + Sync + 'static {
+    /// Held by whoever renews. Dropping it gives it back, and so does the death of the process that holds it, if later.
+    type Lease: Send + Sync + 'static;
+
+    /// The account's entry, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Unavailable`], or [`StoreErrorKind::Corrupt`] if what is there is no entry of that account. A store
+    /// keeps what is corrupt aside, where it can be looked at, and has no entry from then on.
+    fn load(&self, account: &str) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send;
+
+    /// Writes `entry` if it follows on the one that is there: if its revision is by 1 higher, or is 1 and there is none. Whoever
+    /// sees it sees all of it, and once the future has ended it survives a crash.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Conflict`] if it does not follow, [`StoreErrorKind::Unavailable`] if it was not written, or may not have
+    /// been.
+    fn save(&self, account: &str, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Waits until this caller is the one who may renew the account. The caller bounds the wait.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Unavailable`].
+    fn lease(&self, account: &str) -> impl Future<Output = Result<Self::Lease, StoreError>> + Send;
+
+    /// Waits until the account's entry may be another than the one of `revision` (0: none). It may end too early, and
+    /// must end in the end; the caller then [`load`](Self::load)s.
+    fn changed(&self, account: &str, revision: u64) -> impl Future<Output = ()> + Send {
+        let _ = (account, revision);
+        tokio::time::sleep(POLL)
+    }
+}
+
+/// How often a store that is not told of changes looks for them.
+pub(crate) const POLL: Duration = Duration::from_secs(1);
+
+impl<S: TokenStore> TokenStore for Arc<S> {
+    type Lease = S::Lease;
+
+    fn load(&self, account: &str) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send {
+        S::load(self, account)
+    }
+
+    fn save(&self, account: &str, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send {
+        S::save(self, account, entry)
+    }
+
+    fn lease(&self, account: &str) -> impl Future<Output = Result<Self::Lease, StoreError>> + Send {
+        S::lease(self, account)
+    }
+
+    fn changed(&self, account: &str, revision: u64) -> impl Future<Output = ()> + Send {
+        S::changed(self, account, revision)
+    }
+}
