@@ -150,7 +150,7 @@ async fn the_futures_are_send_although_the_struct_is_not_sync() {
     }
 
     let session = api(&ManualClock::new()).session;
-    session.adopt(Tokens::new("captured").unwrap());
+    session.adopt(Tokens::new("captured").unwrap()).await.unwrap();
     let mut subject = NotSync { session, calls: 0.into() };
     assert_eq!(tokio::spawn(async move { subject.call().await }).await.unwrap().unwrap(), 1);
 }

@@ -1,12 +1,15 @@
-//! Time: the one clock that expiry is read on, and the hand-moved one that tests put in its place.
+//! Time: the clocks that expiry is read on, and the hand-moved ones that tests put in their place.
 //!
-//! The system clock is the *coarse real-time* clock where there is one: it costs a quarter of [`SystemTime::now`], it is
-//! read before every call, and unlike the monotonic clock it goes on while the machine is suspended.
+//! Before every call the *coarse real-time* clock is read, where there is one: it costs a quarter of [`SystemTime::now`], and
+//! unlike the monotonic clock it goes on while the machine is suspended. But it can be stepped. So whatever else is decided is
+//! decided by a [`Moment`], which has the time since boot in it too: nobody can step that.
 
 use std::ops::{Add, Sub};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
 
 /// A point in time in nanoseconds since the Unix epoch. Arithmetic saturates: a lifetime of ten thousand years is
 /// [`Timestamp::NEVER`], not an overflow.
@@ -18,6 +21,10 @@ impl Timestamp {
     pub(crate) const LONG_AGO: Self = Self(i64::MIN);
     /// After every time a clock can show.
     pub(crate) const NEVER: Self = Self(i64::MAX);
+
+    pub(crate) const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
 
     pub(crate) const fn as_nanos(self) -> i64 {
         self.0
@@ -63,6 +70,56 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
+/// A point in time on two clocks: what the wall shows, and how long the machine has been up, suspended or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) wall: Timestamp,
+    pub(crate) boot: Timestamp,
+}
+
+impl Moment {
+    pub(crate) const LONG_AGO: Self = Self { wall: Timestamp::LONG_AGO, boot: Timestamp::LONG_AGO };
+    pub(crate) const NEVER: Self = Self { wall: Timestamp::NEVER, boot: Timestamp::NEVER };
+
+    /// Whether `edge` has been reached on either clock: a wall clock that was stepped back does not bring back what is over.
+    pub(crate) fn reached(self, edge: Self) -> bool {
+        self.wall >= edge.wall || self.boot >= edge.boot
+    }
+
+    /// The moment at which the wall will show `time`, seen from this one, if nobody steps it.
+    pub(crate) fn at_wall(self, time: Timestamp) -> Self {
+        if time == Timestamp::NEVER {
+            return Self::NEVER;
+        }
+        let boot =
+            if time >= self.wall { self.boot + time.since(self.wall) } else { self.boot - self.wall.since(time) };
+        Self { wall: time, boot }
+    }
+
+    pub(crate) fn earlier(self, other: Self) -> Self {
+        Self { wall: self.wall.min(other.wall), boot: self.boot.min(other.boot) }
+    }
+
+    /// How long it is until `edge`, on the clock that reaches it first.
+    pub(crate) fn until(self, edge: Self) -> Duration {
+        edge.wall.since(self.wall).min(edge.boot.since(self.boot))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self { wall: self.wall + duration, boot: self.boot + duration }
+    }
+}
+
+impl Sub<Duration> for Moment {
+    type Output = Self;
+    fn sub(self, duration: Duration) -> Self {
+        Self { wall: self.wall - duration, boot: self.boot - duration }
+    }
+}
+
 /// Where a session reads the time. [`Clock::system`] unless a test says otherwise; see [`ManualClock`].
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
@@ -71,8 +128,19 @@ pub struct Clock(Source);
 enum Source {
     #[default]
     System,
-    Manual(Arc<AtomicI64>),
+    Manual(Arc<Hands>),
 }
+
+/// What a manual clock shows.
+#[derive(Debug)]
+struct Hands {
+    wall: AtomicI64,
+    boot: AtomicI64,
+    moved: Notify,
+}
+
+/// Timers stand still while the machine is suspended, so nobody sleeps for longer than this without looking at the clock.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 impl Clock {
     /// The machine's real-time clock; on Linux and Android the coarse one, up to one kernel tick (1–10 ms) behind.
@@ -89,7 +157,36 @@ impl Clock {
     pub(crate) fn timestamp(&self) -> Timestamp {
         match &self.0 {
             Source::System => system_now(),
-            Source::Manual(nanos) => Timestamp(nanos.load(Ordering::Acquire)),
+            Source::Manual(hands) => Timestamp(hands.wall.load(Ordering::Acquire)),
+        }
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        let boot = match &self.0 {
+            Source::System => system_boot(),
+            Source::Manual(hands) => Timestamp(hands.boot.load(Ordering::Acquire)),
+        };
+        Moment { wall: self.timestamp(), boot }
+    }
+
+    /// Waits until `edge` has been reached on either clock.
+    pub(crate) async fn sleep_until(&self, edge: Moment) {
+        loop {
+            let left = match &self.0 {
+                Source::System => self.moment().until(edge),
+                Source::Manual(hands) => {
+                    let moved = hands.moved.notified();
+                    if self.moment().reached(edge) {
+                        return;
+                    }
+                    moved.await;
+                    continue;
+                }
+            };
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
         }
     }
 }
@@ -107,7 +204,7 @@ impl Clock {
 /// assert_eq!(clock.now(), before + Duration::from_secs(3600));
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<AtomicI64>);
+pub struct ManualClock(Arc<Hands>);
 
 impl ManualClock {
     /// Starts at the machine's present time, so that real servers' dates make sense beside it.
@@ -117,17 +214,21 @@ impl ManualClock {
 
     /// Starts at `time`.
     pub fn at(time: SystemTime) -> Self {
-        Self(Arc::new(AtomicI64::new(Timestamp::from(time).as_nanos())))
+        let wall = AtomicI64::new(Timestamp::from(time).as_nanos());
+        Self(Arc::new(Hands { wall, boot: AtomicI64::new(0), moved: Notify::new() }))
     }
 
-    /// Lets `duration` pass.
+    /// Lets `duration` pass, awake or suspended.
     pub fn advance(&self, duration: Duration) {
-        self.0.fetch_add(nanos(duration), Ordering::AcqRel);
+        self.0.boot.fetch_add(nanos(duration), Ordering::AcqRel);
+        self.0.wall.fetch_add(nanos(duration), Ordering::AcqRel);
+        self.0.moved.notify_waiters();
     }
 
-    /// Steps the clock to `time`, forwards or backwards.
+    /// Steps what the clock shows to `time`, forwards or backwards, as a person or a time server may. No time passes by it.
     pub fn step_to(&self, time: SystemTime) {
-        self.0.store(Timestamp::from(time).as_nanos(), Ordering::Release);
+        self.0.wall.store(Timestamp::from(time).as_nanos(), Ordering::Release);
+        self.0.moved.notify_waiters();
     }
 }
 
@@ -150,10 +251,23 @@ fn system_now() -> Timestamp {
     Timestamp(time.tv_sec * 1_000_000_000 + time.tv_nsec)
 }
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn system_boot() -> Timestamp {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Timestamp(time.tv_sec * 1_000_000_000 + time.tv_nsec)
+}
+
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[inline]
 fn system_now() -> Timestamp {
     SystemTime::now().into()
+}
+
+/// The monotonic clock is the next best: on some systems it counts time in suspend, on others not.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn system_boot() -> Timestamp {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    Timestamp(0) + START.get_or_init(std::time::Instant::now).elapsed()
 }
 
 #[cfg(test)]
@@ -166,6 +280,17 @@ mod tests {
         let exact = SystemTime::now();
         let apart = exact.duration_since(coarse).unwrap_or_else(|ahead| ahead.duration());
         assert!(apart < Duration::from_secs(1), "{apart:?} apart");
+    }
+
+    #[test]
+    fn a_wall_that_is_stepped_back_does_not_bring_back_what_is_over() {
+        let hand = ManualClock::new();
+        let clock = Clock::from(&hand);
+        let edge = clock.moment() + Duration::from_secs(60);
+        hand.advance(Duration::from_secs(60));
+        hand.step_to(clock.now() - Duration::from_secs(3600));
+        assert!(clock.moment().reached(edge));
+        assert_eq!(clock.moment().until(edge), Duration::ZERO);
     }
 
     #[test]

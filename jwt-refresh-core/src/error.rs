@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Reentrant,
     /// The authenticator panicked, or its runtime was shut down, in the middle of an exchange.
     Aborted,
+    /// The token store failed. Transient.
+    Store,
     /// The program is set up in a way that cannot work: a credential for a plain `http://` host, no runtime.
     Configuration,
     /// An error of the authenticator's own making.
@@ -169,6 +171,7 @@ impl Error {
             | K::BadAnswer
             | K::RejectedAsIssued
             | K::Aborted
+            | K::Store
             | K::Other => true,
             K::Denied
             | K::LoginUnavailable
@@ -209,6 +212,7 @@ impl Error {
             K::Aborted => {
                 "keep the runtime alive until the exchange has ended, and look for a panic in the authenticator"
             }
+            K::Store => "see the cause; the session tries again after a pause",
             K::Configuration => "change the set-up",
             K::Other => "see the cause",
         }

@@ -20,6 +20,35 @@ pub struct Policy {
     pub(crate) backoff: (Duration, Duration),
     pub(crate) longest_retry_after: Duration,
     pub(crate) rejections: (u32, Duration),
+    pub(crate) store_timeout: Duration,
+    pub(crate) store_failure: StoreFailure,
+    pub(crate) corrupt_entry: CorruptEntry,
+}
+
+/// What a session does when it has to renew its tokens and its store cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreFailure {
+    /// Every call fails until the store is back, even while the token lives. For accounts that must not be used unless all
+    /// see that they are.
+    Fail,
+    /// Calls go on with the token until it expires, then they fail.
+    #[default]
+    ServeWhatLives,
+    /// The session renews by itself. Two processes that do so at once may spend the same refresh token, and a server that
+    /// detects reuse then ends the login.
+    RefreshUnguarded,
+}
+
+/// What a session makes of a store's entry that it cannot believe: malformed, huge, another account's, older than one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CorruptEntry {
+    /// As if there were none: the session goes on from what it holds, or logs in, and writes a new one.
+    #[default]
+    TreatAsEmpty,
+    /// As if the store were down, see [`StoreFailure`].
+    TreatAsDown,
 }
 
 /// The leeway takes up to this fraction of a token's life: a 5-second token is fresh for 4.75 s, not "always expired".
@@ -41,6 +70,9 @@ impl Default for Policy {
             backoff: (Duration::from_millis(500), Duration::from_secs(60)),
             longest_retry_after: Duration::from_secs(600),
             rejections: (5, Duration::from_secs(30)),
+            store_timeout: Duration::from_secs(2),
+            store_failure: StoreFailure::default(),
+            corrupt_entry: CorruptEntry::default(),
         }
     }
 }
@@ -96,6 +128,25 @@ impl Policy {
     /// Default 5 in 30 s.
     pub fn rejections(mut self, most: u32, window: Duration) -> Self {
         self.rejections = (most, window);
+        self
+    }
+
+    /// After how long a read or write of the store counts as failed. Default 2 s. The wait for a renewal that another process
+    /// does is not meant: that is as long as a refresh and a login may take.
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
+        self
+    }
+
+    /// What to do when the store cannot be used. Default: serve the token while it lives.
+    pub fn store_failure(mut self, answer: StoreFailure) -> Self {
+        self.store_failure = answer;
+        self
+    }
+
+    /// What to make of an entry that cannot be believed. Default: as if there were none.
+    pub fn corrupt_entry(mut self, answer: CorruptEntry) -> Self {
+        self.corrupt_entry = answer;
         self
     }
 

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use crate::{AccessToken, Error};
 
+/// A future in a box.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// A token on its way. It owns what it awaits, so that a future that waits for it borrows nothing from its provider.
 /// Dropping it is safe at any time: the exchange it waits for goes on.
 pub type Renewal<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;

@@ -48,6 +48,7 @@ impl World {
         self.server.advance(time);
         let mut passed = self.passed.lock().unwrap();
         *passed += time;
+        self.clock.advance(time);
         self.clock.step_to(SystemTime::now() + *passed);
     }
 

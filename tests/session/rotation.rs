@@ -138,7 +138,7 @@ async fn without_a_way_to_log_in_a_dead_refresh_token_ends_in_an_error_that_says
     assert!(error.to_string().contains("refresh token is no longer accepted"), "{error}");
 
     let fresh = world.authenticator().build().unwrap().login().await.unwrap();
-    session.adopt(fresh);
+    session.adopt(fresh).await.unwrap();
     assert_eq!(world.call(&session).await, 200);
 }
 

@@ -153,7 +153,7 @@ async fn a_logout_wins_over_the_renewal_under_way_and_a_login_ends_it() {
         async move { s.token().await }
     });
     gate.entered.notified().await;
-    session.logout();
+    session.logout().await.unwrap();
     gate.go_on.notify_one();
     assert_eq!(caller.await.unwrap().unwrap_err().kind(), ErrorKind::LoggedOut);
     assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::LoggedOut);

@@ -52,6 +52,12 @@ pub trait Authenticator: Send + Sync + 'static {
         let _ = token;
         self.login()
     }
+
+    /// Tells the server that a refresh token is no longer wanted, at logout (RFC 7009). Does nothing unless written otherwise.
+    fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {
+        let _ = token;
+        async { Ok(()) }
+    }
 }
 
 impl<T: Authenticator> Authenticator for Arc<T> {
@@ -62,12 +68,17 @@ impl<T: Authenticator> Authenticator for Arc<T> {
     fn refresh(&self, token: &RefreshToken) -> impl Future<Output = Result<Tokens, Error>> + Send {
         T::refresh(self, token)
     }
+
+    fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {
+        T::revoke(self, token)
+    }
 }
 
 /// An authenticator whose type the session need not know.
 pub(crate) trait AnyAuthenticator: Send + Sync {
     fn login(self: Arc<Self>) -> Renewal<Tokens>;
     fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens>;
+    fn revoke(self: Arc<Self>, token: RefreshToken) -> Renewal<()>;
 }
 
 impl<A: Authenticator> AnyAuthenticator for A {
@@ -77,5 +88,9 @@ impl<A: Authenticator> AnyAuthenticator for A {
 
     fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens> {
         Box::pin(async move { A::refresh(&self, &token).await })
+    }
+
+    fn revoke(self: Arc<Self>, token: RefreshToken) -> Renewal<()> {
+        Box::pin(async move { A::revoke(&self, &token).await })
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::Session;
-use super::shared::Shared;
+use super::shared::{Parts, Shared, Upkeep};
+use super::vault::Vault;
 use crate::authenticator::AnyAuthenticator;
-use crate::{Authenticator, Clock, Error, Policy, Tokens};
+use crate::store::AnyStore;
+use crate::{Authenticator, Clock, Error, Policy, TokenStore, Tokens};
 
 /// Puts a [`Session`] together: [`Session::builder`].
 #[must_use = "a builder does nothing until `build` or `login` is called"]
@@ -14,11 +16,20 @@ pub struct SessionBuilder {
     policy: Policy,
     clock: Clock,
     tokens: Option<Tokens>,
+    store: Option<(Arc<dyn AnyStore>, String)>,
+    upkeep: Upkeep,
 }
 
 impl SessionBuilder {
     pub(super) fn new(authenticator: impl Authenticator) -> Self {
-        Self { authenticator: Arc::new(authenticator), policy: Policy::default(), clock: Clock::system(), tokens: None }
+        Self {
+            authenticator: Arc::new(authenticator),
+            policy: Policy::default(),
+            clock: Clock::system(),
+            tokens: None,
+            store: None,
+            upkeep: Upkeep::OnDemand,
+        }
     }
 
     /// The numbers to go by.
@@ -33,20 +44,38 @@ impl SessionBuilder {
         self
     }
 
-    /// Starts from tokens captured earlier. An `expires_in` in them counts from when the session is built, so give them
+    /// Starts from tokens captured earlier; with a store, only until the session has seen that the store has tokens of its own.
+    /// An `expires_in` in them counts from when the session is built, so give them
     /// [`expires_at`](Tokens::expires_at) if they are older than that; the `exp` of a JWT is seen by itself.
     pub fn tokens(mut self, tokens: Tokens) -> Self {
         self.tokens = Some(tokens);
         self
     }
 
+    /// Keeps the tokens in `store` as those of `account`: they outlive the process, and all sessions that name the same account
+    /// of the same store, in any process, share one login and renew it one at a time.
+    ///
+    /// `account` is a name of your choice; it is shown in logs and must not be secret.
+    pub fn store(mut self, store: impl TokenStore, account: impl Into<String>) -> Self {
+        self.store = Some((Arc::new(store), account.into()));
+        self
+    }
+
+    /// Renews the token ahead of its expiry even if nobody calls, from the first login on until the session ends.
+    pub fn keep_fresh(mut self) -> Self {
+        self.upkeep = Upkeep::KeepFresh;
+        self
+    }
+
     /// The session. It logs in when a token is first needed.
     pub fn build(self) -> Session {
-        let shared = Shared::new(self.authenticator, self.policy, self.clock);
-        if let Some(tokens) = self.tokens {
-            shared.adopt(tokens);
+        let Self { authenticator, policy, clock, tokens, store, upkeep } = self;
+        let vault = store.map(|(store, account)| Vault::new(store, account));
+        let shared = Shared::new(Parts { authenticator, policy, clock, vault, upkeep });
+        if let Some(tokens) = tokens {
+            shared.begin_from(tokens);
         }
-        Session::from_shared(Arc::new(shared))
+        Session(shared)
     }
 
     /// The session, logged in: wrong credentials are known now, not at the first call. Tokens it was given are replaced.
@@ -79,6 +108,8 @@ impl std::fmt::Debug for SessionBuilder {
             .field("policy", &self.policy)
             .field("clock", &self.clock)
             .field("tokens", &self.tokens)
+            .field("account", &self.store.as_ref().map(|(_, account)| account))
+            .field("upkeep", &self.upkeep)
             .finish_non_exhaustive()
     }
 }

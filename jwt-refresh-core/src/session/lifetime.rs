@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+use crate::clock::{Moment, Timestamp};
 use crate::policy::{AHEAD_JITTER, AHEAD_SHARE, LEEWAY_SHARE};
 use crate::{Policy, Tokens};
 
@@ -10,24 +10,24 @@ use crate::{Policy, Tokens};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lifetime {
     /// From here on it is refreshed in the background.
-    pub(crate) ahead: Timestamp,
+    pub(crate) ahead: Moment,
     /// From here on callers wait for the refresh.
-    pub(crate) due: Timestamp,
+    pub(crate) due: Moment,
     /// From here on it is worth nothing.
-    pub(crate) expires: Timestamp,
+    pub(crate) expires: Moment,
 }
 
 impl Lifetime {
     /// Of a token that a server has rejected.
-    pub(crate) const OVER: Self =
-        Self { ahead: Timestamp::LONG_AGO, due: Timestamp::LONG_AGO, expires: Timestamp::LONG_AGO };
+    pub(crate) const OVER: Self = Self { ahead: Moment::LONG_AGO, due: Moment::LONG_AGO, expires: Moment::LONG_AGO };
 
-    const ENDLESS: Self = Self { ahead: Timestamp::NEVER, due: Timestamp::NEVER, expires: Timestamp::NEVER };
+    const ENDLESS: Self = Self { ahead: Moment::NEVER, due: Moment::NEVER, expires: Moment::NEVER };
 
-    /// `jitter` is a random number from 0 to 1.
-    pub(crate) fn new(policy: &Policy, start: Timestamp, expires: Option<Timestamp>, jitter: f64) -> Self {
-        let Some(expires) = expires else { return Self::ENDLESS };
-        let whole = expires.since(start);
+    /// From `start` on until the wall shows `expires`. `jitter` is a random number from 0 to 1.
+    pub(crate) fn new(policy: &Policy, start: Moment, expires: Option<Timestamp>, jitter: f64) -> Self {
+        let Some(expires) = expires.filter(|&expires| expires != Timestamp::NEVER) else { return Self::ENDLESS };
+        let whole = expires.since(start.wall);
+        let expires = start.at_wall(expires);
         let leeway = policy.leeway.min(whole.mul_f64(LEEWAY_SHARE));
         let share = (policy.refresh_ahead.max(0.0) * (1.0 + AHEAD_JITTER * jitter)).min(AHEAD_SHARE);
         let window = whole.mul_f64(share).max(leeway);
@@ -38,8 +38,8 @@ impl Lifetime {
 /// When a request for tokens began and ended, on the local clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
-    pub(crate) asked: Timestamp,
-    pub(crate) answered: Timestamp,
+    pub(crate) asked: Moment,
+    pub(crate) answered: Moment,
 }
 
 /// When the tokens' access token expires on the local clock: the earliest of what the hints say, `None` without any.
@@ -51,8 +51,8 @@ pub(crate) fn expiry(policy: &Policy, tokens: &Tokens, exchange: Exchange) -> Op
     let exp = claims.and_then(crate::jwt::Claims::expires_at);
     let on_server_clock = [exp, tokens.expires_at].into_iter().flatten();
     let local = on_server_clock.map(|time| server.to_local(time.into(), exchange));
-    let lifetime = tokens.expires_in.map(|lifetime| exchange.asked + lifetime);
-    let fallback = || policy.default_lifetime.map(|lifetime| exchange.asked + lifetime);
+    let lifetime = tokens.expires_in.map(|lifetime| exchange.asked.wall + lifetime);
+    let fallback = || policy.default_lifetime.map(|lifetime| exchange.asked.wall + lifetime);
     local.chain(lifetime).min().or_else(fallback)
 }
 
@@ -87,16 +87,16 @@ impl ServerClock {
     fn to_local(&self, time: Timestamp, exchange: Exchange) -> Timestamp {
         let (Self::Date(shown) | Self::IssuedAt(shown)) = *self else { return time };
         let latest = shown + RESOLUTION;
-        if shown > exchange.answered {
-            return time - latest.since(exchange.asked);
+        if shown > exchange.answered.wall {
+            return time - latest.since(exchange.asked.wall);
         }
-        if latest >= exchange.asked {
+        if latest >= exchange.asked.wall {
             return time;
         }
         // The server's clock is behind ours. Or an old token was handed out again: then its `iat` tells nothing, and it is
         // told by an `exp` that makes sense as it is.
-        let cached = matches!(self, Self::IssuedAt(_)) && time > exchange.answered;
-        if cached { time } else { time + exchange.asked.since(latest) }
+        let cached = matches!(self, Self::IssuedAt(_)) && time > exchange.answered.wall;
+        if cached { time } else { time + exchange.asked.wall.since(latest) }
     }
 }
 
@@ -115,12 +115,16 @@ mod tests {
         Timestamp::from(SystemTime::UNIX_EPOCH) + Duration::from_secs(NOW) + secs(seconds)
     }
 
+    fn moment(seconds: f64) -> Moment {
+        Moment { wall: at(seconds), boot: Timestamp::from(SystemTime::UNIX_EPOCH) + secs(seconds) }
+    }
+
     fn secs(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
     }
 
     fn exchange() -> Exchange {
-        Exchange { asked: at(0.0), answered: at(0.2) }
+        Exchange { asked: moment(0.0), answered: moment(0.2) }
     }
 
     fn opaque() -> Tokens {
@@ -193,9 +197,10 @@ mod tests {
         for life in [0.5, 2.0, 5.0, 60.0, 3600.0, 1e7] {
             for jitter in [0.0, 1.0] {
                 let Lifetime { ahead, due, expires } =
-                    Lifetime::new(&Policy::default(), at(0.0), Some(at(life)), jitter);
-                assert!(ahead >= at(life * 0.87) && ahead <= due && due < expires, "{life} s");
-                assert!(due + secs(30.0) >= at(life), "{life} s");
+                    Lifetime::new(&Policy::default(), moment(0.0), Some(at(life)), jitter);
+                assert!(ahead.wall >= at(life * 0.87) && ahead.wall <= due.wall && due.wall < expires.wall, "{life} s");
+                assert!(due.wall + secs(30.0) >= at(life), "{life} s");
+                assert_eq!(expires, moment(life), "{life} s");
             }
         }
     }
@@ -204,8 +209,8 @@ mod tests {
     fn numbers_that_make_no_sense_are_clamped() {
         for ahead in [f64::NAN, -1.0, f64::INFINITY, 7.0] {
             let policy = Policy::default().refresh_ahead(ahead);
-            let lifetime = Lifetime::new(&policy, at(0.0), Some(at(100.0)), 1.0);
-            assert!(lifetime.ahead >= at(50.0) && lifetime.ahead <= lifetime.due, "{ahead}");
+            let lifetime = Lifetime::new(&policy, moment(0.0), Some(at(100.0)), 1.0);
+            assert!(lifetime.ahead.wall >= at(50.0) && lifetime.ahead.wall <= lifetime.due.wall, "{ahead}");
         }
     }
 }

@@ -1,14 +1,26 @@
 //! One account's tokens, and the one way to renew them.
 //!
-//! `state` is the machine that decides, `renewal` the task that talks to the server, `shared` the lock round the one and the
-//! launch of the other, `replica` and the atomics in `shared` the fast path, `lifetime` the arithmetic of expiry.
+//! `state` is the machine that decides; `shared` the lock round it, and beside it the two words that make the check cheap, with
+//! `replica` for the token itself; `lifetime` is the arithmetic of expiry, and `holding` what it is applied to.
+//!
+//! A `renewal` is a task; what it says to the server is `exchange`, and if there is a store it goes about it as `joint` says,
+//! through the `vault`, which reads and writes `record`s. The `companions` watch clock and store.
 
 mod builder;
+mod companions;
+mod events;
+mod exchange;
+mod holding;
+mod joint;
 mod lifetime;
+mod record;
 mod renewal;
 mod replica;
 mod shared;
 mod state;
+mod stats;
+mod telemetry;
+mod vault;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,14 +28,16 @@ use std::sync::Arc;
 use shared::Shared;
 
 pub use builder::SessionBuilder;
+pub use events::{Event, Events};
+pub use stats::SessionStats;
 
 use crate::{AccessToken, Authenticator, Error, Renewal, TokenProvider, Tokens};
 
 /// One account that stays logged in: its tokens, and at most one renewal of them at a time.
 ///
-/// Clones are handles to the same session and cost a reference count. A session talks to its server only when somebody
-/// needs a token; nothing runs in the background but a renewal that was begun, which goes on to its end even if whoever
-/// asked for it is gone.
+/// Clones are handles to the same session and cost a reference count. Unless told to [`keep_fresh`](SessionBuilder::keep_fresh),
+/// a session talks to its server only when somebody needs a token. A renewal that was begun goes on to its end even if whoever
+/// asked for it is gone. Beside it, a task looks at the clock and, with a store, another at that; both end with the session.
 ///
 /// ```no_run
 /// # #[cfg(feature = "reqwest")]
@@ -51,10 +65,6 @@ impl Session {
     /// Puts a session together from an authenticator and whatever else it should go by.
     pub fn builder(authenticator: impl Authenticator) -> SessionBuilder {
         SessionBuilder::new(authenticator)
-    }
-
-    fn from_shared(shared: Arc<Shared>) -> Self {
-        Self(shared)
     }
 
     /// A fresh access token: the one held, or after a renewal that all who ask share.
@@ -110,14 +120,43 @@ impl Session {
     }
 
     /// Takes tokens that came from elsewhere in place of those held: captured at a login that a person did in a browser, say.
-    pub fn adopt(&self, tokens: Tokens) {
-        self.0.adopt(tokens);
+    /// With a store, writes them there too.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written to the store. This session holds them all the same.
+    pub async fn adopt(&self, tokens: Tokens) -> Result<(), Error> {
+        Arc::clone(&self.0).adopt(tokens).await
     }
 
-    /// Forgets all tokens. From now on every call fails with [`LoggedOut`](crate::ErrorKind::LoggedOut), until
+    /// Forgets all tokens, here and in the store, and tells the server, if the authenticator knows how (RFC 7009). From now on
+    /// every call fails with [`LoggedOut`](crate::ErrorKind::LoggedOut), in every process that shares the store, until
     /// [`login`](Self::login) or [`adopt`](Self::adopt); a renewal under way does not bring the session back.
-    pub fn logout(&self) {
-        self.0.log_out();
+    ///
+    /// # Errors
+    ///
+    /// If store or server could not be told. This session is logged out all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// This session is logged out as soon as the future was polled; store and server are told only if it is driven to its end.
+    pub async fn logout(&self) -> Result<(), Error> {
+        Arc::clone(&self.0).log_out().await
+    }
+
+    /// Waits until no renewal is under way and all is saved, so that a program can end without losing a rotated token.
+    pub async fn flush(&self) {
+        self.0.flush().await;
+    }
+
+    /// What happens to the session from now on.
+    pub fn events(&self) -> Events {
+        self.0.telemetry.events()
+    }
+
+    /// What the session has done so far.
+    pub fn stats(&self) -> SessionStats {
+        self.0.stats()
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 
 use tokio::sync::watch;
 
-use super::lifetime::{Exchange, Lifetime, expiry, expiry_of_captured};
-use crate::clock::Timestamp;
-use crate::{AccessToken, Error, ErrorKind, Policy, RefreshToken, Tokens};
+use super::holding::{Grant, Holding};
+use super::lifetime::Lifetime;
+use crate::clock::{Moment, Timestamp};
+use crate::{AccessToken, Error, ErrorKind, Policy};
 
 /// Where everybody who waits for a renewal is told what came of it.
 pub(crate) type Outcome = watch::Receiver<Option<Verdict>>;
@@ -43,15 +44,17 @@ impl Verdict {
 pub(crate) struct State {
     held: Option<Held>,
     grant: Grant,
+    /// The last token of the account that this session knows of, by its store's count.
+    issue: u64,
     phase: Phase,
     /// Counts access tokens; the one held is the last.
     generation: u64,
-    /// Counts renewals and logouts; a renewal that was begun before a logout is told by it.
+    /// Counts renewals, logouts and adoptions; a renewal that one of the others overtook is told by it.
     epoch: u64,
     /// Renewals that failed since the last that did not.
     failures: u32,
     /// When tokens were rejected, the latest last.
-    rejections: VecDeque<Timestamp>,
+    rejections: VecDeque<Moment>,
 }
 
 #[derive(Debug)]
@@ -60,25 +63,20 @@ struct Held {
     life: Lifetime,
 }
 
-/// What the session can refresh with.
-#[derive(Clone, Debug)]
-pub(crate) enum Grant {
-    /// Nothing: it has to log in.
-    None,
-    /// A refresh token that the server has not seen since it issued it.
-    Sound(RefreshToken),
-    /// One that was sent without an answer: spent, or not. Sending it again may look like theft (RFC 9700 §4.14.2), so it is
-    /// the last resort.
-    Doubtful(RefreshToken),
-}
-
 #[derive(Debug)]
 enum Phase {
     Idle,
     Renewing(Outcome),
-    BackingOff { until: Timestamp, error: Error },
+    BackingOff { until: Moment, error: Error, serving: Serving },
     ReauthenticationRequired(Error),
     LoggedOut,
+}
+
+/// Whether a failure leaves the token from before in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serving {
+    WhatLives,
+    Nothing,
 }
 
 /// What a caller is to do.
@@ -98,9 +96,17 @@ pub(crate) enum Look {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) plan: Plan,
-    pub(crate) grant: Grant,
+    pub(crate) basis: Basis,
     epoch: u64,
     outcome: watch::Sender<Option<Verdict>>,
+}
+
+/// What a renewal starts from.
+#[derive(Clone, Debug)]
+pub(crate) struct Basis {
+    pub(crate) grant: Grant,
+    /// The last issue that this session knows of.
+    pub(crate) issue: u64,
 }
 
 /// How a renewal goes about it.
@@ -115,10 +121,20 @@ pub(crate) enum Plan {
 /// What came of a renewal.
 #[derive(Debug)]
 pub(crate) enum Landing {
-    /// New tokens, and the refresh token to keep if they bring none.
-    Renewed { tokens: Tokens, exchange: Exchange, keep: Option<RefreshToken> },
-    /// An error, and what is left to refresh with.
-    Failed { error: Error, grant: Grant },
+    /// New tokens: of our own, or another process's.
+    Renewed(Holding),
+    /// New tokens of our own that the store does not have yet.
+    Unsaved(Holding),
+    /// An error, what is left to refresh with, and whether what lives may be served.
+    Failed { error: Error, grant: Grant, serving: Serving },
+    /// Another process has logged the account out.
+    LoggedOut,
+}
+
+impl Landing {
+    pub(crate) fn failed(error: Error, grant: Grant) -> Self {
+        Self::Failed { error, grant, serving: Serving::WhatLives }
+    }
 }
 
 impl Ticket {
@@ -133,6 +149,7 @@ impl State {
         Self {
             held: None,
             grant: Grant::None,
+            issue: 0,
             phase: Phase::Idle,
             failures: 0,
             generation: 0,
@@ -141,14 +158,17 @@ impl State {
         }
     }
 
-    pub(crate) fn look(&self, now: Timestamp) -> Look {
-        let serve_until = |edge: fn(&Lifetime) -> Timestamp| self.live(now, edge);
+    pub(crate) fn look(&self, now: Moment) -> Look {
+        let serve_until = |edge: fn(&Lifetime) -> Moment| self.live(now, edge);
         match &self.phase {
             Phase::LoggedOut => Look::Fail(Error::new(ErrorKind::LoggedOut, "the session was logged out")),
             Phase::Renewing(outcome) => {
                 serve_until(|life| life.due).map_or_else(|| Look::Wait(outcome.clone()), Look::Serve)
             }
-            Phase::BackingOff { until, error, .. } if now < *until => {
+            Phase::BackingOff { until, error, serving: Serving::Nothing } if !now.reached(*until) => {
+                Look::Fail(error.clone())
+            }
+            Phase::BackingOff { until, error, .. } if !now.reached(*until) => {
                 serve_until(|life| life.expires).map_or_else(|| Look::Fail(error.clone()), Look::Serve)
             }
             Phase::ReauthenticationRequired(error) => {
@@ -162,14 +182,24 @@ impl State {
     }
 
     /// Until when nobody has to look: before that, the token held may be served unseen.
-    pub(crate) fn quiet_until(&self) -> Timestamp {
-        let Some(Held { life, .. }) = &self.held else { return Timestamp::LONG_AGO };
+    pub(crate) fn quiet_until(&self) -> Moment {
+        let Some(Held { life, .. }) = &self.held else { return Moment::LONG_AGO };
         match &self.phase {
-            Phase::LoggedOut => Timestamp::LONG_AGO,
+            Phase::LoggedOut | Phase::BackingOff { serving: Serving::Nothing, .. } => Moment::LONG_AGO,
             Phase::Idle => life.ahead,
             Phase::Renewing(_) => life.due,
-            Phase::BackingOff { until, .. } => life.expires.min(*until),
+            Phase::BackingOff { until, .. } => life.expires.earlier(*until),
             Phase::ReauthenticationRequired(_) => life.expires,
+        }
+    }
+
+    /// When something changes by time alone: a token has to be looked at, or a pause ends.
+    pub(crate) fn wake_at(&self) -> Moment {
+        match (&self.phase, &self.held) {
+            (Phase::BackingOff { until, .. }, None)
+            | (Phase::BackingOff { until, serving: Serving::Nothing, .. }, Some(_)) => *until,
+            (Phase::LoggedOut, _) | (_, None) => Moment::NEVER,
+            (_, Some(_)) => self.quiet_until(),
         }
     }
 
@@ -182,8 +212,8 @@ impl State {
         self.held.as_ref().map(|held| held.token.clone())
     }
 
-    fn live(&self, now: Timestamp, edge: fn(&Lifetime) -> Timestamp) -> Option<AccessToken> {
-        self.held.as_ref().filter(|held| now < edge(&held.life)).map(|held| held.token.clone())
+    fn live(&self, now: Moment, edge: fn(&Lifetime) -> Moment) -> Option<AccessToken> {
+        self.held.as_ref().filter(|held| !now.reached(edge(&held.life))).map(|held| held.token.clone())
     }
 
     /// Begins a renewal, unless one is under way. [`Plan::Renew`] only after [`Look::Renew`].
@@ -194,22 +224,27 @@ impl State {
         let (outcome, receiver) = watch::channel(None);
         self.epoch += 1;
         self.phase = Phase::Renewing(receiver);
-        Ok(Ticket { plan, grant: self.grant.clone(), epoch: self.epoch, outcome })
+        let basis = Basis { grant: self.grant.clone(), issue: self.issue };
+        Ok(Ticket { plan, basis, epoch: self.epoch, outcome })
     }
 
     /// Ends a renewal and tells everybody who waits for it. One that a logout or new tokens overtook changes nothing.
-    pub(crate) fn land(&mut self, ticket: Ticket, landing: Landing, policy: &Policy, now: Timestamp) {
+    pub(crate) fn land(&mut self, ticket: Ticket, landing: Landing, policy: &Policy, now: Moment) {
         let Ticket { epoch, outcome, .. } = ticket;
         let verdict = match landing {
             _ if epoch != self.epoch => self.overtaken(now),
-            Landing::Renewed { tokens, exchange, keep } => self.renewed(tokens, exchange, keep, policy),
-            Landing::Failed { error, grant } => self.failed(error, grant, policy, now),
+            Landing::Renewed(holding) | Landing::Unsaved(holding) => Verdict::Renewed(self.hold(holding)),
+            Landing::Failed { error, grant, serving } => self.failed(error, grant, serving, policy, now),
+            Landing::LoggedOut => {
+                self.log_out();
+                self.overtaken(now)
+            }
         };
         // Nobody may be waiting; that is not an error.
         let _ = outcome.send(Some(verdict));
     }
 
-    fn overtaken(&self, now: Timestamp) -> Verdict {
+    fn overtaken(&self, now: Moment) -> Verdict {
         let error = Error::new(ErrorKind::LoggedOut, "the session was logged out while its token was renewed");
         match self.look(now) {
             Look::Serve(token) => Verdict::Renewed(token),
@@ -217,55 +252,75 @@ impl State {
         }
     }
 
-    fn renewed(&mut self, tokens: Tokens, exchange: Exchange, keep: Option<RefreshToken>, policy: &Policy) -> Verdict {
-        let expires = expiry(policy, &tokens, exchange);
-        // RFC 6749 §6: a new refresh token replaces the old one; without a new one the old one stays.
-        let grant = tokens.refresh.or(keep).map(Grant::Sound);
-        if expires.is_some_and(|expires| expires <= exchange.answered) {
-            let error = Error::new(ErrorKind::BadAnswer, "the server issued an access token that has already expired");
-            let grant = grant.unwrap_or_else(|| self.grant.clone());
-            return self.failed(error, grant, policy, exchange.answered);
-        }
-        self.failures = 0;
-        let life = Lifetime::new(policy, exchange.asked, expires, fastrand::f64());
-        Verdict::Renewed(self.hold(&tokens.access, life, grant.unwrap_or(Grant::None)))
-    }
-
-    fn failed(&mut self, error: Error, grant: Grant, policy: &Policy, now: Timestamp) -> Verdict {
+    fn failed(&mut self, error: Error, grant: Grant, serving: Serving, policy: &Policy, now: Moment) -> Verdict {
         self.failures = self.failures.saturating_add(1);
-        let exhausted = error.kind() == ErrorKind::ReauthenticationRequired && matches!(grant, Grant::None);
+        let exhausted = error.kind() == ErrorKind::ReauthenticationRequired && grant == Grant::None;
         self.grant = grant;
         self.phase = if exhausted {
             Phase::ReauthenticationRequired(error.clone())
         } else {
-            Phase::BackingOff { until: now + policy.pause(self.failures, error.retry_after()), error: error.clone() }
+            let until = now + policy.pause(self.failures, error.retry_after());
+            Phase::BackingOff { until, error: error.clone(), serving }
         };
-        // A failure never displaces a token that lives (blueprint, rule 3).
-        Verdict::Failed(error, self.live(now, |life| life.expires))
+        // A failure never displaces a token that lives (blueprint, rule 3), unless the user wants it to.
+        let live = if serving == Serving::WhatLives { self.live(now, |life| life.expires) } else { None };
+        Verdict::Failed(error, live)
     }
 
-    /// Takes tokens that came from elsewhere: captured at a login, or kept from an earlier run.
-    pub(crate) fn adopt(&mut self, tokens: Tokens, policy: &Policy, now: Timestamp) {
-        let expires = expiry_of_captured(policy, &tokens, now);
-        let life = Lifetime::new(policy, now, expires, fastrand::f64());
-        self.epoch += 1;
+    /// Holds new tokens and settles.
+    fn hold(&mut self, holding: Holding) -> AccessToken {
+        self.phase = Phase::Idle;
         self.failures = 0;
-        self.hold(&tokens.access, life, tokens.refresh.map_or(Grant::None, Grant::Sound));
+        self.take(holding)
     }
 
-    fn hold(&mut self, token: &AccessToken, life: Lifetime, grant: Grant) -> AccessToken {
+    fn take(&mut self, Holding { token, life, grant, issue }: Holding) -> AccessToken {
+        self.grant = grant;
+        if let Some(held) = self.held.as_ref().filter(|_| issue == self.issue && issue > 0) {
+            // What another told us of already.
+            return held.token.clone();
+        }
         self.generation += 1;
-        let expires = (life.expires != Timestamp::NEVER).then_some(life.expires);
+        self.issue = issue;
+        let expires = (life.expires.wall != Timestamp::NEVER).then_some(life.expires.wall);
         let token = token.issued(expires, self.generation);
         self.held = Some(Held { token: token.clone(), life });
-        self.grant = grant;
-        self.phase = Phase::Idle;
         token
+    }
+
+    /// Takes tokens that came from elsewhere in place of all that is held or under way.
+    pub(crate) fn adopt(&mut self, holding: Holding) {
+        self.epoch += 1;
+        self.hold(holding);
+    }
+
+    /// The number of the last token.
+    pub(crate) fn issue(&self) -> u64 {
+        self.issue
+    }
+
+    /// The number of the next token, for tokens that come from elsewhere.
+    pub(crate) fn next_issue(&self) -> u64 {
+        self.issue + 1
+    }
+
+    /// Takes tokens that another process has put into the store, if they are newer than those held. A renewal under way goes
+    /// on, and will find them there too. Whether they were taken.
+    pub(crate) fn follow(&mut self, holding: Holding) -> bool {
+        if holding.issue <= self.issue || matches!(self.phase, Phase::LoggedOut) {
+            return false;
+        }
+        if matches!(self.phase, Phase::Renewing(_)) {
+            self.take(holding);
+        } else {
+            self.hold(holding);
+        }
+        true
     }
 
     /// Notes that the server answered 401 to the `generation`th token. Whether that means anything is told by comparing it
     /// with the one held: a newer one may have come since the call was sent (blueprint, rule 4).
-    pub(crate) fn reject(&mut self, generation: u64, policy: &Policy, now: Timestamp) {
+    pub(crate) fn reject(&mut self, generation: u64, policy: &Policy, now: Moment) {
         let Some(held) = self.held.as_mut().filter(|held| held.token.generation() == generation) else { return };
         if held.life == Lifetime::OVER {
             return;
@@ -274,16 +329,22 @@ impl State {
 
         let (most, window) = policy.rejections;
         self.rejections.push_back(now);
-        while self.rejections.front().is_some_and(|&first| first + window <= now) {
+        while self.rejections.front().is_some_and(|&first| now.reached(first + window)) {
             self.rejections.pop_front();
         }
         let Some(&first) = self.rejections.front() else { return };
-        let settled = matches!(self.phase, Phase::Idle | Phase::BackingOff { .. });
+        let over = first + window;
+        let settled = match &self.phase {
+            Phase::Idle => true,
+            // A server may have asked for a longer pause.
+            Phase::BackingOff { until, .. } => !until.reached(over),
+            Phase::Renewing(_) | Phase::ReauthenticationRequired(_) | Phase::LoggedOut => false,
+        };
         if settled && self.rejections.len() >= most.max(1) as usize {
             let what =
                 format!("{} access tokens were rejected with 401 as soon as they were issued", self.rejections.len());
             let error = Error::new(ErrorKind::RejectedAsIssued, what);
-            self.phase = Phase::BackingOff { until: first + window, error };
+            self.phase = Phase::BackingOff { until: over, error, serving: Serving::WhatLives };
         }
     }
 
@@ -294,6 +355,19 @@ impl State {
         self.held = None;
         self.grant = Grant::None;
         self.phase = Phase::LoggedOut;
+    }
+
+    pub(crate) fn is_logged_out(&self) -> bool {
+        matches!(self.phase, Phase::LoggedOut)
+    }
+
+    pub(crate) fn is_renewing(&self) -> bool {
+        matches!(self.phase, Phase::Renewing(_))
+    }
+
+    /// The refresh token held, for its revocation.
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.grant
     }
 }
 

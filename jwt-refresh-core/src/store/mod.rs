@@ -1,6 +1,7 @@
 //! Where tokens outlive the process and are shared by many: an entry an account, told by revision, and a lease that lets one
 //! at a time renew it. A store knows bytes, revisions and leases, and nothing of tokens or HTTP.
 
+mod any;
 mod error;
 mod memory;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+pub(crate) use any::{AnyLease, AnyStore};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::{MemoryLease, MemoryStore};
 

@@ -1,11 +1,14 @@
 use std::time::{Duration, SystemTime};
 
+use super::super::lifetime::Exchange;
 use super::*;
+use crate::Tokens;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn start() -> Timestamp {
-    Timestamp::from(SystemTime::UNIX_EPOCH) + Duration::from_secs(1_800_000_000)
+fn start() -> Moment {
+    let wall = Timestamp::from(SystemTime::UNIX_EPOCH) + Duration::from_secs(1_800_000_000);
+    Moment { wall, boot: Timestamp::from_nanos(0) }
 }
 
 fn policy() -> Policy {
@@ -16,8 +19,10 @@ fn tokens(seconds: u64) -> Tokens {
     Tokens::new("access").unwrap().expires_in(Duration::from_secs(seconds))
 }
 
-fn landing(tokens: Tokens, at: Timestamp) -> Landing {
-    Landing::Renewed { tokens, exchange: Exchange { asked: at, answered: at }, keep: None }
+/// The next issue after those that `state` has seen.
+fn landing(state: &State, tokens: Tokens, at: Moment) -> Landing {
+    let exchange = Exchange { asked: at, answered: at };
+    Landing::Renewed(Holding::issued(&policy(), tokens, exchange, None, state.next_issue()).unwrap())
 }
 
 fn outage() -> Error {
@@ -25,12 +30,13 @@ fn outage() -> Error {
 }
 
 fn failure() -> Landing {
-    Landing::Failed { error: outage(), grant: Grant::Sound("refresh".into()) }
+    Landing::failed(outage(), Grant::Sound("refresh".into()))
 }
 
-fn renew(state: &mut State, tokens: Tokens, at: Timestamp) {
+fn renew(state: &mut State, tokens: Tokens, at: Moment) {
     let ticket = state.begin(Plan::Renew).unwrap();
-    state.land(ticket, landing(tokens, at), &policy(), at);
+    let landing = landing(state, tokens, at);
+    state.land(ticket, landing, &policy(), at);
 }
 
 /// A session with a token of 100 s: ahead from about 90 s, due from 95 s, expired from 100 s.
@@ -40,7 +46,7 @@ fn logged_in() -> State {
     state
 }
 
-fn after(seconds: u64) -> Timestamp {
+fn after(seconds: u64) -> Moment {
     start() + SECOND * u32::try_from(seconds).unwrap()
 }
 
@@ -92,7 +98,7 @@ fn a_failure_displaces_no_live_token_and_is_shared_after_its_end() {
 #[test]
 fn the_check_is_quiet_while_a_renewal_or_a_pause_lasts_but_never_beyond_the_tokens_life() {
     let mut state = logged_in();
-    assert!(state.quiet_until() <= after(91));
+    assert!(after(91).reached(state.quiet_until()));
     let ticket = state.begin(Plan::Renew).unwrap();
     assert_eq!(state.quiet_until(), after(95));
     state.land(ticket, failure(), &policy().backoff(SECOND * 60, SECOND * 60), after(92));
@@ -105,7 +111,7 @@ fn retry_after_stretches_the_pause_up_to_the_policys_limit() {
     for (asked, paused) in [(120, 120), (86_400, 600)] {
         let ticket = state.begin(Plan::Renew).unwrap();
         let error = outage().retry_in(Duration::from_secs(asked));
-        state.land(ticket, Landing::Failed { error, grant: Grant::None }, &policy(), start());
+        state.land(ticket, Landing::failed(error, Grant::None), &policy(), start());
         assert!(matches!(state.look(after(paused - 1)), Look::Fail(_)));
         assert!(matches!(state.look(after(paused)), Look::Renew(None)));
     }
@@ -124,24 +130,59 @@ fn pauses_double_up_to_the_longest() {
 #[test]
 fn a_refresh_without_a_new_refresh_token_keeps_the_old_one_and_one_with_it_replaces_it() {
     for (brought, kept) in [(None, "old"), (Some("new"), "new")] {
-        let mut state = State::new();
-        let ticket = state.begin(Plan::Renew).unwrap();
         let mut answer = tokens(100);
         answer.refresh = brought.map(Into::into);
         let exchange = Exchange { asked: start(), answered: start() };
-        let landing = Landing::Renewed { tokens: answer, exchange, keep: Some("old".into()) };
-        state.land(ticket, landing, &policy(), start());
-        let Grant::Sound(token) = &state.grant else { panic!("{:?}", state.grant) };
-        assert_eq!(token.expose(), kept);
+        let holding = Holding::issued(&policy(), answer, exchange, Some("old".into()), 1).unwrap();
+        assert_eq!(holding.grant, Grant::Sound(kept.into()));
     }
 }
 
 #[test]
-fn a_token_that_is_issued_expired_counts_as_a_failure_but_its_refresh_token_is_kept() {
+fn a_token_that_is_issued_expired_is_an_error_but_its_refresh_token_is_kept() {
+    let exchange = Exchange { asked: start(), answered: start() };
+    let issued = Holding::issued(&policy(), tokens(0).refresh_token("new"), exchange, None, 1);
+    let (error, refresh) = issued.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    assert_eq!(refresh.unwrap().expose(), "new");
+}
+
+#[test]
+fn rejections_do_not_shorten_the_pause_that_a_server_asked_for() {
+    let mut state = logged_in();
+    for generation in 1..5 {
+        state.reject(generation, &policy(), start());
+        renew(&mut state, tokens(100), start());
+    }
+    let ticket = state.begin(Plan::Renew).unwrap();
+    let error = outage().retry_in(Duration::from_secs(120));
+    state.land(ticket, Landing::failed(error, Grant::None), &policy(), start());
+    state.reject(5, &policy(), start());
+    assert!(matches!(state.look(after(119)), Look::Fail(error) if error.kind() == ErrorKind::Unavailable));
+}
+
+#[test]
+fn a_pause_ends_though_the_wall_clock_was_set_back() {
     let mut state = State::new();
-    renew(&mut state, tokens(0).refresh_token("new"), start());
-    assert!(matches!(state.look(start()), Look::Fail(_)));
-    assert!(matches!(&state.grant, Grant::Sound(token) if token.expose() == "new"));
+    let ticket = state.begin(Plan::Renew).unwrap();
+    state.land(ticket, Landing::failed(outage(), Grant::None), &policy(), start());
+    let later = Moment { wall: start().wall - SECOND * 3600, boot: after(60).boot };
+    assert!(matches!(state.look(later), Look::Renew(None)));
+}
+
+#[test]
+fn a_newer_token_from_the_store_is_taken_and_an_older_one_is_not() {
+    let mut state = logged_in();
+    let of = |issue| Holding::captured(&policy(), tokens(100), start(), issue);
+    assert!(!state.follow(of(1)));
+    assert!(state.follow(of(5)));
+    assert_eq!((state.generation(), state.issue()), (2, 5));
+    let ticket = state.begin(Plan::Renew).unwrap();
+    assert!(state.follow(of(6)), "while a renewal waits for its turn");
+    state.land(ticket, Landing::Renewed(of(6)), &policy(), start());
+    assert_eq!(state.generation(), 3, "which finds the same token, and does not count it twice");
+    state.log_out();
+    assert!(!state.follow(of(9)), "logout wins");
 }
 
 #[test]
@@ -174,9 +215,10 @@ fn a_renewal_that_lands_after_a_logout_does_not_bring_the_session_back() {
     let ticket = state.begin(Plan::Renew).unwrap();
     let outcome = ticket.subscribe();
     state.log_out();
-    state.land(ticket, landing(tokens(100), start()), &policy(), start());
+    let landing = landing(&state, tokens(100), start());
+    state.land(ticket, landing, &policy(), start());
     assert!(matches!(state.look(start()), Look::Fail(error) if error.kind() == ErrorKind::LoggedOut));
-    assert_eq!(state.quiet_until(), Timestamp::LONG_AGO);
+    assert_eq!(state.quiet_until(), Moment::LONG_AGO);
     assert_eq!(outcome.borrow().clone().unwrap().token().unwrap_err().kind(), ErrorKind::LoggedOut);
 }
 
@@ -185,9 +227,9 @@ fn a_login_that_fails_leaves_token_and_refresh_token_as_they_were() {
     let mut state = logged_in();
     let ticket = state.begin(Plan::LogIn).unwrap();
     let outcome = ticket.subscribe();
-    let grant = ticket.grant.clone();
+    let grant = ticket.basis.grant.clone();
     let error = Error::new(ErrorKind::ReauthenticationRequired, "wrong password");
-    state.land(ticket, Landing::Failed { error, grant }, &policy(), start());
+    state.land(ticket, Landing::failed(error, grant), &policy(), start());
     assert!(outcome.borrow().clone().unwrap().success().is_err());
     assert_eq!(served(&state.look(start())), Some(1));
     assert!(matches!(state.look(after(100)), Look::Renew(None)), "it can still refresh");
@@ -198,7 +240,7 @@ fn when_nothing_is_left_to_renew_with_the_live_token_is_served_to_its_end_and_th
     let mut state = logged_in();
     let ticket = state.begin(Plan::Renew).unwrap();
     let error = Error::new(ErrorKind::ReauthenticationRequired, "over");
-    state.land(ticket, Landing::Failed { error, grant: Grant::None }, &policy(), after(95));
+    state.land(ticket, Landing::failed(error, Grant::None), &policy(), after(95));
     assert_eq!(served(&state.look(after(99))), Some(1));
     for later in [100, 100_000] {
         assert!(matches!(state.look(after(later)), Look::Fail(e) if e.kind() == ErrorKind::ReauthenticationRequired));

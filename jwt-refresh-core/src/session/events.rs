@@ -1,0 +1,60 @@
+//! What happens to a session, for a program that wants to watch.
+
+use tokio::sync::broadcast;
+
+use super::state::Landing;
+use crate::{Error, ErrorKind};
+
+/// Something that happened to a session.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// There is a new access token: by a refresh or a login of this session, or by one that another process did meanwhile.
+    Renewed,
+    /// Another process has put a newer token into the store, and this session took it.
+    Adopted,
+    /// A renewal failed. It is tried again after a pause; a token that still lives is served on.
+    Failed(Error),
+    /// Neither refresh nor login can bring a token any more. A person has to do something.
+    ReauthenticationRequired(Error),
+    /// The session was logged out, here or in another process.
+    LoggedOut,
+}
+
+impl Event {
+    pub(super) fn of(landing: &Landing) -> Self {
+        match landing {
+            Landing::Renewed(_) | Landing::Unsaved(_) => Self::Renewed,
+            Landing::Failed { error, .. } if error.kind() == ErrorKind::ReauthenticationRequired => {
+                Self::ReauthenticationRequired(error.clone())
+            }
+            Landing::Failed { error, .. } => Self::Failed(error.clone()),
+            Landing::LoggedOut => Self::LoggedOut,
+        }
+    }
+}
+
+/// The events of a session, from when this was made: [`Session::events`](crate::Session::events).
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Event>);
+
+impl Events {
+    pub(super) fn new(receiver: broadcast::Receiver<Event>) -> Self {
+        Self(receiver)
+    }
+
+    /// The next event; `None` when the session has ended. Whoever is more than 64 events behind misses the oldest.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no event.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.0.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}

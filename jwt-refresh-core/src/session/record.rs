@@ -1,0 +1,244 @@
+//! What a session writes into its store: one JSON object, readable by every version of this library that knows its format.
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::holding::{Grant, Holding};
+use super::lifetime::Lifetime;
+use crate::clock::{Moment, Timestamp};
+use crate::json::Object;
+use crate::{AccessToken, Policy, RefreshToken, StoreError, StoreErrorKind};
+
+const FORMAT: u64 = 1;
+/// No account's tokens are longer.
+const LONGEST: usize = 1024 * 1024;
+
+/// What an entry says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    /// The number of the account's last access token.
+    pub(super) issue: u64,
+    pub(super) status: Status,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    Active(Active),
+    LoggedOut,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Active {
+    access: Option<Access>,
+    pub(super) grant: Grant,
+    /// Set just before the refresh token is spent, and cleared with what came of it: found set by somebody who has the lease,
+    /// it means that whoever set it died in between.
+    pub(super) spending: bool,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Access {
+    token: String,
+    issued: i64,
+    /// `None`: it lives until it is rejected.
+    expires: Option<i64>,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+impl Record {
+    pub(super) fn logged_out(issue: u64) -> Self {
+        Self { issue, status: Status::LoggedOut }
+    }
+
+    /// Without tokens, to note a grant in.
+    pub(super) fn empty(issue: u64) -> Self {
+        Self { issue, status: Status::Active(Active { access: None, grant: Grant::None, spending: false }) }
+    }
+
+    pub(super) fn of(holding: &Holding, now: Moment) -> Self {
+        let expires = holding.life.expires.wall;
+        let access = Access {
+            token: holding.token.expose().to_owned(),
+            issued: now.wall.as_nanos(),
+            expires: (expires != Timestamp::NEVER).then_some(expires.as_nanos()),
+        };
+        let active = Active { access: Some(access), grant: holding.grant.clone(), spending: false };
+        Self { issue: holding.issue, status: Status::Active(active) }
+    }
+
+    pub(super) fn is_logged_out(&self) -> bool {
+        self.status == Status::LoggedOut
+    }
+
+    pub(super) fn grant(&self) -> Option<&Grant> {
+        match &self.status {
+            Status::Active(active) => Some(&active.grant),
+            Status::LoggedOut => None,
+        }
+    }
+
+    /// The same with another grant.
+    pub(super) fn with(&self, grant: Grant, spending: bool) -> Self {
+        let Status::Active(active) = &self.status else { return self.clone() };
+        Self { issue: self.issue, status: Status::Active(Active { grant, spending, ..active.clone() }) }
+    }
+
+    /// What a session that reads it holds.
+    pub(super) fn holding(&self, policy: &Policy, now: Moment) -> Option<Holding> {
+        let Status::Active(Active { access: Some(access), grant, .. }) = &self.status else { return None };
+        let token = AccessToken::new(&access.token).ok()?;
+        let start = now.at_wall(Timestamp::from_nanos(access.issued));
+        let expires = access.expires.map(Timestamp::from_nanos);
+        let life = Lifetime::new(policy, start, expires, fastrand::f64());
+        Some(Holding { token, life, grant: grant.clone(), issue: self.issue })
+    }
+
+    pub(super) fn write(&self, account: &str, revision: u64) -> Zeroizing<Vec<u8>> {
+        let mut json = serde_json::json!({
+            "format": FORMAT,
+            "account": account,
+            "revision": revision,
+            "issue": self.issue,
+        });
+        match &self.status {
+            Status::LoggedOut => json["status"] = "logged out".into(),
+            Status::Active(active) => {
+                json["status"] = "active".into();
+                if let Some(access) = &active.access {
+                    json["access_token"] = access.token.as_str().into();
+                    json["issued_ns"] = access.issued.into();
+                    json["expires_ns"] = access.expires.into();
+                }
+                let (token, doubtful) = match &active.grant {
+                    Grant::None => (None, false),
+                    Grant::Sound(token) => (Some(token), false),
+                    Grant::Doubtful(token) => (Some(token), true),
+                };
+                json["refresh_token"] = token.map(RefreshToken::expose).into();
+                json["doubtful"] = doubtful.into();
+                json["spending"] = active.spending.into();
+            }
+        }
+        Zeroizing::new(json.to_string().into_bytes())
+    }
+
+    /// Reads an entry, and does not believe it: that it is this account's, that it is the revision that the store says.
+    pub(super) fn read(data: &[u8], account: &str, revision: u64) -> Result<Self, StoreError> {
+        if data.len() > LONGEST {
+            return Err(corrupt("is longer than 1 MiB"));
+        }
+        let object = Object::parse(data).map_err(|_| corrupt("is not what a session writes"))?;
+        let field = |name: &str| object.at(name).map_err(|what| corrupt(&what));
+        let number = |name: &str| {
+            let value = field(name)?.as_ref().and_then(Value::as_u64);
+            value.ok_or_else(|| corrupt(&format!("has no number in `{name}`")))
+        };
+        let text = |name: &str| {
+            Ok(match field(name)? {
+                Some(Value::String(text)) => Some(text),
+                Some(_) => return Err(corrupt(&format!("has no text in `{name}`"))),
+                None => None,
+            })
+        };
+        if number("format")? != FORMAT {
+            return Err(corrupt("is of a format that this version does not know"));
+        }
+        if text("account")?.as_deref() != Some(account) {
+            return Err(corrupt("is another account's"));
+        }
+        if number("revision")? != revision {
+            return Err(corrupt("is of another revision than the store says"));
+        }
+        let issue = number("issue")?;
+        match text("status")?.as_deref() {
+            Some("logged out") => return Ok(Self::logged_out(issue)),
+            Some("active") => {}
+            _ => return Err(corrupt("has no status that this version knows")),
+        }
+        let flag = |name: &str| Ok(field(name)?.as_ref().and_then(Value::as_bool).unwrap_or(false));
+        let time = |name: &str| Ok(field(name)?.as_ref().and_then(Value::as_i64));
+        let access = match text("access_token")? {
+            None => None,
+            Some(token) => {
+                AccessToken::new(&token).map_err(|_| corrupt("has no access token in `access_token`"))?;
+                let issued = time("issued_ns")?.ok_or_else(|| corrupt("has no time in `issued_ns`"))?;
+                Some(Access { token, issued, expires: time("expires_ns")? })
+            }
+        };
+        let grant = match (text("refresh_token")?, flag("doubtful")?) {
+            (None, _) => Grant::None,
+            (Some(token), true) => Grant::Doubtful(token.into()),
+            (Some(token), false) => Grant::Sound(token.into()),
+        };
+        let active = Active { access, grant, spending: flag("spending")? };
+        Ok(Self { issue, status: Status::Active(active) })
+    }
+}
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, format!("the entry in the store {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn now() -> Moment {
+        let wall = Timestamp::from_nanos(1_800_000_000_000_000_000);
+        Moment { wall, boot: Timestamp::from_nanos(5) }
+    }
+
+    fn holding(seconds: u64) -> Holding {
+        let tokens = crate::Tokens::new("AccessS3cret").unwrap().refresh_token("RefreshS3cret");
+        Holding::captured(&Policy::default(), tokens.expires_in(Duration::from_secs(seconds)), now(), 3)
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let record = Record::of(&holding(60), now());
+        for record in [record.with(Grant::Doubtful("r".into()), true), record, Record::logged_out(9)] {
+            assert_eq!(Record::read(&record.write("ada", 7), "ada", 7).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn another_process_sees_the_same_expiry() {
+        let record = Record::of(&holding(60), now());
+        let read = record.holding(&Policy::default(), now() + Duration::from_secs(10)).unwrap();
+        assert_eq!(read.life.expires, now() + Duration::from_secs(60));
+        assert_eq!(read.issue, 3);
+    }
+
+    #[test]
+    fn an_entry_that_lies_is_told_by_what_is_wrong_with_it() {
+        let good = String::from_utf8(Record::of(&holding(60), now()).write("ada", 7).to_vec()).unwrap();
+        for (data, part) in [
+            (good.replace("ada", "eve"), "another account"),
+            (good.replace("\"revision\":7", "\"revision\":6"), "another revision"),
+            (good.replace("\"format\":1", "\"format\":2"), "format"),
+            (good.replace("active", "asleep"), "status"),
+            (good.replace("\"AccessS3cret\"", "\"Access\\nS3cret\""), "access_token"),
+            (good.replace("\"issue\":3", "\"issue\":-3"), "issue"),
+            (good[..good.len() / 2].to_owned(), "not what a session writes"),
+            ("x".repeat(LONGEST + 1), "1 MiB"),
+            (String::new(), "not what a session writes"),
+        ] {
+            let error = Record::read(data.as_bytes(), "ada", 7).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+            assert!(error.to_string().contains(part) && !error.to_string().contains("S3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_record_shows_no_secret_in_debug() {
+        let shown = format!("{:?}", Record::of(&holding(60), now()));
+        assert!(!shown.contains("S3cret"), "{shown}");
+    }
+}

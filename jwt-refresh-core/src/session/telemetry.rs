@@ -1,0 +1,96 @@
+//! What a session counts, and whom it tells of what happens.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::broadcast;
+
+use super::events::{Event, Events};
+use crate::Error;
+
+/// How far behind a watcher may fall before it misses events.
+const BACKLOG: usize = 64;
+
+pub(super) struct Telemetry {
+    logins: AtomicU64,
+    refreshes: AtomicU64,
+    failures: AtomicU64,
+    waits: AtomicU64,
+    last_error: Mutex<Option<Error>>,
+    events: broadcast::Sender<Event>,
+}
+
+/// What was counted, to be shown.
+pub(super) struct Counts {
+    pub(super) logins: u64,
+    pub(super) refreshes: u64,
+    pub(super) failures: u64,
+    pub(super) waits: u64,
+    pub(super) last_error: Option<Error>,
+}
+
+impl Telemetry {
+    pub(super) fn new() -> Self {
+        Self {
+            logins: AtomicU64::new(0),
+            refreshes: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
+            last_error: Mutex::new(None),
+            events: broadcast::Sender::new(BACKLOG),
+        }
+    }
+
+    /// A caller has to wait for a renewal.
+    pub(super) fn waited(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        count("jwt_refresh_waits_total");
+    }
+
+    /// The server answered a login or a refresh, well or not.
+    pub(super) fn answered(&self, action: &'static str, error: Option<&Error>) {
+        if let Some(error) = error {
+            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            return count("jwt_refresh_failures_total");
+        }
+        if action == "login" {
+            self.logins.fetch_add(1, Ordering::Relaxed);
+            count("jwt_refresh_logins_total");
+        } else {
+            self.refreshes.fetch_add(1, Ordering::Relaxed);
+            count("jwt_refresh_refreshes_total");
+        }
+    }
+
+    pub(super) fn note(&self, event: Event) {
+        if let Event::Failed(error) | Event::ReauthenticationRequired(error) = &event {
+            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+        // Nobody may be watching; that is not an error.
+        let _ = self.events.send(event);
+    }
+
+    pub(super) fn events(&self) -> Events {
+        Events::new(self.events.subscribe())
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            logins: read(&self.logins),
+            refreshes: read(&self.refreshes),
+            failures: read(&self.failures),
+            waits: read(&self.waits),
+            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+#[cfg(feature = "metrics")]
+fn count(name: &'static str) {
+    metrics::counter!(name).increment(1);
+}
+
+#[cfg(not(feature = "metrics"))]
+fn count(_: &'static str) {}

@@ -1,0 +1,90 @@
+//! A session's place in its store: how its entry is read and written, within a time-out, and what is made of one that lies.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::record::Record;
+use crate::policy::{CorruptEntry, Policy};
+use crate::store::{AnyLease, AnyStore, Entry};
+use crate::{StoreError, StoreErrorKind};
+
+pub(super) struct Vault {
+    store: Arc<dyn AnyStore>,
+    account: String,
+    /// The highest revision seen: a store that shows a lower one has lost what was written since.
+    seen: AtomicU64,
+}
+
+/// What was found in the store.
+pub(super) struct Found {
+    /// Of the entry that is there, whatever it says; 0 if there is none.
+    pub(super) revision: u64,
+    pub(super) record: Option<Record>,
+}
+
+impl Vault {
+    pub(super) fn new(store: Arc<dyn AnyStore>, account: String) -> Self {
+        Self { store, account, seen: AtomicU64::new(0) }
+    }
+
+    pub(super) async fn load(&self, policy: &Policy) -> Result<Found, StoreError> {
+        let found =
+            within(policy.store_timeout, self.store.load(&self.account)).await.and_then(|entry| self.read(entry));
+        match found {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => self.corrupt(&error, policy).await,
+            found => found,
+        }
+    }
+
+    fn read(&self, entry: Option<Entry>) -> Result<Found, StoreError> {
+        let Some(Entry { revision, data }) = entry else { return Ok(Found { revision: 0, record: None }) };
+        if revision < self.seen.fetch_max(revision, Ordering::AcqRel) {
+            let what = "the entry in the store is older than one that was there before";
+            return Err(StoreError::new(StoreErrorKind::Corrupt, what));
+        }
+        Ok(Found { revision, record: Some(Record::read(&data, &self.account, revision)?) })
+    }
+
+    /// Takes a corrupt entry for none, if the policy says so. Its place is taken by the next that is written.
+    async fn corrupt(&self, error: &StoreError, policy: &Policy) -> Result<Found, StoreError> {
+        tracing::warn!(target: "jwt_refresh", account = self.account, %error, "the store lies");
+        if policy.corrupt_entry == CorruptEntry::TreatAsDown {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, error.to_string()));
+        }
+        let entry = match within(policy.store_timeout, self.store.load(&self.account)).await {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => None,
+            entry => entry?,
+        };
+        let revision = entry.map_or(0, |entry| entry.revision);
+        self.seen.store(revision, Ordering::Release);
+        Ok(Found { revision, record: None })
+    }
+
+    /// Writes the record after the entry of `revision`.
+    pub(super) async fn save(&self, policy: &Policy, revision: u64, record: &Record) -> Result<u64, StoreError> {
+        let revision = revision + 1;
+        let entry = Entry { revision, data: record.write(&self.account, revision) };
+        within(policy.store_timeout, self.store.save(&self.account, &entry)).await?;
+        self.seen.fetch_max(revision, Ordering::AcqRel);
+        Ok(revision)
+    }
+
+    pub(super) async fn lease(&self, policy: &Policy) -> Result<AnyLease, StoreError> {
+        // Whoever has it may be in the middle of a refresh and then a login: waiting for less than both would give up on a
+        // renewal that goes well.
+        let longest = policy.refresh_timeout + policy.login_timeout + 4 * policy.store_timeout;
+        within(longest, self.store.lease(&self.account)).await
+    }
+
+    pub(super) async fn changed(&self, revision: u64) {
+        self.store.changed(&self.account, revision).await;
+    }
+}
+
+async fn within<T>(longest: Duration, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(longest, operation).await.unwrap_or_else(|_| {
+        let what = format!("the store did not answer within {} s", longest.as_secs_f32());
+        Err(StoreError::new(StoreErrorKind::Unavailable, what))
+    })
+}
