@@ -259,14 +259,23 @@ impl StdError for Error {
     }
 }
 
-/// `url` without what may be secret in it: user and password, query, fragment.
+/// `url` without what may be secret in it: user and password, query, fragment. Of one that is malformed, so that a password
+/// may stand anywhere in it, nothing but the scheme.
 pub(crate) fn public_part(url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
-    let url = &url[..end];
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let Some((scheme, rest)) = url[..end].split_once("://") else {
+        return if url.contains('@') { "…".to_owned() } else { url[..end].to_owned() };
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
     let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
-    format!("{scheme}://{host}{path}")
+    if is_host(host) || !url.contains('@') { format!("{scheme}://{host}{path}") } else { format!("{scheme}://…") }
+}
+
+/// Whether it is a host and perhaps a port, and not `user:password` of a URL that a character of the password has cut short.
+fn is_host(host: &str) -> bool {
+    let after_address = host.rsplit_once(']').map_or(host, |(_address, port)| port);
+    let port = after_address.rsplit_once(':').map_or("", |(_name, port)| port);
+    !host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -279,8 +288,30 @@ mod tests {
             ("https://ada:pw@api.example/a/b?token=x#y", "https://api.example/a/b"),
             ("https://api.example?token=x", "https://api.example"),
             ("/login?pw=1", "/login"),
+            ("localhost:8080/login", "localhost:8080/login"),
+            ("https://api.example:port/login", "https://api.example:port/login"),
+            ("https://[::1]:8080/login", "https://[::1]:8080/login"),
+            ("http://localhost:8080/@ada", "http://localhost:8080/@ada"),
         ] {
             assert_eq!(Error::denied("no").at(url).endpoint(), Some(shown));
+        }
+    }
+
+    #[test]
+    fn of_an_endpoint_that_is_no_url_nothing_is_shown_that_may_be_a_password() {
+        for url in [
+            "ada:S3cret@api.example/login",
+            "https:/ada:S3cret@api.example",
+            "https:ada:S3cret@api.example",
+            r"https:\\ada:S3cret@api.example",
+            "https:///ada:S3cret@api.example",
+            "https://ada:S3cret/x@api.example",
+            "https://ada:S3cret?x@api.example",
+            "https://ada:S3cret#x@api.example",
+            r"https://ada:S3cret\x@api.example",
+        ] {
+            let error = Error::denied("no").at(url);
+            assert!(!format!("{error} {error:?}").contains("S3cret"), "{error}");
         }
     }
 
