@@ -154,6 +154,9 @@ fn no_public_type_shows_a_secret_in_debug() {
         record.secret(secret);
     }
     let http = authenticator(&server, "PasswordS3cret");
+    let headers = [(http::header::USER_AGENT, http::HeaderValue::from_static("PasswordS3cret"))].into_iter().collect();
+    let client = reqwest::Client::builder().default_headers(headers);
+    let with_headers = HttpAuthenticator::builder("https://a.example").client(client).build().unwrap();
     let tokens = Tokens::new("AccessS3cret").unwrap().refresh_token("RefreshS3cret");
     let builder = Session::builder(http.clone()).tokens(tokens.clone());
     let builder_shown = format!("{builder:?}");
@@ -162,6 +165,7 @@ fn no_public_type_shows_a_secret_in_debug() {
     for shown in [
         builder_shown,
         format!("{http:?} {http:#?}"),
+        format!("{with_headers:?}"),
         format!(
             "{:?}",
             HttpAuthenticator::builder("https://ada:PasswordS3cret@a.example/?k=S3cretInQuery")

@@ -33,7 +33,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 ///     .build()?;
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpAuthenticator {
     client: reqwest::Client,
     login: Endpoint,
@@ -82,6 +82,18 @@ impl Authenticator for HttpAuthenticator {
     async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
         let Some(endpoint) = &self.refresh else { return self.login().await };
         self.post("refresh", endpoint, std::iter::once(("refresh_token", token.expose()))).await
+    }
+}
+
+impl fmt::Debug for HttpAuthenticator {
+    /// Not the client: its default headers may be API keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpAuthenticator")
+            .field("login", &self.login)
+            .field("refresh", &self.refresh)
+            .field("credentials", &self.credentials)
+            .field("answer", &self.answer)
+            .finish_non_exhaustive()
     }
 }
 
