@@ -1,4 +1,5 @@
 use std::net::TcpListener;
+use std::process::Command;
 use std::time::Duration;
 
 use jwt_refresh::{Error, ErrorKind, HttpAuthenticator, Session};
@@ -54,6 +55,21 @@ fn plain_http_to_another_machine_is_refused_before_anything_is_sent() {
     assert!(error.to_string().contains("allow_plain_http"), "{error}");
     let refresh = HttpAuthenticator::builder("https://api.example/login").refresh_url("http://api.example/r").build();
     assert_eq!(refresh.unwrap_err().kind(), ErrorKind::Configuration);
+}
+
+#[test]
+fn plain_http_to_this_machine_does_not_go_through_a_proxy_of_the_environment() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let a_login = "single_flight::many_tasks_at_a_session_that_never_logged_in_make_one_login";
+    let with_proxy = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", a_login])
+        .envs(["http_proxy", "HTTP_PROXY", "all_proxy"].map(|name| (name, format!("http://127.0.0.1:{port}"))))
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY")
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&with_proxy.stdout);
+    assert!(with_proxy.status.success() && shown.contains("1 passed"), "{shown}");
 }
 
 /// Everything that can be wrong with an answer, and the kind of error it is.

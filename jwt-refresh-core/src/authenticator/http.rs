@@ -132,7 +132,8 @@ impl HttpAuthenticatorBuilder {
         self
     }
 
-    /// The way out: proxy, addresses, certificates, headers. A builder and not a client, since redirects are turned off in it.
+    /// The way out: proxy, addresses, certificates, headers. A builder and not a client, since redirects are turned off in it,
+    /// and proxies too if an endpoint is plain `http` to this machine: a proxy is another one, and would read the credentials.
     pub fn client(mut self, client: reqwest::ClientBuilder) -> Self {
         self.client = client;
         self
@@ -150,8 +151,13 @@ impl HttpAuthenticatorBuilder {
     ///
     /// [`ErrorKind::Configuration`] if a URL is malformed or plain `http` to another machine, or if reqwest cannot be set up.
     pub fn build(self) -> Result<HttpAuthenticator, Error> {
-        let client = self
-            .client
+        let login = Endpoint::parse(&self.login_url, self.plaintext)?;
+        let refresh = self.refresh_url.map(|url| Endpoint::parse(&url, self.plaintext)).transpose()?;
+        let is_local = self.plaintext == Plaintext::LoopbackOnly
+            && std::iter::once(&login).chain(&refresh).any(Endpoint::is_plaintext);
+        // The proxies of the environment among them.
+        let client = if is_local { self.client.no_proxy() } else { self.client };
+        let client = client
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(0)
@@ -160,13 +166,7 @@ impl HttpAuthenticatorBuilder {
             .map_err(|error| {
                 Error::new(ErrorKind::Configuration, "the HTTP client cannot be set up").caused_by(error)
             })?;
-        Ok(HttpAuthenticator {
-            client,
-            login: Endpoint::parse(&self.login_url, self.plaintext)?,
-            refresh: self.refresh_url.map(|url| Endpoint::parse(&url, self.plaintext)).transpose()?,
-            credentials: self.credentials,
-            answer: self.answer,
-        })
+        Ok(HttpAuthenticator { client, login, refresh, credentials: self.credentials, answer: self.answer })
     }
 }
 

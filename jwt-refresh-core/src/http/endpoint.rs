@@ -33,6 +33,10 @@ impl Endpoint {
         }
     }
 
+    pub(crate) fn is_plaintext(&self) -> bool {
+        self.0.scheme() == "http"
+    }
+
     pub(crate) fn url(&self) -> Url {
         self.0.clone()
     }
