@@ -98,8 +98,10 @@ impl Session {
         self.0.log_in_now().await
     }
 
-    /// A fresh access token, as [`token`](Self::token), for a thread that may wait. Never panics or deadlocks, inside a runtime
-    /// neither; but a runtime's thread that waits here does nothing else meanwhile.
+    /// A fresh access token, as [`token`](Self::token), for a thread that may wait. Never panics, inside a runtime neither; but
+    /// a runtime's thread that waits here does nothing else meanwhile. So an [`Authenticator`] of your own needs an HTTP client of
+    /// its own: a connection that is kept alive belongs to the runtime that opened it, and if that one waits here, the renewal
+    /// waits for it until its time-out.
     ///
     /// # Errors
     ///
