@@ -128,6 +128,16 @@ async fn a_session_goes_on_from_captured_tokens_and_refreshes_them() {
 }
 
 #[tokio::test]
+async fn an_empty_refresh_token_is_none_and_is_not_sent() {
+    let world = World::new();
+    let captured = Tokens::new("access").unwrap().refresh_token("").expires_in(Duration::from_secs(60));
+    let session = world.builder().tokens(captured).build();
+    world.pass(MINUTE);
+    assert_eq!(world.call(&session).await, 200);
+    assert_eq!(world.server.stats().auth_requests, 1);
+}
+
+#[tokio::test]
 async fn without_a_way_to_log_in_a_dead_refresh_token_ends_in_an_error_that_says_so() {
     let world = World::new();
     let session = captured(&world).await;

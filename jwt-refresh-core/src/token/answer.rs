@@ -51,9 +51,10 @@ impl Tokens {
         TokenFields::default().read(body)
     }
 
-    /// The refresh token. A refresh that brings none leaves the session with the one it had (RFC 6749 §6).
+    /// The refresh token; an empty one counts as none. A refresh that brings none leaves the session with the one it had
+    /// (RFC 6749 §6).
     pub fn refresh_token(mut self, token: impl Into<RefreshToken>) -> Self {
-        self.refresh = Some(token.into());
+        self.refresh = Some(token.into()).filter(|token| !token.expose().is_empty());
         self
     }
 
