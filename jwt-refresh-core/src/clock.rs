@@ -171,6 +171,9 @@ impl Clock {
 
     /// Waits until `edge` has been reached on either clock.
     pub(crate) async fn sleep_until(&self, edge: Moment) {
+        if edge == Moment::NEVER {
+            return std::future::pending().await;
+        }
         loop {
             let left = match &self.0 {
                 Source::System => self.moment().until(edge),
@@ -220,8 +223,11 @@ impl ManualClock {
 
     /// Lets `duration` pass, awake or suspended.
     pub fn advance(&self, duration: Duration) {
-        self.0.boot.fetch_add(nanos(duration), Ordering::AcqRel);
-        self.0.wall.fetch_add(nanos(duration), Ordering::AcqRel);
+        let later = |now| Some((Timestamp(now) + duration).as_nanos());
+        for clock in [&self.0.boot, &self.0.wall] {
+            // Never an error: there always is a later time.
+            let _ = clock.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+        }
         self.0.moved.notify_waiters();
     }
 
@@ -306,5 +312,8 @@ mod tests {
         assert_eq!(Timestamp::NEVER + Duration::MAX, Timestamp::NEVER);
         assert_eq!(Timestamp::LONG_AGO - Duration::MAX, Timestamp::LONG_AGO);
         assert_eq!(Timestamp::LONG_AGO.since(Timestamp::NEVER), Duration::ZERO);
+        let hand = ManualClock::new();
+        hand.advance(Duration::MAX);
+        assert_eq!(Clock::from(&hand).timestamp(), Timestamp::NEVER);
     }
 }

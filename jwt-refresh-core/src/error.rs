@@ -63,6 +63,8 @@ struct Inner {
     code: Option<String>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    /// Whether a refresh that is a login by another name failed: no refresh token was sent, and to log in is no way out.
+    by_login: bool,
 }
 
 impl Error {
@@ -76,6 +78,7 @@ impl Error {
             code: None,
             retry_after: None,
             source: None,
+            by_login: false,
         }))
     }
 
@@ -129,6 +132,15 @@ impl Error {
             what.clone_into(&mut inner.what);
             inner.retry_after = None;
         })
+    }
+
+    /// The same failure, of a refresh that did nothing but log in.
+    pub(crate) fn by_login(self) -> Self {
+        self.with(|inner| inner.by_login = true)
+    }
+
+    pub(crate) fn is_by_login(&self) -> bool {
+        self.0.by_login
     }
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -186,7 +198,12 @@ impl Error {
     /// token must not simply be sent again: to a rotating server that looks like theft (RFC 9700 §4.14.2).
     pub(crate) fn outcome_unknown(&self) -> bool {
         use ErrorKind as K;
-        let by_kind = matches!(self.0.kind, K::Unanswered | K::BadAnswer | K::Aborted | K::Other);
+        let by_kind = match self.0.kind {
+            K::Unanswered | K::Aborted | K::Other => true,
+            // What answers 404 or a redirect is no token endpoint, and has spent nothing.
+            K::BadAnswer => self.0.status.is_none_or(|status| status.is_success()),
+            _ => false,
+        };
         // A gateway that gave up waiting does not know what the server behind it did.
         let by_gateway = matches!(self.0.status, Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT));
         by_kind || by_gateway
@@ -210,7 +227,7 @@ impl Error {
             }
             K::Reentrant => "do not call an annotated method of the same session from `login` or `refresh`",
             K::Aborted => {
-                "keep the runtime alive until the exchange has ended, and look for a panic in the authenticator"
+                "keep the runtime alive until the exchange has ended, enable its timers, and look for a panic in the authenticator"
             }
             K::Store => "see the cause; the session tries again after a pause",
             K::Configuration => "change the set-up",
@@ -240,7 +257,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, what, endpoint, status, code, retry_after, source } = &*self.0;
+        let Inner { kind, what, endpoint, status, code, retry_after, source, by_login: _ } = &*self.0;
         f.debug_struct("Error")
             .field("kind", kind)
             .field("what", what)

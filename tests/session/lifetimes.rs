@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use jwt_refresh::Policy;
-use jwt_refresh_testkit::{Hints, TestServer, TokenFormat};
+use jwt_refresh::{Clock, Policy};
+use jwt_refresh_testkit::{Endpoint, Fault, Hints, TestServer, Times, TokenFormat};
 
-use crate::{World, until};
+use crate::{World, is_ready, until};
 
 /// Lives through five lifetimes in a hundred steps each, with a call at every step.
 async fn serve(server: TestServer, life: Duration) {
@@ -82,4 +82,60 @@ async fn without_any_hint_a_token_lives_until_rejected_or_as_long_as_the_policy_
     assert_eq!(session.token().await.unwrap().generation(), 1);
     world.pass(Duration::from_secs(500));
     assert_eq!(session.token().await.unwrap().generation(), 2);
+}
+
+#[tokio::test]
+async fn a_refresh_that_hangs_withholds_no_token_that_still_lives() {
+    let world = World::new();
+    let session = world.logged_in().await;
+    world.server.inject(Endpoint::Refresh, Fault::Hang(Duration::from_secs(3600)), Times::Once);
+    world.pass(Duration::from_secs(58));
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.token().await }
+    });
+    until("the caller waits", || session.stats().waits == 1).await;
+    world.pass(Duration::from_millis(1500));
+    assert_eq!(waiting.await.unwrap().unwrap().generation(), 1);
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_was_set_back_makes_no_token_live_longer() {
+    let world = World::new();
+    let session = world.logged_in().await;
+    let shown = Clock::from(&world.clock).now();
+    world.clock.advance(Duration::from_secs(61));
+    world.server.advance(Duration::from_secs(61));
+    world.clock.step_to(shown - Duration::from_secs(3600));
+    until("the session has noticed", || !is_ready(&session)).await;
+    assert_eq!(world.call(&session).await, 200);
+    assert_eq!(world.server.stats().refreshes, 1);
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_was_set_forward_costs_one_refresh_and_no_storm() {
+    let world = World::new();
+    let session = world.logged_in().await;
+    world.clock.step_to(Clock::from(&world.clock).now() + Duration::from_secs(3600));
+    for _ in 0..100 {
+        assert_eq!(world.call(&session).await, 200);
+    }
+    assert_eq!(world.server.stats().refreshes, 1);
+}
+
+#[tokio::test]
+async fn a_session_that_is_kept_fresh_is_renewed_though_nobody_calls_until_it_ends() {
+    let world = World::new();
+    let session = world.builder().keep_fresh().login().await.unwrap();
+    for refreshes in 1..=3 {
+        world.pass(Duration::from_secs(55));
+        until("it was renewed by itself", || world.server.stats().refreshes == refreshes).await;
+        until("and that was noted", || is_ready(&session)).await;
+    }
+    world.server.inject(Endpoint::Refresh, Fault::Status(503), Times::Once);
+    world.pass(Duration::from_secs(55));
+    until("it failed", || world.server.stats().failed_refreshes == 1).await;
+    until("that was noted", || session.stats().failures == 1).await;
+    world.pass(Duration::from_secs(1));
+    until("it was tried again", || world.server.stats().refreshes == 4).await;
 }

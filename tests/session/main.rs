@@ -3,6 +3,7 @@
 mod bad_input;
 mod cancellation;
 mod lifetimes;
+mod login;
 mod rotation;
 mod single_flight;
 

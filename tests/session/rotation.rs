@@ -97,6 +97,75 @@ async fn a_request_that_never_arrived_leaves_the_refresh_token_as_good_as_before
     assert_eq!((stats.logins, stats.refreshes), (1, 1));
 }
 
+#[tokio::test]
+async fn when_login_and_a_refresh_token_in_doubt_are_both_denied_the_error_tells_of_the_login() {
+    let world = World::new();
+    let session = world.logged_in().await;
+    world.server.inject(Endpoint::Refresh, Fault::DropAfterProcessing, Times::Once);
+    world.pass(MINUTE);
+    session.token().await.unwrap_err();
+    world.server.set_password(world.server.email(), "changed");
+    world.pass(Duration::from_secs(1));
+    let error = session.token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReauthenticationRequired);
+    assert!(error.to_string().contains("the login was denied"), "{error}");
+}
+
+/// Knows no refresh but the login, although the server sends refresh tokens.
+struct LoginOnly(HttpAuthenticator);
+
+impl Authenticator for LoginOnly {
+    async fn login(&self) -> Result<Tokens, Error> {
+        self.0.login().await
+    }
+}
+
+async fn posts_a_wrong_password_once(world: &World, authenticator: impl Authenticator) {
+    let session = Session::builder(authenticator).clock(&world.clock).login().await.unwrap();
+    world.server.inject(Endpoint::Login, Fault::DropConnection, Times::Once);
+    world.pass(MINUTE);
+    assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::Unanswered);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.call(&session).await, 200);
+
+    let before = world.server.stats();
+    world.server.set_password(world.server.email(), "changed");
+    world.pass(MINUTE);
+    assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::ReauthenticationRequired);
+    assert_eq!(world.server.stats().since(&before).auth_requests, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_posted_once_where_a_refresh_is_a_login() {
+    let world = World::new();
+    let http = HttpAuthenticator::builder(world.server.url("/api/auth/login"))
+        .field("email", world.server.email())
+        .secret_field("password", world.server.password())
+        .build()
+        .unwrap();
+    posts_a_wrong_password_once(&world, http).await;
+    let world = World::new();
+    posts_a_wrong_password_once(&world, LoginOnly(world.authenticator().build().unwrap())).await;
+}
+
+/// Cannot log in, and knows no refresh but the login.
+struct Neither;
+
+impl Authenticator for Neither {
+    async fn login(&self) -> Result<Tokens, Error> {
+        Err(Error::login_unavailable())
+    }
+}
+
+#[tokio::test]
+async fn without_a_way_to_log_in_a_refresh_that_is_a_login_ends_in_a_final_error() {
+    let world = World::new();
+    let captured = Tokens::new("access").unwrap().refresh_token("refresh").expires_in(Duration::from_secs(60));
+    let session = Session::builder(Neither).tokens(captured).clock(&world.clock).build();
+    world.pass(MINUTE);
+    assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::ReauthenticationRequired);
+}
+
 /// Can refresh, and cannot log in: the tokens were captured in a browser.
 struct RefreshOnly(HttpAuthenticator);
 

@@ -164,6 +164,22 @@ async fn a_logout_wins_over_the_renewal_under_way_and_a_login_ends_it() {
 }
 
 #[tokio::test]
+async fn whoever_waits_while_other_tokens_are_adopted_goes_by_those() {
+    let gate = gated();
+    let session = Session::new(Arc::clone(&gate));
+    let caller = tokio::spawn({
+        let s = session.clone();
+        async move { s.token().await }
+    });
+    gate.entered.notified().await;
+    session.adopt(Tokens::new("expired").unwrap().expires_in(Duration::ZERO)).await.unwrap();
+    gate.go_on.notify_one();
+    gate.entered.notified().await;
+    gate.go_on.notify_one();
+    assert_eq!(caller.await.unwrap().unwrap().expose(), "token-2");
+}
+
+#[tokio::test]
 async fn an_exchange_without_an_answer_ends_at_its_time_out() {
     let policy = Policy::default().login_timeout(Duration::from_millis(20));
     let session = Session::builder(gated()).policy(policy).build();
@@ -200,6 +216,30 @@ fn a_runtime_that_ends_in_the_middle_of_a_renewal_leaves_nobody_waiting() {
     drop(first);
     let error = runtime().block_on(session.token()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Aborted);
+}
+
+#[cfg(not(feature = "blocking"))]
+#[test]
+fn a_runtime_without_timers_gives_an_error_that_says_so() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let error = runtime.block_on(Session::new(gated()).token()).unwrap_err();
+    assert!(error.to_string().contains("enable its timers"), "{error}");
+}
+
+#[cfg(not(feature = "blocking"))]
+#[test]
+fn a_runtime_that_has_ended_before_a_renewal_gives_an_error_and_does_not_hang() {
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let _inside = handle.enter();
+        let session = Session::new(gated());
+        let error = futures_util::FutureExt::now_or_never(session.token()).unwrap().unwrap_err();
+        ended.send(error.kind()).unwrap();
+    });
+    assert_eq!(end.recv_timeout(Duration::from_secs(30)), Ok(ErrorKind::Aborted));
 }
 
 /// Asks the session it logs in for a token, directly.

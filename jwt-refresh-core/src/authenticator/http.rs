@@ -15,6 +15,8 @@ use crate::{Error, ErrorKind, RefreshToken, Secret, TokenFields, Tokens};
 /// No token endpoint's answer is longer.
 const LONGEST_BODY: usize = 256 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A little less than a session waits by default, so that the error names the endpoint.
+const TIMEOUT: Duration = Duration::from_secs(29);
 
 /// Logs in and refreshes by `POST`ing JSON: `{email, password}` or whatever fields the server wants, and `{refresh_token}`.
 ///
@@ -80,7 +82,7 @@ impl Authenticator for HttpAuthenticator {
     }
 
     async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
-        let Some(endpoint) = &self.refresh else { return self.login().await };
+        let Some(endpoint) = &self.refresh else { return self.login().await.map_err(Error::by_login) };
         self.post("refresh", endpoint, std::iter::once(("refresh_token", token.expose()))).await
     }
 }
@@ -160,6 +162,7 @@ impl HttpAuthenticatorBuilder {
         let client = client
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)
             .retry(reqwest::retry::never())
             .build()

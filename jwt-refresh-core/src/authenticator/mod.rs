@@ -50,7 +50,8 @@ pub trait Authenticator: Send + Sync + 'static {
     /// taken for a stolen one (RFC 9700 §4.14.2).
     fn refresh(&self, token: &RefreshToken) -> impl Future<Output = Result<Tokens, Error>> + Send {
         let _ = token;
-        self.login()
+        let login = self.login();
+        async move { login.await.map_err(Error::by_login) }
     }
 
     /// Tells the server that a refresh token is no longer wanted, at logout (RFC 7009). Does nothing unless written otherwise.

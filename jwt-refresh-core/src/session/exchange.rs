@@ -34,6 +34,10 @@ impl Shared {
             Ok((tokens, exchange)) => return self.issued(tokens, exchange, &Grant::Sound(token), issue),
             Err(error) => error,
         };
+        // The server was sent the password and not this token. To send it the same password again may lock the account.
+        if error.is_by_login() {
+            return Landing::failed(final_of(error), Grant::None);
+        }
         if error.kind() != ErrorKind::Denied {
             let grant = if error.outcome_unknown() { Grant::Doubtful(token) } else { Grant::Sound(token) };
             return Landing::failed(error, grant);
@@ -43,8 +47,7 @@ impl Shared {
         }
         match self.login(&Grant::None, issue).await {
             Ok(landing) => landing,
-            Err(login) if login.kind() == ErrorKind::LoginUnavailable => dead(error),
-            Err(login) => Landing::failed(final_of(login), Grant::None),
+            Err(login) => neither(error, login),
         }
     }
 
@@ -52,14 +55,14 @@ impl Shared {
     /// token tried again, since then there is nothing left to lose by it.
     async fn recover(&self, token: RefreshToken, issue: u64) -> Landing {
         let grant = Grant::Doubtful(token.clone());
-        match self.login(&grant, issue).await {
+        let login = match self.login(&grant, issue).await {
             Ok(landing) => return landing,
-            Err(error) if matches!(error.kind(), ErrorKind::LoginUnavailable | ErrorKind::Denied) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::LoginUnavailable | ErrorKind::Denied) => error,
             Err(error) => return Landing::failed(error, grant),
-        }
+        };
         match self.send_refresh(&token).await {
             Ok((tokens, exchange)) => self.issued(tokens, exchange, &Grant::Sound(token), issue),
-            Err(error) if error.kind() == ErrorKind::Denied => spent(error),
+            Err(error) if error.kind() == ErrorKind::Denied => neither(error, login),
             Err(error) => Landing::failed(error, grant),
         }
     }
@@ -117,12 +120,14 @@ fn final_of(login: Error) -> Error {
     }
 }
 
-fn dead(refresh: Error) -> Landing {
-    let error = refresh.into_final("the refresh token is no longer accepted, and there is no way to log in");
+/// The refresh token is dead, and the login failed too: the login's failure is the one that can be mended, where there is a
+/// login.
+fn neither(refresh: Error, login: Error) -> Landing {
+    let error = match login.kind() {
+        ErrorKind::LoginUnavailable => {
+            refresh.into_final("the refresh token is no longer accepted, and there is no way to log in")
+        }
+        _ => final_of(login),
+    };
     Landing::failed(error, Grant::None)
-}
-
-fn spent(refresh: Error) -> Landing {
-    let what = "the answer to an earlier refresh never came, its refresh token is spent, and there is no way to log in";
-    Landing::failed(refresh.into_final(what), Grant::None)
 }

@@ -31,7 +31,12 @@ pub(super) fn launch(shared: Arc<Shared>, ticket: Ticket, runtime: &Handle) {
     let work = async move {
         let landing = flight.shared.renew(plan, &basis).await;
         let unsaved = if let Landing::Unsaved(holding) = &landing { Some(holding.clone()) } else { None };
+        let brought = landing.grant();
         let shared = flight.land(landing);
+        // Tokens that came after a logout are given back; if the server cannot be told, they expire by themselves.
+        if let Some(grant) = brought.filter(|_| shared.lock().is_logged_out()) {
+            let _ = shared.revoke(&grant).await;
+        }
         if let Some(holding) = unsaved {
             shared.save_late(holding).await;
         }
@@ -60,7 +65,11 @@ impl Drop for Flight {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
         let error = Error::new(ErrorKind::Aborted, "the renewal was cut off by a panic or the end of its runtime");
-        let grant = ticket.basis.grant.clone().in_doubt();
+        let grant = match ticket.plan {
+            Plan::Renew => ticket.basis.grant.clone().in_doubt(),
+            // A login sends no refresh token.
+            Plan::LogIn => ticket.basis.grant.clone(),
+        };
         self.shared.land(ticket, Landing::failed(error, grant));
     }
 }

@@ -137,32 +137,54 @@ impl Shared {
     /// A fresh token, after a renewal if that is what it takes. The renewal is begun at once; the future only waits.
     pub(super) fn fresh(self: &Arc<Self>) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
         let look = self.look();
-        if let Ok(Err(_)) = look {
-            self.telemetry.waited();
-        }
+        let shared = Arc::clone(self);
         async move {
-            match look? {
-                Ok(token) => Ok(token),
-                Err(outcome) => verdict(outcome).await.token(),
+            let mut look = look?;
+            loop {
+                let outcome = match look {
+                    Ok(token) => return Ok(token),
+                    Err(outcome) => outcome,
+                };
+                shared.telemetry.waited();
+                match shared.wait(outcome).await {
+                    Ok(token) => return Ok(token),
+                    Err(verdict) => {
+                        if let Some(result) = verdict.token() {
+                            return result;
+                        }
+                    }
+                }
+                look = shared.look()?;
             }
+        }
+    }
+
+    /// Waits for a renewal, but not until the token that there is has expired.
+    async fn wait(&self, outcome: Outcome) -> Result<AccessToken, Verdict> {
+        let patience = self.lock().patience(self.clock.moment());
+        let Some((token, until)) = patience else { return Err(verdict(outcome).await) };
+        tokio::select! {
+            biased;
+            verdict = verdict(outcome) => Err(verdict),
+            () = self.clock.sleep_until(until) => Ok(token),
         }
     }
 
     /// A login now, whatever is held. It is begun at once; the future only waits.
     pub(super) fn log_in_now(self: &Arc<Self>) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
-        let begun = self.begin(&mut self.lock(), Plan::LogIn);
+        let begun = self.begin(self.lock(), Plan::LogIn);
         async move { verdict(begun?).await.success() }
     }
 
     fn look(self: &Arc<Self>) -> Result<Result<AccessToken, Outcome>, Error> {
-        let mut state = self.lock();
+        let state = self.lock();
         match state.look(self.clock.moment()) {
             Look::Serve(token) => Ok(Ok(token)),
             Look::Fail(error) => Err(error),
             Look::Wait(_) if renewal::is_within(self.id) => Err(reentrant()),
             Look::Wait(outcome) => Ok(Err(outcome)),
             Look::Renew(live) => {
-                let begun = self.begin(&mut state, Plan::Renew);
+                let begun = self.begin(state, Plan::Renew);
                 match live {
                     // Refresh-ahead is a courtesy: that it could not begin is no reason to withhold a token that lives.
                     Some(token) => Ok(Ok(token)),
@@ -172,8 +194,9 @@ impl Shared {
         }
     }
 
-    /// Begins a renewal in a task of its own, or joins the one under way.
-    fn begin(self: &Arc<Self>, state: &mut State, plan: Plan) -> Result<Outcome, Error> {
+    /// Begins a renewal in a task of its own, or joins the one under way. The task is launched after the lock is given back: a
+    /// runtime that was shut down drops it, and thereby lands it, on the spot.
+    fn begin(self: &Arc<Self>, mut state: MutexGuard<'_, State>, plan: Plan) -> Result<Outcome, Error> {
         if renewal::is_within(self.id) {
             return Err(reentrant());
         }
@@ -182,7 +205,8 @@ impl Shared {
             Err(under_way) => Ok(under_way),
             Ok(ticket) => {
                 let outcome = ticket.subscribe();
-                self.publish(state);
+                self.publish(&state);
+                drop(state);
                 self.companions.start(self, &runtime);
                 renewal::launch(Arc::clone(self), ticket, &runtime);
                 Ok(outcome)

@@ -19,14 +19,17 @@ pub(crate) enum Verdict {
     Renewed(AccessToken),
     /// It failed; the token from before may still live.
     Failed(Error, Option<AccessToken>),
+    /// It says nothing about the next one: it was overtaken, or a login failed where there is something to refresh with.
+    Void(Error),
 }
 
 impl Verdict {
-    /// For a caller who needs a token, whichever.
-    pub(crate) fn token(self) -> Result<AccessToken, Error> {
+    /// For a caller who needs a token, whichever. `None` if it has to look again.
+    pub(crate) fn token(self) -> Option<Result<AccessToken, Error>> {
         match self {
-            Self::Renewed(token) | Self::Failed(_, Some(token)) => Ok(token),
-            Self::Failed(error, None) => Err(error),
+            Self::Renewed(token) | Self::Failed(_, Some(token)) => Some(Ok(token)),
+            Self::Failed(error, None) => Some(Err(error)),
+            Self::Void(_) => None,
         }
     }
 
@@ -34,7 +37,7 @@ impl Verdict {
     pub(crate) fn success(self) -> Result<AccessToken, Error> {
         match self {
             Self::Renewed(token) => Ok(token),
-            Self::Failed(error, _) => Err(error),
+            Self::Failed(error, _) | Self::Void(error) => Err(error),
         }
     }
 }
@@ -97,6 +100,7 @@ pub(crate) enum Look {
 pub(crate) struct Ticket {
     pub(crate) plan: Plan,
     pub(crate) basis: Basis,
+    before: Phase,
     epoch: u64,
     outcome: watch::Sender<Option<Verdict>>,
 }
@@ -134,6 +138,14 @@ pub(crate) enum Landing {
 impl Landing {
     pub(crate) fn failed(error: Error, grant: Grant) -> Self {
         Self::Failed { error, grant, serving: Serving::WhatLives }
+    }
+
+    /// What new tokens can be refreshed with.
+    pub(crate) fn grant(&self) -> Option<Grant> {
+        match self {
+            Self::Renewed(holding) | Self::Unsaved(holding) => Some(holding.grant.clone()),
+            Self::Failed { .. } | Self::LoggedOut => None,
+        }
     }
 }
 
@@ -181,6 +193,14 @@ impl State {
         }
     }
 
+    /// For a caller who waits for a renewal while a token still lives: that token, and when to go on with it if the renewal has
+    /// not ended by then. Whoever waited for longer would be left with an expired one.
+    pub(crate) fn patience(&self, now: Moment) -> Option<(AccessToken, Moment)> {
+        let token = self.live(now, |life| life.expires)?;
+        let left = now.until(self.held.as_ref()?.life.expires);
+        Some((token, now + left / 2))
+    }
+
     /// Until when nobody has to look: before that, the token held may be served unseen.
     pub(crate) fn quiet_until(&self) -> Moment {
         let Some(Held { life, .. }) = &self.held else { return Moment::LONG_AGO };
@@ -223,16 +243,17 @@ impl State {
         }
         let (outcome, receiver) = watch::channel(None);
         self.epoch += 1;
-        self.phase = Phase::Renewing(receiver);
+        let before = std::mem::replace(&mut self.phase, Phase::Renewing(receiver));
         let basis = Basis { grant: self.grant.clone(), issue: self.issue };
-        Ok(Ticket { plan, basis, epoch: self.epoch, outcome })
+        Ok(Ticket { plan, basis, before, epoch: self.epoch, outcome })
     }
 
     /// Ends a renewal and tells everybody who waits for it. One that a logout or new tokens overtook changes nothing.
     pub(crate) fn land(&mut self, ticket: Ticket, landing: Landing, policy: &Policy, now: Moment) {
-        let Ticket { epoch, outcome, .. } = ticket;
-        let verdict = match landing {
-            _ if epoch != self.epoch => self.overtaken(now),
+        let Ticket { plan, before, epoch, outcome, .. } = ticket;
+        let current = epoch == self.epoch;
+        let mut verdict = match landing {
+            _ if !current => self.overtaken(now),
             Landing::Renewed(holding) | Landing::Unsaved(holding) => Verdict::Renewed(self.hold(holding)),
             Landing::Failed { error, grant, serving } => self.failed(error, grant, serving, policy, now),
             Landing::LoggedOut => {
@@ -240,16 +261,32 @@ impl State {
                 self.overtaken(now)
             }
         };
+        if current && plan == Plan::LogIn {
+            verdict = self.unless_failed(verdict, before);
+        }
         // Nobody may be waiting; that is not an error.
         let _ = outcome.send(Some(verdict));
     }
 
     fn overtaken(&self, now: Moment) -> Verdict {
-        let error = Error::new(ErrorKind::LoggedOut, "the session was logged out while its token was renewed");
+        let what = "the session was logged out, or given other tokens, while it was renewed";
         match self.look(now) {
             Look::Serve(token) => Verdict::Renewed(token),
-            Look::Fail(_) | Look::Wait(_) | Look::Renew(_) => Verdict::Failed(error, None),
+            Look::Fail(_) | Look::Wait(_) | Look::Renew(_) => Verdict::Void(Error::new(ErrorKind::LoggedOut, what)),
         }
+    }
+
+    /// A login that the user asked for and that failed leaves everything as it was, a logout above all. Where a login is all
+    /// that there is, its failure is the session's.
+    fn unless_failed(&mut self, verdict: Verdict, before: Phase) -> Verdict {
+        let Verdict::Failed(error, live) = verdict else { return verdict };
+        if matches!(before, Phase::LoggedOut) {
+            self.grant = Grant::None;
+        } else if !matches!((&before, &self.grant), (Phase::ReauthenticationRequired(_), _) | (_, Grant::Sound(_))) {
+            return Verdict::Failed(error, live);
+        }
+        self.phase = before;
+        Verdict::Void(error)
     }
 
     fn failed(&mut self, error: Error, grant: Grant, serving: Serving, policy: &Policy, now: Moment) -> Verdict {

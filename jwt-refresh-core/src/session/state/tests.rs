@@ -88,7 +88,7 @@ fn a_failure_displaces_no_live_token_and_is_shared_after_its_end() {
     state.land(ticket, failure(), &slow, after(96));
 
     let verdict = outcome.borrow().clone().unwrap();
-    assert_eq!(verdict.token().unwrap().generation(), 1, "whoever waited goes on with the token that lives");
+    assert_eq!(verdict.token().unwrap().unwrap().generation(), 1, "whoever waited goes on with the token that lives");
     assert_eq!(served(&state.look(after(99))), Some(1));
     let Look::Fail(error) = state.look(after(100)) else { panic!("served an expired token") };
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -219,7 +219,7 @@ fn a_renewal_that_lands_after_a_logout_does_not_bring_the_session_back() {
     state.land(ticket, landing, &policy(), start());
     assert!(matches!(state.look(start()), Look::Fail(error) if error.kind() == ErrorKind::LoggedOut));
     assert_eq!(state.quiet_until(), Moment::LONG_AGO);
-    assert_eq!(outcome.borrow().clone().unwrap().token().unwrap_err().kind(), ErrorKind::LoggedOut);
+    assert_eq!(outcome.borrow().clone().unwrap().success().unwrap_err().kind(), ErrorKind::LoggedOut);
 }
 
 #[test]
