@@ -22,7 +22,7 @@ pub type Renewal<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
     label = "not a `TokenProvider`",
     note = "`#[refresh_token]` takes its token from `self.session` unless told otherwise; to take it from elsewhere, write \
             `#[refresh_token(from = self.path.to.session)]`",
-    note = "a `Session` is a `TokenProvider`, and so is a reference, `Box` or `Arc` of one"
+    note = "a `Session` is a `TokenProvider`, and so is a reference, `Box` or `Arc` of one; of a lock guard, write `*guard`"
 )]
 pub trait TokenProvider {
     /// What a method gets: an [`AccessToken`], or something that holds one for as long as the method runs.

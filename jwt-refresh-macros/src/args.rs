@@ -8,7 +8,7 @@ use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::token::Paren;
-use syn::{Error, Expr, Ident, LitStr, Path, Token};
+use syn::{Error, Expr, ExprPath, Ident, LitStr, Path, Token};
 
 /// Where an attribute stands: that decides which options it has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub(crate) struct Options {
     /// Where the token comes from, if not from `self.session`.
     pub(crate) from: Option<Expr>,
     pub(crate) token: Option<Binding>,
+    pub(crate) retry: Option<Retry>,
     /// Where the runtime is, if not in `::jwt_refresh`.
     pub(crate) krate: Option<Path>,
     pub(crate) skip: Option<Ident>,
@@ -38,6 +39,13 @@ pub(crate) struct Binding {
     pub(crate) name: Ident,
     /// A name given for a whole block need not be used by every method.
     pub(crate) shared: bool,
+}
+
+/// That the body runs once more after a 401.
+#[derive(Clone)]
+pub(crate) struct Retry {
+    /// The function that knows one, if the result does not.
+    pub(crate) when: Option<ExprPath>,
 }
 
 impl Options {
@@ -69,6 +77,7 @@ impl Options {
         Self {
             from: self.from.or_else(|| defaults.from.clone()),
             token: self.token.or_else(|| defaults.token.clone()),
+            retry: self.retry.or_else(|| defaults.retry.clone()),
             krate: self.krate.or_else(|| defaults.krate.clone()),
             skip: self.skip,
         }
@@ -99,6 +108,15 @@ impl Options {
                 self.token = Some(Binding { name: meant(&option, input), shared });
                 self.token = Some(Binding { name: binding(option, input)?, shared });
             }
+            "retry" => {
+                once(&option, matches!(self.retry, Some(Retry { when: None })))?;
+                self.retry.get_or_insert(Retry { when: None });
+                alone(&option, input, ", or `retry_if = <path>` to say when")?;
+            }
+            "retry_if" => {
+                once(&option, matches!(self.retry, Some(Retry { when: Some(_) })))?;
+                self.retry.get_or_insert(Retry { when: None }).when = Some(predicate(&option, input)?);
+            }
             "crate" => {
                 once(&option, self.krate.is_some())?;
                 self.krate = Some(path(&option, input)?);
@@ -106,7 +124,7 @@ impl Options {
             "skip" if level == Level::Member => {
                 once(&option, self.skip.is_some())?;
                 self.skip = Some(option.clone());
-                alone(&option, input)?;
+                alone(&option, input, "")?;
             }
             "skip" => return Err(misplaced_skip(&option, level)),
             _ => return Err(unknown(&option, level)),
@@ -148,7 +166,7 @@ fn binding(option: Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
     equals(&option, input, advice)?;
     unquoted(&option, input, "a name")?;
     let name = input.parse().map_err(|error| Error::new(error.span(), advice))?;
-    if input.is_empty() || input.peek(Token![,]) { Ok(name) } else { Err(input.error(advice)) }
+    if ends(input) { Ok(name) } else { Err(input.error(advice)) }
 }
 
 /// The name in `token = "name"`, which is a mistake, but says what the body calls the token.
@@ -165,11 +183,24 @@ fn path(option: &Ident, input: ParseStream<'_>) -> syn::Result<Path> {
     Path::parse_mod_style(input).map_err(|error| Error::new(error.span(), advice))
 }
 
-fn alone(option: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+fn predicate(option: &Ident, input: ParseStream<'_>) -> syn::Result<ExprPath> {
+    let advice = "`retry_if` takes the path of a function that knows a 401: write `retry_if = ApiError::is_expired`";
+    equals(option, input, advice)?;
+    unquoted(option, input, "a path")?;
+    let path = input.parse().map_err(|error| Error::new(error.span(), advice))?;
+    if ends(input) { Ok(path) } else { Err(input.error(advice)) }
+}
+
+fn alone(option: &Ident, input: ParseStream<'_>, or: &str) -> syn::Result<()> {
     if has_value(input) {
-        return Err(Error::new(option.span(), format!("`{option}` takes no value: write `{option}`")));
+        return Err(Error::new(option.span(), format!("`{option}` takes no value: write `{option}`{or}")));
     }
     Ok(())
+}
+
+/// Whether an option ends here.
+fn ends(input: ParseStream<'_>) -> bool {
+    input.is_empty() || input.peek(Token![,])
 }
 
 fn has_value(input: ParseStream<'_>) -> bool {
@@ -177,7 +208,7 @@ fn has_value(input: ParseStream<'_>) -> bool {
 }
 
 fn equals(option: &Ident, input: ParseStream<'_>, advice: &str) -> syn::Result<()> {
-    if input.parse::<Option<Token![=]>>()?.is_none() || input.is_empty() || input.peek(Token![,]) {
+    if input.parse::<Option<Token![=]>>()?.is_none() || ends(input) {
         return Err(Error::new(option.span(), advice));
     }
     Ok(())
@@ -231,18 +262,24 @@ fn unknown(option: &Ident, level: Level) -> Error {
 
 fn options(level: Level) -> &'static str {
     match level {
-        Level::Function | Level::Block => "`from = <expression>`, `token`, `token = <name>` and `crate = <path>`",
-        Level::Member => "`from = <expression>`, `token`, `token = <name>`, `crate = <path>` and `skip`",
+        Level::Function | Level::Block => {
+            "`from = <expression>`, `token`, `token = <name>`, `retry`, `retry_if = <path>` and `crate = <path>`"
+        }
+        Level::Member => {
+            "`from = <expression>`, `token`, `token = <name>`, `retry`, `retry_if = <path>`, `crate = <path>` and `skip`"
+        }
     }
 }
 
 /// What other crates call it.
-const SYNONYMS: [(&str, &str); 8] = [
+const SYNONYMS: [(&str, &str); 10] = [
     ("session", "from"),
     ("provider", "from"),
     ("auth", "from"),
     ("bind", "token"),
     ("name", "token"),
+    ("retries", "retry"),
+    ("when", "retry_if"),
     ("krate", "crate"),
     ("path", "crate"),
     ("ignore", "skip"),
@@ -250,7 +287,7 @@ const SYNONYMS: [(&str, &str); 8] = [
 
 /// The option that the user may have meant.
 fn nearest(option: &str, level: Level) -> Option<&'static str> {
-    let names = ["from", "token", "crate", "skip"];
+    let names = ["from", "token", "retry", "retry_if", "crate", "skip"];
     let (distance, nearest) = names.map(|name| (distance(option, name), name)).into_iter().min()?;
     let synonym = SYNONYMS.iter().find(|(synonym, _)| *synonym == option).map(|(_, name)| *name);
     let name = if distance <= 2 { Some(nearest) } else { synonym };

@@ -1,11 +1,11 @@
 //! What is written after a mistake: the item as it was, so that the editor still knows it, and the errors beside it.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Group, TokenStream};
 use quote::quote;
 use syn::Error;
 
 use crate::args::Options;
-use crate::expand;
+use crate::expand::{self, braces};
 use crate::parse::{Function, Item};
 
 /// For an item that we could not read.
@@ -16,20 +16,27 @@ pub(crate) fn verbatim(input: &TokenStream, errors: &[Error]) -> TokenStream {
 
 /// Without our attributes, which would report the same once more.
 pub(crate) fn item(item: &Item, errors: &[Error]) -> TokenStream {
-    verbatim(&expand::item_with(stand_in, item), errors)
+    verbatim(&expand::item_with(unguarded, item), errors)
 }
 
 // A body that names the token would fail with one error more, that there is no such variable.
 //
 // Output:
-//     let token = ::core::option::Option::<::jwt_refresh::AccessToken>::None.unwrap();
-fn stand_in(function: &Function, options: &Options) -> TokenStream {
-    let Some(name) = options.token_name().filter(|name| function.arguments().all(|argument| argument != *name)) else {
-        return TokenStream::new();
-    };
-    let krate = options.krate();
-    quote! {
-        #[allow(unused_variables)]
-        let #name = ::core::option::Option::<#krate::AccessToken>::None.unwrap();
-    }
+//     {
+//         let token = ::core::option::Option::<::jwt_refresh::AccessToken>::None.unwrap();
+//         BODY
+//     }
+fn unguarded(function: &Function, options: &Options, body: &Group) -> TokenStream {
+    let Function { attrs, head, .. } = function;
+    let stand_in =
+        options.token_name().filter(|name| function.arguments().all(|argument| argument != *name)).map(|name| {
+            let krate = options.krate();
+            quote! {
+                #[allow(unused_variables)]
+                let #name = ::core::option::Option::<#krate::AccessToken>::None.unwrap();
+            }
+        });
+    let content = body.stream();
+    let body = braces(quote!(#stand_in #content), body.span());
+    quote!(#attrs #head #body)
 }

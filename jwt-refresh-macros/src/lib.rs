@@ -12,7 +12,10 @@
 mod args;
 mod expand;
 mod fallback;
+mod guard;
 mod parse;
+mod retry;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod valid;

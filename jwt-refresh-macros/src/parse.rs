@@ -6,10 +6,12 @@ use std::iter::Peekable;
 use std::mem;
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use quote::quote;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, FnArg, Pat, Receiver, Signature, Token, Visibility};
 
 use crate::args::Options;
+use crate::shape::Shape;
 
 pub(crate) enum Item {
     Function(Box<Function>),
@@ -24,8 +26,11 @@ pub(crate) struct Function {
     pub(crate) helpers: Vec<Helper>,
     /// Everything between the attributes and the body.
     pub(crate) head: TokenStream,
-    /// What `head` says.
+    /// What `head` says: first `pub(crate) default` and the like.
+    pub(crate) qualifiers: TokenStream,
+    /// And then the signature.
     pub(crate) sig: Signature,
+    pub(crate) shape: Shape,
     /// The braces of the body, or a semicolon.
     pub(crate) tail: Option<TokenTree>,
     /// `Some` once `valid` has decided to guard the function.
@@ -71,9 +76,9 @@ pub(crate) enum Member {
     Other(TokenStream),
 }
 
-/// `#[refresh_token(…)]` on a function, however its path is spelled.
+/// `#[refresh_token(…)]` on a function, however its path is spelled, or `#[cfg_attr(…, refresh_token(…))]`.
 pub(crate) struct Helper {
-    /// The `refresh_token` of it.
+    /// The `refresh_token` or `cfg_attr` of it.
     pub(crate) name: Ident,
     /// What follows that.
     pub(crate) rest: TokenStream,
@@ -167,16 +172,19 @@ fn function(mut trees: Vec<TokenTree>) -> Result<Function, (TokenStream, Error)>
     let tail = trees.pop();
     let head: TokenStream = trees.drain(start..).collect();
     match signature.parse2(head.clone()) {
-        Ok(sig) => Ok(Function { attrs, helpers, head, sig, tail, guard: None }),
+        Ok((qualifiers, sig)) => {
+            let shape = Shape::of(&sig);
+            Ok(Function { attrs, helpers, head, qualifiers, sig, shape, tail, guard: None })
+        }
         Err(error) => Err((attrs.into_iter().chain(head).chain(tail).collect(), error)),
     }
 }
 
-/// `pub(crate) default async unsafe fn name<'a>(&'a self) -> Type where Self: Sized`
-fn signature(input: ParseStream<'_>) -> syn::Result<Signature> {
-    input.parse::<Visibility>()?;
-    input.parse::<Option<Token![default]>>()?;
-    input.parse()
+/// Parts `pub(crate) default` from `async unsafe fn name<'a>(&'a self) -> Type where Self: Sized`.
+fn signature(input: ParseStream<'_>) -> syn::Result<(TokenStream, Signature)> {
+    let visibility: Visibility = input.parse()?;
+    let default: Option<Token![default]> = input.parse()?;
+    Ok((quote!(#visibility #default), input.parse()?))
 }
 
 /// Parts the attributes that `trees` starts with: the others, ours, and where they end.
@@ -216,8 +224,10 @@ fn helper(brackets: &TokenTree) -> Option<Helper> {
             last = Some(segment);
         }
     }
-    let name = last.filter(|name| name == "refresh_token")?;
-    Some(Helper { name, rest: trees.collect() })
+    let name = last?;
+    let rest: TokenStream = trees.collect();
+    let ours = name == "refresh_token" || name == "cfg_attr" && mentions(rest.clone(), "refresh_token");
+    ours.then_some(Helper { name, rest })
 }
 
 /// Opens the invisible group in which `macro_rules!` passes a `$meta`.
@@ -264,10 +274,20 @@ fn flatten(stream: TokenStream) -> Vec<TokenTree> {
     trees
 }
 
-fn is_braces(tree: &TokenTree) -> bool {
+/// Whether `name` stands in the tokens, be it in a format string.
+pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Ident(ident) => ident == name,
+        TokenTree::Group(group) => mentions(group.stream(), name),
+        TokenTree::Literal(literal) => literal.to_string().contains(name),
+        TokenTree::Punct(_) => false,
+    })
+}
+
+pub(crate) fn is_braces(tree: &TokenTree) -> bool {
     matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
 }
 
-fn is_punct(tree: &TokenTree, punct: char) -> bool {
+pub(crate) fn is_punct(tree: &TokenTree, punct: char) -> bool {
     matches!(tree, TokenTree::Punct(found) if found.as_char() == punct)
 }

@@ -1,10 +1,11 @@
 //! Which functions are guarded, and with which options. Every mistake is found before any is reported.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use syn::Error;
 
 use crate::args::{Level, Options};
 use crate::parse::{Block, Function, Helper, Item, Member};
+use crate::shape::{self, Shape};
 
 /// Decides for each function of `item` whether it is guarded, and adds what speaks against that to `errors`.
 pub(crate) fn item(item: &mut Item, args: TokenStream, errors: &mut Vec<Error>) {
@@ -38,23 +39,27 @@ fn members(block: &mut Block, defaults: &Options, errors: &mut Vec<Error>) {
     }
 }
 
-const NOTHING_TO_GUARD: &str = "`#[refresh_token]` finds nothing to guard here: it guards methods of the form \
-                                `async fn …(&self, …)` that have a body and no `#[refresh_token(skip)]`; add one, or \
-                                remove the attribute";
+const NOTHING_TO_GUARD: &str = "`#[refresh_token]` finds nothing to guard here: it guards each `async fn …(&self, …)` \
+                                that has a body and no `#[refresh_token(skip)]`; other methods take an attribute of \
+                                their own";
 
 /// The options of one function in an annotated block. `None` leaves it alone: it says so, or it is not async or has no
 /// receiver, and does not ask for anything.
 fn member_options(function: &Function, defaults: &Options, errors: &mut Vec<Error>) -> Option<Options> {
     let Some((helper, more)) = function.helpers.split_first() else {
-        let suits = function.sig.asyncness.is_some() && function.receiver().is_some() && function.body().is_some();
+        let suits = function.shape != Shape::Sync && function.receiver().is_some() && function.body().is_some();
         return suits.then(|| defaults.clone());
     };
     errors.extend(more.iter().map(repeated));
+    if helper.name == "cfg_attr" {
+        errors.push(conditional(helper));
+        return None;
+    }
     let options = Options::parse(arguments(helper, errors), Level::Member, errors);
     let Some(skip) = &options.skip else {
         return Some(options.or(defaults));
     };
-    if options.from.is_some() || options.token.is_some() || options.krate.is_some() {
+    if options.from.is_some() || options.token.is_some() || options.retry.is_some() || options.krate.is_some() {
         let advice = "`skip` leaves the method alone: remove it, or the other options";
         errors.push(Error::new(skip.span(), advice));
     }
@@ -62,7 +67,17 @@ fn member_options(function: &Function, defaults: &Options, errors: &mut Vec<Erro
 }
 
 fn repeated(helper: &Helper) -> Error {
+    if helper.name == "cfg_attr" {
+        return conditional(helper);
+    }
     let advice = "`#[refresh_token]` is given twice: write one attribute, with commas between its options";
+    Error::new(helper.name.span(), advice)
+}
+
+/// The conditions of a method's attributes are decided after ours has seen them.
+fn conditional(helper: &Helper) -> Error {
+    let advice = "`cfg_attr` cannot switch what another `#[refresh_token]` has to see: write the method twice, each with \
+                  its `#[cfg(…)]` and its `#[refresh_token(…)]`";
     Error::new(helper.name.span(), advice)
 }
 
@@ -79,13 +94,20 @@ fn arguments(helper: &Helper, errors: &mut Vec<Error>) -> TokenStream {
     }
 }
 
+const NO_FUTURE: &str = "the future that this function returns is not to be found: let the body end in `async move { … }` or \
+                         `Box::pin(async move { … })`, or write `async fn`";
+
+fn ends_in_future(function: &Function) -> bool {
+    function.body().is_none_or(|body| shape::rewrite_future(body.stream(), &mut Group::clone).is_some())
+}
+
 /// Has `function` guarded; `errors` says what it lacks for that.
 fn guard(function: &mut Function, options: Options, errors: &mut Vec<Error>) {
     let sig = &function.sig;
     if let Some(constness) = sig.constness {
         errors.push(Error::new(constness.span, "a `const fn` cannot wait for a token: write `async fn` instead"));
-    } else if sig.asyncness.is_none() {
-        errors.push(Error::new(sig.fn_token.span, "the token may have to be waited for: write `async fn`"));
+    } else if function.shape == Shape::Future && !ends_in_future(function) {
+        errors.push(Error::new_spanned(&sig.output, NO_FUTURE));
     }
     if function.body().is_none() {
         let advice =

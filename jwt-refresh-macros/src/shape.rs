@@ -1,0 +1,141 @@
+//! How a function gives its answer, and with that, where in it the guard goes.
+
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Signature, Type, TypeParamBound};
+
+use crate::parse::{is_braces, is_punct};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `async fn`.
+    Async,
+    /// A plain `fn` that returns a future: `impl Future`, or a boxed one, as `#[async_trait]` makes of an `async fn`.
+    Future,
+    /// A plain `fn` that returns when it is done.
+    Sync,
+}
+
+impl Shape {
+    pub(crate) fn of(sig: &Signature) -> Self {
+        match &sig.output {
+            _ if sig.asyncness.is_some() => Self::Async,
+            ReturnType::Type(_, output) if awaited(output).is_some() => Self::Future,
+            _ => Self::Sync,
+        }
+    }
+}
+
+/// The `T` of `impl Future<Output = T>`, `Pin<Box<dyn Future<Output = T>>>` and `BoxFuture<'_, T>`.
+pub(crate) fn awaited(output: &Type) -> Option<&Type> {
+    match output {
+        Type::ImplTrait(output) => output.bounds.iter().find_map(awaited_of_bound),
+        Type::TraitObject(output) => output.bounds.iter().find_map(awaited_of_bound),
+        Type::Path(output) => output.path.segments.last().and_then(awaited_of_segment),
+        Type::Group(output) => awaited(&output.elem),
+        Type::Paren(output) => awaited(&output.elem),
+        _ => None,
+    }
+}
+
+fn awaited_of_bound(bound: &TypeParamBound) -> Option<&Type> {
+    match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().and_then(awaited_of_segment),
+        _ => None,
+    }
+}
+
+fn awaited_of_segment(segment: &PathSegment) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
+    let last = arguments.args.iter().rev().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        GenericArgument::AssocType(output) => Some(&output.ty),
+        _ => None,
+    })?;
+    if segment.ident == "Pin" || segment.ident == "Box" {
+        return awaited(last);
+    }
+    segment.ident.to_string().ends_with("Future").then_some(last)
+}
+
+/// A group and what stands before and after it, in the same group.
+pub(crate) struct Found {
+    before: TokenStream,
+    pub(crate) group: Group,
+    after: TokenStream,
+}
+
+impl Found {
+    fn at(trees: &[TokenTree], index: usize) -> Option<Self> {
+        let TokenTree::Group(group) = trees.get(index)? else { return None };
+        let collect = |trees: &[TokenTree]| trees.iter().cloned().collect();
+        Some(Self { before: collect(&trees[..index]), group: group.clone(), after: collect(&trees[index + 1..]) })
+    }
+
+    /// All the tokens, with others in the place of the group.
+    pub(crate) fn with(self, group: Group) -> TokenStream {
+        let group = TokenTree::Group(group);
+        self.before.into_iter().chain([group]).chain(self.after).collect()
+    }
+}
+
+/// Has `write` rewrite the block of the future that the body of a [`Shape::Future`] ends in: `async move { … }`,
+/// `Box::pin(async move { … })`, `async move { … }.boxed()`. `None` if it ends in something else.
+pub(crate) fn rewrite_future(body: TokenStream, write: &mut dyn FnMut(&Group) -> Group) -> Option<TokenStream> {
+    let trees: Vec<TokenTree> = body.into_iter().collect();
+    if let Some(found) = async_block(&trees) {
+        let group = write(&found.group);
+        return Some(found.with(group));
+    }
+    let call = trees.iter().rposition(is_parentheses)?;
+    let found = Found::at(&trees, call)?;
+    let mut arguments = Group::new(Delimiter::Parenthesis, rewrite_future(found.group.stream(), write)?);
+    arguments.set_span(found.group.span());
+    Some(found.with(arguments))
+}
+
+/// The last `async { … }` or `async move { … }` of the last statement.
+fn async_block(trees: &[TokenTree]) -> Option<Found> {
+    let statement = trees.iter().rposition(|tree| is_punct(tree, ';')).map_or(0, |end| end + 1);
+    let keyword = statement + trees[statement..].iter().rposition(|tree| is_word(tree, "async"))?;
+    let block =
+        if trees.get(keyword + 1).is_some_and(|next| is_word(next, "move")) { keyword + 2 } else { keyword + 1 };
+    Found::at(trees, block).filter(|found| found.group.delimiter() == Delimiter::Brace)
+}
+
+/// What `#[async_trait]` has made of a method:
+/// `let __self = self; let mut id = id; let __ret: Output = { BODY }; __ret`.
+pub(crate) struct AsyncTrait {
+    /// What it calls the receiver, if there is one.
+    pub(crate) receiver: Option<Ident>,
+    /// The statements that move the arguments.
+    pub(crate) arguments: TokenStream,
+}
+
+/// Recognizes in the block of a future the work of `#[async_trait]`, and the method's own body in that. The statements that
+/// move the arguments are left out of what is found.
+pub(crate) fn async_trait(block: &Group) -> Option<(AsyncTrait, Found)> {
+    let trees: Vec<TokenTree> = block.stream().into_iter().collect();
+    let end = trees.windows(2).position(|pair| is_word(&pair[0], "let") && is_word(&pair[1], "__ret"))?;
+    let is_body =
+        |triple: &[TokenTree]| is_punct(&triple[0], '=') && is_braces(&triple[1]) && is_punct(&triple[2], ';');
+    let body = end + 1 + trees[end..].windows(3).position(is_body)?;
+    let receiver = trees[..end].iter().position(|tree| is_word(tree, "__self"));
+    // `__self = self;`, or what comes first in a function without receiver: `if let …::Some(__ret) = … { return __ret; }`.
+    let start = receiver.map(|at| at + 4).or_else(|| trees.iter().position(is_braces).map(|at| at + 1))?;
+    let receiver = receiver.and_then(|at| match &trees[at] {
+        TokenTree::Ident(receiver) => Some(receiver.clone()),
+        _ => None,
+    });
+    let arguments = trees.get(start..end)?.iter().cloned().collect();
+    let mut found = Found::at(&trees, body)?;
+    found.before = trees[..start].iter().chain(&trees[end..body]).cloned().collect();
+    Some((AsyncTrait { receiver, arguments }, found))
+}
+
+fn is_parentheses(tree: &TokenTree) -> bool {
+    matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis)
+}
+
+fn is_word(tree: &TokenTree, word: &str) -> bool {
+    matches!(tree, TokenTree::Ident(found) if found == word)
+}

@@ -1,0 +1,44 @@
+#[refresh_token(token, retry)]
+pub fn product(&self, id: u64) -> Result<Product, Error> {
+    self.get(id).bearer(&token).send()?.json()
+}
+
+// ---- expands to ----
+
+pub fn product(&self, mut id: u64) -> Result<Product, Error> {
+    let mut held = {
+        let token = ::jwt_refresh::__private::blocking::token(&self.session);
+        match token {
+            ::core::result::Result::Ok(token) => token,
+            ::core::result::Result::Err(error) => {
+                return ::jwt_refresh::__private::fail(error);
+            }
+        }
+    };
+    let mut rerun = false;
+    loop {
+        {
+            let result = (|| -> Result<Product, Error> {
+                let token = ::jwt_refresh::__private::again(&mut held);
+                let id = ::jwt_refresh::__private::again(&mut id);
+                { self.get(id).bearer(&token).send()?.json() }
+            })();
+            let answer = ::jwt_refresh::__private::answer(&result);
+            if !(answer.value.is_rejection() || answer.error.is_rejection()) {
+                break result;
+            }
+        }
+        if rerun {
+            let error = ::jwt_refresh::__private::rejected_again();
+            return ::jwt_refresh::__private::fail(error);
+        }
+        rerun = true;
+        let renewal = ::jwt_refresh::__private::blocking::rejected(&self.session, &held);
+        held = match renewal {
+            ::core::result::Result::Ok(token) => token,
+            ::core::result::Result::Err(error) => {
+                return ::jwt_refresh::__private::fail(error);
+            }
+        };
+    }
+}

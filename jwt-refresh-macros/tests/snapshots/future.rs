@@ -1,0 +1,23 @@
+#[refresh_token]
+pub fn product(&self, id: u64) -> BoxFuture<'_, Result<Product, Error>> {
+    let url = self.url(id);
+    async move { self.get(url).await?.json().await }.boxed()
+}
+
+// ---- expands to ----
+
+pub fn product(&self, id: u64) -> BoxFuture<'_, Result<Product, Error>> {
+    let url = self.url(id);
+    async move {
+        {
+            let stale = ::jwt_refresh::__private::check(&self.session);
+            if let ::core::option::Option::Some(renewal) = stale {
+                if let ::core::result::Result::Err(error) = renewal.await {
+                    return ::jwt_refresh::__private::fail(error);
+                }
+            }
+        }
+        { self.get(url).await?.json().await }
+    }
+        .boxed()
+}

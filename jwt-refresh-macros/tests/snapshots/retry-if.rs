@@ -1,0 +1,57 @@
+#[refresh_token(retry_if = Error::is_expired, from = self.auth.session())]
+pub async fn rename(&mut self) -> Result<Product, Error> {
+    body()
+}
+
+// ---- expands to ----
+
+pub async fn rename(&mut self) -> Result<Product, Error> {
+    let provider = {
+        use ::jwt_refresh::__private::Keep as _;
+        ::jwt_refresh::__private::Kept(self.auth.session()).keep()
+    };
+    let mut held = {
+        let token = ::jwt_refresh::__private::token(&provider);
+        match token {
+            ::core::result::Result::Ok(token) => token,
+            ::core::result::Result::Err(renewal) => {
+                match renewal.await {
+                    ::core::result::Result::Ok(token) => token,
+                    ::core::result::Result::Err(error) => {
+                        return ::jwt_refresh::__private::fail(error);
+                    }
+                }
+            }
+        }
+    };
+    let mut rerun = false;
+    loop {
+        {
+            let result = async {
+                let _ = &mut *self;
+                if let ::core::option::Option::Some(result) = ::core::option::Option::None::<
+                    Result<Product, Error>,
+                > {
+                    return result;
+                }
+                { body() }
+            }
+                .await;
+            if !::jwt_refresh::__private::retry_if(Error::is_expired, &result) {
+                break result;
+            }
+        }
+        if rerun {
+            let error = ::jwt_refresh::__private::rejected_again();
+            return ::jwt_refresh::__private::fail(error);
+        }
+        rerun = true;
+        let renewal = ::jwt_refresh::__private::rejected(&provider, &held);
+        held = match renewal.await {
+            ::core::result::Result::Ok(token) => token,
+            ::core::result::Result::Err(error) => {
+                return ::jwt_refresh::__private::fail(error);
+            }
+        };
+    }
+}

@@ -1,0 +1,64 @@
+#[refresh_token(token, retry)]
+pub async fn rename(&self, id: u64, mut name: String, (a, b): (A, B), out: &mut Out) -> Result<impl Stream, Error> {
+    body(token)
+}
+
+// ---- expands to ----
+
+pub async fn rename(
+    &self,
+    mut id: u64,
+    mut name: String,
+    mut argument3: (A, B),
+    out: &mut Out,
+) -> Result<impl Stream, Error> {
+    let mut held = {
+        let token = ::jwt_refresh::__private::token(&self.session);
+        match token {
+            ::core::result::Result::Ok(token) => token,
+            ::core::result::Result::Err(renewal) => {
+                match renewal.await {
+                    ::core::result::Result::Ok(token) => token,
+                    ::core::result::Result::Err(error) => {
+                        return ::jwt_refresh::__private::fail(error);
+                    }
+                }
+            }
+        }
+    };
+    let mut rerun = false;
+    loop {
+        {
+            let result = async {
+                let token = ::jwt_refresh::__private::again(&mut held);
+                let id = ::jwt_refresh::__private::again(&mut id);
+                let mut name = ::jwt_refresh::__private::again(&mut name);
+                let (a, b) = ::jwt_refresh::__private::again(&mut argument3);
+                let out = &mut *out;
+                if let ::core::option::Option::Some(result) = ::core::option::Option::None::<
+                    Result<_, Error>,
+                > {
+                    return result;
+                }
+                { body(token) }
+            }
+                .await;
+            let answer = ::jwt_refresh::__private::answer(&result);
+            if !(answer.value.is_rejection() || answer.error.is_rejection()) {
+                break result;
+            }
+        }
+        if rerun {
+            let error = ::jwt_refresh::__private::rejected_again();
+            return ::jwt_refresh::__private::fail(error);
+        }
+        rerun = true;
+        let renewal = ::jwt_refresh::__private::rejected(&self.session, &held);
+        held = match renewal.await {
+            ::core::result::Result::Ok(token) => token,
+            ::core::result::Result::Err(error) => {
+                return ::jwt_refresh::__private::fail(error);
+            }
+        };
+    }
+}

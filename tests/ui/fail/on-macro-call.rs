@@ -1,0 +1,10 @@
+use jwt_refresh::refresh_token;
+
+macro_rules! api {
+    () => {};
+}
+
+#[refresh_token]
+api! {}
+
+fn main() {}

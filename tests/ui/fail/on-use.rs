@@ -1,0 +1,4 @@
+#[jwt_refresh::refresh_token]
+pub use std::fs;
+
+fn main() {}

@@ -1,0 +1,14 @@
+use jwt_refresh::{Error, Session, refresh_token};
+
+struct Api {
+    session: Session,
+}
+
+impl Api {
+    #[refresh_token(retry_if)]
+    async fn get(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,77 @@
+use std::fmt::Display;
+
+use jwt_refresh::prelude::*;
+
+use crate::api::{Result, Server, assert_send, session};
+
+struct Api {
+    session: Session,
+    server: Server,
+}
+
+#[derive(Clone)]
+struct Page {
+    number: u64,
+    size: u64,
+}
+
+#[refresh_token(token, retry)]
+impl Api {
+    async fn opaque(
+        &self,
+        id: impl Display + Clone + Send,
+        each: impl Fn(u64) -> u64 + Clone + Send,
+    ) -> Result<String> {
+        let calls = self.server.call(&token)?;
+        Ok(format!("{id} {}", each(calls)))
+    }
+
+    async fn dynamic(&self, id: &(dyn Display + Sync), sink: &mut (dyn FnMut(u64) + Send)) -> Result<String> {
+        sink(self.server.call(&token)?);
+        Ok(id.to_string())
+    }
+
+    async fn destructured(&self, Page { number, mut size }: Page, (a, _): (u64, u64), [b]: &[u64; 1]) -> Result<u64> {
+        size += 1;
+        self.server.call(&token)?;
+        Ok(number + size + a + b)
+    }
+
+    async fn mutable(&self, mut name: String, mut rest: &str) -> Result<String> {
+        name.push_str(rest);
+        rest = "";
+        self.server.call(&token)?;
+        name.push_str(rest);
+        Ok(name)
+    }
+
+    async fn ignored(&self, _: String, _also: u8) -> Result<u64> {
+        self.server.call(&token)
+    }
+
+    async fn conditional(&self, #[cfg(test)] there: String, #[cfg(not(test))] absent: Absent) -> Result<String> {
+        self.server.call(&token)?;
+        Ok(there)
+    }
+
+    async fn linted(
+        &self,
+        #[expect(unused_variables, reason = "that it is expected must not be lost")] unused: u8,
+    ) -> Result<u64> {
+        self.server.call(&token)
+    }
+}
+
+#[tokio::test]
+async fn run() {
+    let api = Api { session: session().await, server: Server::default() };
+    assert_eq!(assert_send(api.opaque(7, |calls| calls * 10)).await.unwrap(), "7 20");
+    let mut seen = 0;
+    assert_eq!(assert_send(api.dynamic(&8, &mut |calls| seen = calls)).await.unwrap(), "8");
+    assert_eq!(seen, 3);
+    assert_eq!(assert_send(api.destructured(Page { number: 1, size: 2 }, (3, 4), &[5])).await.unwrap(), 12);
+    assert_eq!(assert_send(api.mutable("a".to_owned(), "b")).await.unwrap(), "ab");
+    assert_eq!(assert_send(api.ignored(String::new(), 0)).await.unwrap(), 6);
+    assert_eq!(assert_send(api.conditional("there".to_owned())).await.unwrap(), "there");
+    assert_eq!(assert_send(api.linted(0)).await.unwrap(), 8);
+}

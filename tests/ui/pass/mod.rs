@@ -1,0 +1,25 @@
+//! One shape of method a file, without `retry` and with it. Each runs.
+
+mod arguments;
+mod arguments_of_the_first_shape;
+mod async_method;
+mod async_trait;
+#[cfg(feature = "blocking")]
+mod blocking;
+mod bodies;
+mod generics;
+#[allow(clippy::manual_async_fn, reason = "so it says without the attribute, too")]
+mod impl_future;
+mod inherent_impl;
+mod lifetimes;
+mod lints_that_still_fire;
+mod made_by_macro;
+mod mut_self;
+mod other_attributes;
+mod outputs;
+mod owned_self;
+mod session_elsewhere;
+mod shared_self;
+mod trait_impl;
+mod trait_with_default_bodies;
+mod unsafe_fn;
