@@ -1,0 +1,286 @@
+//! `retry` against a real server: who is asked how often when a token is rejected, and what the caller gets.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use jwt_refresh::prelude::*;
+use jwt_refresh::{Error, ErrorKind, Renewal};
+use jwt_refresh_testkit::TestServer;
+use reqwest::{Response, StatusCode};
+use tokio::sync::{Barrier, Semaphore};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+struct Api {
+    http: reqwest::Client,
+    server: TestServer,
+    session: Session,
+}
+
+#[refresh_token(token, retry)]
+impl Api {
+    /// The status is in the error.
+    async fn product(&self, id: u64) -> Result<String, BoxError> {
+        let request = self.http.get(self.server.url(&format!("/api/v1/products/{id}")));
+        Ok(request.bearer(&token).send().await?.error_for_status()?.text().await?)
+    }
+
+    /// The status is in the response.
+    async fn response(&self, id: String) -> Result<Response, reqwest_or_ours::Error> {
+        let request = self.http.get(self.server.url(&format!("/api/v1/products/{id}")));
+        Ok(request.bearer(&token).send().await?)
+    }
+
+    /// Answered 403 `insufficient_scope`, whatever the token.
+    async fn forbidden(&self) -> Result<(), BoxError> {
+        let request = self.http.delete(self.server.url("/api/v1/products/1"));
+        request.bearer(&token).send().await?.error_for_status()?;
+        Ok(())
+    }
+}
+
+mod reqwest_or_ours {
+    #[derive(Debug)]
+    pub(super) enum Error {
+        Auth(jwt_refresh::Error),
+        Http(reqwest::Error),
+    }
+
+    impl From<jwt_refresh::Error> for Error {
+        fn from(error: jwt_refresh::Error) -> Self {
+            Self::Auth(error)
+        }
+    }
+
+    impl From<reqwest::Error> for Error {
+        fn from(error: reqwest::Error) -> Self {
+            Self::Http(error)
+        }
+    }
+
+    impl jwt_refresh::Unauthorized for Error {
+        fn is_unauthorized(&self) -> bool {
+            match self {
+                Self::Auth(error) => error.is_unauthorized(),
+                Self::Http(error) => error.is_unauthorized(),
+            }
+        }
+    }
+}
+
+impl Api {
+    async fn logged_in() -> Arc<Self> {
+        let server = TestServer::start();
+        let authenticator = HttpAuthenticator::builder(server.url("/api/auth/login"))
+            .refresh_url(server.url("/api/auth/refresh"))
+            .field("email", server.email())
+            .secret_field("password", server.password());
+        let session = Session::builder(authenticator.build().unwrap()).build();
+        session.token().await.unwrap();
+        Arc::new(Self { http: reqwest::Client::new(), server, session })
+    }
+}
+
+#[tokio::test]
+async fn a_rejected_token_is_renewed_once_and_the_body_runs_once_more() {
+    let api = Api::logged_in().await;
+    api.server.rotate_signing_key();
+    api.product(1).await.unwrap();
+    let stats = api.server.stats();
+    assert_eq!((stats.rejected, stats.refreshes, stats.api_calls), (1, 1, 1));
+
+    api.server.rotate_signing_key();
+    assert_eq!(api.response("1".to_owned()).await.unwrap().status(), StatusCode::OK);
+    let stats = api.server.stats();
+    assert_eq!((stats.rejected, stats.refreshes, stats.api_calls), (2, 2, 2));
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_meanwhile_is_not_renewed_again() {
+    struct Late<'a>(&'a Api);
+
+    impl Late<'_> {
+        /// While the first run is under way, somebody else renews the token, and it is the old one that is rejected.
+        #[refresh_token(from = self.0.session, token, retry)]
+        async fn product(&self) -> Result<(), BoxError> {
+            if token.generation() == 1 {
+                self.0.server.rotate_signing_key();
+                self.0.product(1).await?;
+            }
+            let request = self.0.http.get(self.0.server.url("/api/v1/products/1"));
+            request.bearer(&token).send().await?.error_for_status()?;
+            Ok(())
+        }
+    }
+
+    let api = Api::logged_in().await;
+    Late(&api).product().await.unwrap();
+    let stats = api.server.stats();
+    assert_eq!((stats.rejected, stats.refreshes, stats.api_calls), (2, 1, 2));
+}
+
+#[tokio::test]
+async fn rejected_for_ever_ends_in_an_error_that_says_so_and_few_refreshes() {
+    let api = Api::logged_in().await;
+    api.server.reject_access_tokens(true);
+
+    let error = api.product(1).await.unwrap_err();
+    let ours = error.downcast_ref::<Error>().expect("an error of ours");
+    assert_eq!(ours.kind(), ErrorKind::RejectedAsIssued);
+    assert_eq!(
+        error.to_string(),
+        "the access token was rejected with 401, and so was the one that replaced it (status 401); check that the tokens \
+         are meant for this API (audience, scope, signing key, clocks)"
+    );
+    assert_eq!(api.server.stats().rejected, 2);
+
+    for _ in 0..1000 {
+        let error = api.product(1).await.unwrap_err();
+        assert_eq!(error.downcast_ref::<Error>().map(Error::kind), Some(ErrorKind::RejectedAsIssued));
+    }
+    let stats = api.server.stats();
+    assert!(stats.refreshes <= 5, "{stats:?}");
+    assert!(stats.rejected <= 10, "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_calls_that_are_rejected_at_once_make_one_refresh() {
+    const CALLS: usize = 10_000;
+
+    struct Crowd {
+        api: Arc<Api>,
+        /// All have a token before the first is rejected,
+        ready: Barrier,
+        /// and not all have a connection at once.
+        connections: Semaphore,
+    }
+
+    impl Crowd {
+        #[refresh_token(from = self.api.session, token, retry)]
+        async fn product(&self) -> Result<(), BoxError> {
+            if token.generation() == 1 {
+                self.ready.wait().await;
+            }
+            let _connection = self.connections.acquire().await?;
+            let request = self.api.http.get(self.api.server.url("/api/v1/products/1"));
+            request.bearer(&token).send().await?.error_for_status()?;
+            Ok(())
+        }
+    }
+
+    let api = Api::logged_in().await;
+    api.server.rotate_signing_key();
+    let crowd = Crowd { api: Arc::clone(&api), ready: Barrier::new(CALLS), connections: Semaphore::new(100) };
+    let crowd = Arc::new(crowd);
+    let call = |_| {
+        let crowd = Arc::clone(&crowd);
+        tokio::spawn(async move { crowd.product().await })
+    };
+    let calls: Vec<_> = (0..CALLS).map(call).collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    let stats = api.server.stats();
+    assert_eq!((stats.refreshes, stats.rejected, stats.api_calls), (1, CALLS as u64, CALLS as u64));
+}
+
+#[tokio::test]
+async fn a_403_is_no_reason_to_refresh() {
+    let api = Api::logged_in().await;
+    let error = api.forbidden().await.unwrap_err();
+    assert_eq!(error.downcast_ref::<reqwest::Error>().and_then(reqwest::Error::status), Some(StatusCode::FORBIDDEN));
+    let stats = api.server.stats();
+    assert_eq!((stats.forbidden, stats.refreshes, stats.rejected), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_after_a_401_is_what_the_caller_hears_of() {
+    let api = Api::logged_in().await;
+    api.server.rotate_signing_key();
+    api.server.revoke_refresh_tokens();
+    api.server.set_password(api.server.email(), "changed");
+    let error = api.product(1).await.unwrap_err();
+    assert_eq!(error.downcast_ref::<Error>().map(Error::kind), Some(ErrorKind::ReauthenticationRequired));
+}
+
+/// A provider of one's own, which counts what it is asked.
+#[derive(Default)]
+struct Counting {
+    fresh: AtomicU64,
+    rejected: AtomicU64,
+}
+
+impl TokenProvider for Counting {
+    type Token = AccessToken;
+
+    fn fresh(&self) -> Renewal<AccessToken> {
+        self.fresh.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Ok(AccessToken::new("old")?.of_generation(1)) })
+    }
+
+    fn rejected(&self, token: &AccessToken) -> Renewal<AccessToken> {
+        assert_eq!(token.generation(), 1);
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Ok(AccessToken::new("new")?.of_generation(2)) })
+    }
+}
+
+#[tokio::test]
+async fn any_provider_is_told_of_the_rejection_and_named_once_a_call() {
+    struct Custom {
+        provider: Counting,
+        named: AtomicU64,
+        runs: AtomicU64,
+    }
+
+    impl Custom {
+        fn provider(&self) -> &Counting {
+            self.named.fetch_add(1, Ordering::Relaxed);
+            &self.provider
+        }
+
+        #[refresh_token(from = self.provider(), token, retry_if = is_old)]
+        async fn call(&self, name: String) -> Result<String, Error> {
+            self.runs.fetch_add(1, Ordering::Relaxed);
+            Ok(name + token.expose())
+        }
+    }
+
+    fn is_old(result: &Result<String, Error>) -> bool {
+        matches!(result, Ok(name) if name.ends_with("old"))
+    }
+
+    let custom = Custom { provider: Counting::default(), named: AtomicU64::new(0), runs: AtomicU64::new(0) };
+    assert_eq!(custom.call("token ".to_owned()).await.unwrap(), "token new");
+    let counted = [&custom.provider.fresh, &custom.provider.rejected, &custom.named, &custom.runs];
+    assert_eq!(counted.map(|count| count.load(Ordering::Relaxed)), [1, 1, 1, 2]);
+}
+
+/// Logs in by a method that needs to be logged in.
+#[derive(Clone, Default)]
+struct Reentrant(Arc<OnceLock<Session>>);
+
+impl Reentrant {
+    #[refresh_token(from = self.0.get().expect("a session"), token, retry)]
+    async fn whoami(&self) -> Result<String, Error> {
+        Ok(token.expose().to_owned())
+    }
+}
+
+impl Authenticator for Reentrant {
+    async fn login(&self) -> Result<Tokens, Error> {
+        Tokens::new(self.whoami().await?)
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_calls_an_annotated_method_gets_an_error_within_a_second() {
+    let reentrant = Reentrant::default();
+    let session = reentrant.0.get_or_init(|| Session::new(reentrant.clone()));
+    let start = Instant::now();
+    let error = session.token().await.unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert!(error.to_string().contains("do not call an annotated method"), "{error}");
+    assert!(reentrant.whoami().await.is_err());
+}
