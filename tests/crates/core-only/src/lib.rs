@@ -1,0 +1,55 @@
+//! `crate = path` for the core without the facade.
+
+use jwt_refresh_core::{AccessToken, Error, Renewal, TokenProvider};
+use jwt_refresh_macros::refresh_token;
+
+/// An API, of which only the token matters.
+#[derive(Debug)]
+pub struct Api {
+    session: Fixed,
+}
+
+#[derive(Debug)]
+struct Fixed;
+
+impl TokenProvider for Fixed {
+    type Token = AccessToken;
+
+    fn fresh(&self) -> Renewal<AccessToken> {
+        Box::pin(async { Ok(AccessToken::new("old")?.of_generation(1)) })
+    }
+
+    fn rejected(&self, _: &AccessToken) -> Renewal<AccessToken> {
+        Box::pin(async { Ok(AccessToken::new("new")?.of_generation(2)) })
+    }
+}
+
+#[refresh_token(crate = ::jwt_refresh_core, token)]
+impl Api {
+    /// The first token.
+    pub async fn token(&self) -> Result<String, Error> {
+        Ok(token.expose().to_owned())
+    }
+
+    /// The second.
+    #[refresh_token(retry_if = is_old)]
+    pub async fn newer_token(&self, prefix: String) -> Result<String, Error> {
+        Ok(prefix + token.expose())
+    }
+}
+
+fn is_old(result: &Result<String, Error>) -> bool {
+    matches!(result, Ok(token) if token.ends_with("old"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_compiles_and_runs() {
+        let api = Api { session: Fixed };
+        assert_eq!(api.token().await.unwrap(), "old");
+        assert_eq!(api.newer_token("a ".to_owned()).await.unwrap(), "a new");
+    }
+}
