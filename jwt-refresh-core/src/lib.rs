@@ -42,5 +42,5 @@ pub use provider::{Renewal, TokenProvider};
 pub use rejection::Unauthorized;
 pub use secret::Secret;
 pub use session::{Event, Events, Session, SessionBuilder, SessionStats};
-pub use store::{Entry, MemoryLease, MemoryStore, StoreError, StoreErrorKind, TokenStore};
+pub use store::{Entry, FileLease, FileStore, MemoryLease, MemoryStore, StoreError, StoreErrorKind, TokenStore};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};

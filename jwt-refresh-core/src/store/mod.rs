@@ -3,6 +3,7 @@
 
 mod any;
 mod error;
+mod file;
 mod memory;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use any::{AnyLease, AnyStore};
 pub use error::{StoreError, StoreErrorKind};
+pub use file::{FileLease, FileStore};
 pub use memory::{MemoryLease, MemoryStore};
 
 /// What a store holds of an account: bytes that it need not understand, and their revision.

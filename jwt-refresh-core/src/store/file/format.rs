@@ -1,0 +1,107 @@
+//! What is in an account's file:
+//!
+//! | bytes | are |
+//! |---|---|
+//! | 12 | `jwt-refresh`, line feed |
+//! | 4 | version of the format: 1 |
+//! | 8 | revision |
+//! | 4 | length of the account |
+//! | 4 | length of the data |
+//! | … | account, data |
+//! | 32 | SHA-256 of all before |
+//!
+//! Numbers are big-endian. Every version begins with the first two and ends with the last one.
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::store::Entry;
+
+/// What is written and read at most. An entry is a few KiB.
+pub(in crate::store) const LARGEST: usize = 1 << 20;
+
+/// Length of what is before the account.
+pub(in crate::store) const HEAD: usize = MAGIC.len() + 4 + 8 + 4 + 4;
+
+const MAGIC: &[u8; 12] = b"jwt-refresh\n";
+const VERSION: u32 = 1;
+const SUM: usize = 32;
+
+/// Why bytes are no entry of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Flaw {
+    /// What it is instead.
+    Corrupt(&'static str),
+    /// A whole entry in a later format.
+    Later(u32),
+}
+
+/// The entry as it is written, unless it is too large.
+pub(in crate::store) fn encode(account: &str, entry: &Entry) -> Option<Zeroizing<Vec<u8>>> {
+    let size = HEAD + account.len() + entry.data.len() + SUM;
+    if size > LARGEST {
+        return None;
+    }
+    // Never grown, so no copy of it is left behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size));
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_be_bytes());
+    bytes.extend_from_slice(&entry.revision.to_be_bytes());
+    bytes.extend_from_slice(&u32::try_from(account.len()).ok()?.to_be_bytes());
+    bytes.extend_from_slice(&u32::try_from(entry.data.len()).ok()?.to_be_bytes());
+    bytes.extend_from_slice(account.as_bytes());
+    bytes.extend_from_slice(&entry.data);
+    let sum = Sha256::digest(bytes.as_slice());
+    bytes.extend_from_slice(&sum);
+    Some(bytes)
+}
+
+/// The account's entry that was written as `bytes`.
+pub(in crate::store) fn decode(account: &str, bytes: &[u8]) -> Result<Entry, Flaw> {
+    const CUT: Flaw = Flaw::Corrupt("is cut short");
+    if bytes.is_empty() {
+        return Err(Flaw::Corrupt("is empty"));
+    }
+    if bytes.len() > LARGEST {
+        return Err(Flaw::Corrupt("is larger than 1 MiB"));
+    }
+    if MAGIC.starts_with(bytes) {
+        return Err(CUT);
+    }
+    if !bytes.starts_with(MAGIC) {
+        return Err(Flaw::Corrupt("is not written by jwt-refresh"));
+    }
+    let (signed, sum) = bytes.split_last_chunk::<SUM>().ok_or(CUT)?;
+    if Sha256::digest(signed).as_slice() != sum {
+        return Err(Flaw::Corrupt("is cut short or damaged"));
+    }
+    let rest = &signed[MAGIC.len().min(signed.len())..];
+    let (version, rest) = number(rest).ok_or(CUT)?;
+    if version != VERSION {
+        return Err(Flaw::Later(version));
+    }
+    let (revision, rest) = rest.split_first_chunk().ok_or(CUT)?;
+    let (account_length, rest) = number(rest).ok_or(CUT)?;
+    let (data_length, rest) = number(rest).ok_or(CUT)?;
+    let (written_for, data) = rest.split_at_checked(account_length as usize).ok_or(CUT)?;
+    if written_for != account.as_bytes() {
+        return Err(Flaw::Corrupt("is another account's"));
+    }
+    let revision = u64::from_be_bytes(*revision);
+    if data.len() != data_length as usize || revision == 0 {
+        return Err(Flaw::Corrupt("is damaged"));
+    }
+    Ok(Entry { revision, data: Zeroizing::new(data.to_vec()) })
+}
+
+/// The revision that the first bytes of a file tell, if they look like ours.
+pub(super) fn revision(head: &[u8; HEAD]) -> Option<u64> {
+    let (version, rest) = number(head.strip_prefix(MAGIC)?)?;
+    let (revision, _) = rest.split_first_chunk()?;
+    (version == VERSION).then(|| u64::from_be_bytes(*revision))
+}
+
+fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_be_bytes(*number), rest))
+}
