@@ -43,4 +43,6 @@ pub use rejection::Unauthorized;
 pub use secret::Secret;
 pub use session::{Event, Events, Session, SessionBuilder, SessionStats};
 pub use store::{Entry, FileLease, FileStore, MemoryLease, MemoryStore, StoreError, StoreErrorKind, TokenStore};
+#[cfg(feature = "seal")]
+pub use store::{SealKey, Sealed};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};

@@ -42,6 +42,8 @@
 //! server.ban(server.email()); //               nothing helps
 //! ```
 //!
+//! Who writes a store of their own runs it through [`conformance::check`].
+//!
 //! # Endpoints
 //!
 //! | request | answer |
@@ -71,6 +73,7 @@ mod builder;
 mod catalog;
 mod challenge;
 mod clock;
+pub mod conformance;
 mod faults;
 mod gate;
 mod issuer;

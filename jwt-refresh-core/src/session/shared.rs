@@ -217,9 +217,10 @@ impl Shared {
     pub(super) fn land(&self, ticket: Ticket, landing: Landing) {
         let event = Event::of(&landing);
         let mut state = self.lock();
-        state.land(ticket, landing, &self.policy, self.clock.moment());
+        let announcement = state.land(ticket, landing, &self.policy, self.clock.moment());
         self.publish(&state);
         drop(state);
+        announcement.make();
         self.telemetry.note(event);
     }
 

@@ -113,6 +113,20 @@ pub(crate) struct Basis {
     pub(crate) issue: u64,
 }
 
+/// What everybody who waits for a renewal is to be told, once the lock is given back and the check sees the new state.
+#[must_use = "somebody waits for it"]
+pub(crate) struct Announcement {
+    outcome: watch::Sender<Option<Verdict>>,
+    verdict: Verdict,
+}
+
+impl Announcement {
+    pub(crate) fn make(self) {
+        // Nobody may be waiting; that is not an error.
+        let _ = self.outcome.send(Some(self.verdict));
+    }
+}
+
 /// How a renewal goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
@@ -248,8 +262,8 @@ impl State {
         Ok(Ticket { plan, basis, before, epoch: self.epoch, outcome })
     }
 
-    /// Ends a renewal and tells everybody who waits for it. One that a logout or new tokens overtook changes nothing.
-    pub(crate) fn land(&mut self, ticket: Ticket, landing: Landing, policy: &Policy, now: Moment) {
+    /// Ends a renewal. One that a logout or new tokens overtook changes nothing.
+    pub(crate) fn land(&mut self, ticket: Ticket, landing: Landing, policy: &Policy, now: Moment) -> Announcement {
         let Ticket { plan, before, epoch, outcome, .. } = ticket;
         let current = epoch == self.epoch;
         let mut verdict = match landing {
@@ -264,8 +278,7 @@ impl State {
         if current && plan == Plan::LogIn {
             verdict = self.unless_failed(verdict, before);
         }
-        // Nobody may be waiting; that is not an error.
-        let _ = outcome.send(Some(verdict));
+        Announcement { outcome, verdict }
     }
 
     fn overtaken(&self, now: Moment) -> Verdict {

@@ -5,6 +5,8 @@ mod any;
 mod error;
 mod file;
 mod memory;
+#[cfg(feature = "seal")]
+mod sealed;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ pub(crate) use any::{AnyLease, AnyStore};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::{FileLease, FileStore};
 pub use memory::{MemoryLease, MemoryStore};
+#[cfg(feature = "seal")]
+pub use sealed::{SealKey, Sealed};
 
 /// What a store holds of an account: bytes that it need not understand, and their revision.
 #[derive(Clone, PartialEq, Eq)]

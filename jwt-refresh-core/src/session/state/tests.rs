@@ -36,7 +36,7 @@ fn failure() -> Landing {
 fn renew(state: &mut State, tokens: Tokens, at: Moment) {
     let ticket = state.begin(Plan::Renew).unwrap();
     let landing = landing(state, tokens, at);
-    state.land(ticket, landing, &policy(), at);
+    state.land(ticket, landing, &policy(), at).make();
 }
 
 /// A session with a token of 100 s: ahead from about 90 s, due from 95 s, expired from 100 s.
@@ -85,7 +85,7 @@ fn a_failure_displaces_no_live_token_and_is_shared_after_its_end() {
     let ticket = state.begin(Plan::Renew).unwrap();
     let outcome = ticket.subscribe();
     let slow = policy().backoff(SECOND * 60, SECOND * 60);
-    state.land(ticket, failure(), &slow, after(96));
+    state.land(ticket, failure(), &slow, after(96)).make();
 
     let verdict = outcome.borrow().clone().unwrap();
     assert_eq!(verdict.token().unwrap().unwrap().generation(), 1, "whoever waited goes on with the token that lives");
@@ -101,7 +101,7 @@ fn the_check_is_quiet_while_a_renewal_or_a_pause_lasts_but_never_beyond_the_toke
     assert!(after(91).reached(state.quiet_until()));
     let ticket = state.begin(Plan::Renew).unwrap();
     assert_eq!(state.quiet_until(), after(95));
-    state.land(ticket, failure(), &policy().backoff(SECOND * 60, SECOND * 60), after(92));
+    state.land(ticket, failure(), &policy().backoff(SECOND * 60, SECOND * 60), after(92)).make();
     assert_eq!(state.quiet_until(), after(100));
 }
 
@@ -111,7 +111,7 @@ fn retry_after_stretches_the_pause_up_to_the_policys_limit() {
     for (asked, paused) in [(120, 120), (86_400, 600)] {
         let ticket = state.begin(Plan::Renew).unwrap();
         let error = outage().retry_in(Duration::from_secs(asked));
-        state.land(ticket, Landing::failed(error, Grant::None), &policy(), start());
+        state.land(ticket, Landing::failed(error, Grant::None), &policy(), start()).make();
         assert!(matches!(state.look(after(paused - 1)), Look::Fail(_)));
         assert!(matches!(state.look(after(paused)), Look::Renew(None)));
     }
@@ -156,7 +156,7 @@ fn rejections_do_not_shorten_the_pause_that_a_server_asked_for() {
     }
     let ticket = state.begin(Plan::Renew).unwrap();
     let error = outage().retry_in(Duration::from_secs(120));
-    state.land(ticket, Landing::failed(error, Grant::None), &policy(), start());
+    state.land(ticket, Landing::failed(error, Grant::None), &policy(), start()).make();
     state.reject(5, &policy(), start());
     assert!(matches!(state.look(after(119)), Look::Fail(error) if error.kind() == ErrorKind::Unavailable));
 }
@@ -165,7 +165,7 @@ fn rejections_do_not_shorten_the_pause_that_a_server_asked_for() {
 fn a_pause_ends_though_the_wall_clock_was_set_back() {
     let mut state = State::new();
     let ticket = state.begin(Plan::Renew).unwrap();
-    state.land(ticket, Landing::failed(outage(), Grant::None), &policy(), start());
+    state.land(ticket, Landing::failed(outage(), Grant::None), &policy(), start()).make();
     let later = Moment { wall: start().wall - SECOND * 3600, boot: after(60).boot };
     assert!(matches!(state.look(later), Look::Renew(None)));
 }
@@ -179,7 +179,7 @@ fn a_newer_token_from_the_store_is_taken_and_an_older_one_is_not() {
     assert_eq!((state.generation(), state.issue()), (2, 5));
     let ticket = state.begin(Plan::Renew).unwrap();
     assert!(state.follow(of(6)), "while a renewal waits for its turn");
-    state.land(ticket, Landing::Renewed(of(6)), &policy(), start());
+    state.land(ticket, Landing::Renewed(of(6)), &policy(), start()).make();
     assert_eq!(state.generation(), 3, "which finds the same token, and does not count it twice");
     state.log_out();
     assert!(!state.follow(of(9)), "logout wins");
@@ -216,7 +216,7 @@ fn a_renewal_that_lands_after_a_logout_does_not_bring_the_session_back() {
     let outcome = ticket.subscribe();
     state.log_out();
     let landing = landing(&state, tokens(100), start());
-    state.land(ticket, landing, &policy(), start());
+    state.land(ticket, landing, &policy(), start()).make();
     assert!(matches!(state.look(start()), Look::Fail(error) if error.kind() == ErrorKind::LoggedOut));
     assert_eq!(state.quiet_until(), Moment::LONG_AGO);
     assert_eq!(outcome.borrow().clone().unwrap().success().unwrap_err().kind(), ErrorKind::LoggedOut);
@@ -229,7 +229,7 @@ fn a_login_that_fails_leaves_token_and_refresh_token_as_they_were() {
     let outcome = ticket.subscribe();
     let grant = ticket.basis.grant.clone();
     let error = Error::new(ErrorKind::ReauthenticationRequired, "wrong password");
-    state.land(ticket, Landing::failed(error, grant), &policy(), start());
+    state.land(ticket, Landing::failed(error, grant), &policy(), start()).make();
     assert!(outcome.borrow().clone().unwrap().success().is_err());
     assert_eq!(served(&state.look(start())), Some(1));
     assert!(matches!(state.look(after(100)), Look::Renew(None)), "it can still refresh");
@@ -240,7 +240,7 @@ fn when_nothing_is_left_to_renew_with_the_live_token_is_served_to_its_end_and_th
     let mut state = logged_in();
     let ticket = state.begin(Plan::Renew).unwrap();
     let error = Error::new(ErrorKind::ReauthenticationRequired, "over");
-    state.land(ticket, Landing::failed(error, Grant::None), &policy(), after(95));
+    state.land(ticket, Landing::failed(error, Grant::None), &policy(), after(95)).make();
     assert_eq!(served(&state.look(after(99))), Some(1));
     for later in [100, 100_000] {
         assert!(matches!(state.look(after(later)), Look::Fail(e) if e.kind() == ErrorKind::ReauthenticationRequired));

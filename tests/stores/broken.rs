@@ -1,0 +1,144 @@
+//! The conformance suite itself: each way of breaking a promise is found, and named.
+
+use std::sync::Arc;
+
+use jwt_refresh::{Entry, MemoryStore, StoreError, TokenStore};
+use jwt_refresh_testkit::conformance;
+
+use crate::file::entry;
+
+/// What a store does wrong.
+#[derive(Clone, Copy, PartialEq)]
+enum Flaw {
+    ForgetsCase,
+    JoinsWithColon,
+    CutsLargeEntries,
+    LosesEmptyEntries,
+    TakesAnyRevision,
+    TakesLaterRevisions,
+    ReadsThenWrites,
+    LeasesToAll,
+    LeasesOneForAll,
+    LosesLeasesOfWaiters,
+    NeverTellsOfChanges,
+    TellsOfLaterChangesOnly,
+    KeepsHandlesApart,
+}
+
+#[derive(Clone)]
+struct Broken(MemoryStore, Flaw);
+
+impl Broken {
+    fn key(&self, account: &str) -> String {
+        match self.1 {
+            Flaw::ForgetsCase => account.to_lowercase(),
+            Flaw::JoinsWithColon => account.replace([':', '/'], ":"),
+            _ => account.to_owned(),
+        }
+    }
+}
+
+type Lease = Option<Arc<<MemoryStore as TokenStore>::Lease>>;
+
+impl TokenStore for Broken {
+    type Lease = Lease;
+
+    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+        let loaded = self.0.load(&self.key(account)).await?;
+        Ok(loaded.filter(|entry| self.1 != Flaw::LosesEmptyEntries || !entry.data.is_empty()))
+    }
+
+    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
+        let account = self.key(account);
+        let mut entry = entry.clone();
+        if self.1 == Flaw::CutsLargeEntries {
+            entry.data.truncate(1 << 16);
+        }
+        let held = self.0.load(&account).await?.map_or(0, |held| held.revision);
+        let forces = match self.1 {
+            Flaw::TakesAnyRevision => true,
+            Flaw::TakesLaterRevisions => entry.revision > held,
+            Flaw::ReadsThenWrites => {
+                tokio::task::yield_now().await;
+                entry.revision == held + 1
+            }
+            _ => false,
+        };
+        if !forces {
+            return self.0.save(&account, &entry).await;
+        }
+        // What one with no compare-and-swap would do; the store in memory has one, so it is told by its answer only.
+        let _ = self.0.save(&account, &entry).await;
+        Ok(())
+    }
+
+    async fn lease(&self, account: &str) -> Result<Lease, StoreError> {
+        match self.1 {
+            Flaw::LeasesToAll => Ok(None),
+            Flaw::LeasesOneForAll => Ok(Some(Arc::new(self.0.lease("all").await?))),
+            Flaw::LosesLeasesOfWaiters if account == "waited for" => {
+                let (store, account) = (self.0.clone(), account.to_owned());
+                let (sender, receiver) = tokio::sync::oneshot::channel();
+                tokio::spawn(async move {
+                    if let Err(lease) = sender.send(store.lease(&account).await) {
+                        std::mem::forget(lease);
+                    }
+                });
+                Ok(Some(Arc::new(receiver.await.unwrap()?)))
+            }
+            _ => Ok(Some(Arc::new(self.0.lease(account).await?))),
+        }
+    }
+
+    async fn changed(&self, account: &str, revision: u64) {
+        match self.1 {
+            Flaw::NeverTellsOfChanges => std::future::pending().await,
+            Flaw::TellsOfLaterChangesOnly => {
+                let now = self.0.load(account).await.unwrap().map_or(0, |entry| entry.revision);
+                self.0.changed(account, now).await;
+            }
+            _ => self.0.changed(account, revision).await,
+        }
+    }
+}
+
+async fn check(flaw: Flaw) {
+    let store = MemoryStore::new();
+    let is_apart = flaw == Flaw::KeepsHandlesApart;
+    conformance::check(async || Broken(if is_apart { MemoryStore::new() } else { store.clone() }, flaw)).await;
+}
+
+/// Time does not pass by itself, so waiting in vain takes none.
+macro_rules! finds {
+    ($($name:ident: $flaw:ident => $promise:literal;)*) => {$(
+        #[tokio::test(start_paused = true)]
+        #[should_panic(expected = $promise)]
+        async fn $name() {
+            check(Flaw::$flaw).await;
+        }
+    )*};
+}
+
+finds! {
+    accounts_that_differ_in_case_only: ForgetsCase => "accounts are separate";
+    accounts_that_are_joined_into_one_key: JoinsWithColon => "accounts are separate";
+    entries_cut_short: CutsLargeEntries => "what is saved is what every handle loads";
+    empty_entries_lost: LosesEmptyEntries => "what is saved is what every handle loads";
+    no_regard_for_revisions: TakesAnyRevision => "revision 2 was taken after 0";
+    revisions_skipped: TakesLaterRevisions => "revision 2 was taken after 0";
+    no_compare_and_swap: ReadsThenWrites => "exactly one does";
+    no_lease: LeasesToAll => "two had it at once";
+    one_lease_for_all_accounts: LeasesOneForAll => "a lease is for one account";
+    leases_lost_with_their_waiters: LosesLeasesOfWaiters => "does not take it along";
+    changes_not_told: NeverTellsOfChanges => "sees what another handle saves";
+    changes_missed: TellsOfLaterChangesOnly => "`changed` ends if the change came before the call";
+    handles_with_a_backing_each: KeepsHandlesApart => "what every handle loads";
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "is the backing empty?")]
+async fn a_backing_that_is_not_empty() {
+    let store = MemoryStore::new();
+    store.save("nobody", &entry(1, b"left over")).await.unwrap();
+    conformance::check(async || store.clone()).await;
+}
