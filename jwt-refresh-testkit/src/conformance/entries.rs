@@ -25,12 +25,12 @@ pub(super) async fn what_is_saved_is_what_is_loaded<S: TokenStore>(make: &impl A
         let entry = entry(revision, data);
         save(&one, "saved", &entry, promise).await;
         for store in [&one, &other, &make().await] {
-            assert_same(&load(store, "saved", promise).await, Some(&entry), promise);
+            assert_same(load(store, "saved", promise).await.as_ref(), Some(&entry), promise);
         }
     }
     drop((one, other));
     let entry = load(&make().await, "saved", promise).await;
-    assert_same(&entry, Some(&self::entry(5, b"after it".to_vec())), "an entry outlives the handle that wrote it");
+    assert_same(entry.as_ref(), Some(&self::entry(5, b"after it".to_vec())), "an entry outlives the handle that wrote it");
 }
 
 pub(super) async fn an_entry_must_follow_on_the_one_that_is_there<S: TokenStore>(make: &impl AsyncFn() -> S) {
@@ -53,7 +53,7 @@ pub(super) async fn an_entry_must_follow_on_the_one_that_is_there<S: TokenStore>
         if follows {
             held = Some(entry);
         }
-        assert_same(&load(&one, "revisions", promise).await, held.as_ref(), promise);
+        assert_same(load(&one, "revisions", promise).await.as_ref(), held.as_ref(), promise);
     }
 }
 
@@ -72,14 +72,14 @@ pub(super) async fn accounts_are_separate_whatever_their_names<S: TokenStore>(ma
     }
     for name in &names {
         let loaded = load(&other, name, promise).await;
-        assert_same(&loaded, Some(&entry(name)), format_args!("{promise} (account {name:?})"));
+        assert_same(loaded.as_ref(), Some(&entry(name)), format_args!("{promise} (account {name:?})"));
     }
 }
 
 #[track_caller]
-fn assert_same(loaded: &Option<Entry>, expected: Option<&Entry>, promise: impl fmt::Display) {
+fn assert_same(loaded: Option<&Entry>, expected: Option<&Entry>, promise: impl fmt::Display) {
     assert!(
-        loaded.as_ref() == expected,
+        loaded == expected,
         "{promise}: {loaded:?} was loaded in place of {expected:?} (or one of this size with other bytes)"
     );
 }
