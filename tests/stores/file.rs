@@ -79,7 +79,9 @@ async fn files_and_folder_are_for_nobody_else() {
     assert_mode(&folder, 0o700);
     let names = files(&folder);
     assert_eq!(names, ["account-alice.lease", "account-alice.lock", "account-alice.tokens"]);
-    names.iter().for_each(|name| assert_mode(&folder.join(name), 0o600));
+    for name in names {
+        assert_mode(&folder.join(name), 0o600);
+    }
 }
 
 #[cfg(unix)]

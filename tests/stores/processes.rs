@@ -73,7 +73,7 @@ async fn killed_writers_leave_no_torn_file_and_no_lock() {
         }
         last = held.0 + 1;
         let byte = u8::try_from(last % 251).unwrap();
-        store.save("written", &entry(last, &[byte; 65536])).await.unwrap();
+        store.save("written", &entry(last, &vec![byte; 65536])).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(2), "a lock outlived its holder: {:?}", begun.elapsed());
     }
     println!("80 writers killed, {last} revisions");

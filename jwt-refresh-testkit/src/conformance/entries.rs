@@ -30,7 +30,11 @@ pub(super) async fn what_is_saved_is_what_is_loaded<S: TokenStore>(make: &impl A
     }
     drop((one, other));
     let entry = load(&make().await, "saved", promise).await;
-    assert_same(entry.as_ref(), Some(&self::entry(5, b"after it".to_vec())), "an entry outlives the handle that wrote it");
+    assert_same(
+        entry.as_ref(),
+        Some(&self::entry(5, b"after it".to_vec())),
+        "an entry outlives the handle that wrote it",
+    );
 }
 
 pub(super) async fn an_entry_must_follow_on_the_one_that_is_there<S: TokenStore>(make: &impl AsyncFn() -> S) {
