@@ -24,19 +24,34 @@ use proc_macro2::TokenStream;
 
 /// Gives a method a valid access token: it refreshes the token, if need be, before the body runs.
 ///
-/// Put it on an async method, on an `impl` block (every async method with a receiver), on a trait definition (every async
-/// method with a receiver and a default body), or, with `from`, on a free async function.
+/// Put it on a method, on an `impl` block or a trait definition (for every async method in it that has a receiver and a body), or,
+/// with `from`, on a free function. Async are `async fn`, functions that return a future (`impl Future`, `BoxFuture`) and end
+/// in an `async` block, and what `#[async_trait]` makes of either, above or below it. A method that is not async takes an
+/// attribute of its own, and the feature `blocking`.
 ///
 /// | option | means |
 /// |---|---|
 /// | `from = <expression>` | where the token comes from, any `TokenProvider`; evaluated once a call. Default: `self.session` |
 /// | `token`, `token = <name>` | brings the token into the body's scope, as `token` or under your name |
+/// | `retry` | if the body ends in a 401, gets a newer token and runs the body once more |
+/// | `retry_if = <path>` | the same, and it is this function that knows a 401: `fn(&E) -> bool` or `fn(&Result<T, E>) -> bool` |
 /// | `crate = <path>` | where the runtime is. Default: `::jwt_refresh` |
 ///
-/// In an annotated `impl` or trait, a method's own `#[refresh_token(…)]` changes the options for that method, and
-/// `#[refresh_token(skip)]` leaves the method alone. Functions that are not async or have no receiver are left alone anyway.
+/// In an annotated block, a method's own `#[refresh_token(…)]` changes the options for that method, and
+/// `#[refresh_token(skip)]` leaves it alone.
 ///
 /// The method must return a `Result` whose error has `From<jwt_refresh::Error>`: that is how a failed refresh is reported.
+///
+/// # Retry
+///
+/// What is a 401 is for the error, or the value in `Ok`, to say: see `Unauthorized`. Because the body may run twice, what it
+/// takes by value is cloned for each run, the token too; it cannot consume `self`, nor return what it borrows from a
+/// `&mut self`. After a second 401 the method fails with an error that says so.
+///
+/// # Other attributes
+///
+/// Attributes work above and below this one. With `retry` on a `&mut self` method, put it above those that move the body into
+/// a future of their own, such as `#[tracing::instrument]`.
 #[proc_macro_attribute]
 pub fn refresh_token(args: proc_macro::TokenStream, input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     attribute(args.into(), &input.into()).into()

@@ -80,7 +80,7 @@ pub(crate) fn rerun(site: &Site<'_>, body: &Group) -> TokenStream {
 }
 
 /// The provider is needed twice, and what names it is evaluated once. A path to it can be followed anew. The value of
-/// anything else is kept meanwhile, or, lest it borrow from a `&mut self` that the body needs, a clone of what it borrows.
+/// anything else is kept meanwhile, or, lest it borrow from a `self` that the body needs exclusively, a clone of what it borrows.
 // Output:
 //     let provider = ::core::convert::identity(self.auth.session());
 fn provider(site: &Site<'_>) -> (Option<TokenStream>, TokenStream) {
@@ -89,7 +89,7 @@ fn provider(site: &Site<'_>) -> (Option<TokenStream>, TokenStream) {
         _ => return (None, site.provider()),
     };
     let runtime = site.runtime();
-    let exclusive = site.function.receiver().and_then(mutable_receiver) == Some(true);
+    let exclusive = site.function.receiver().is_some_and(|receiver| mutable_receiver(receiver) != Some(false));
     let kept = if exclusive {
         quote_spanned!(Span::mixed_site()=> { use #runtime::Keep as _; #runtime::Kept(#from).keep() })
     } else {
@@ -283,7 +283,7 @@ fn own(site: &Site<'_>, argument: &mut PatType, index: usize) -> Option<TokenStr
     if reference == Some(false) && name.as_ref().is_some_and(|name| name.mutability.is_none()) {
         return None;
     }
-    let place = Place::of(argument);
+    let place = place(argument);
     let name = name.map_or_else(|| format_ident!("argument{index}", span = place.start), |name| name.ident);
     let own = match reference {
         Some(false) => quote!(#name),
@@ -297,6 +297,11 @@ fn own(site: &Site<'_>, argument: &mut PatType, index: usize) -> Option<TokenStr
     let pat = PatIdent { attrs: Vec::new(), by_ref: None, mutability, ident: name, subpat: None };
     let pattern = std::mem::replace(&mut *argument.pat, Pat::Ident(pat));
     Some(quote_spanned!(Span::mixed_site()=> #unused #(#attrs)* let #pattern = #own;))
+}
+
+/// Where an argument is written, without its attributes.
+fn place(argument: &PatType) -> Place {
+    Place { start: Place::of(&argument.pat).start, end: Place::of(&argument.ty).end }
 }
 
 fn again(site: &Site<'_>, place: Place, name: &Ident) -> TokenStream {
@@ -316,7 +321,7 @@ fn own_in_future(site: &Site<'_>, argument: &PatType, body: &TokenStream) -> Opt
     let own = match mutable_reference(&argument.ty) {
         Some(false) => return None,
         Some(true) => quote_spanned!(Span::mixed_site()=> &mut *#name),
-        None => site.call_at(Place::of(argument), "again_from", quote_spanned!(name.span()=> &#name)),
+        None => site.call_at(place(argument), "again_from", quote_spanned!(name.span()=> &#name)),
     };
     let unused = unused(site, name);
     let cfg = argument.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));

@@ -86,7 +86,7 @@ pub(crate) fn rewrite_future(body: TokenStream, write: &mut dyn FnMut(&Group) ->
         let group = write(&found.group);
         return Some(found.with(group));
     }
-    let call = trees.iter().rposition(is_parentheses)?;
+    let call = last_statement(&trees) + trees[last_statement(&trees)..].iter().rposition(is_parentheses)?;
     let found = Found::at(&trees, call)?;
     let mut arguments = Group::new(Delimiter::Parenthesis, rewrite_future(found.group.stream(), write)?);
     arguments.set_span(found.group.span());
@@ -95,11 +95,30 @@ pub(crate) fn rewrite_future(body: TokenStream, write: &mut dyn FnMut(&Group) ->
 
 /// The last `async { … }` or `async move { … }` of the last statement.
 fn async_block(trees: &[TokenTree]) -> Option<Found> {
-    let statement = trees.iter().rposition(|tree| is_punct(tree, ';')).map_or(0, |end| end + 1);
+    let statement = last_statement(trees);
     let keyword = statement + trees[statement..].iter().rposition(|tree| is_word(tree, "async"))?;
     let block =
         if trees.get(keyword + 1).is_some_and(|next| is_word(next, "move")) { keyword + 2 } else { keyword + 1 };
     Found::at(trees, block).filter(|found| found.group.delimiter() == Delimiter::Brace)
+}
+
+/// Where the last statement starts.
+fn last_statement(trees: &[TokenTree]) -> usize {
+    trees.iter().rposition(|tree| is_punct(tree, ';')).map_or(0, |end| end + 1)
+}
+
+/// The first `return` outside the block of the future, which would let another future out.
+pub(crate) fn early_return(body: TokenStream) -> Option<Ident> {
+    let emptied = rewrite_future(body, &mut |block| Group::new(block.delimiter(), TokenStream::new()))?;
+    find(emptied, "return")
+}
+
+fn find(tokens: TokenStream, word: &str) -> Option<Ident> {
+    tokens.into_iter().find_map(|tree| match tree {
+        TokenTree::Ident(found) => (found == word).then_some(found),
+        TokenTree::Group(group) => find(group.stream(), word),
+        _ => None,
+    })
 }
 
 /// What `#[async_trait]` has made of a method:

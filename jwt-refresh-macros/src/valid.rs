@@ -97,8 +97,14 @@ fn arguments(helper: &Helper, errors: &mut Vec<Error>) -> TokenStream {
 const NO_FUTURE: &str = "the future that this function returns is not to be found: let the body end in `async move { … }` or \
                          `Box::pin(async move { … })`, or write `async fn`";
 
-fn ends_in_future(function: &Function) -> bool {
-    function.body().is_none_or(|body| shape::rewrite_future(body.stream(), &mut Group::clone).is_some())
+/// What keeps the future that a function returns from being guarded.
+fn future(function: &Function, body: &Group) -> Option<Error> {
+    if shape::rewrite_future(body.stream(), &mut Group::clone).is_none() {
+        return Some(Error::new_spanned(&function.sig.output, NO_FUTURE));
+    }
+    let early = shape::early_return(body.stream())?;
+    let advice = "this would return a future that is not guarded: move it into the `async` block at the end, or write `async fn`";
+    Some(Error::new(early.span(), advice))
 }
 
 /// Has `function` guarded; `errors` says what it lacks for that.
@@ -106,8 +112,8 @@ fn guard(function: &mut Function, options: Options, errors: &mut Vec<Error>) {
     let sig = &function.sig;
     if let Some(constness) = sig.constness {
         errors.push(Error::new(constness.span, "a `const fn` cannot wait for a token: write `async fn` instead"));
-    } else if function.shape == Shape::Future && !ends_in_future(function) {
-        errors.push(Error::new_spanned(&sig.output, NO_FUTURE));
+    } else if let (Shape::Future, Some(body)) = (function.shape, function.body()) {
+        errors.extend(future(function, body));
     }
     if function.body().is_none() {
         let advice =

@@ -188,6 +188,12 @@ fn functions_that_cannot_be_guarded() {
     let advice = "the future that this function returns is not to be found: let the body end in `async move { … }` or \
                   `Box::pin(async move { … })`, or write `async fn`";
     assert_eq!(on_item("fn get(&self) -> BoxFuture<'_, Result<(), Error>> { self.inner.get() }"), [advice]);
+    assert_eq!(on_item("fn get(&self) -> BoxFuture<'_, Result<(), Error>> { spawn(async {}); self.inner }"), [advice]);
+    let advice = "this would return a future that is not guarded: move it into the `async` block at the end, or write `async fn`";
+    assert_eq!(
+        on_item("fn get(&self) -> BoxFuture<'_, R> { if self.a { return Box::pin(async {}); } Box::pin(async {}) }"),
+        [advice]
+    );
     assert_eq!(on_member("#[refresh_token] const fn new() -> Self {} #[refresh_token(token)]"), [CONST_FN, NO_SELF]);
 }
 
