@@ -67,10 +67,10 @@ impl<'a> Site<'a> {
     // Output:
     //     {
     //         let stale = ::jwt_refresh::__private::check(&self.session);
-    //         if let ::core::option::Option::Some(renewal) = stale {
-    //             if let ::core::result::Result::Err(error) = renewal.await {
-    //                 return ::jwt_refresh::__private::fail(error);
-    //             }
+    //         if let ::core::option::Option::Some(renewal) = stale
+    //             && let ::core::result::Result::Err(error) = renewal.await
+    //         {
+    //             return ::jwt_refresh::__private::fail(error);
     //         }
     //     }
     fn check(&self) -> TokenStream {
@@ -90,10 +90,10 @@ impl<'a> Site<'a> {
         quote_spanned! {Span::mixed_site()=>
             {
                 let stale = #runtime::check(#provider);
-                if let ::core::option::Option::Some(renewal) = stale {
-                    if let ::core::result::Result::Err(error) = renewal.await {
-                        return #fail;
-                    }
+                if let ::core::option::Option::Some(renewal) = stale
+                    && let ::core::result::Result::Err(error) = renewal.await
+                {
+                    return #fail;
                 }
             }
         }
