@@ -42,6 +42,8 @@ pub use provider::{Renewal, TokenProvider};
 pub use rejection::Unauthorized;
 pub use secret::Secret;
 pub use session::{Event, Events, Session, SessionBuilder, SessionStats};
+#[cfg(feature = "keyring")]
+pub use store::KeyringStore;
 pub use store::{Entry, FileLease, FileStore, MemoryLease, MemoryStore, StoreError, StoreErrorKind, TokenStore};
 #[cfg(feature = "seal")]
 pub use store::{SealKey, Sealed};

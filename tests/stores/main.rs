@@ -3,6 +3,8 @@
 mod broken;
 mod child;
 mod file;
+#[cfg(feature = "keyring")]
+mod keyring;
 #[cfg(unix)]
 mod processes;
 #[cfg(feature = "seal")]

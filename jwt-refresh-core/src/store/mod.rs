@@ -4,6 +4,8 @@
 mod any;
 mod error;
 mod file;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod memory;
 #[cfg(feature = "seal")]
 mod sealed;
@@ -14,6 +16,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+#[cfg(feature = "keyring")]
+pub use self::keyring::KeyringStore;
 pub(crate) use any::{AnyLease, AnyStore};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::{FileLease, FileStore};

@@ -7,7 +7,7 @@ pub(super) mod folder;
 pub(super) mod format;
 pub(super) mod lock;
 mod name;
-mod place;
+pub(super) mod place;
 #[cfg(test)]
 mod tests;
 

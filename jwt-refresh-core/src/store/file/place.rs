@@ -38,6 +38,23 @@ impl Place {
         Self { folder, account: account.to_owned(), stem: stem(account) }
     }
 
+    #[cfg(feature = "keyring")]
+    pub(in crate::store) fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// What the account's files are called, without the ending.
+    #[cfg(feature = "keyring")]
+    pub(in crate::store) fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// What [`lock`](Self::lock) needs.
+    #[cfg(feature = "keyring")]
+    pub(in crate::store) fn make_folder(&self) -> Result<(), StoreError> {
+        self.folder.make()
+    }
+
     pub(in crate::store) fn load(&self) -> Result<Option<Entry>, StoreError> {
         if !self.folder.exists()? {
             return Ok(None);
