@@ -1,6 +1,7 @@
 //! The stores, against the promises of `TokenStore` and against what disks and processes do.
 
 mod broken;
+#[cfg(unix)]
 mod child;
 mod file;
 #[cfg(feature = "keyring")]

@@ -93,15 +93,13 @@ impl TokenStore for KeyringStore {
 /// All of it blocks.
 impl Keyring {
     fn load(&self, place: &Place) -> Result<Option<Entry>, StoreError> {
-        match self.read(place)? {
-            Ok(entry) => Ok(entry),
-            // Somebody may just have replaced it, so it is looked at again while nobody can.
-            Err(_) => {
-                place.make_folder()?;
-                let _lock = place.lock()?;
-                self.load_locked(place)
-            }
+        if let Ok(entry) = self.read(place)? {
+            return Ok(entry);
         }
+        // Somebody may just have replaced it, so it is looked at again while nobody can.
+        place.make_folder()?;
+        let _lock = place.lock()?;
+        self.load_locked(place)
     }
 
     fn save(&self, place: &Place, entry: &Entry) -> Result<(), StoreError> {
