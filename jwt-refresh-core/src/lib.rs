@@ -45,6 +45,8 @@ pub use session::{Event, Events, Session, SessionBuilder, SessionStats};
 #[cfg(feature = "keyring")]
 pub use store::KeyringStore;
 pub use store::{Entry, FileLease, FileStore, MemoryLease, MemoryStore, StoreError, StoreErrorKind, TokenStore};
+#[cfg(feature = "redis")]
+pub use store::{RedisLease, RedisStore, RedisStoreBuilder};
 #[cfg(feature = "seal")]
 pub use store::{SealKey, Sealed};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};

@@ -7,6 +7,8 @@ mod file;
 #[cfg(feature = "keyring")]
 mod keyring;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "seal")]
 mod sealed;
 
@@ -18,6 +20,8 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "keyring")]
 pub use self::keyring::KeyringStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisLease, RedisStore, RedisStoreBuilder};
 pub(crate) use any::{AnyLease, AnyStore};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::{FileLease, FileStore};

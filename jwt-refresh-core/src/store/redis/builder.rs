@@ -1,0 +1,148 @@
+//! How a Redis store is set up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Client, IntoConnectionInfo};
+
+use super::RedisStore;
+use super::keys::is_prefix;
+use super::link::Link;
+use super::watch::Hub;
+use crate::{Secret, StoreError, StoreErrorKind};
+
+/// Sets up a [`RedisStore`]: [`RedisStore::builder`].
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RedisStoreBuilder {
+    url: Secret,
+    prefix: String,
+    timeout: Duration,
+    connect_timeout: Duration,
+    lease_ttl: Duration,
+    forget_after: Option<Duration>,
+}
+
+impl RedisStoreBuilder {
+    pub(super) fn new(url: &str) -> Self {
+        Self {
+            url: url.into(),
+            prefix: "jwt-refresh".to_owned(),
+            timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(1),
+            lease_ttl: Duration::from_secs(10),
+            forget_after: None,
+        }
+    }
+
+    /// What all keys and channels begin with. Default `jwt-refresh`. May hold ASCII letters, digits, `-`, `_`, `.`, `:` and `/`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// How long any one question to Redis may take, connecting included. Default 2 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long an attempt to connect may take, TLS and authentication included. Default 1 s; never longer than
+    /// [`timeout`](Self::timeout).
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// After how long a lease ends whose holder died. Default 10 s; at least twice [`timeout`](Self::timeout), so that one
+    /// question without an answer loses no lease. It is no bound on holding a lease: a living holder extends it.
+    pub fn lease_ttl(mut self, ttl: Duration) -> Self {
+        self.lease_ttl = ttl;
+        self
+    }
+
+    /// Has Redis forget the entry of an account that nobody has written to for `time`. Default: entries stay. Give it more
+    /// than a refresh token's life.
+    pub fn forget_after(mut self, time: Duration) -> Self {
+        self.forget_after = Some(time);
+        self
+    }
+
+    /// The store. It connects when it is first used: a Redis that is down does not keep a program from starting.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Configuration`]: the URL cannot be used, the prefix holds other characters than it may, a time-out is
+    /// zero, or the lease's time to live is too short for the time-out.
+    pub fn build(self) -> Result<RedisStore, StoreError> {
+        let wrong =
+            |what: &str| Err(StoreError::new(StoreErrorKind::Configuration, format!("the Redis store's {what}")));
+        if !is_prefix(&self.prefix) {
+            return wrong("prefix is empty or holds more than ASCII letters, digits, `-`, `_`, `.`, `:` and `/`");
+        }
+        if self.timeout.is_zero() || self.connect_timeout.is_zero() {
+            return wrong("time-outs must not be zero");
+        }
+        if self.lease_ttl < self.timeout * 2 || self.lease_ttl.as_millis() == 0 {
+            return wrong("lease must live for at least twice the time-out");
+        }
+        if self.forget_after.is_some_and(|time| time.as_millis() == 0) {
+            return wrong("entries must not be forgotten at once");
+        }
+        let client = client(self.url.expose())?;
+        let link = Arc::new(Link::new(client, self.timeout, self.connect_timeout.min(self.timeout)));
+        let hub = Arc::new(Hub::new(link.clone()));
+        Ok(RedisStore {
+            link,
+            hub,
+            prefix: self.prefix.into(),
+            lease_ttl: self.lease_ttl,
+            forget_after: self.forget_after,
+        })
+    }
+}
+
+/// Opens no connection yet. Its errors quote the URL, so they are not passed on.
+fn client(url: &str) -> Result<Client, StoreError> {
+    let wrong = |what: &str| StoreError::new(StoreErrorKind::Configuration, what);
+    let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
+    if is_tls && cfg!(not(feature = "redis-tls")) {
+        return Err(wrong("the Redis store's URL asks for TLS, which needs the feature `redis-tls`"));
+    }
+    if url.ends_with("#insecure") {
+        return Err(wrong("the Redis store's URL asks for TLS that trusts everybody"));
+    }
+    let info = url.into_connection_info().map_err(|_| {
+        wrong("the Redis store's URL is none of the form `redis://user:password@host:port/database` (TLS: `rediss://`)")
+    })?;
+    // Commands that only name the client are spared: the user need not be allowed them.
+    let settings = info.redis_settings().clone().set_skip_set_lib_name();
+    #[cfg(feature = "redis-tls")]
+    if is_tls {
+        provide_cryptography();
+    }
+    Client::open(info.set_redis_settings(settings)).map_err(|_| wrong("the Redis store's URL cannot be used"))
+}
+
+/// If nobody has chosen what rustls encrypts with, `aws-lc-rs` it is. Without a choice it would panic in a program that has
+/// two to choose from.
+#[cfg(feature = "redis-tls")]
+fn provide_cryptography() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // An error means that somebody was faster.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+}
+
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStoreBuilder")
+            .field("url", &self.url)
+            .field("prefix", &self.prefix)
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("lease_ttl", &self.lease_ttl)
+            .field("forget_after", &self.forget_after)
+            .finish()
+    }
+}

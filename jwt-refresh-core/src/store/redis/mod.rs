@@ -1,0 +1,239 @@
+//! A store in Redis or Valkey: for many processes, on many machines, that share a login.
+
+mod builder;
+mod failure;
+mod keys;
+mod lease;
+mod link;
+mod scripts;
+mod watch;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use self::keys::Keys;
+use self::lease::{Holder, random_name};
+use self::link::Link;
+use self::watch::Hub;
+use super::{Entry, StoreError, StoreErrorKind, TokenStore};
+
+pub use self::builder::RedisStoreBuilder;
+pub use self::lease::RedisLease;
+
+/// The longest entry. A thousand times what tokens need; what is longer is none of ours.
+const LONGEST: usize = 1024 * 1024;
+/// How long what was found instead of an entry is kept aside. It may hold secrets, so not for ever.
+const KEPT_ASIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How often a change that was not told is looked for.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Keeps entries in [Redis](https://redis.io) 6.2 or later, or [Valkey](https://valkey.io): for processes on many machines that
+/// share a login. Clones are the same store.
+///
+/// ```no_run
+/// use jwt_refresh_core::RedisStore;
+///
+/// let store = RedisStore::new("rediss://app:password@redis.example.com:6380/0")?;
+/// # Ok::<(), jwt_refresh_core::StoreError>(())
+/// ```
+///
+/// The URL is `redis://user:password@host:port/database`, where all but the host may be left out; `rediss://` is TLS, for
+/// which enable the feature `redis-tls`; `unix:///path` is a socket. `valkey://` and `valkeys://` mean the same. Entries hold
+/// tokens, in the clear unless the session was given a key: use TLS wherever the network is not yours alone.
+///
+/// # What Redis promises
+///
+/// As much as it is set up to. An answered write survives a crash of Redis with `appendonly yes` and `appendfsync always`; with
+/// `everysec` the last second may be lost, and without either, everything. A fail-over may lose what the replica had not got. An
+/// entry that was lost or became older shows as a revision that went back.
+///
+/// # Keys
+///
+/// Of the account `alice`, with the default prefix:
+///
+/// | key | is |
+/// |---|---|
+/// | `jwt-refresh:{alice}:entry` | a hash of `account`, `revision`, `data` and `writer`, a random name of the save |
+/// | `jwt-refresh:{alice}:lease` | the random name of whoever may renew; ends by itself |
+/// | `jwt-refresh:{alice}:corrupt` | what was found instead of an entry, for 7 days |
+///
+/// and the channels `jwt-refresh:{alice}:saved` and `…:freed`. Other characters than letters, digits and `-_.@` are
+/// percent-encoded. All keys of an account are in one slot of a cluster. The store itself talks to one node, or to a proxy
+/// before a cluster, and follows no redirection.
+///
+/// # Access
+///
+/// All that its user must be allowed:
+///
+/// ```text
+/// ACL SETUSER app on >password resetkeys ~jwt-refresh:* resetchannels &jwt-refresh:* nocommands
+///     +evalsha +eval +type +hmget +hget +hstrlen +hset +rename +pexpire +persist +publish
+///     +get +set +pttl +del +subscribe +unsubscribe +ping
+/// ```
+///
+/// and `+select` if the URL names a database.
+///
+/// # Time
+///
+/// Every question to Redis is answered, or has failed, within [`timeout`](RedisStoreBuilder::timeout), and a broken connection is
+/// opened anew by the next. Times are measured by tokio's clock, and the store must be used inside a tokio runtime with time
+/// and I/O enabled; it may be used from several, one after the other.
+///
+/// # Errors
+///
+/// A message names the store by host and port, never by user or password. Being denied access and a wrong
+/// password are [`StoreErrorKind::Configuration`]; all else that keeps Redis from doing what it was asked to is
+/// [`StoreErrorKind::Unavailable`].
+#[derive(Clone)]
+pub struct RedisStore {
+    link: Arc<Link>,
+    hub: Arc<Hub>,
+    prefix: Arc<str>,
+    lease_ttl: Duration,
+    forget_after: Option<Duration>,
+}
+
+impl RedisStore {
+    /// The store behind `url`, with default settings. It connects when it is first used.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Configuration`] if the URL cannot be used.
+    pub fn new(url: &str) -> Result<Self, StoreError> {
+        Self::builder(url).build()
+    }
+
+    /// Sets up the store behind `url`.
+    pub fn builder(url: &str) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url)
+    }
+
+    /// Whether the store can be reached with the user and password given: for a program that wants to know when it starts.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Unavailable`] and [`StoreErrorKind::Configuration`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.link.ask(&redis::cmd("PING")).await
+    }
+
+    fn keys(&self, account: &str) -> Keys {
+        Keys::new(&self.prefix, account)
+    }
+
+    fn error(&self, kind: StoreErrorKind, what: &str) -> StoreError {
+        StoreError::new(kind, format!("{what} the Redis store at {}", self.link.name()))
+    }
+
+    /// Whether the entry may be another than that of `revision`.
+    async fn is_other(&self, account: &str, revision: u64) -> Result<bool, StoreError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.keys(account).entry()).arg("revision");
+        let held: Option<Vec<u8>> = self.link.ask(&command).await?;
+        let same = if revision == 0 { None } else { Some(revision.to_string().into_bytes()) };
+        Ok(held != same)
+    }
+}
+
+impl TokenStore for RedisStore {
+    type Lease = RedisLease;
+
+    /// Cancel-safe.
+    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+        let keys = self.keys(account);
+        let arguments = [account.to_owned(), LONGEST.to_string(), KEPT_ASIDE.as_millis().to_string(), keys.saved()];
+        let arguments = arguments.each_ref().map(|argument| argument.as_bytes());
+        let corrupt = keys.corrupt();
+        match self.link.run(&scripts::LOAD, &[&keys.entry(), &corrupt], &arguments).await? {
+            Value::Nil => Ok(None),
+            Value::BulkString(why) => {
+                let why = String::from_utf8_lossy(&why);
+                let what = format!("what was there {why}, and is kept as `{corrupt}` for 7 days, in");
+                Err(self.error(StoreErrorKind::Corrupt, &what))
+            }
+            answer => entry(answer).map(Some).ok_or_else(|| {
+                self.error(StoreErrorKind::Unavailable, "a script was not answered as it is written by")
+            }),
+        }
+    }
+
+    /// Cancel-safe: dropped, it is done or not. At most 1 MiB.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Configuration`] also if the entry is too large.
+    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
+        let conflict = || self.error(StoreErrorKind::Conflict, "another has written meanwhile to");
+        if entry.data.len() > LONGEST {
+            return Err(self.error(StoreErrorKind::Configuration, "an entry is too large for"));
+        }
+        let before = match entry.revision {
+            0 => return Err(conflict()),
+            1 => String::new(),
+            revision => (revision - 1).to_string(),
+        };
+        let keys = self.keys(account);
+        let revision = entry.revision.to_string();
+        let writer = random_name()?;
+        let time_to_live = self.forget_after.map_or(0, |time| time.as_millis()).to_string();
+        let channel = keys.saved();
+        let arguments: [&[u8]; 7] = [
+            before.as_bytes(),
+            revision.as_bytes(),
+            &entry.data,
+            account.as_bytes(),
+            writer.as_bytes(),
+            time_to_live.as_bytes(),
+            channel.as_bytes(),
+        ];
+        let follows: bool = self.link.run(&scripts::SAVE, &[&keys.entry()], &arguments).await?;
+        if follows { Ok(()) } else { Err(conflict()) }
+    }
+
+    /// Cancel-safe: a caller that goes away leaves no lease behind.
+    async fn lease(&self, account: &str) -> Result<RedisLease, StoreError> {
+        Holder::new(self.link.clone(), self.hub.clone(), self.keys(account), self.lease_ttl)?.lease().await
+    }
+
+    /// Cancel-safe. Told at once by Redis; where that fails, found within some 5 s of it being back.
+    async fn changed(&self, account: &str, revision: u64) {
+        // Listening comes first: what changes after the look below is heard.
+        let mut listener = self.hub.listen(self.keys(account).saved());
+        loop {
+            match self.is_other(account, revision).await {
+                Ok(true) => return,
+                // Loading it sets it aside.
+                Err(error) if error.kind() == StoreErrorKind::Corrupt => return,
+                // While Redis is away there is nothing that the caller could load.
+                Ok(false) | Err(_) => {}
+            }
+            // Whether it was heard or the time is up, it is looked for.
+            let _ = timeout(POLL, listener.heard()).await;
+        }
+    }
+}
+
+fn entry(answer: Value) -> Option<Entry> {
+    let Value::Array(fields) = answer else { return None };
+    let [Value::BulkString(revision), Value::BulkString(data)] = <[Value; 2]>::try_from(fields).ok()? else {
+        return None;
+    };
+    let data = Zeroizing::new(data);
+    let revision = str::from_utf8(&revision).ok()?.parse().ok()?;
+    Some(Entry { revision, data })
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("at", &self.link.name())
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}

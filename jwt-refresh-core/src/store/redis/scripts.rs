@@ -1,0 +1,119 @@
+//! What must happen at once, as scripts that Redis runs at once.
+//!
+//! Each may be sent again after a connection broke without an answer: the second run sees what the first did and answers alike.
+
+use std::sync::LazyLock;
+
+/// A script, and the digest that Redis knows it by once it has run.
+pub(super) struct Script {
+    pub(super) code: &'static str,
+    pub(super) digest: String,
+}
+
+impl Script {
+    fn new(code: &'static str) -> Self {
+        Self { code, digest: redis::Script::new(code).get_hash().to_owned() }
+    }
+}
+
+/// The entry as `{revision, data}`, `nil` if there is none, or why it is not one; that which is none is set aside.
+///
+/// Keys: entry, corrupt. Arguments: account, longest data, how long what is corrupt is kept (ms), channel.
+pub(super) static LOAD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local function aside(why)
+    redis.call('RENAME', KEYS[1], KEYS[2])
+    redis.call('PEXPIRE', KEYS[2], ARGV[3])
+    redis.call('PUBLISH', ARGV[4], '0')
+    return why
+end
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'none' then return nil end
+if kind ~= 'hash' then return aside('is a ' .. kind .. ', not a hash') end
+if redis.call('HSTRLEN', KEYS[1], 'data') > tonumber(ARGV[2]) then return aside('is too large') end
+if redis.call('HSTRLEN', KEYS[1], 'revision') > 20 then return aside('has no revision') end
+if redis.call('HSTRLEN', KEYS[1], 'account') ~= #ARGV[1] then return aside('is of another account') end
+local held = redis.call('HMGET', KEYS[1], 'account', 'revision', 'data')
+if held[1] ~= ARGV[1] then return aside('is of another account') end
+if not held[2] or not string.find(held[2], '^[1-9][0-9]*$') then return aside('has no revision') end
+if #held[2] == 20 and held[2] > '18446744073709551615' then return aside('has no revision') end
+if not held[3] then return aside('has no data') end
+return {held[2], held[3]}
+",
+    )
+});
+
+/// Writes the entry if it follows: 1 if it did, 0 if not.
+///
+/// `writer` tells a run of this very save that was sent twice from another's save.
+///
+/// Keys: entry. Arguments: revision before ('' if none), revision, data, account, writer, time to live (ms, 0: for ever), channel.
+pub(super) static SAVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'hash' then
+    local held = redis.call('HMGET', KEYS[1], 'revision', 'writer')
+    if held[1] == ARGV[2] and held[2] == ARGV[5] then return 1 end
+    if held[1] ~= ARGV[1] or ARGV[1] == '' then return 0 end
+elseif kind ~= 'none' or ARGV[1] ~= '' then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'data', ARGV[3], 'account', ARGV[4], 'writer', ARGV[5])
+if ARGV[6] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[6]) end
+redis.call('PUBLISH', ARGV[7], ARGV[2])
+return 1
+",
+    )
+});
+
+/// Takes the lease: 0 if the caller has it now, else how long another still may (ms).
+///
+/// A lease that nobody wrote with an end gets one, so that it cannot be stuck.
+///
+/// Keys: lease. Arguments: owner, time to live (ms).
+pub(super) static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local owner = redis.call('GET', KEYS[1])
+if not owner or owner == ARGV[1] then
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    return 0
+end
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    left = tonumber(ARGV[2])
+end
+return math.max(left, 1)
+",
+    )
+});
+
+/// Extends the lease: 1, or 0 if the caller has it no more.
+///
+/// Keys: lease. Arguments: owner, time to live (ms).
+pub(super) static EXTEND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+",
+    )
+});
+
+/// Gives the lease back, if the caller still has it, and tells who waits for it.
+///
+/// Keys: lease. Arguments: owner, channel.
+pub(super) static FREE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', ARGV[2], '')
+return 1
+",
+    )
+});
