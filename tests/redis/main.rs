@@ -6,6 +6,8 @@ mod entries;
 mod leases;
 mod outages;
 mod server;
+#[cfg(feature = "redis-tls")]
+mod tls;
 
 use std::time::Duration;
 

@@ -104,10 +104,11 @@ impl Holder {
         let (held, dropped) = oneshot::channel();
         // If nobody waits any more, the lease is dropped right here, and given back below.
         let _ = hand_over.send(Ok(RedisLease { until, _held: held }));
-        if self.extend(&until_sender, dropped).await {
-            let until = *until_sender.borrow();
-            self.give_back(until).await;
-        }
+        self.extend(&until_sender, dropped).await;
+        let until = *until_sender.borrow();
+        // Without its sender the lease is known to be lost, if it is not dropped.
+        drop(until_sender);
+        self.give_back(until).await;
     }
 
     /// Until when the lease is held, or nothing if the caller does not want it any more.
@@ -132,23 +133,27 @@ impl Holder {
         }
     }
 
-    /// Extends the lease until it is dropped: `true`. Or until it is lost: `false`.
-    async fn extend(&self, until: &watch::Sender<Instant>, mut dropped: oneshot::Receiver<()>) -> bool {
+    /// Extends the lease until it is dropped or lost.
+    async fn extend(&self, until: &watch::Sender<Instant>, mut dropped: oneshot::Receiver<()>) {
         let step = self.ttl / 3;
         let mut next = *until.borrow() - self.ttl + step;
         loop {
             if let Either::Left(_) = select(&mut dropped, pin!(sleep_until(next))).await {
-                return true;
+                return;
             }
             let asked = Instant::now();
-            match self.link.run(&EXTEND, &[&self.key], &[self.owner.as_bytes(), &self.ttl()]).await {
+            let extended = self.link.run(&EXTEND, &[&self.key], &[self.owner.as_bytes(), &self.ttl()]).await;
+            // What was said to be lost is not held again, whatever the answer.
+            if Instant::now() >= *until.borrow() {
+                return;
+            }
+            match extended {
                 Ok(true) => {
                     until.send_replace(asked + self.ttl);
                     next = asked + step;
                 }
-                Ok(false) => return false,
-                Err(_) if Instant::now() >= *until.borrow() => return false,
-                // It may be back before the lease has ended.
+                Ok(false) => return,
+                // Redis may be back before the lease has ended.
                 Err(_) => next = Instant::now() + step / 4,
             }
         }

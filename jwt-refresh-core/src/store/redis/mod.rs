@@ -44,7 +44,8 @@ const POLL: Duration = Duration::from_secs(5);
 ///
 /// The URL is `redis://user:password@host:port/database`, where all but the host may be left out; `rediss://` is TLS, for
 /// which enable the feature `redis-tls`; `unix:///path` is a socket. `valkey://` and `valkeys://` mean the same. Entries hold
-/// tokens, in the clear unless the session was given a key: use TLS wherever the network is not yours alone.
+/// tokens, in the clear unless the session was given a key: use TLS wherever the network is not yours alone. It trusts the
+/// system's certificate authorities, or those in the file that the environment variable `SSL_CERT_FILE` names.
 ///
 /// # What Redis promises
 ///
@@ -81,8 +82,8 @@ const POLL: Duration = Duration::from_secs(5);
 /// # Time
 ///
 /// Every question to Redis is answered, or has failed, within [`timeout`](RedisStoreBuilder::timeout), and a broken connection is
-/// opened anew by the next. Times are measured by tokio's clock, and the store must be used inside a tokio runtime with time
-/// and I/O enabled; it may be used from several, one after the other.
+/// opened anew by the next. The store must be used inside a tokio runtime with time and I/O enabled, and panics elsewhere; it may
+/// be used from several.
 ///
 /// # Errors
 ///
@@ -148,7 +149,7 @@ impl TokenStore for RedisStore {
     async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
         let keys = self.keys(account);
         let arguments = [account.to_owned(), LONGEST.to_string(), KEPT_ASIDE.as_millis().to_string(), keys.saved()];
-        let arguments = arguments.each_ref().map(|argument| argument.as_bytes());
+        let arguments = arguments.each_ref().map(String::as_bytes);
         let corrupt = keys.corrupt();
         match self.link.run(&scripts::LOAD, &[&keys.entry(), &corrupt], &arguments).await? {
             Value::Nil => Ok(None),

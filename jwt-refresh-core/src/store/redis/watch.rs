@@ -51,7 +51,7 @@ impl Listener {
     pub(super) async fn heard(&mut self) {
         if self.0.changed().await.is_err() {
             // The store is gone, and nothing will be told any more.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
