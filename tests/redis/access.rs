@@ -29,6 +29,10 @@ async fn the_documented_rule_is_enough_for_everything() {
         let second = second.clone();
         async move { timeout(SOON, second.changed("alice", 0)).await }
     });
+    let bobs = tokio::spawn({
+        let first = first.clone();
+        async move { first.changed("bob", 0).await }
+    });
     first.save("alice", &entry(1, "x")).await.unwrap();
     told.await.unwrap().expect("told");
     let lease = first.lease("alice").await.unwrap();
@@ -43,8 +47,14 @@ async fn the_documented_rule_is_enough_for_everything() {
     assert!(timeout(Duration::from_millis(300), first.lease("bob")).await.is_err());
     let forgetful = at(&server, "app:password").forget_after(Duration::from_secs(60)).build().unwrap();
     forgetful.save("alice", &entry(1, "x")).await.unwrap();
-    // The round in which idle channels are let go of and the connection is tried.
-    until("nobody listens", async || server.say::<Vec<String>>("PUBSUB CHANNELS").await.is_empty()).await;
+    // Channels that nobody listens on are let go of, and the connection is tried for life.
+    until("only Bob's is left", async || {
+        server.say::<Vec<String>>("PUBSUB CHANNELS").await == ["jwt-refresh:{bob}:saved"]
+    })
+    .await;
+    until("it is tried", async || server.say::<String>("CLIENT LIST TYPE pubsub").await.contains("cmd=ping")).await;
+    first.save("bob", &entry(1, "x")).await.unwrap();
+    timeout(SOON, bobs).await.expect("told").unwrap();
     let denied: Vec<redis::Value> = server.say("ACL LOG").await;
     assert!(denied.is_empty(), "{denied:?}");
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use jwt_refresh::{RedisLease, RedisStore, TokenStore};
 use tokio::time::timeout;
 
@@ -49,6 +50,8 @@ async fn one_at_a_time_holds_the_lease() {
 async fn a_lease_that_is_dropped_is_passed_on_at_once() {
     let server = Server::start().await;
     let (first, second) = (store(&server), store(&server));
+    let mut told = redis::Client::open(server.url()).unwrap().get_async_pubsub().await.unwrap();
+    told.subscribe("jwt-refresh:{bob}:freed").await.unwrap();
     let lease = first.lease("alice").await.unwrap();
     let waiter = tokio::spawn(async move { lease_soon(&second).await });
     until("the waiter listens", async || {
@@ -57,6 +60,7 @@ async fn a_lease_that_is_dropped_is_passed_on_at_once() {
     .await;
     // Another account's is free all the while.
     drop(timeout(SOON, first.lease("bob")).await.unwrap().unwrap());
+    timeout(SOON, told.on_message().next()).await.expect("who waits is told");
     assert!(!waiter.is_finished());
     drop(lease);
     assert!(waiter.await.unwrap().is_held());

@@ -42,7 +42,8 @@ const POLL: Duration = Duration::from_secs(5);
 /// # Ok::<(), jwt_refresh_core::StoreError>(())
 /// ```
 ///
-/// The URL is `redis://user:password@host:port/database`, where all but the host may be left out; `rediss://` is TLS, for
+/// The URL is `redis://user:password@host:port/database`, where all but the host may be left out, and what
+/// is no plain letter or digit in user and password is percent-encoded; `rediss://` is TLS, for
 /// which enable the feature `redis-tls`; `unix:///path` is a socket. `valkey://` and `valkeys://` mean the same. Entries hold
 /// tokens, in the clear unless the session was given a key: use TLS wherever the network is not yours alone. It trusts the
 /// system's certificate authorities, or those in the file that the environment variable `SSL_CERT_FILE` names.

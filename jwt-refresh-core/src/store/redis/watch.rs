@@ -151,11 +151,12 @@ async fn listen(link: &Link, channels: &Channels) -> Result<(), StoreError> {
     let mut round = Instant::now() + ROUND;
     loop {
         subscribe(link, channels, &mut sink, &mut subscribed).await?;
-        match select(messages.next(), pin!(timeout_at(round, channels.more.notified()))).await {
-            Either::Left((Some(message), _)) => channels.tell(message.get_channel_name()),
-            Either::Left((None, _)) => return Err(broken(link)),
-            Either::Right((Ok(()), _)) => {}
-            Either::Right((Err(_), _)) => {
+        // In this order, so that no flood of messages keeps the round from its turn.
+        match select(pin!(timeout_at(round, channels.more.notified())), messages.next()).await {
+            Either::Right((Some(message), _)) => channels.tell(message.get_channel_name()),
+            Either::Right((None, _)) => return Err(broken(link)),
+            Either::Left((Ok(()), _)) => {}
+            Either::Left((Err(_), _)) => {
                 if channels.forget_idle() {
                     return Ok(());
                 }
