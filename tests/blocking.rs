@@ -97,3 +97,120 @@ fn a_session_can_be_built_and_logged_in_without_async() {
     let session = session(&server, &ManualClock::new());
     assert_eq!(session.blocking_login().unwrap().generation(), 1);
 }
+
+/// An API of plain methods.
+struct Api<C> {
+    client: C,
+    base: String,
+    session: Session,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<C> Api<C> {
+    fn new(client: C, server: &TestServer, clock: &ManualClock) -> Self {
+        Self { client, base: server.base_url().to_owned(), session: session(server, clock) }
+    }
+}
+
+impl Api<reqwest::blocking::Client> {
+    #[refresh_token(token, retry)]
+    fn product(&self, id: u64) -> Result<reqwest::blocking::Response, BoxError> {
+        let request = self.client.get(format!("{}/api/v1/products/{id}", self.base));
+        Ok(request.bearer(&token).send()?)
+    }
+}
+
+impl Api<ureq::Agent> {
+    #[refresh_token(token, retry_if = is_401)]
+    fn product(&self, id: u64) -> Result<String, BoxError> {
+        let request = self.client.get(format!("{}/api/v1/products/{id}", self.base));
+        Ok(request.header("Authorization", token.header()).call()?.body_mut().read_to_string()?)
+    }
+}
+
+fn is_401(error: &BoxError) -> bool {
+    matches!(error.downcast_ref(), Some(ureq::Error::StatusCode(401)))
+}
+
+fn share_one_login_one_refresh_and_one_renewal_after_a_401<C: Sync>(client: C, call: impl Fn(&Api<C>, u64) + Sync) {
+    const THREADS: usize = 16;
+    let server = TestServer::start();
+    let clock = ManualClock::new();
+    let api = Api::new(client, &server, &clock);
+    let start = Barrier::new(THREADS);
+    let all_call = || {
+        std::thread::scope(|scope| {
+            for id in 0..THREADS as u64 {
+                let (api, start, call) = (&api, &start, &call);
+                scope.spawn(move || {
+                    start.wait();
+                    call(api, id);
+                });
+            }
+        });
+    };
+    all_call();
+    clock.advance(Duration::from_secs(61));
+    server.advance(Duration::from_secs(61));
+    all_call();
+    let stats = server.stats();
+    assert_eq!((stats.logins, stats.refreshes, stats.rejected), (1, 1, 0));
+    server.rotate_signing_key();
+    all_call();
+    assert_eq!(server.stats().since(&stats).refreshes, 1);
+}
+
+#[test]
+fn plain_methods_over_reqwest_share_one_login_one_refresh_and_one_renewal_after_a_401() {
+    share_one_login_one_refresh_and_one_renewal_after_a_401(reqwest::blocking::Client::new(), |api, id| {
+        assert_eq!(api.product(id).unwrap().status(), 200);
+    });
+}
+
+#[test]
+fn plain_methods_over_ureq_share_one_login_one_refresh_and_one_renewal_after_a_401() {
+    share_one_login_one_refresh_and_one_renewal_after_a_401(ureq::agent(), |api, id| {
+        assert!(api.product(id).unwrap().contains("price_cents"));
+    });
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_plain_method_may_be_called_inside_a_runtime_of_one_thread() {
+    let server = TestServer::start();
+    let api = Api::new(ureq::agent(), &server, &ManualClock::new());
+    // A renewal that a task of this very runtime began, and whose only thread is about to wait for it.
+    let waiting = tokio::spawn({
+        let session = api.session.clone();
+        async move { session.token().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(api.product(1).unwrap().contains("price_cents"));
+    waiting.await.unwrap().unwrap();
+    assert_eq!(server.stats().logins, 1);
+}
+
+/// Logs in with the help of an annotated method of the same session.
+struct Circular(OnceLock<Session>);
+
+impl Circular {
+    #[refresh_token(from = self.0.get().expect("set before use"), token)]
+    fn whoami(&self) -> Result<String, Error> {
+        Ok(token.expose().to_owned())
+    }
+}
+
+impl Authenticator for Circular {
+    async fn login(&self) -> Result<Tokens, Error> {
+        Tokens::new(self.whoami()?)
+    }
+}
+
+#[test]
+fn a_login_that_calls_an_annotated_plain_method_gets_an_error_within_a_second() {
+    let circular = Arc::new(Circular(OnceLock::new()));
+    circular.0.set(Session::new(Arc::clone(&circular))).unwrap();
+    let (done, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(circular.whoami().unwrap_err().kind()));
+    assert_eq!(end.recv_timeout(Duration::from_secs(1)), Ok(ErrorKind::Reentrant));
+}

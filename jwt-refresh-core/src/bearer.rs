@@ -17,3 +17,10 @@ impl Bearer for reqwest::RequestBuilder {
         self.header(AUTHORIZATION, token)
     }
 }
+
+#[cfg(feature = "blocking")]
+impl Bearer for reqwest::blocking::RequestBuilder {
+    fn bearer(self, token: &AccessToken) -> Self {
+        self.header(AUTHORIZATION, token)
+    }
+}

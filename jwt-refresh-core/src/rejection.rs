@@ -53,6 +53,13 @@ impl Unauthorized for reqwest::Response {
     }
 }
 
+#[cfg(all(feature = "reqwest", feature = "blocking"))]
+impl Unauthorized for reqwest::blocking::Response {
+    fn is_unauthorized(&self) -> bool {
+        self.status() == StatusCode::UNAUTHORIZED
+    }
+}
+
 impl<B> Unauthorized for http::Response<B> {
     fn is_unauthorized(&self) -> bool {
         self.status() == StatusCode::UNAUTHORIZED
