@@ -2,6 +2,7 @@
 
 mod access;
 mod changes;
+mod conformance;
 mod entries;
 mod leases;
 mod outages;

@@ -1,11 +1,9 @@
 //! Who may renew: a key that ends by itself, extended by a task as long as the lease is held.
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -124,12 +122,12 @@ impl Holder {
             // Told when it is given back. The polls are for whoever died, and for what was not told.
             let listener = listener.get_or_insert_with(|| self.hub.listen(self.keys.freed()));
             let jittered = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-            let told = pin!(listener.heard());
-            let poll = pin!(sleep(jittered.min(Duration::from_millis(left))));
-            match select(pin!(hand_over.closed()), select(told, poll)).await {
-                Either::Left(_) => return Ok(None),
-                Either::Right(_) => pause = (pause * 2).min(PAUSE.1),
+            tokio::select! {
+                () = hand_over.closed() => return Ok(None),
+                () = listener.heard() => {}
+                () = sleep(jittered.min(Duration::from_millis(left))) => {}
             }
+            pause = (pause * 2).min(PAUSE.1);
         }
     }
 
@@ -138,8 +136,9 @@ impl Holder {
         let step = self.ttl / 3;
         let mut next = *until.borrow() - self.ttl + step;
         loop {
-            if let Either::Left(_) = select(&mut dropped, pin!(sleep_until(next))).await {
-                return;
+            tokio::select! {
+                _ = &mut dropped => return,
+                () = sleep_until(next) => {}
             }
             let asked = Instant::now();
             let extended = self.link.run(&EXTEND, &[&self.key], &[self.owner.as_bytes(), &self.ttl()]).await;

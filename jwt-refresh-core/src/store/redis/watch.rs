@@ -1,16 +1,14 @@
 //! Listening on channels: one connection for all of a store's channels, kept by a task that lives as long as somebody listens.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::{Either, select};
 use redis::aio::PubSubSink;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::link::Link;
 use crate::{StoreError, StoreErrorKind};
@@ -151,12 +149,11 @@ async fn listen(link: &Link, channels: &Channels) -> Result<(), StoreError> {
     let mut round = Instant::now() + ROUND;
     loop {
         subscribe(link, channels, &mut sink, &mut subscribed).await?;
-        // In this order, so that no flood of messages keeps the round from its turn.
-        match select(pin!(timeout_at(round, channels.more.notified())), messages.next()).await {
-            Either::Right((Some(message), _)) => channels.tell(message.get_channel_name()),
-            Either::Right((None, _)) => return Err(broken(link)),
-            Either::Left((Ok(()), _)) => {}
-            Either::Left((Err(_), _)) => {
+        tokio::select! {
+            // In this order, so that no flood of messages keeps the round from its turn.
+            biased;
+            () = channels.more.notified() => {}
+            () = sleep_until(round) => {
                 if channels.forget_idle() {
                     return Ok(());
                 }
@@ -164,6 +161,10 @@ async fn listen(link: &Link, channels: &Channels) -> Result<(), StoreError> {
                 link.bound(sink.ping::<redis::Value>()).await?;
                 round = Instant::now() + ROUND;
             }
+            message = messages.next() => match message {
+                Some(message) => channels.tell(message.get_channel_name()),
+                None => return Err(broken(link)),
+            },
         }
     }
 }
