@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use jwt_refresh::{RedisStore, TokenStore};
 use tokio::time::timeout;
 
-use crate::server::{SOON, Server};
-use crate::{entry, revision, store, until};
+use crate::server::{Proxy, SOON, Server};
+use crate::{entry, hasty, revision, store, until};
 
 async fn changes_soon(store: &RedisStore, revision: u64) {
     timeout(SOON, store.changed("alice", revision)).await.expect("told, sooner than a poll would have found it");
@@ -114,4 +114,24 @@ async fn a_broken_subscription_is_made_again_and_hides_no_change() {
         told.await.unwrap();
         assert!(begun.elapsed() < SOON);
     }
+}
+
+#[tokio::test]
+async fn a_subscription_that_went_silent_is_noticed() {
+    let server = Server::start().await;
+    let proxy = Proxy::before(&server).await;
+    let reader = hasty(&proxy.url()).build().unwrap();
+    let told = tokio::spawn({
+        let reader = reader.clone();
+        async move { reader.changed("alice", 0).await }
+    });
+    until("it listens", async || listeners(&server).await == 1).await;
+    proxy.mute(true);
+    until("the connection is given up", async || server.say::<String>("CLIENT LIST TYPE pubsub").await.is_empty())
+        .await;
+    assert!(!told.is_finished());
+    proxy.mute(false);
+    until("it listens again", async || listeners(&server).await == 1).await;
+    store(&server).save("alice", &entry(1, "x")).await.unwrap();
+    timeout(SOON, told).await.expect("told").unwrap();
 }

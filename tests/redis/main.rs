@@ -7,6 +7,7 @@ mod entries;
 mod leases;
 mod outages;
 mod server;
+mod sessions;
 #[cfg(feature = "redis-tls")]
 mod tls;
 

@@ -98,24 +98,31 @@ pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// Stands before a server and, when told to, lets a question pass and cuts the connection instead of passing the answer on.
+/// Stands before a server and, when told to, lets a question pass and cuts the connection instead of passing the answer on,
+/// or lets no answer pass at all, as a network does that has gone without a word.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
-    cut: Arc<AtomicBool>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Default)]
+struct Faults {
+    cut: AtomicBool,
+    mute: AtomicBool,
 }
 
 impl Proxy {
     pub(crate) async fn before(server: &Server) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let cut = Arc::new(AtomicBool::new(false));
-        let (to, shared) = (server.port, cut.clone());
+        let faults = Arc::new(Faults::default());
+        let (to, shared) = (server.port, faults.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(pass_on(client, to, shared.clone()));
             }
         });
-        Self { port, cut }
+        Self { port, faults }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -123,22 +130,29 @@ impl Proxy {
     }
 
     pub(crate) fn cut_the_next_answer(&self) {
-        self.cut.store(true, Ordering::SeqCst);
+        self.faults.cut.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn mute(&self, is_mute: bool) {
+        self.faults.mute.store(is_mute, Ordering::SeqCst);
     }
 
     pub(crate) fn has_cut(&self) -> bool {
-        !self.cut.load(Ordering::SeqCst)
+        !self.faults.cut.load(Ordering::SeqCst)
     }
 }
 
-async fn pass_on(client: TcpStream, to: u16, cut: Arc<AtomicBool>) {
+async fn pass_on(client: TcpStream, to: u16, faults: Arc<Faults>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { return };
     let (mut questions, mut client) = client.into_split();
     let (mut answers, mut server) = server.into_split();
     let asking = tokio::spawn(async move { copy(&mut questions, &mut server).await });
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = answers.read(&mut buffer).await {
-        if cut.swap(false, Ordering::SeqCst) || client.write_all(&buffer[..length]).await.is_err() {
+        if faults.mute.load(Ordering::SeqCst) {
+            continue;
+        }
+        if faults.cut.swap(false, Ordering::SeqCst) || client.write_all(&buffer[..length]).await.is_err() {
             break;
         }
     }
