@@ -27,6 +27,7 @@ mod runtime;
 mod secret;
 mod session;
 mod store;
+mod sync;
 mod token;
 
 pub use authenticator::Authenticator;

@@ -10,23 +10,13 @@ use tokio::task::JoinHandle;
 use super::shared::Shared;
 use crate::clock::{Clock, Moment};
 
-/// What the tasks are told by.
-#[derive(Debug)]
+/// The tasks, while the session lives.
+#[derive(Debug, Default)]
 pub(super) struct Companions {
-    /// When somebody has to look at the session next. Closed when the session ends.
-    deadline: watch::Sender<Moment>,
     running: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Companions {
-    pub(super) fn new() -> Self {
-        Self { deadline: watch::Sender::new(Moment::NEVER), running: Mutex::default() }
-    }
-
-    pub(super) fn wake_at(&self, deadline: Moment) {
-        self.deadline.send_if_modified(|old| std::mem::replace(old, deadline) != deadline);
-    }
-
     /// Starts them on `runtime`, unless they run: a session may outlive the runtime they were started on.
     pub(super) fn start(&self, shared: &Arc<Shared>, runtime: &Handle) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,10 +24,10 @@ impl Companions {
             return;
         }
         running.drain(..).for_each(|task| task.abort());
-        let ticks = tick(Arc::downgrade(shared), shared.clock.clone(), self.deadline.subscribe());
+        let ticks = tick(Arc::downgrade(shared), shared.desk.clock.clone(), shared.desk.deadline());
         running.push(runtime.spawn(ticks));
         if shared.vault().is_some() {
-            running.push(runtime.spawn(follow(Arc::downgrade(shared), self.deadline.subscribe())));
+            running.push(runtime.spawn(follow(Arc::downgrade(shared), shared.desk.deadline())));
         }
     }
 }

@@ -70,8 +70,8 @@ impl Shared {
     /// `grant` is what remains if the answer is of no use.
     async fn login(&self, grant: &Grant, issue: u64) -> Result<Landing, Error> {
         let login = Arc::clone(&self.authenticator).login();
-        let (tokens, exchange) = self.send("login", login, self.policy.login_timeout).await?;
-        Ok(match Holding::issued(&self.policy, tokens, exchange, None, issue) {
+        let (tokens, exchange) = self.send("login", login, self.desk.policy.login_timeout).await?;
+        Ok(match Holding::issued(&self.desk.policy, tokens, exchange, None, issue) {
             Ok(holding) => Landing::Renewed(holding),
             Err((error, refresh)) => Landing::failed(error, refresh.map_or_else(|| grant.clone(), Grant::Sound)),
         })
@@ -79,7 +79,7 @@ impl Shared {
 
     fn issued(&self, tokens: Tokens, exchange: Exchange, old: &Grant, issue: u64) -> Landing {
         let old = if let Grant::Sound(token) = old { Some(token.clone()) } else { None };
-        match Holding::issued(&self.policy, tokens, exchange, old, issue) {
+        match Holding::issued(&self.desk.policy, tokens, exchange, old, issue) {
             Ok(holding) => Landing::Renewed(holding),
             Err((error, refresh)) => Landing::failed(error, Grant::of(refresh)),
         }
@@ -87,7 +87,7 @@ impl Shared {
 
     async fn send_refresh(&self, token: &RefreshToken) -> Result<(Tokens, Exchange), Error> {
         let refresh = Arc::clone(&self.authenticator).refresh(token.clone());
-        self.send("refresh", refresh, self.policy.refresh_timeout).await
+        self.send("refresh", refresh, self.desk.policy.refresh_timeout).await
     }
 
     async fn send(
@@ -96,12 +96,12 @@ impl Shared {
         request: Renewal<Tokens>,
         timeout: Duration,
     ) -> Result<(Tokens, Exchange), Error> {
-        let asked = self.clock.moment();
+        let asked = self.desk.clock.moment();
         let answer = tokio::time::timeout(timeout, request).await.unwrap_or_else(|_| {
             let what = format!("the {action} was not answered within {} s", timeout.as_secs_f32());
             Err(Error::new(ErrorKind::Unanswered, what))
         });
-        let exchange = Exchange { asked, answered: self.clock.moment() };
+        let exchange = Exchange { asked, answered: self.desk.clock.moment() };
         self.telemetry.answered(action, answer.as_ref().err());
         match &answer {
             Ok(_) => tracing::debug!(target: "jwt_refresh", action, "answered"),

@@ -26,11 +26,11 @@ impl Shared {
     async fn try_jointly(&self, vault: &Vault, plan: Plan, basis: &Basis) -> Result<Landing, StoreError> {
         // Often another has renewed already, and there is nothing to wait for.
         if plan == Plan::Renew
-            && let Some(landing) = self.settled(&vault.load(&self.policy).await?, basis)
+            && let Some(landing) = self.settled(&vault.load(&self.desk.policy).await?, basis)
         {
             return Ok(landing);
         }
-        let _lease = vault.lease(&self.policy).await?;
+        let _lease = vault.lease(&self.desk.policy).await?;
         for _ in 0..ATTEMPTS {
             match self.attempt(vault, plan, basis).await {
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {}
@@ -42,7 +42,7 @@ impl Shared {
 
     /// Under the lease: reads what there is, marks the refresh token as about to be spent, spends it, writes what came of it.
     async fn attempt(&self, vault: &Vault, plan: Plan, basis: &Basis) -> Result<Landing, StoreError> {
-        let found = vault.load(&self.policy).await?;
+        let found = vault.load(&self.desk.policy).await?;
         if plan == Plan::Renew
             && let Some(landing) = self.settled(&found, basis)
         {
@@ -52,7 +52,7 @@ impl Shared {
         let mut revision = found.revision;
         let spends = plan == Plan::Renew && matches!(grant, Grant::Sound(_));
         if spends {
-            revision = vault.save(&self.policy, revision, &record.with(grant.clone(), true)).await?;
+            revision = vault.save(&self.desk.policy, revision, &record.with(grant.clone(), true)).await?;
         }
         match self.exchange(plan, grant, record.issue + 1).await {
             Landing::Renewed(holding) => Ok(self.save(vault, revision, holding).await),
@@ -60,7 +60,7 @@ impl Shared {
                 // If this is not written, the mark stays, and says the same less exactly.
                 let after = record.with(grant.clone(), false);
                 if spends || after != record {
-                    let _ = vault.save(&self.policy, revision, &after).await;
+                    let _ = vault.save(&self.desk.policy, revision, &after).await;
                 }
                 Ok(Landing::Failed { error, grant, serving })
             }
@@ -77,26 +77,26 @@ impl Shared {
         if record.issue <= basis.issue {
             return None;
         }
-        let now = self.clock.moment();
-        let holding = record.holding(&self.policy, now)?;
+        let now = self.desk.clock.moment();
+        let holding = record.holding(&self.desk.policy, now)?;
         (!now.reached(holding.life.due)).then_some(Landing::Renewed(holding))
     }
 
     /// After a refresh token was denied: whether another has rotated it meanwhile. `issue` is the one that was asked for.
     pub(super) async fn rotated_elsewhere(&self, issue: u64) -> Option<Landing> {
-        let found = self.vault()?.load(&self.policy).await.ok()?;
+        let found = self.vault()?.load(&self.desk.policy).await.ok()?;
         self.settled(&found, &Basis { grant: Grant::None, issue: issue.saturating_sub(1) })
     }
 
     /// Writes new tokens. Whatever happens here, they are not lost: at worst they are held unsaved, and saved later.
     async fn save(&self, vault: &Vault, mut revision: u64, holding: Holding) -> Landing {
-        let record = Record::of(&holding, self.clock.moment());
+        let record = Record::of(&holding, self.desk.clock.moment());
         for _ in 0..ATTEMPTS {
-            let Err(error) = vault.save(&self.policy, revision, &record).await else {
+            let Err(error) = vault.save(&self.desk.policy, revision, &record).await else {
                 return Landing::Renewed(holding);
             };
             tracing::warn!(target: "jwt_refresh", %error, "new tokens are not saved yet");
-            let Ok(found) = vault.load(&self.policy).await else { break };
+            let Ok(found) = vault.load(&self.desk.policy).await else { break };
             match found.record {
                 // Logout wins: the tokens that came too late are given back.
                 Some(Record { status: Status::LoggedOut, .. }) => {
@@ -107,7 +107,7 @@ impl Shared {
                 // The save whose answer was lost was one.
                 Some(found) if found == record => return Landing::Renewed(holding),
                 Some(found) if found.issue >= holding.issue => {
-                    if let Some(theirs) = found.holding(&self.policy, self.clock.moment()) {
+                    if let Some(theirs) = found.holding(&self.desk.policy, self.desk.clock.moment()) {
                         return Landing::Renewed(theirs);
                     }
                 }
@@ -122,12 +122,12 @@ impl Shared {
     pub(super) async fn save_late(&self, holding: Holding) {
         let Some(vault) = self.vault() else { return };
         for failures in 1..=20 {
-            tokio::time::sleep(self.policy.pause(failures, None)).await;
+            tokio::time::sleep(self.desk.policy.pause(failures, None)).await;
             if !self.is_current(holding.issue) {
                 return;
             }
-            let Ok(_lease) = vault.lease(&self.policy).await else { continue };
-            let Ok(found) = vault.load(&self.policy).await else { continue };
+            let Ok(_lease) = vault.lease(&self.desk.policy).await else { continue };
+            let Ok(found) = vault.load(&self.desk.policy).await else { continue };
             match self.save(vault, found.revision, holding.clone()).await {
                 Landing::Unsaved(_) => {}
                 Landing::LoggedOut => {
@@ -141,7 +141,7 @@ impl Shared {
 
     /// What to do without the store is for the user to say: all three answers lose something.
     async fn renew_without_store(&self, error: &StoreError, plan: Plan, basis: &Basis) -> Landing {
-        let serving = match self.policy.store_failure {
+        let serving = match self.desk.policy.store_failure {
             StoreFailure::RefreshUnguarded => {
                 return match self.exchange(plan, basis.grant.clone(), basis.issue + 1).await {
                     Landing::Renewed(holding) => Landing::Unsaved(holding),
@@ -160,9 +160,9 @@ impl Shared {
         let Some(vault) = self.vault() else { return Ok(None) };
         let failed = |error: StoreError| Error::new(ErrorKind::Store, "the token store failed").caused_by(error);
         loop {
-            let found = vault.load(&self.policy).await.map_err(failed)?;
+            let found = vault.load(&self.desk.policy).await.map_err(failed)?;
             let record = record(found.record.as_ref().map_or(0, |record| record.issue));
-            match vault.save(&self.policy, found.revision, &record).await {
+            match vault.save(&self.desk.policy, found.revision, &record).await {
                 Ok(_) => return Ok(found.record),
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {}
                 Err(error) => return Err(failed(error)),

@@ -1,13 +1,14 @@
 //! One account's tokens, and the one way to renew them.
 //!
-//! `state` is the machine that decides; `shared` the lock round it, and beside it the two words that make the check cheap, with
-//! `replica` for the token itself; `lifetime` is the arithmetic of expiry, and `holding` what it is applied to.
+//! `state` is the machine that decides; `desk` the lock round it, and beside it the two words that make the check cheap, with
+//! `replica` for the token itself; `shared` what all clones of a session share; `lifetime` is the arithmetic of expiry, and `holding` what it is applied to.
 //!
 //! A `renewal` is a task; what it says to the server is `exchange`, and if there is a store it goes about it as `joint` says,
 //! through the `vault`, which reads and writes `record`s. The `companions` watch clock and store.
 
 mod builder;
 mod companions;
+mod desk;
 mod events;
 mod exchange;
 mod holding;
@@ -180,14 +181,14 @@ impl TokenProvider for Session {
     }
 
     fn rejected(&self, token: &AccessToken) -> Renewal<AccessToken> {
-        self.0.reject(token.generation());
+        self.0.desk.reject(token.generation());
         self.fresh()
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let token = self.0.lock().token();
+        let token = self.0.desk.lock().token();
         f.debug_struct("Session").field("id", &self.0.id()).field("token", &token).finish_non_exhaustive()
     }
 }

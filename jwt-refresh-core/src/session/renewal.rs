@@ -34,7 +34,7 @@ pub(super) fn launch(shared: Arc<Shared>, ticket: Ticket, runtime: &Handle) {
         let brought = landing.grant();
         let shared = flight.land(landing);
         // Tokens that came after a logout are given back; if the server cannot be told, they expire by themselves.
-        if let Some(grant) = brought.filter(|_| shared.lock().is_logged_out()) {
+        if let Some(grant) = brought.filter(|_| shared.desk.lock().is_logged_out()) {
             let _ = shared.revoke(&grant).await;
         }
         if let Some(holding) = unsaved {

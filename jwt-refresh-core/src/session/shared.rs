@@ -1,16 +1,17 @@
-//! What all clones of a session share: the state machine behind its lock, and beside it the two words that make the check
-//! cheap.
+//! What all clones of a session share, and what they ask of it: a token, a login, a logout.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::companions::Companions;
+use super::desk::{Desk, Turn};
 use super::events::Event;
 use super::holding::{Grant, Holding};
 use super::record::Record;
-use super::state::{Landing, Look, Outcome, Plan, State, Ticket, Verdict};
+use super::state::{Landing, Outcome, Ticket, Verdict};
 use super::stats::SessionStats;
 use super::telemetry::{Counts, Telemetry};
 use super::vault::Vault;
@@ -19,14 +20,11 @@ use crate::authenticator::AnyAuthenticator;
 use crate::{AccessToken, Clock, Error, ErrorKind, Policy, Tokens, runtime};
 
 pub(crate) struct Shared {
-    hot: Hot,
     id: u64,
-    pub(super) clock: Clock,
-    pub(super) policy: Policy,
+    pub(super) desk: Desk,
     pub(super) authenticator: Arc<dyn AnyAuthenticator>,
     vault: Option<Arc<Vault>>,
     upkeep: Upkeep,
-    state: Mutex<State>,
     companions: Companions,
     pub(super) telemetry: Telemetry,
     /// How many exchanges with server or store go on.
@@ -58,30 +56,17 @@ impl Drop for Busy {
     }
 }
 
-/// What the check reads, on cache lines of its own: a clone of the session, or a caller inside the lock, must not make other
-/// cores fetch it anew.
-#[repr(align(128))]
-struct Hot {
-    /// Until when the token may be served unseen, in nanoseconds since the epoch.
-    quiet_until: AtomicI64,
-    /// The generation of that token.
-    generation: AtomicU64,
-}
-
 impl Shared {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let Parts { authenticator, policy, clock, vault, upkeep } = parts;
         let shared = Arc::new(Self {
-            hot: Hot { quiet_until: AtomicI64::new(i64::MIN), generation: AtomicU64::new(0) },
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            clock,
-            policy,
+            desk: Desk::new(policy, clock),
             authenticator,
             vault: vault.map(Arc::new),
             upkeep,
-            state: Mutex::new(State::new()),
-            companions: Companions::new(),
+            companions: Companions::default(),
             telemetry: Telemetry::new(),
             busy: watch::Sender::new(0),
         });
@@ -112,25 +97,23 @@ impl Shared {
         self.id
     }
 
-    /// The check: two loads and a compare.
     #[inline]
     pub(super) fn is_ready(&self) -> bool {
-        self.clock.timestamp().as_nanos() < self.hot.quiet_until.load(Ordering::Acquire)
+        self.desk.is_ready()
     }
 
     /// The token if it is fresh, from this thread's own copy of it.
     #[inline]
     pub(super) fn ready(&self) -> Option<AccessToken> {
-        if !self.is_ready() {
+        if !self.desk.is_ready() {
             return None;
         }
-        let generation = self.hot.generation.load(Ordering::Acquire);
-        replica::of(self.id, generation).or_else(|| self.replicate())
+        replica::of(self.id, self.desk.generation()).or_else(|| self.replicate())
     }
 
     #[cold]
     fn replicate(&self) -> Option<AccessToken> {
-        let token = self.lock().token()?;
+        let token = self.desk.lock().token()?;
         Some(replica::keep(self.id, token))
     }
 
@@ -161,99 +144,68 @@ impl Shared {
 
     /// Waits for a renewal, but not until the token that there is has expired.
     async fn wait(&self, outcome: Outcome) -> Result<AccessToken, Verdict> {
-        let patience = self.lock().patience(self.clock.moment());
+        let patience = self.desk.lock().patience(self.desk.clock.moment());
         let Some((token, until)) = patience else { return Err(verdict(outcome).await) };
         tokio::select! {
             biased;
             verdict = verdict(outcome) => Err(verdict),
-            () = self.clock.sleep_until(until) => Ok(token),
+            () = self.desk.clock.sleep_until(until) => Ok(token),
         }
     }
 
     /// A login now, whatever is held. It is begun at once; the future only waits.
     pub(super) fn log_in_now(self: &Arc<Self>) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
-        let begun = self.begin(self.lock(), Plan::LogIn);
+        let begun = self.begin_login();
         async move { verdict(begun?).await.success() }
     }
 
-    fn look(self: &Arc<Self>) -> Result<Result<AccessToken, Outcome>, Error> {
-        let state = self.lock();
-        match state.look(self.clock.moment()) {
-            Look::Serve(token) => Ok(Ok(token)),
-            Look::Fail(error) => Err(error),
-            Look::Wait(_) if renewal::is_within(self.id) => Err(reentrant()),
-            Look::Wait(outcome) => Ok(Err(outcome)),
-            Look::Renew(live) => {
-                let begun = self.begin(state, Plan::Renew);
-                match live {
-                    // Refresh-ahead is a courtesy: that it could not begin is no reason to withhold a token that lives.
-                    Some(token) => Ok(Ok(token)),
-                    None => begun.map(Err),
-                }
-            }
-        }
-    }
-
-    /// Begins a renewal in a task of its own, or joins the one under way. The task is launched after the lock is given back: a
-    /// runtime that was shut down drops it, and thereby lands it, on the spot.
-    fn begin(self: &Arc<Self>, mut state: MutexGuard<'_, State>, plan: Plan) -> Result<Outcome, Error> {
+    fn begin_login(self: &Arc<Self>) -> Result<Outcome, Error> {
         if renewal::is_within(self.id) {
             return Err(reentrant());
         }
         let runtime = runtime::handle()?;
-        match state.begin(plan) {
+        match self.desk.begin_login() {
+            Ok(ticket) => Ok(self.launch(ticket, &runtime)),
             Err(under_way) => Ok(under_way),
-            Ok(ticket) => {
-                let outcome = ticket.subscribe();
-                self.publish(&state);
-                drop(state);
-                self.companions.start(self, &runtime);
-                renewal::launch(Arc::clone(self), ticket, &runtime);
-                Ok(outcome)
+        }
+    }
+
+    /// A token, or what to wait for.
+    fn look(self: &Arc<Self>) -> Result<Result<AccessToken, Outcome>, Error> {
+        match self.desk.turn(runtime::handle)? {
+            Turn::Serve(token) => Ok(Ok(token)),
+            Turn::Wait(_) if renewal::is_within(self.id) => Err(reentrant()),
+            Turn::Wait(outcome) => Ok(Err(outcome)),
+            Turn::Launch(ticket, runtime, live) => {
+                let outcome = self.launch(ticket, &runtime);
+                Ok(live.ok_or(outcome))
             }
         }
     }
 
-    pub(super) fn land(&self, ticket: Ticket, landing: Landing) {
-        let event = Event::of(&landing);
-        let mut state = self.lock();
-        let announcement = state.land(ticket, landing, &self.policy, self.clock.moment());
-        self.publish(&state);
-        drop(state);
-        announcement.make();
-        self.telemetry.note(event);
+    /// Launches a renewal. The lock has been given back: a runtime that was shut down drops the task, and thereby lands it, on
+    /// the spot.
+    fn launch(self: &Arc<Self>, ticket: Ticket, runtime: &Handle) -> Outcome {
+        let outcome = ticket.subscribe();
+        self.companions.start(self, runtime);
+        renewal::launch(Arc::clone(self), ticket, runtime);
+        outcome
     }
 
-    pub(super) fn reject(&self, generation: u64) {
-        let mut state = self.lock();
-        state.reject(generation, &self.policy, self.clock.moment());
-        self.publish(&state);
+    pub(super) fn land(&self, ticket: Ticket, landing: Landing) {
+        let event = Event::of(&landing);
+        self.desk.land(ticket, landing);
+        self.telemetry.note(event);
     }
 
     /// Starts from captured tokens, which count as older than any that the store has.
     pub(super) fn begin_from(&self, tokens: Tokens) {
-        let mut state = self.lock();
-        state.adopt(Holding::captured(&self.policy, tokens, self.clock.moment(), 0));
-        self.publish(&state);
-    }
-
-    /// Holds tokens of the user's, here and now.
-    fn adopt_here(&self, tokens: Tokens) -> Holding {
-        let mut state = self.lock();
-        let issue = state.next_issue();
-        let holding = Holding::captured(&self.policy, tokens, self.clock.moment(), issue);
-        state.adopt(holding.clone());
-        self.publish(&state);
-        holding
+        self.desk.adopt(|_, now| Holding::captured(&self.desk.policy, tokens, now, 0));
     }
 
     /// Forgets everything, here and now; what could be refreshed with until then.
     pub(super) fn log_out_here(&self) -> Grant {
-        let mut state = self.lock();
-        let grant = state.grant().clone();
-        state.log_out();
-        self.publish(&state);
-        drop(state);
+        let grant = self.desk.log_out();
         self.telemetry.note(Event::LoggedOut);
         grant
     }
@@ -271,7 +223,7 @@ impl Shared {
     pub(super) async fn revoke(&self, grant: &Grant) -> Result<(), Error> {
         let (Grant::Sound(token) | Grant::Doubtful(token)) = grant else { return Ok(()) };
         let revocation = Arc::clone(&self.authenticator).revoke(token.clone());
-        let timeout = self.policy.refresh_timeout;
+        let timeout = self.desk.policy.refresh_timeout;
         tokio::time::timeout(timeout, revocation).await.unwrap_or_else(|_| {
             Err(Error::new(
                 ErrorKind::Unanswered,
@@ -282,76 +234,57 @@ impl Shared {
 
     /// Takes tokens of the user's, here and in the store.
     pub(super) async fn adopt(self: Arc<Self>, tokens: Tokens) -> Result<(), Error> {
-        let holding = self.adopt_here(tokens);
+        let holding = self.desk.adopt(|issue, now| Holding::captured(&self.desk.policy, tokens, now, issue));
         let record = |issue| {
             let issue = holding.issue.max(issue + 1);
-            Record::of(&Holding { issue, ..holding.clone() }, self.clock.moment())
+            Record::of(&Holding { issue, ..holding.clone() }, self.desk.clock.moment())
         };
         self.overwrite(record).await.map(drop)
     }
 
     pub(super) fn stats(&self) -> SessionStats {
-        let expires_at = self.lock().token().and_then(|token| token.expires_at());
-        let expires_in = expires_at.map(|time| time.duration_since(self.clock.now()).unwrap_or_default());
+        let expires_at = self.desk.lock().token().and_then(|token| token.expires_at());
+        let expires_in = expires_at.map(|time| time.duration_since(self.desk.clock.now()).unwrap_or_default());
         let Counts { logins, refreshes, failures, waits, last_error } = self.telemetry.counts();
         SessionStats { logins, refreshes, failures, waits, expires_in, last_error }
     }
 
     pub(super) fn is_current(&self, issue: u64) -> bool {
-        self.lock().issue() == issue
+        self.desk.lock().issue() == issue
     }
 
     /// Takes what another process has written; the revision that was found, unless the store failed.
     pub(super) async fn follow_store(&self) -> Option<u64> {
-        let found = self.vault()?.load(&self.policy).await.ok()?;
+        let found = self.vault()?.load(&self.desk.policy).await.ok()?;
         let Some(record) = found.record else { return Some(found.revision) };
         if record.is_logged_out() {
-            if !self.lock().is_logged_out() && !self.is_logging_in() {
-                self.log_out_here();
-            }
-            return Some(found.revision);
-        }
-        if let Some(holding) = record.holding(&self.policy, self.clock.moment()) {
-            let mut state = self.lock();
-            if state.follow(holding) {
-                self.publish(&state);
-                drop(state);
-                self.telemetry.note(Event::Adopted);
-            }
+            self.follow_logout();
+        } else if let Some(holding) = record.holding(&self.desk.policy, self.desk.clock.moment())
+            && self.desk.follow(holding)
+        {
+            self.telemetry.note(Event::Adopted);
         }
         Some(found.revision)
     }
 
-    /// A login that the user asked for will overwrite a logout that is still in the store.
-    fn is_logging_in(&self) -> bool {
-        self.lock().is_renewing()
+    /// A renewal under way finds the logout in the store by itself, unless it is a login, which overwrites it.
+    fn follow_logout(&self) {
+        let settled = {
+            let state = self.desk.lock();
+            !state.is_logged_out() && !state.is_renewing()
+        };
+        if settled {
+            self.log_out_here();
+        }
     }
 
     /// A deadline has passed, on a clock that cannot be stepped.
     pub(super) fn tick(self: &Arc<Self>) {
-        if self.upkeep == Upkeep::KeepFresh {
-            // Whatever comes of it is told by events and to whoever asks next.
-            let _ = self.look();
-            return;
+        match self.upkeep {
+            // Whatever comes of it is told by events, and to whoever asks next.
+            Upkeep::KeepFresh => drop(self.look()),
+            Upkeep::OnDemand => self.desk.distrust_check(),
         }
-        let state = self.lock();
-        if self.clock.moment().reached(state.quiet_until()) {
-            self.hot.quiet_until.store(i64::MIN, Ordering::Release);
-        }
-    }
-
-    /// Makes what the state says visible to the check. Called with the lock held, so that writers do not overtake each other.
-    fn publish(&self, state: &State) {
-        let quiet_until = state.quiet_until();
-        // The generation first: whoever then sees the new deadline sees the new generation too.
-        self.hot.generation.store(state.generation(), Ordering::Release);
-        self.hot.quiet_until.store(quiet_until.wall.as_nanos(), Ordering::Release);
-        self.companions.wake_at(state.wake_at());
-    }
-
-    /// No code of the user's runs under this lock, so what a poisoned one guards is as good as ever.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
