@@ -49,6 +49,11 @@ impl Shared {
             return Ok(landing);
         }
         let (record, grant) = start(found.record, basis);
+        if record.is_spending() {
+            let what =
+                "a refresh was cut off before its answer was saved: whether the refresh token is spent is unknown";
+            tracing::warn!(target: "jwt_refresh", issue = record.issue, "{what}");
+        }
         let mut revision = found.revision;
         let spends = plan == Plan::Renew && matches!(grant, Grant::Sound(_));
         if spends {

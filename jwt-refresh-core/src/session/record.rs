@@ -75,6 +75,11 @@ impl Record {
         self.status == Status::LoggedOut
     }
 
+    /// Whether a refresh token is about to be spent.
+    pub(super) fn is_spending(&self) -> bool {
+        matches!(&self.status, Status::Active(active) if active.spending)
+    }
+
     pub(super) fn grant(&self) -> Option<&Grant> {
         match &self.status {
             Status::Active(active) => Some(&active.grant),

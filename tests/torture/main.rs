@@ -1,0 +1,26 @@
+//! What a session promises, while everything is done to break it: callers are dropped, processes killed, servers down, clocks
+//! stepped. Each test has a short form, which runs by default, and a long one, which `scripts/torture` runs
+//! (`JWT_REFRESH_TORTURE=long`). Each prints one line: what was promised, and what was counted.
+
+mod caller;
+mod child;
+mod dice;
+#[cfg(unix)]
+mod fleet;
+#[cfg(unix)]
+mod kills;
+#[cfg(unix)]
+mod processes;
+mod scale;
+mod shelf;
+
+use std::time::{Duration, Instant};
+
+/// Waits until `done`, which others bring about.
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
