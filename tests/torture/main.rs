@@ -3,7 +3,9 @@
 //! (`JWT_REFRESH_TORTURE=long`). Each prints one line: what was promised, and what was counted.
 
 mod caller;
+mod cancellations;
 mod child;
+mod clocks;
 mod dice;
 #[cfg(unix)]
 mod fleet;
@@ -13,6 +15,8 @@ mod kills;
 mod processes;
 mod scale;
 mod shelf;
+mod steady;
+mod world;
 
 use std::time::{Duration, Instant};
 
