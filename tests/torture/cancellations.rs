@@ -27,11 +27,15 @@ async fn storm(waves: u64, callers: u64) {
                 caller.abort();
             }
         }
+        if dice.roll(3) == 0 {
+            // The answer comes late, and is still good for half a minute.
+            world.pass(Duration::from_secs(30));
+        }
         for caller in wave {
             dropped += u64::from(!caller.await.unwrap_or(false));
         }
+        session.flush().await;
     }
-    session.flush().await;
     world.pass(Duration::from_secs(61));
     let token = session.token().await.unwrap();
 

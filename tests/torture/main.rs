@@ -12,7 +12,11 @@ mod fleet;
 #[cfg(unix)]
 mod kills;
 #[cfg(unix)]
+mod logouts;
+mod outages;
+#[cfg(unix)]
 mod processes;
+mod relay;
 mod scale;
 mod shelf;
 mod steady;
