@@ -29,17 +29,19 @@ impl Vault {
     }
 
     pub(super) async fn load(&self, policy: &Policy) -> Result<Found, StoreError> {
-        let found =
-            within(policy.store_timeout, self.store.load(&self.account)).await.and_then(|entry| self.read(entry));
-        match found {
+        // What somebody else sees while this is under way may be newer, and that is no lie.
+        let seen = self.seen.load(Ordering::Acquire);
+        let entry = within(policy.store_timeout, self.store.load(&self.account)).await;
+        match entry.and_then(|entry| self.read(entry, seen)) {
             Err(error) if error.kind() == StoreErrorKind::Corrupt => self.corrupt(&error, policy).await,
             found => found,
         }
     }
 
-    fn read(&self, entry: Option<Entry>) -> Result<Found, StoreError> {
+    fn read(&self, entry: Option<Entry>, seen: u64) -> Result<Found, StoreError> {
         let Some(Entry { revision, data }) = entry else { return Ok(Found { revision: 0, record: None }) };
-        if revision < self.seen.fetch_max(revision, Ordering::AcqRel) {
+        self.seen.fetch_max(revision, Ordering::AcqRel);
+        if revision < seen {
             let what = "the entry in the store is older than one that was there before";
             return Err(StoreError::new(StoreErrorKind::Corrupt, what));
         }

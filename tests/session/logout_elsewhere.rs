@@ -1,0 +1,111 @@
+//! A logout in another process while a renewal is under way here, which then comes to something that is no new token of its
+//! own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use jwt_refresh::{Entry, ErrorKind, MemoryLease, MemoryStore, Policy, Session, StoreError, TokenStore};
+use tokio::sync::Notify;
+
+use crate::{World, until};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Whether the session gives out no token any more, soon.
+async fn is_logged_out(session: &Session) -> bool {
+    for _ in 0..500 {
+        if session.token().await.is_err_and(|error| error.kind() == ErrorKind::LoggedOut) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+/// A store that is slow to answer and to tell of changes, when told to be.
+#[derive(Clone, Default)]
+struct Slow {
+    inner: MemoryStore,
+    told: Arc<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    /// The answer to the so manieth load from now on is held back.
+    hold: AtomicU32,
+    held: Notify,
+    go_on: Notify,
+    loads: AtomicU32,
+    tell_of_changes: AtomicBool,
+}
+
+impl Slow {
+    /// Whether it is this load that is told to wait.
+    fn holds(&self) -> bool {
+        let less = |left: u32| left.checked_sub(1);
+        self.told.hold.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) == Ok(1)
+    }
+}
+
+impl TokenStore for Slow {
+    type Lease = MemoryLease;
+
+    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+        let entry = self.inner.load(account).await;
+        if self.holds() {
+            self.told.held.notify_one();
+            self.told.go_on.notified().await;
+        }
+        self.told.loads.fetch_add(1, Ordering::SeqCst);
+        entry
+    }
+
+    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
+        self.inner.save(account, entry).await
+    }
+
+    async fn lease(&self, account: &str) -> Result<MemoryLease, StoreError> {
+        self.inner.lease(account).await
+    }
+
+    async fn changed(&self, account: &str, revision: u64) {
+        until("changes are told of", || self.told.tell_of_changes.load(Ordering::SeqCst)).await;
+        self.inner.changed(account, revision).await;
+    }
+}
+
+/// A session that needs a token, reads the store for the `load`th time, and is told of the logout before it has the answer.
+async fn log_out_while_it_reads(load: u32, renewed_elsewhere: bool) {
+    let world = World::new();
+    let store = Slow::default();
+    let policy = Policy::default().store_timeout(HOUR);
+    let here = world.builder().policy(policy).store(store.clone(), "ada").login().await.unwrap();
+    let elsewhere = world.builder().store(store.inner.clone(), "ada").build();
+    world.pass(Duration::from_secs(61));
+    if renewed_elsewhere {
+        elsewhere.token().await.unwrap();
+    }
+
+    store.told.hold.store(load, Ordering::SeqCst);
+    let caller = tokio::spawn({
+        let here = here.clone();
+        async move { here.token().await }
+    });
+    store.told.held.notified().await;
+    elsewhere.logout().await.unwrap();
+    let loads = store.told.loads.load(Ordering::SeqCst);
+    store.told.tell_of_changes.store(true, Ordering::SeqCst);
+    until("the logout was read", || store.told.loads.load(Ordering::SeqCst) > loads).await;
+    store.told.go_on.notify_one();
+    // It may have been asked for before the logout.
+    let _ = caller.await.unwrap();
+    assert!(is_logged_out(&here).await, "the session came back after the logout");
+    let stats = world.server.stats();
+    assert_eq!(stats.refreshes, u64::from(renewed_elsewhere), "a refresh after the logout");
+}
+
+#[tokio::test]
+async fn a_logout_elsewhere_is_not_overwritten_by_a_session_that_read_the_store_before_it() {
+    log_out_while_it_reads(2, false).await;
+}
