@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use jwt_refresh::{Entry, ErrorKind, MemoryLease, MemoryStore, Policy, Session, StoreError, TokenStore};
+use jwt_refresh_testkit::{Endpoint, Fault, Times};
 use tokio::sync::Notify;
 
 use crate::{World, until};
@@ -21,6 +22,23 @@ async fn is_logged_out(session: &Session) -> bool {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     false
+}
+
+#[tokio::test]
+async fn a_logout_elsewhere_ends_a_session_whose_refresh_fails_meanwhile() {
+    let world = World::new();
+    let store = MemoryStore::new();
+    let policy = Policy::default().refresh_timeout(Duration::from_millis(500)).backoff(HOUR, HOUR);
+    let here = world.builder().policy(policy).store(store.clone(), "ada").login().await.unwrap();
+    let elsewhere = world.builder().store(store, "ada").build();
+    world.server.inject(Endpoint::Refresh, Fault::Hang(HOUR), Times::Once);
+    world.pass(Duration::from_secs(55));
+    here.token().await.unwrap();
+    until("the refresh has arrived", || world.server.stats().auth_requests == 2).await;
+
+    elsewhere.logout().await.unwrap();
+    here.flush().await;
+    assert!(is_logged_out(&here).await, "the token was served on after the logout");
 }
 
 /// A store that is slow to answer and to tell of changes, when told to be.
@@ -103,6 +121,11 @@ async fn log_out_while_it_reads(load: u32, renewed_elsewhere: bool) {
     assert!(is_logged_out(&here).await, "the session came back after the logout");
     let stats = world.server.stats();
     assert_eq!(stats.refreshes, u64::from(renewed_elsewhere), "a refresh after the logout");
+}
+
+#[tokio::test]
+async fn a_logout_elsewhere_ends_a_session_that_takes_over_a_token_meanwhile() {
+    log_out_while_it_reads(1, true).await;
 }
 
 #[tokio::test]

@@ -40,6 +40,14 @@ pub(super) enum Turn<R> {
     Launch(Ticket, R, Option<AccessToken>),
 }
 
+/// What came of following a logout.
+pub(super) enum Followed {
+    Already,
+    Now,
+    /// Nothing yet: this renewal has to end first.
+    After(Outcome),
+}
+
 impl Desk {
     pub(super) fn new(policy: Policy, clock: Clock) -> Self {
         Self {
@@ -125,6 +133,20 @@ impl Desk {
             let grant = state.grant().clone();
             state.log_out();
             grant
+        })
+    }
+
+    /// Forgets everything because another process did, unless that is `outdated`.
+    pub(super) fn follow_logout(&self, outdated: impl FnOnce() -> bool) -> Followed {
+        self.change(|state, _| {
+            if state.is_logged_out() || outdated() {
+                return Followed::Already;
+            }
+            if let Some(renewal) = state.under_way() {
+                return Followed::After(renewal);
+            }
+            state.log_out();
+            Followed::Now
         })
     }
 

@@ -7,14 +7,14 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::companions::Companions;
-use super::desk::{Desk, Turn};
+use super::desk::{Desk, Followed, Turn};
 use super::events::Event;
 use super::holding::{Grant, Holding};
 use super::record::Record;
 use super::state::{Landing, Outcome, Ticket, Verdict};
 use super::stats::SessionStats;
 use super::telemetry::{Counts, Telemetry};
-use super::vault::Vault;
+use super::vault::{Found, Vault};
 use super::{renewal, replica};
 use crate::authenticator::AnyAuthenticator;
 use crate::{AccessToken, Clock, Error, ErrorKind, Policy, Tokens, runtime};
@@ -255,26 +255,42 @@ impl Shared {
 
     /// Takes what another process has written; the revision that was found, unless the store failed.
     pub(super) async fn follow_store(&self) -> Option<u64> {
-        let found = self.vault()?.load(&self.desk.policy).await.ok()?;
-        let Some(record) = found.record else { return Some(found.revision) };
-        if record.is_logged_out() {
-            self.follow_logout();
-        } else if let Some(holding) = record.holding(&self.desk.policy, self.desk.clock.moment())
-            && self.desk.follow(holding)
-        {
-            self.telemetry.note(Event::Adopted);
+        let vault = self.vault()?;
+        loop {
+            let Found { revision, record } = vault.load(&self.desk.policy).await.ok()?;
+            match record {
+                Some(record) if record.is_logged_out() => {
+                    let Some(renewal) = self.follow_logout(vault, revision) else { return Some(revision) };
+                    // It may be a login that the user asked for, which will overwrite the logout. If it is not, nobody else
+                    // looks at the store again.
+                    let _ = verdict(renewal).await;
+                }
+                Some(record) => {
+                    self.follow_tokens(&record);
+                    return Some(revision);
+                }
+                None => return Some(revision),
+            }
         }
-        Some(found.revision)
     }
 
-    /// A renewal under way finds the logout in the store by itself, unless it is a login, which overwrites it.
-    fn follow_logout(&self) {
-        let settled = {
-            let state = self.desk.lock();
-            !state.is_logged_out() && !state.is_renewing()
-        };
-        if settled {
-            self.log_out_here();
+    fn follow_tokens(&self, record: &Record) {
+        let Some(holding) = record.holding(&self.desk.policy, self.desk.clock.moment()) else { return };
+        if self.desk.follow(holding) {
+            self.telemetry.note(Event::Adopted);
+        }
+    }
+
+    /// Follows a logout that is in the store, unless a later entry is known of. While a renewal is under way nothing is done:
+    /// what to wait for first.
+    fn follow_logout(&self, vault: &Vault, revision: u64) -> Option<Outcome> {
+        match self.desk.follow_logout(|| vault.has_seen(revision + 1)) {
+            Followed::Already => None,
+            Followed::Now => {
+                self.telemetry.note(Event::LoggedOut);
+                None
+            }
+            Followed::After(renewal) => Some(renewal),
         }
     }
 

@@ -411,8 +411,9 @@ impl State {
         matches!(self.phase, Phase::LoggedOut)
     }
 
-    pub(crate) fn is_renewing(&self) -> bool {
-        matches!(self.phase, Phase::Renewing(_))
+    /// Where to wait for the renewal under way, if there is one.
+    pub(crate) fn under_way(&self) -> Option<Outcome> {
+        if let Phase::Renewing(outcome) = &self.phase { Some(outcome.clone()) } else { None }
     }
 
     /// The refresh token held, for its revocation.

@@ -48,6 +48,11 @@ impl Vault {
         Ok(Found { revision, record: Some(Record::read(&data, &self.account, revision)?) })
     }
 
+    /// Whether an entry of that revision or a later one was there.
+    pub(super) fn has_seen(&self, revision: u64) -> bool {
+        self.seen.load(Ordering::Acquire) >= revision
+    }
+
     /// Takes a corrupt entry for none, if the policy says so. Its place is taken by the next that is written.
     async fn corrupt(&self, error: &StoreError, policy: &Policy) -> Result<Found, StoreError> {
         tracing::warn!(target: "jwt_refresh", account = self.account, %error, "the store lies");
