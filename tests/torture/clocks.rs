@@ -73,7 +73,7 @@ async fn walk(hours_ahead: i64, hints: Hints, whole_seconds: bool, steps: u64, s
         age += happened.more(&mut world, &mut dice);
         if age >= LIFE && generation == current(&session) {
             // Told by a task that looks at a clock which cannot be stepped.
-            until("the session has seen that the token is over", || !TokenProvider::is_ready(&session)).await;
+            until("the session has seen that the token is over", async || !TokenProvider::is_ready(&session)).await;
         }
         let token = session.token().await.unwrap();
         let answer = http.get(world.server.url("/api/v1/products/1")).bearer(&token).send().await.unwrap();

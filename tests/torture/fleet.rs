@@ -52,8 +52,10 @@ impl Fleet {
 
     /// Waits until each has said `what`, since `begun`.
     pub(crate) async fn all_have(&self, what: &str, begun: Instant, said: impl Fn(&Said) -> bool) {
-        until(what, || self.logs().iter().all(|log| log.said.iter().any(|(at, what)| *at >= begun && said(what))))
-            .await;
+        until(what, async || {
+            self.logs().iter().all(|log| log.said.iter().any(|(at, what)| *at >= begun && said(what)))
+        })
+        .await;
     }
 
     /// Lets all end by themselves. What everybody ever said, and the sum of what those counted that were not killed.
@@ -63,7 +65,7 @@ impl Fleet {
         }
         let (mut logs, mut sum) = (std::mem::take(&mut self.dead), Tally::default());
         for mut member in self.alive.drain(..) {
-            until("a process has ended", || member.child.try_wait().unwrap().is_some()).await;
+            until("a process has ended", async || member.child.try_wait().unwrap().is_some()).await;
             let success = member.child.wait().unwrap().success();
             let log = member.ended();
             assert!(success, "a process failed, which said {log:?}");

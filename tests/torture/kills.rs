@@ -11,7 +11,7 @@ use crate::child::{Orders, Said};
 use crate::dice::Dice;
 use crate::fleet::{Fleet, Log, all, assert_sound};
 use crate::scale::{report, scale};
-use crate::shelf::Shelf;
+use crate::shelf::{LEASE, Shelf};
 use crate::until;
 
 const PROCESSES: usize = 8;
@@ -33,7 +33,7 @@ async fn survive_kills(shelf: Shelf, kills: u64) {
         if kill % 2 == 0 {
             // While an answer is held back: one in eight of these strikes the process that waits for it.
             let refreshes = server.stats().refreshes;
-            until("the next refresh", || server.stats().refreshes > refreshes).await;
+            until("the next refresh", async || server.stats().refreshes > refreshes).await;
         }
         let victim = usize::try_from(dice.roll(PROCESSES as u64)).unwrap();
         fleet.kill(victim);
@@ -46,18 +46,20 @@ async fn survive_kills(shelf: Shelf, kills: u64) {
     let (stats, saved) = (server.stats(), shelf.look().await.issue());
 
     let marks = marks(&logs, begun);
+    let pause = longest_pause(&logs);
     let lost = stats.logins + stats.refreshes - saved;
     report(
         &format!("3 kills, {shelf:?}"),
         "no torn entry, no stuck lock, no reuse, a login only for a mark that a killed process left",
         &format!(
             "{kills} kills in {:.1} s, {} refreshes, {} reuses, {} logins beyond the first, {} marks found, {lost} answers \
-             lost after the server had spent the token; {tally:?}{}",
+             lost after the server had spent the token, {:.1} s at most from one new token to the next; {tally:?}{}",
             begun.elapsed().as_secs_f64(),
             stats.refreshes,
             stats.reuses,
             stats.logins - 1,
             marks.len(),
+            pause.as_secs_f64(),
             marks.concat(),
         ),
     );
@@ -65,9 +67,19 @@ async fn survive_kills(shelf: Shelf, kills: u64) {
     assert_eq!((stats.reuses, stats.failed_logins, stats.failed_refreshes), (0, 0, 0));
     assert!(stats.logins - 1 <= marks.len() as u64, "a login that no kill explains");
     assert!(marks.len() as u64 <= kills && lost <= kills);
+    // A lifetime, a dead process's lease, and ten seconds in which this machine may have had other things to do.
+    assert!(pause < life + LEASE + Duration::from_secs(10), "nobody renewed for {pause:?}");
     let failures = all(&logs, |said| if let Said::Failed(what) = said { Some(what) } else { None });
     assert!(failures.is_empty(), "{failures:?}");
     assert_eq!((tally.rejected, tally.dead), (0, 0), "{tally:?}");
+}
+
+/// The longest time for which no process had a new token.
+fn longest_pause(logs: &[Log]) -> Duration {
+    let said = logs.iter().flat_map(|log| &log.said);
+    let mut times: Vec<_> = said.filter(|(_, said)| matches!(said, Said::Token(_))).map(|(at, _)| *at).collect();
+    times.sort();
+    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
 
 /// Who found a mark, and when.
@@ -99,4 +111,11 @@ async fn killed_processes_leave_a_folder_that_the_others_go_on_with() {
     let folder = tempfile::tempdir().unwrap();
     survive_kills(Shelf::File(folder.path().to_owned()), scale(15, 200)).await;
     assert_eq!(corrupt_files(folder.path()), Vec::<std::path::PathBuf>::new());
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn killed_processes_leave_a_redis_that_the_others_go_on_with() {
+    let redis = crate::redis_server::Server::start().await;
+    survive_kills(Shelf::Redis(redis.url()), scale(15, 200)).await;
 }

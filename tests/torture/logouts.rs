@@ -44,7 +44,7 @@ async fn log_out_here() -> u64 {
     let session = orders.session();
     session.token().await.unwrap();
     let callers: Vec<_> = (0..8).map(|_| tokio::spawn(call_on(session.clone()))).collect();
-    until("the server has spent the refresh token", || server.stats().refreshes == 1).await;
+    until("the server has spent the refresh token", async || server.stats().refreshes == 1).await;
     session.logout().await.unwrap();
     for caller in callers {
         assert_eq!(caller.await.unwrap(), ErrorKind::LoggedOut);
@@ -63,7 +63,7 @@ async fn log_out_from_another_process() -> u64 {
     fleet.all_have("both have a token", begun, |said| matches!(said, Said::Token(_))).await;
     let session = orders.session();
     let refreshes = server.stats().refreshes;
-    until("the server has spent a refresh token", || server.stats().refreshes > refreshes).await;
+    until("the server has spent a refresh token", async || server.stats().refreshes > refreshes).await;
     session.logout().await.unwrap();
     fleet.all_have("both are logged out", begun, |said| matches!(said, Said::LoggedOut)).await;
     let (logs, _) = fleet.stop().await;

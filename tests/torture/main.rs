@@ -16,6 +16,10 @@ mod logouts;
 mod outages;
 #[cfg(unix)]
 mod processes;
+#[cfg(feature = "redis")]
+#[path = "../redis/server.rs"]
+#[expect(dead_code, reason = "the tests of the store do more with it")]
+mod redis_server;
 mod relay;
 mod scale;
 mod shelf;
@@ -25,9 +29,9 @@ mod world;
 use std::time::{Duration, Instant};
 
 /// Waits until `done`, which others bring about.
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
+async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
-    while !done() {
+    while !done().await {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::future::join_all;
 use jwt_refresh::{Policy, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
 
@@ -106,9 +107,9 @@ async fn outlast(trouble: Trouble, lasts: Duration) {
     let (failures, elapsed) = (session.stats().failures, begun.elapsed());
     let before = server.stats();
     trouble.pass(&server, &mut relay).await;
-    until("there is a new token", || session.stats().logins + session.stats().refreshes >= 2).await;
+    until("there is a new token", async || session.stats().logins + session.stats().refreshes >= 2).await;
     let after = session.stats();
-    until("it is served", || session.stats().expires_in.is_some_and(|life| life > Duration::ZERO)).await;
+    until("it is served", async || session.stats().expires_in.is_some_and(|life| life > Duration::ZERO)).await;
     over.store(true, Ordering::Release);
     let (mut refused, mut served) = (0, 0);
     for caller in callers {
@@ -150,8 +151,5 @@ async fn an_outage_is_outlasted_on_the_token_there_is_and_does_not_hammer_the_se
         Trouble::Fault(Fault::Garbage),
     ];
     let lasts = scale(Duration::from_secs(4), Duration::from_secs(60));
-    let outages: Vec<_> = troubles.into_iter().map(|trouble| tokio::spawn(outlast(trouble, lasts))).collect();
-    for outage in outages {
-        outage.await.unwrap();
-    }
+    join_all(troubles.map(|trouble| outlast(trouble, lasts))).await;
 }

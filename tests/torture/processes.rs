@@ -19,7 +19,7 @@ async fn refresh_as_one(shelf: Shelf, life: Duration, lifetimes: u64) {
     let fleet = Fleet::start(PROCESSES, Orders::new(&server, shelf.clone()));
     fleet.all_have("every process has a token", begun, |said| matches!(said, Said::Token(_))).await;
     for refreshes in 1..=lifetimes {
-        until("the next refresh", || server.stats().refreshes >= refreshes).await;
+        until("the next refresh", async || server.stats().refreshes >= refreshes).await;
     }
     let (stats, elapsed) = (server.stats(), begun.elapsed());
     let (logs, tally) = fleet.stop().await;
@@ -52,4 +52,11 @@ async fn refresh_as_one(shelf: Shelf, life: Duration, lifetimes: u64) {
 async fn eight_processes_on_one_folder_refresh_as_one() {
     let folder = tempfile::tempdir().unwrap();
     refresh_as_one(Shelf::File(folder.path().to_owned()), Duration::from_secs(1), scale(6, 50)).await;
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn eight_processes_on_one_redis_refresh_as_one() {
+    let redis = crate::redis_server::Server::start().await;
+    refresh_as_one(Shelf::Redis(redis.url()), Duration::from_secs(1), scale(6, 50)).await;
 }

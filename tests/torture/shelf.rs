@@ -1,7 +1,10 @@
 //! The store that processes share, named so that it fits into a child's orders.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+#[cfg(feature = "redis")]
+use jwt_refresh::RedisStore;
 use jwt_refresh::{Entry, FileStore, SessionBuilder, TokenStore};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +14,17 @@ const ACCOUNT: &str = "ada";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Shelf {
     File(PathBuf),
+    /// The URL of a Redis.
+    #[cfg(feature = "redis")]
+    Redis(String),
+}
+
+/// Nobody waits for a dead holder's lease for longer.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+
+#[cfg(feature = "redis")]
+fn redis(url: &str) -> RedisStore {
+    RedisStore::builder(url).timeout(LEASE / 2).lease_ttl(LEASE).build().expect("a URL")
 }
 
 impl Shelf {
@@ -18,6 +32,8 @@ impl Shelf {
     pub(crate) fn put(&self, session: SessionBuilder) -> SessionBuilder {
         match self {
             Self::File(folder) => session.store(FileStore::new(folder), ACCOUNT),
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => session.store(redis(url), ACCOUNT),
         }
     }
 
@@ -25,6 +41,8 @@ impl Shelf {
     pub(crate) async fn look(&self) -> Contents {
         let entry = match self {
             Self::File(folder) => FileStore::new(folder).load(ACCOUNT).await,
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => redis(url).load(ACCOUNT).await,
         };
         Contents::read(entry.expect("the store answers, and nothing in it is torn"))
     }
