@@ -53,7 +53,7 @@ impl Happened {
     /// A refresh for each lifetime that passed awake, and one more for each time that a clock jumped ahead. A token lives for
     /// up to two seconds less where it is told by whole seconds on a clock that is off.
     fn budget(&self) -> u64 {
-        let shortest = (LIFE - Duration::from_secs(2)).mul_f64(0.88);
+        let shortest = LIFE.saturating_sub(Duration::from_secs(2)).mul_f64(0.88);
         let lifetimes = self.awake.as_millis() / shortest.as_millis();
         u64::try_from(lifetimes).unwrap() + u64::from(self.suspensions + self.steps_forward) + 1
     }

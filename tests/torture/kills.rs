@@ -47,12 +47,12 @@ async fn survive_kills(shelf: Shelf, kills: u64) {
 
     let marks = marks(&logs, begun);
     let pause = longest_pause(&logs);
-    let lost = stats.logins + stats.refreshes - saved;
+    let unsaved = stats.logins + stats.refreshes - saved;
     report(
         &format!("3 kills, {shelf:?}"),
         "no torn entry, no stuck lock, no reuse, a login only for a mark that a killed process left",
         &format!(
-            "{kills} kills in {:.1} s, {} refreshes, {} reuses, {} logins beyond the first, {} marks found, {lost} answers \
+            "{kills} kills in {:.1} s, {} refreshes, {} reuses, {} logins beyond the first, {} marks found, {unsaved} answers \
              lost after the server had spent the token, {:.1} s at most from one new token to the next; {tally:?}{}",
             begun.elapsed().as_secs_f64(),
             stats.refreshes,
@@ -66,7 +66,7 @@ async fn survive_kills(shelf: Shelf, kills: u64) {
     assert_sound(&logs);
     assert_eq!((stats.reuses, stats.failed_logins, stats.failed_refreshes), (0, 0, 0));
     assert!(stats.logins - 1 <= marks.len() as u64, "a login that no kill explains");
-    assert!(marks.len() as u64 <= kills && lost <= kills);
+    assert!(marks.len() as u64 <= kills && unsaved <= kills);
     // A lifetime, a dead process's lease, and ten seconds in which this machine may have had other things to do.
     assert!(pause < life + LEASE + Duration::from_secs(10), "nobody renewed for {pause:?}");
     let failures = all(&logs, |said| if let Said::Failed(what) = said { Some(what) } else { None });

@@ -72,12 +72,12 @@ fn budget(time: Duration, retry_after: Duration) -> u64 {
 /// Asks all the time until the outage is `over`, and checks that nobody is refused while the token lives. How many were
 /// refused, and how many got a token.
 async fn ask(session: Session, over: Arc<AtomicBool>) -> (u64, u64) {
-    let (mut refused, mut served) = (0, 0);
+    let (mut refused, mut granted) = (0, 0);
     let mut expires = SystemTime::UNIX_EPOCH;
     while !over.load(Ordering::Acquire) {
         match session.token().await {
             Ok(token) => {
-                served += 1;
+                granted += 1;
                 expires = token.expires_at().unwrap();
             }
             Err(error) => {
@@ -88,7 +88,7 @@ async fn ask(session: Session, over: Arc<AtomicBool>) -> (u64, u64) {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    (refused, served)
+    (refused, granted)
 }
 
 async fn outlast(trouble: Trouble, lasts: Duration) {
@@ -111,10 +111,10 @@ async fn outlast(trouble: Trouble, lasts: Duration) {
     let after = session.stats();
     until("it is served", async || session.stats().expires_in.is_some_and(|life| life > Duration::ZERO)).await;
     over.store(true, Ordering::Release);
-    let (mut refused, mut served) = (0, 0);
+    let (mut refused, mut granted) = (0, 0);
     for caller in callers {
         let (no, yes) = caller.await.unwrap();
-        (refused, served) = (refused + no, served + yes);
+        (refused, granted) = (refused + no, granted + yes);
     }
 
     let budget = budget(elapsed, trouble.retry_after());
@@ -123,7 +123,7 @@ async fn outlast(trouble: Trouble, lasts: Duration) {
         &format!("5 {trouble:?} for {:.1} s", elapsed.as_secs_f64()),
         &format!("{LIFE:?} token served to its end, at most {budget} attempts, ended by the first success"),
         &format!(
-            "{failures} attempts ({} requests arrived), {served} calls served, {refused} refused after the end of the token; \
+            "{failures} attempts ({} requests arrived), {granted} calls served, {refused} refused after the end of the token; \
              then {} logins and {} refreshes in {} requests, {} reuses",
             before.auth_requests - 1,
             stats.logins - 1,
