@@ -185,7 +185,11 @@ fn main() -> ExitCode {
     let mut all_within = true;
     for threads in [1, 2] {
         let mut samples: [Vec<f64>; 4] = Default::default();
-        for number in 0..ROUNDS {
+        // On a busy machine two threads do not always run at the same time; such rounds are dropped and made good.
+        for number in 0..10 * ROUNDS {
+            if samples.iter().all(|samples| samples.len() >= ROUNDS) {
+                break;
+            }
             for (kept, sample) in samples.iter_mut().zip(round(&subjects, threads, number)) {
                 kept.extend(sample);
             }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
-    extract::{State, rejection::JsonRejection},
+    Form, Json,
+    extract::{
+        State,
+        rejection::{FormRejection, JsonRejection},
+    },
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -28,6 +31,12 @@ pub(crate) struct Login {
 #[derive(Deserialize)]
 pub(crate) struct Refresh {
     refresh_token: String,
+}
+
+/// RFC 7009 §2.1.
+#[derive(Deserialize)]
+pub(crate) struct Revocation {
+    token: String,
 }
 
 /// RFC 6749 §5.1.
@@ -65,6 +74,20 @@ pub(crate) async fn refresh(State(shared): State<Arc<Shared>>, body: Result<Json
             answer::invalid_grant()
         }
     }
+}
+
+/// RFC 7009 §2.2: a token that is unknown is as good as one that is revoked.
+pub(crate) async fn revoke(
+    State(shared): State<Arc<Shared>>,
+    body: Result<Form<Revocation>, FormRejection>,
+) -> Response {
+    let Ok(Form(revocation)) = body else {
+        return answer::invalid_request();
+    };
+    if shared.revoke(&revocation.token) {
+        shared.counters.revocations.add_one();
+    }
+    StatusCode::OK.into_response()
 }
 
 pub(crate) async fn token(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {

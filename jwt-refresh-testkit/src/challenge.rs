@@ -26,6 +26,11 @@ pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Json<Value> {
             "answer": ["access_token", "refresh_token", "token_type", "expires_in"],
             "rotates": settings.rotation.grace().is_some(),
         },
+        "revoke": {
+            "method": "POST",
+            "path": "/api/auth/revoke",
+            "form": { "token": "string" },
+        },
         "token": {
             "method": "POST",
             "path": "/api/token",

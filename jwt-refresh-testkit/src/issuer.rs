@@ -187,6 +187,13 @@ impl Issuer {
         token
     }
 
+    /// RFC 7009 §2.1: with a refresh token goes all that was issued by the same login. Whether there was such a token.
+    pub(crate) fn revoke(&mut self, refresh_token: &str) -> bool {
+        let Some(family) = self.refresh.get(refresh_token).map(|record| record.grant.family) else { return false };
+        self.revoke_family(family);
+        true
+    }
+
     fn revoke_family(&mut self, family: u64) {
         self.refresh.retain(|_, record| record.grant.family != family);
         self.access.retain(|_, record| match &record.grant {

@@ -247,6 +247,7 @@ fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .route("/api/auth/login", post(auth::login).route_layer(gate(Endpoint::Login)))
         .route("/api/auth/refresh", post(auth::refresh).route_layer(gate(Endpoint::Refresh)))
+        .route("/api/auth/revoke", post(auth::revoke))
         .route("/api/token", post(auth::token).route_layer(gate(Endpoint::Token)))
         .route("/challenges/api/auth/jwt-with-refresh", get(challenge::document))
         .merge(api)

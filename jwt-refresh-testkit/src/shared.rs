@@ -87,6 +87,11 @@ impl Shared {
         issuer.refresh(refresh_token, now)
     }
 
+    /// Whether there was such a refresh token.
+    pub(crate) fn revoke(&self, refresh_token: &str) -> bool {
+        self.realm().issuer.revoke(refresh_token)
+    }
+
     pub(crate) fn issue_for_client(&self, key: &str, secret: &str) -> Option<String> {
         let now = self.clock.now();
         let mut realm = self.realm();

@@ -60,6 +60,8 @@ counters! {
     forbidden,
     /// Refresh tokens presented again after they were spent; each one revoked a token family.
     reuses,
+    /// Refresh tokens that were revoked at the client's wish; each one ended a token family.
+    revocations,
     /// Injected faults that went off.
     faults,
 }

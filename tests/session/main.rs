@@ -4,6 +4,7 @@ mod bad_input;
 mod cancellation;
 mod lifetimes;
 mod login;
+mod logout;
 mod logout_elsewhere;
 mod rotation;
 mod single_flight;

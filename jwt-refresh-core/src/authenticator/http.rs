@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::redirect;
 use serde_json::{Map, Value};
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use crate::authenticator::Authenticator;
@@ -40,6 +41,7 @@ pub struct HttpAuthenticator {
     client: reqwest::Client,
     login: Endpoint,
     refresh: Option<Endpoint>,
+    revocation: Option<Endpoint>,
     credentials: Vec<(String, Secret)>,
     answer: TokenFields,
 }
@@ -50,6 +52,7 @@ impl HttpAuthenticator {
         HttpAuthenticatorBuilder {
             login_url: login_url.into(),
             refresh_url: None,
+            revocation_url: None,
             credentials: Vec::new(),
             answer: TokenFields::default(),
             client: reqwest::Client::builder(),
@@ -57,20 +60,27 @@ impl HttpAuthenticator {
         }
     }
 
-    async fn post<'a>(
+    /// Asks for tokens, by JSON.
+    async fn ask<'a>(
         &self,
         action: &'static str,
         endpoint: &Endpoint,
         fields: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Tokens, Error> {
         let fields: Map<String, Value> = fields.map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let body = Value::Object(fields).to_string();
-        let request =
-            self.client.post(endpoint.url()).header(http::header::CONTENT_TYPE, "application/json").body(body);
-        let exchange = async {
-            let response = request.send().await.map_err(|error| transport(action, error))?;
-            read(action, response).await?.tokens(action, &self.answer)
-        };
+        let answer = self.post(action, endpoint, "application/json", Value::Object(fields).to_string()).await?;
+        answer.tokens(action, &self.answer).map_err(|error| error.at(endpoint))
+    }
+
+    async fn post(
+        &self,
+        action: &'static str,
+        endpoint: &Endpoint,
+        content_type: &'static str,
+        body: String,
+    ) -> Result<Answer, Error> {
+        let request = self.client.post(endpoint.url()).header(http::header::CONTENT_TYPE, content_type).body(body);
+        let exchange = async { read(action, request.send().await.map_err(|error| transport(action, error))?).await };
         exchange.await.map_err(|error: Error| error.at(endpoint))
     }
 }
@@ -78,12 +88,21 @@ impl HttpAuthenticator {
 impl Authenticator for HttpAuthenticator {
     async fn login(&self) -> Result<Tokens, Error> {
         let fields = self.credentials.iter().map(|(name, value)| (name.as_str(), value.expose()));
-        self.post("login", &self.login, fields).await
+        self.ask("login", &self.login, fields).await
     }
 
     async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
         let Some(endpoint) = &self.refresh else { return self.login().await.map_err(Error::by_login) };
-        self.post("refresh", endpoint, std::iter::once(("refresh_token", token.expose()))).await
+        self.ask("refresh", endpoint, std::iter::once(("refresh_token", token.expose()))).await
+    }
+
+    /// RFC 7009 §2.1: a form, and by §2.2 any 200 means that the token is gone.
+    async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {
+        let Some(endpoint) = &self.revocation else { return Ok(()) };
+        let fields = [("token", token.expose()), ("token_type_hint", "refresh_token")];
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let answer = self.post("revocation", endpoint, "application/x-www-form-urlencoded", form).await?;
+        if answer.status.is_success() { Ok(()) } else { Err(answer.refusal("revocation").at(endpoint)) }
     }
 }
 
@@ -93,6 +112,7 @@ impl fmt::Debug for HttpAuthenticator {
         f.debug_struct("HttpAuthenticator")
             .field("login", &self.login)
             .field("refresh", &self.refresh)
+            .field("revocation", &self.revocation)
             .field("credentials", &self.credentials)
             .field("answer", &self.answer)
             .finish_non_exhaustive()
@@ -104,6 +124,7 @@ impl fmt::Debug for HttpAuthenticator {
 pub struct HttpAuthenticatorBuilder {
     login_url: String,
     refresh_url: Option<String>,
+    revocation_url: Option<String>,
     credentials: Vec<(String, Secret)>,
     answer: TokenFields,
     client: reqwest::ClientBuilder,
@@ -114,6 +135,12 @@ impl HttpAuthenticatorBuilder {
     /// The URL that a refresh is posted to. Without one, the session logs in again.
     pub fn refresh_url(mut self, url: impl Into<String>) -> Self {
         self.refresh_url = Some(url.into());
+        self
+    }
+
+    /// The URL where refresh tokens are revoked at logout (RFC 7009). Without one, the server is not told of a logout.
+    pub fn revocation_url(mut self, url: impl Into<String>) -> Self {
+        self.revocation_url = Some(url.into());
         self
     }
 
@@ -154,9 +181,10 @@ impl HttpAuthenticatorBuilder {
     /// [`ErrorKind::Configuration`] if a URL is malformed or plain `http` to another machine, or if reqwest cannot be set up.
     pub fn build(self) -> Result<HttpAuthenticator, Error> {
         let login = Endpoint::parse(&self.login_url, self.plaintext)?;
-        let refresh = self.refresh_url.map(|url| Endpoint::parse(&url, self.plaintext)).transpose()?;
+        let optional = |url: Option<String>| url.map(|url| Endpoint::parse(&url, self.plaintext)).transpose();
+        let (refresh, revocation) = (optional(self.refresh_url)?, optional(self.revocation_url)?);
         let is_local = self.plaintext == Plaintext::LoopbackOnly
-            && std::iter::once(&login).chain(&refresh).any(Endpoint::is_plaintext);
+            && std::iter::once(&login).chain(&refresh).chain(&revocation).any(Endpoint::is_plaintext);
         // The proxies of the environment among them.
         let client = if is_local { self.client.no_proxy() } else { self.client };
         let client = client
@@ -169,7 +197,7 @@ impl HttpAuthenticatorBuilder {
             .map_err(|error| {
                 Error::new(ErrorKind::Configuration, "the HTTP client cannot be set up").caused_by(error)
             })?;
-        Ok(HttpAuthenticator { client, login, refresh, credentials: self.credentials, answer: self.answer })
+        Ok(HttpAuthenticator { client, login, refresh, revocation, credentials: self.credentials, answer: self.answer })
     }
 }
 
@@ -179,6 +207,7 @@ impl fmt::Debug for HttpAuthenticatorBuilder {
         f.debug_struct("HttpAuthenticatorBuilder")
             .field("login_url", &public_part(&self.login_url))
             .field("refresh_url", &self.refresh_url.as_deref().map(public_part))
+            .field("revocation_url", &self.revocation_url.as_deref().map(public_part))
             .field("answer", &self.answer)
             .field("plaintext", &self.plaintext)
             .finish_non_exhaustive()

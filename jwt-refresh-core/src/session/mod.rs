@@ -20,6 +20,7 @@ mod replica;
 mod shared;
 mod state;
 mod stats;
+mod tally;
 mod telemetry;
 mod vault;
 

@@ -13,6 +13,7 @@ use super::holding::{Grant, Holding};
 use super::record::Record;
 use super::state::{Landing, Outcome, Ticket, Verdict};
 use super::stats::SessionStats;
+use super::tally::Tally;
 use super::telemetry::{Counts, Telemetry};
 use super::vault::{Found, Vault};
 use super::{renewal, replica};
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     vault: Option<Arc<Vault>>,
     upkeep: Upkeep,
     companions: Companions,
+    /// How often a token was asked for.
+    requests: Tally,
     pub(super) telemetry: Telemetry,
     /// How many exchanges with server or store go on.
     busy: watch::Sender<usize>,
@@ -67,6 +70,7 @@ impl Shared {
             vault: vault.map(Arc::new),
             upkeep,
             companions: Companions::default(),
+            requests: Tally::new(),
             telemetry: Telemetry::new(),
             busy: watch::Sender::new(0),
         });
@@ -99,13 +103,14 @@ impl Shared {
 
     #[inline]
     pub(super) fn is_ready(&self) -> bool {
+        self.requests.count();
         self.desk.is_ready()
     }
 
     /// The token if it is fresh, from this thread's own copy of it.
     #[inline]
     pub(super) fn ready(&self) -> Option<AccessToken> {
-        if !self.desk.is_ready() {
+        if !self.is_ready() {
             return None;
         }
         replica::of(self.id, self.desk.generation()).or_else(|| self.replicate())
@@ -246,7 +251,7 @@ impl Shared {
         let expires_at = self.desk.lock().token().and_then(|token| token.expires_at());
         let expires_in = expires_at.map(|time| time.duration_since(self.desk.clock.now()).unwrap_or_default());
         let Counts { logins, refreshes, failures, waits, last_error } = self.telemetry.counts();
-        SessionStats { logins, refreshes, failures, waits, expires_in, last_error }
+        SessionStats { requests: self.requests.sum(), logins, refreshes, failures, waits, expires_in, last_error }
     }
 
     pub(super) fn is_current(&self, issue: u64) -> bool {

@@ -8,6 +8,8 @@ use crate::Error;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SessionStats {
+    /// How often a token was asked for: calls of annotated methods, for the most part. On more than 32 threads some may be missed.
+    pub requests: u64,
     /// Logins that succeeded.
     pub logins: u64,
     /// Refreshes that succeeded.
@@ -23,9 +25,9 @@ pub struct SessionStats {
 }
 
 impl SessionStats {
-    /// Logins and refreshes for each of `requests`: the share of all requests that is spent on authentication.
+    /// The auth overhead: logins and refreshes for each request.
     #[expect(clippy::cast_precision_loss, reason = "a ratio of counts that large needs no more digits")]
-    pub fn overhead(&self, requests: u64) -> f64 {
-        (self.logins + self.refreshes) as f64 / requests.max(1) as f64
+    pub fn overhead(&self) -> f64 {
+        (self.logins + self.refreshes) as f64 / self.requests.max(1) as f64
     }
 }

@@ -161,6 +161,22 @@ async fn revoked_refresh_tokens_are_unknown_and_not_reused() {
 }
 
 #[tokio::test]
+async fn a_revoked_refresh_token_takes_all_tokens_of_its_login_along_and_an_unknown_one_is_no_error() {
+    let setup = setup();
+    let (gone, stays) = (setup.login().await, setup.login().await);
+    for token in [gone.refresh.as_str(), "unknown"] {
+        let form = format!("token={token}&token_type_hint=refresh_token");
+        let request = setup.http.post(setup.server.url("/api/auth/revoke"));
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+        assert_eq!(request.send().await.expect("an answer").status(), StatusCode::OK);
+    }
+    assert_eq!(setup.refresh_status(&gone.refresh).await, StatusCode::BAD_REQUEST);
+    assert_eq!(setup.api_status(&gone.access).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(setup.api_status(&stays.access).await, StatusCode::OK);
+    assert_eq!((setup.server.stats().revocations, setup.server.stats().reuses), (1, 0));
+}
+
+#[tokio::test]
 async fn a_malformed_refresh_is_refused_and_counted() {
     let setup = setup();
     let answer = setup.post("/api/auth/refresh", json!({ "token": "x" })).await;
