@@ -71,9 +71,9 @@ async fn walk(hours_ahead: i64, hints: Hints, whole_seconds: bool, steps: u64, s
     let (mut generation, mut age) = (1, Duration::ZERO);
     for _ in 0..steps {
         age += happened.more(&mut world, &mut dice);
-        if age >= LIFE && generation == current(&session) {
-            // Told by a task that looks at a clock which cannot be stepped.
-            until("the session has seen that the token is over", async || !TokenProvider::is_ready(&session)).await;
+        if age >= LIFE.mul_f64(0.95) && generation == current(&session) {
+            // It is due: told by a task that looks at a clock which cannot be stepped.
+            until("the session has seen that the token is due", async || !TokenProvider::is_ready(&session)).await;
         }
         let token = session.token().await.unwrap();
         let answer = http.get(world.server.url("/api/v1/products/1")).bearer(&token).send().await.unwrap();

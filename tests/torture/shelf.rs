@@ -20,7 +20,7 @@ pub(crate) enum Shelf {
 }
 
 /// Nobody waits for a dead holder's lease for longer.
-pub(crate) const LEASE: Duration = Duration::from_secs(2);
+pub(crate) const LEASE: Duration = Duration::from_secs(4);
 
 #[cfg(feature = "redis")]
 fn redis(url: &str) -> RedisStore {
