@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use jwt_refresh::{Entry, ErrorKind, MemoryLease, MemoryStore, Policy, Session, StoreError, TokenStore};
+use jwt_refresh::{
+    Entry, ErrorKind, MemoryLease, MemoryStore, Policy, Session, StoreError, StoreErrorKind, TokenStore,
+};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 use tokio::sync::Notify;
 
@@ -56,9 +58,19 @@ struct Told {
     go_on: Notify,
     loads: AtomicU32,
     tell_of_changes: AtomicBool,
+    /// After so many saves from now on it is down.
+    saves_left: AtomicU32,
+    is_down: AtomicBool,
 }
 
 impl Slow {
+    fn check(&self) -> Result<(), StoreError> {
+        if self.told.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "the store is down"));
+        }
+        Ok(())
+    }
+
     /// Whether it is this load that is told to wait.
     fn holds(&self) -> bool {
         let less = |left: u32| left.checked_sub(1);
@@ -70,6 +82,7 @@ impl TokenStore for Slow {
     type Lease = MemoryLease;
 
     async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+        self.check()?;
         let entry = self.inner.load(account).await;
         if self.holds() {
             self.told.held.notify_one();
@@ -80,10 +93,17 @@ impl TokenStore for Slow {
     }
 
     async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
-        self.inner.save(account, entry).await
+        self.check()?;
+        self.inner.save(account, entry).await?;
+        let less = |left: u32| left.checked_sub(1);
+        if self.told.saves_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) == Ok(1) {
+            self.told.is_down.store(true, Ordering::SeqCst);
+        }
+        Ok(())
     }
 
     async fn lease(&self, account: &str) -> Result<MemoryLease, StoreError> {
+        self.check()?;
         self.inner.lease(account).await
     }
 
@@ -131,4 +151,24 @@ async fn a_logout_elsewhere_ends_a_session_that_takes_over_a_token_meanwhile() {
 #[tokio::test]
 async fn a_logout_elsewhere_is_not_overwritten_by_a_session_that_read_the_store_before_it() {
     log_out_while_it_reads(2, false).await;
+}
+
+#[tokio::test]
+async fn a_logout_elsewhere_is_not_overwritten_by_tokens_that_could_not_be_saved_before_it() {
+    let world = World::new();
+    let store = Slow::default();
+    let here = world.builder().store(store.clone(), "ada").login().await.unwrap();
+    let elsewhere = world.builder().store(store.inner.clone(), "ada").build();
+    world.pass(Duration::from_secs(61));
+    // It is down once the refresh token is marked as about to be spent.
+    store.told.saves_left.store(1, Ordering::SeqCst);
+    assert_eq!(here.token().await.unwrap().generation(), 2);
+
+    elsewhere.logout().await.unwrap();
+    store.told.is_down.store(false, Ordering::SeqCst);
+    // Until nothing is left that could be saved.
+    here.flush().await;
+    let entry = store.inner.load("ada").await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&entry.data).contains("logged out"), "the tokens came back");
+    assert!(is_logged_out(&here).await, "the token was served on after the logout");
 }

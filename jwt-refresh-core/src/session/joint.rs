@@ -102,25 +102,30 @@ impl Shared {
             };
             tracing::warn!(target: "jwt_refresh", %error, "new tokens are not saved yet");
             let Ok(found) = vault.load(&self.desk.policy).await else { break };
-            match found.record {
-                // Logout wins: the tokens that came too late are given back.
-                Some(Record { status: Status::LoggedOut, .. }) => {
-                    // They expire by themselves if the server cannot be told.
-                    let _ = self.revoke(&holding.grant).await;
-                    return Landing::LoggedOut;
-                }
-                // The save whose answer was lost was one.
-                Some(found) if found == record => return Landing::Renewed(holding),
-                Some(found) if found.issue >= holding.issue => {
-                    if let Some(theirs) = found.holding(&self.desk.policy, self.desk.clock.moment()) {
-                        return Landing::Renewed(theirs);
-                    }
-                }
-                _ => {}
+            if let Some(landing) = self.outdone(found.record, &record, &holding).await {
+                return landing;
             }
             revision = found.revision;
         }
         Landing::Unsaved(holding)
+    }
+
+    /// What new tokens come to if there is something in the store already that they must not be written over.
+    async fn outdone(&self, found: Option<Record>, record: &Record, holding: &Holding) -> Option<Landing> {
+        match found? {
+            // Logout wins: the tokens that came too late are given back.
+            Record { status: Status::LoggedOut, .. } => {
+                // They expire by themselves if the server cannot be told.
+                let _ = self.revoke(&holding.grant).await;
+                Some(Landing::LoggedOut)
+            }
+            // The save whose answer was lost was one.
+            found if found == *record => Some(Landing::Renewed(holding.clone())),
+            found if found.issue >= holding.issue => {
+                found.holding(&self.desk.policy, self.desk.clock.moment()).map(Landing::Renewed)
+            }
+            _ => None,
+        }
     }
 
     /// Goes on trying to save tokens that could not be when they came.
@@ -133,7 +138,12 @@ impl Shared {
             }
             let Ok(_lease) = vault.lease(&self.desk.policy).await else { continue };
             let Ok(found) = vault.load(&self.desk.policy).await else { continue };
-            match self.save(vault, found.revision, holding.clone()).await {
+            let record = Record::of(&holding, self.desk.clock.moment());
+            let landing = match self.outdone(found.record, &record, &holding).await {
+                Some(landing) => landing,
+                None => self.save(vault, found.revision, holding.clone()).await,
+            };
+            match landing {
                 Landing::Unsaved(_) => {}
                 Landing::LoggedOut => {
                     self.log_out_here();
