@@ -69,7 +69,7 @@ struct Held {
 #[derive(Debug)]
 enum Phase {
     Idle,
-    Renewing(Outcome),
+    Renewing { outcome: Outcome, serving: Serving },
     BackingOff { until: Moment, error: Error, serving: Serving },
     ReauthenticationRequired(Error),
     LoggedOut,
@@ -188,7 +188,8 @@ impl State {
         let serve_until = |edge: fn(&Lifetime) -> Moment| self.live(now, edge);
         match &self.phase {
             Phase::LoggedOut => Look::Fail(Error::new(ErrorKind::LoggedOut, "the session was logged out")),
-            Phase::Renewing(outcome) => {
+            Phase::Renewing { outcome, serving: Serving::Nothing } => Look::Wait(outcome.clone()),
+            Phase::Renewing { outcome, .. } => {
                 serve_until(|life| life.due).map_or_else(|| Look::Wait(outcome.clone()), Look::Serve)
             }
             Phase::BackingOff { until, error, serving: Serving::Nothing } if !now.reached(*until) => {
@@ -200,6 +201,8 @@ impl State {
             Phase::ReauthenticationRequired(error) => {
                 serve_until(|life| life.expires).map_or_else(|| Look::Fail(error.clone()), Look::Serve)
             }
+            // The pause is over.
+            Phase::BackingOff { serving: Serving::Nothing, .. } => Look::Renew(None),
             Phase::Idle | Phase::BackingOff { .. } => match serve_until(|life| life.ahead) {
                 Some(token) => Look::Serve(token),
                 None => Look::Renew(serve_until(|life| life.due)),
@@ -210,18 +213,27 @@ impl State {
     /// For a caller who waits for a renewal while a token still lives: that token, and when to go on with it if the renewal has
     /// not ended by then. Whoever waited for longer would be left with an expired one.
     pub(crate) fn patience(&self, now: Moment) -> Option<(AccessToken, Moment)> {
-        let token = self.live(now, |life| life.expires)?;
+        let token = self.live(now, |life| life.expires).filter(|_| self.serving() == Serving::WhatLives)?;
         let left = now.until(self.held.as_ref()?.life.expires);
         Some((token, now + left / 2))
+    }
+
+    fn serving(&self) -> Serving {
+        match self.phase {
+            Phase::Renewing { serving, .. } | Phase::BackingOff { serving, .. } => serving,
+            Phase::Idle | Phase::ReauthenticationRequired(_) | Phase::LoggedOut => Serving::WhatLives,
+        }
     }
 
     /// Until when nobody has to look: before that, the token held may be served unseen.
     pub(crate) fn quiet_until(&self) -> Moment {
         let Some(Held { life, .. }) = &self.held else { return Moment::LONG_AGO };
         match &self.phase {
-            Phase::LoggedOut | Phase::BackingOff { serving: Serving::Nothing, .. } => Moment::LONG_AGO,
+            Phase::LoggedOut
+            | Phase::Renewing { serving: Serving::Nothing, .. }
+            | Phase::BackingOff { serving: Serving::Nothing, .. } => Moment::LONG_AGO,
             Phase::Idle => life.ahead,
-            Phase::Renewing(_) => life.due,
+            Phase::Renewing { .. } => life.due,
             Phase::BackingOff { until, .. } => life.expires.earlier(*until),
             Phase::ReauthenticationRequired(_) => life.expires,
         }
@@ -252,12 +264,14 @@ impl State {
 
     /// Begins a renewal, unless one is under way. [`Plan::Renew`] only after [`Look::Renew`].
     pub(crate) fn begin(&mut self, plan: Plan) -> Result<Ticket, Outcome> {
-        if let Phase::Renewing(outcome) = &self.phase {
+        if let Phase::Renewing { outcome, .. } = &self.phase {
             return Err(outcome.clone());
         }
         let (outcome, receiver) = watch::channel(None);
         self.epoch += 1;
-        let before = std::mem::replace(&mut self.phase, Phase::Renewing(receiver));
+        // That a renewal has begun is no reason to serve what its failed predecessor withheld.
+        let serving = self.serving();
+        let before = std::mem::replace(&mut self.phase, Phase::Renewing { outcome: receiver, serving });
         let basis = Basis { grant: self.grant.clone(), issue: self.issue };
         Ok(Ticket { plan, basis, before, epoch: self.epoch, outcome })
     }
@@ -360,7 +374,7 @@ impl State {
         if holding.issue <= self.issue || matches!(self.phase, Phase::LoggedOut) {
             return false;
         }
-        if matches!(self.phase, Phase::Renewing(_)) {
+        if matches!(self.phase, Phase::Renewing { .. }) {
             self.take(holding);
         } else {
             self.hold(holding);
@@ -388,7 +402,7 @@ impl State {
             Phase::Idle => true,
             // A server may have asked for a longer pause.
             Phase::BackingOff { until, .. } => !until.reached(over),
-            Phase::Renewing(_) | Phase::ReauthenticationRequired(_) | Phase::LoggedOut => false,
+            Phase::Renewing { .. } | Phase::ReauthenticationRequired(_) | Phase::LoggedOut => false,
         };
         if settled && self.rejections.len() >= most.max(1) as usize {
             let what =
@@ -413,7 +427,7 @@ impl State {
 
     /// Where to wait for the renewal under way, if there is one.
     pub(crate) fn under_way(&self) -> Option<Outcome> {
-        if let Phase::Renewing(outcome) = &self.phase { Some(outcome.clone()) } else { None }
+        if let Phase::Renewing { outcome, .. } = &self.phase { Some(outcome.clone()) } else { None }
     }
 
     /// The refresh token held, for its revocation.

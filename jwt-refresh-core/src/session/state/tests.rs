@@ -246,3 +246,18 @@ fn when_nothing_is_left_to_renew_with_the_live_token_is_served_to_its_end_and_th
         assert!(matches!(state.look(after(later)), Look::Fail(e) if e.kind() == ErrorKind::ReauthenticationRequired));
     }
 }
+
+#[test]
+fn what_a_failure_withholds_is_not_served_while_the_next_renewal_is_under_way() {
+    let mut state = logged_in();
+    let ticket = state.begin(Plan::Renew).unwrap();
+    let failed = Landing::Failed { error: outage(), grant: Grant::None, serving: Serving::Nothing };
+    state.land(ticket, failed, &policy(), after(80)).make();
+    assert!(matches!(state.look(after(80)), Look::Fail(_)));
+    assert!(matches!(state.look(after(81)), Look::Renew(None)), "the pause is over");
+
+    let _ticket = state.begin(Plan::Renew).unwrap();
+    assert!(matches!(state.look(after(82)), Look::Wait(_)));
+    assert!(state.patience(after(82)).is_none());
+    assert_eq!(state.quiet_until(), Moment::LONG_AGO);
+}
