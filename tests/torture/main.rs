@@ -24,6 +24,8 @@ mod relay;
 mod scale;
 mod shelf;
 mod steady;
+#[cfg(feature = "redis")]
+mod store_outages;
 mod world;
 
 use std::time::{Duration, Instant};
