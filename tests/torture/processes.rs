@@ -28,7 +28,7 @@ async fn refresh_as_one(shelf: Shelf, life: Duration, lifetimes: u64) {
 
     report(
         &format!("2 eight processes, {shelf:?}"),
-        "one refresh a lifetime, no reuse, one login, no 401",
+        "one refresh a lifetime, no reuse, one login, no token that lives answered 401",
         &format!(
             "{} refreshes in {:.1} s of {life:?} tokens, {} reuses, {} logins, {issue} tokens saved; {tally:?}",
             stats.refreshes,

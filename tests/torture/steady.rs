@@ -90,7 +90,7 @@ async fn keep_calling(calls: u64, pause: Duration) {
     let (dead, rejected, late) = (read(&api.dead), read(&api.rejected), read(&api.late));
     report(
         "7 steady state",
-        &format!("no 401, and at most {budget:.1} refreshes"),
+        &format!("no token that lives answered 401, and at most {budget:.1} refreshes"),
         &format!(
             "{calls} calls from {TASKS} tasks in {:.1} s, {} of them sent: {rejected} answered 401, {late} too old on arrival, \
              {dead} dead tokens, {} refreshes, {} logins, {} waits",
