@@ -8,6 +8,7 @@ mod logout;
 mod logout_elsewhere;
 mod rotation;
 mod single_flight;
+mod unguarded;
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};

@@ -8,7 +8,7 @@ use super::holding::{Grant, Holding};
 use super::record::{Record, Status};
 use super::shared::Shared;
 use super::state::{Basis, Landing, Plan, Serving};
-use super::vault::{Found, Vault};
+use super::vault::{Found, Vault, longest_turn};
 use crate::policy::StoreFailure;
 use crate::{Error, ErrorKind, StoreError, StoreErrorKind};
 
@@ -30,7 +30,12 @@ impl Shared {
         {
             return Ok(landing);
         }
-        let _lease = vault.lease(&self.desk.policy).await?;
+        let Some(_lease) = vault.lease(&self.desk.policy).await? else {
+            // They may have sent the very token that is held here, so this is no case of `StoreFailure::RefreshUnguarded`.
+            let turn = longest_turn(&self.desk.policy).as_secs_f32();
+            let error = Error::new(ErrorKind::Store, format!("others have been renewing the token for {turn} s"));
+            return Ok(Landing::failed(error, basis.grant.clone()));
+        };
         for _ in 0..ATTEMPTS {
             match self.attempt(vault, plan, basis).await {
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {}
@@ -136,7 +141,7 @@ impl Shared {
             if !self.is_current(holding.issue) {
                 return;
             }
-            let Ok(_lease) = vault.lease(&self.desk.policy).await else { continue };
+            let Ok(Some(_lease)) = vault.lease(&self.desk.policy).await else { continue };
             let Ok(found) = vault.load(&self.desk.policy).await else { continue };
             let record = Record::of(&holding, self.desk.clock.moment());
             let landing = match self.outdone(found.record, &record, &holding).await {

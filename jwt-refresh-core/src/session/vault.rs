@@ -77,16 +77,20 @@ impl Vault {
         Ok(revision)
     }
 
-    pub(super) async fn lease(&self, policy: &Policy) -> Result<AnyLease, StoreError> {
-        // Whoever has it may be in the middle of a refresh and then a login: waiting for less than both would give up on a
-        // renewal that goes well.
-        let longest = policy.refresh_timeout + policy.login_timeout + 4 * policy.store_timeout;
-        within(longest, self.store.lease(&self.account)).await
+    /// The lease, or `None` if others had it all the time: the store is there, and it is not our turn.
+    pub(super) async fn lease(&self, policy: &Policy) -> Result<Option<AnyLease>, StoreError> {
+        tokio::time::timeout(longest_turn(policy), self.store.lease(&self.account)).await.ok().transpose()
     }
 
     pub(super) async fn changed(&self, revision: u64) {
         self.store.changed(&self.account, revision).await;
     }
+}
+
+/// Whoever has the lease may be in the middle of a refresh and then a login: waiting for less than both would give up on a
+/// renewal that goes well.
+pub(super) fn longest_turn(policy: &Policy) -> Duration {
+    policy.refresh_timeout + policy.login_timeout + 4 * policy.store_timeout
 }
 
 async fn within<T>(longest: Duration, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
