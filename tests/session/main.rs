@@ -6,6 +6,7 @@ mod lifetimes;
 mod login;
 mod logout;
 mod logout_elsewhere;
+mod lying_store;
 mod rotation;
 mod single_flight;
 mod unguarded;

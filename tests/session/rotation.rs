@@ -231,3 +231,16 @@ async fn without_a_way_to_log_in_a_refresh_token_in_doubt_is_tried_as_the_last_r
     world.pass(Duration::from_secs(1));
     assert_eq!(world.call(&session).await, 200);
 }
+
+#[tokio::test]
+async fn without_a_way_to_log_in_the_error_says_that_it_was_a_lost_answer_that_cost_the_login() {
+    let world = World::new();
+    let session = captured(&world).await;
+    world.server.inject(Endpoint::Refresh, Fault::DropAfterProcessing, Times::Once);
+    world.pass(MINUTE);
+    session.token().await.unwrap_err();
+    world.pass(Duration::from_secs(1));
+    let error = session.token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReauthenticationRequired);
+    assert!(error.to_string().contains("answer never came"), "{error}");
+}

@@ -62,6 +62,11 @@ impl Shared {
         };
         match self.send_refresh(&token).await {
             Ok((tokens, exchange)) => self.issued(tokens, exchange, &Grant::Sound(token), issue),
+            Err(error) if error.kind() == ErrorKind::Denied && login.kind() == ErrorKind::LoginUnavailable => {
+                let what =
+                    "a refresh whose answer never came has spent the refresh token, and there is no way to log in";
+                Landing::failed(error.into_final(what), Grant::None)
+            }
             Err(error) if error.kind() == ErrorKind::Denied => neither(error, login),
             Err(error) => Landing::failed(error, grant),
         }

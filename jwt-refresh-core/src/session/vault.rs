@@ -40,12 +40,14 @@ impl Vault {
 
     fn read(&self, entry: Option<Entry>, seen: u64) -> Result<Found, StoreError> {
         let Some(Entry { revision, data }) = entry else { return Ok(Found { revision: 0, record: None }) };
-        self.seen.fetch_max(revision, Ordering::AcqRel);
         if revision < seen {
             let what = "the entry in the store is older than one that was there before";
             return Err(StoreError::new(StoreErrorKind::Corrupt, what));
         }
-        Ok(Found { revision, record: Some(Record::read(&data, &self.account, revision)?) })
+        let record = Record::read(&data, &self.account, revision)?;
+        // Only now: a revision that is a lie must not make the truth look old.
+        self.seen.fetch_max(revision, Ordering::AcqRel);
+        Ok(Found { revision, record: Some(record) })
     }
 
     /// Whether an entry of that revision or a later one was there.
