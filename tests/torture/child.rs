@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jwt_refresh::{ErrorKind, HttpAuthenticator, Policy, Session};
+use jwt_refresh::{Error, ErrorKind, Event, Events, HttpAuthenticator, Policy, Session};
 use jwt_refresh_testkit::TestServer;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,8 @@ pub(crate) enum Said {
     Token(u64),
     /// A call failed.
     Failed(String),
+    /// The server's answer took longer than the token in it had to live: this machine was busy.
+    Stale,
     LoggedOut,
     /// It got a token although it was logged out.
     Resurrected,
@@ -75,6 +77,7 @@ async fn follows_orders() {
     let mut caller = Caller::new(orders.session(), &orders.server);
     // A line of its own.
     println!();
+    tokio::spawn(tell_of_stale_answers(caller.session.events()));
 
     let ended = until_stdin_ends();
     let (mut generation, mut logged_out) = (0, false);
@@ -93,12 +96,25 @@ async fn follows_orders() {
                 }
                 logged_out = true;
             }
+            Err(error) if is_stale(&error) => {}
             Err(error) => say(&Said::Failed(format!("{error}: {error:?}"))),
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     caller.session.flush().await;
     say(&Said::Done(caller.tally));
+}
+
+async fn tell_of_stale_answers(mut events: Events) {
+    while let Some(event) = events.next().await {
+        if matches!(event, Event::Failed(error) if is_stale(&error)) {
+            say(&Said::Stale);
+        }
+    }
+}
+
+fn is_stale(error: &Error) -> bool {
+    error.to_string().contains("already expired")
 }
 
 fn until_stdin_ends() -> Arc<AtomicBool> {
