@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use tokio::sync::watch;
 
 use super::holding::{Grant, Holding};
-use super::state::{Landing, Look, Outcome, Plan, State, Ticket};
+use super::state::{Announcement, Landing, Look, Outcome, Plan, State, Ticket};
 use crate::clock::{Moment, Timestamp};
 use crate::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::{AccessToken, Clock, Error, Policy};
@@ -103,10 +103,10 @@ impl Desk {
         begun
     }
 
-    /// Ends a renewal, and then tells those who wait for it: with the lock given back, and after the check has seen it.
-    pub(super) fn land(&self, ticket: Ticket, landing: Landing) {
-        let announcement = self.change(|state, now| state.land(ticket, landing, &self.policy, now));
-        announcement.make();
+    /// Ends a renewal. Those who wait for it are told by the announcement: with the lock given back, and after the check has
+    /// seen it.
+    pub(super) fn land(&self, ticket: Ticket, landing: Landing) -> Announcement {
+        self.change(|state, now| state.land(ticket, landing, &self.policy, now))
     }
 
     pub(super) fn reject(&self, generation: u64) {

@@ -199,8 +199,10 @@ impl Shared {
 
     pub(super) fn land(&self, ticket: Ticket, landing: Landing) {
         let event = Event::of(&landing);
-        self.desk.land(ticket, landing);
+        let announcement = self.desk.land(ticket, landing);
+        // Before anybody goes on, so that what they do next is told after it.
         self.telemetry.note(event);
+        announcement.make();
     }
 
     /// Starts from captured tokens, which count as older than any that the store has.

@@ -70,7 +70,7 @@ impl World {
         let exchange = Exchange { asked: now, answered: now };
         let holding = Holding::issued(&self.desk.policy, tokens, exchange, None, issue).unwrap();
         self.talking.fetch_sub(1, Ordering::SeqCst);
-        self.desk.land(ticket, Landing::Renewed(holding));
+        self.desk.land(ticket, Landing::Renewed(holding)).make();
     }
 }
 
