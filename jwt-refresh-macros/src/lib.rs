@@ -1,4 +1,4 @@
-//! The `#[refresh_token]` attribute of [jwt-refresh](https://docs.rs/jwt-refresh), which re-exports and documents it.
+//! The `#[refresh_token]` attribute of `jwt-refresh`, which re-exports and documents it.
 //!
 //! The attribute's tokens pass four stages, one module each: `parse` reads what the attribute stands on, `args` its
 //! options, `valid` decides which functions to guard and collects every mistake, and `expand` writes the result. After a
