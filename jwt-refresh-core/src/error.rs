@@ -41,6 +41,11 @@ pub enum ErrorKind {
     Store,
     /// The program is set up in a way that cannot work: a credential for a plain `http://` host, no runtime.
     Configuration,
+    /// A pool has no account that can serve: it is empty, or all that could are in quarantine. Transient;
+    /// [`retry_after`](Error::retry_after) says when the first returns.
+    NoAccount,
+    /// No account of a pool came free in time, or too many callers wait for one already. Transient.
+    Busy,
     /// An error of the authenticator's own making.
     Other,
 }
@@ -184,6 +189,8 @@ impl Error {
             | K::RejectedAsIssued
             | K::Aborted
             | K::Store
+            | K::NoAccount
+            | K::Busy
             | K::Other => true,
             K::Denied
             | K::LoginUnavailable
@@ -231,6 +238,8 @@ impl Error {
             }
             K::Store => "see the cause; the session tries again after a pause",
             K::Configuration => "change the set-up",
+            K::NoAccount => "add accounts, or wait until one returns",
+            K::Busy => "wait longer, call less, or add accounts",
             K::Other => "see the cause",
         }
     }
@@ -248,7 +257,8 @@ impl fmt::Display for Error {
             (None, Some(code)) => write!(f, " ({code})")?,
             (None, None) => {}
         }
-        if let Some(wait) = self.0.retry_after {
+        // A pool asks for nothing: it has said when its first account returns.
+        if let Some(wait) = self.0.retry_after.filter(|_| self.0.kind != ErrorKind::NoAccount) {
             write!(f, ", asked to wait {} s", wait.as_secs())?;
         }
         write!(f, "; {}", self.advice())

@@ -21,6 +21,7 @@ mod http;
 mod json;
 mod jwt;
 mod policy;
+mod pool;
 mod provider;
 mod rejection;
 mod runtime;
@@ -39,6 +40,9 @@ pub use clock::{Clock, ManualClock};
 pub use error::{Error, ErrorKind};
 pub use jwt::{Claims, DecodeError, Header, Jwt};
 pub use policy::{CorruptEntry, Policy, StoreFailure};
+pub use pool::{
+    Account, Cause, Health, Lease, LeaseRequest, Pool, PoolBuilder, PoolPolicy, PoolStatus, Quarantined, Selection,
+};
 pub use provider::{Renewal, TokenProvider};
 pub use rejection::Unauthorized;
 pub use secret::Secret;

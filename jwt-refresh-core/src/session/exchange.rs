@@ -1,18 +1,38 @@
-//! What is said to the server in a renewal: a refresh, a login, or one after the other, whichever is soundest.
+//! What is said to the server in a renewal: a refresh, a login, or one after the other, whichever is soundest. A session says
+//! it for its one account, a pool for each of its many.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::holding::{Grant, Holding};
 use super::lifetime::Exchange;
-use super::shared::Shared;
 use super::state::{Landing, Plan};
+use crate::authenticator::AnyAuthenticator;
 use crate::provider::Renewal;
-use crate::{Error, ErrorKind, RefreshToken, Tokens};
+use crate::{Clock, Error, ErrorKind, Policy, RefreshToken, Tokens};
 
-impl Shared {
-    /// Gets new tokens, the `issue`th of the account.
-    pub(super) async fn exchange(&self, plan: Plan, grant: Grant, issue: u64) -> Landing {
+/// Whoever gets new tokens for an account.
+pub(crate) trait Party: Sync {
+    fn authenticator(&self) -> &Arc<dyn AnyAuthenticator>;
+    fn policy(&self) -> &Policy;
+    fn clock(&self) -> &Clock;
+
+    /// The server answered a login or a refresh, well or not.
+    fn answered(&self, action: &'static str, error: Option<&Error>);
+
+    /// What another one got for the account meanwhile, where there may be another one.
+    fn rotated_elsewhere(&self, issue: u64) -> impl Future<Output = Option<Landing>> + Send;
+}
+
+/// Gets new tokens, the `issue`th of the account.
+pub(crate) async fn exchange(party: &impl Party, plan: Plan, grant: Grant, issue: u64) -> Landing {
+    Exchanger(party).exchange(plan, grant, issue).await
+}
+
+struct Exchanger<'a, P>(&'a P);
+
+impl<P: Party> Exchanger<'_, P> {
+    async fn exchange(&self, plan: Plan, grant: Grant, issue: u64) -> Landing {
         match (plan, grant) {
             (Plan::LogIn, grant) => self.log_in(grant, issue).await,
             (Plan::Renew, Grant::None) => self.log_in(Grant::None, issue).await,
@@ -42,7 +62,7 @@ impl Shared {
             let grant = if error.outcome_unknown() { Grant::Doubtful(token) } else { Grant::Sound(token) };
             return Landing::failed(error, grant);
         }
-        if let Some(landing) = self.rotated_elsewhere(issue).await {
+        if let Some(landing) = self.0.rotated_elsewhere(issue).await {
             return landing;
         }
         match self.login(&Grant::None, issue).await {
@@ -74,9 +94,9 @@ impl Shared {
 
     /// `grant` is what remains if the answer is of no use.
     async fn login(&self, grant: &Grant, issue: u64) -> Result<Landing, Error> {
-        let login = Arc::clone(&self.authenticator).login();
-        let (tokens, exchange) = self.send("login", login, self.desk.policy.login_timeout).await?;
-        Ok(match Holding::issued(&self.desk.policy, tokens, exchange, None, issue) {
+        let login = Arc::clone(self.0.authenticator()).login();
+        let (tokens, exchange) = self.send("login", login, self.0.policy().login_timeout).await?;
+        Ok(match Holding::issued(self.0.policy(), tokens, exchange, None, issue) {
             Ok(holding) => Landing::Renewed(holding),
             Err((error, refresh)) => Landing::failed(error, refresh.map_or_else(|| grant.clone(), Grant::Sound)),
         })
@@ -84,15 +104,15 @@ impl Shared {
 
     fn issued(&self, tokens: Tokens, exchange: Exchange, old: &Grant, issue: u64) -> Landing {
         let old = if let Grant::Sound(token) = old { Some(token.clone()) } else { None };
-        match Holding::issued(&self.desk.policy, tokens, exchange, old, issue) {
+        match Holding::issued(self.0.policy(), tokens, exchange, old, issue) {
             Ok(holding) => Landing::Renewed(holding),
             Err((error, refresh)) => Landing::failed(error, Grant::of(refresh)),
         }
     }
 
     async fn send_refresh(&self, token: &RefreshToken) -> Result<(Tokens, Exchange), Error> {
-        let refresh = Arc::clone(&self.authenticator).refresh(token.clone());
-        self.send("refresh", refresh, self.desk.policy.refresh_timeout).await
+        let refresh = Arc::clone(self.0.authenticator()).refresh(token.clone());
+        self.send("refresh", refresh, self.0.policy().refresh_timeout).await
     }
 
     async fn send(
@@ -101,13 +121,13 @@ impl Shared {
         request: Renewal<Tokens>,
         timeout: Duration,
     ) -> Result<(Tokens, Exchange), Error> {
-        let asked = self.desk.clock.moment();
+        let asked = self.0.clock().moment();
         let answer = tokio::time::timeout(timeout, request).await.unwrap_or_else(|_| {
             let what = format!("the {action} was not answered within {} s", timeout.as_secs_f32());
             Err(Error::new(ErrorKind::Unanswered, what))
         });
-        let exchange = Exchange { asked, answered: self.desk.clock.moment() };
-        self.telemetry.answered(action, answer.as_ref().err());
+        let exchange = Exchange { asked, answered: self.0.clock().moment() };
+        self.0.answered(action, answer.as_ref().err());
         match &answer {
             Ok(_) => tracing::debug!(target: "jwt_refresh", action, "answered"),
             Err(error) => tracing::warn!(target: "jwt_refresh", action, kind = ?error.kind(), %error, "failed"),

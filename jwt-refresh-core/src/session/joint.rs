@@ -93,7 +93,7 @@ impl Shared {
     }
 
     /// After a refresh token was denied: whether another has rotated it meanwhile. `issue` is the one that was asked for.
-    pub(super) async fn rotated_elsewhere(&self, issue: u64) -> Option<Landing> {
+    pub(super) async fn found_elsewhere(&self, issue: u64) -> Option<Landing> {
         let found = self.vault()?.load(&self.desk.policy).await.ok()?;
         self.settled(&found, &Basis { grant: Grant::None, issue: issue.saturating_sub(1) })
     }

@@ -33,6 +33,11 @@ pub use builder::SessionBuilder;
 pub use events::{Event, Events};
 pub use stats::SessionStats;
 
+pub(crate) use exchange::{Party, exchange};
+pub(crate) use holding::{Grant, Holding};
+pub(crate) use renewal::{is_within, next_id, within};
+pub(crate) use state::{Landing, Plan};
+
 use crate::{AccessToken, Authenticator, Error, Renewal, TokenProvider, Tokens};
 
 /// One account that stays logged in: its tokens, and at most one renewal of them at a time.

@@ -1,7 +1,6 @@
 //! What all clones of a session share, and what they ask of it: a token, a login, a logout.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -61,10 +60,9 @@ impl Drop for Busy {
 
 impl Shared {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let Parts { authenticator, policy, clock, vault, upkeep } = parts;
         let shared = Arc::new(Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id: renewal::next_id(),
             desk: Desk::new(policy, clock),
             authenticator,
             vault: vault.map(Arc::new),

@@ -1,0 +1,116 @@
+//! What a pool's handles, leases and keeper share: the state behind its lock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::account::Account;
+use super::lease::Lease;
+use super::policy::PoolPolicy;
+use super::state::State;
+use super::status::{PoolStatus, Quarantined};
+use crate::{Clock, Error, session};
+
+pub(super) struct Core {
+    pub(super) id: u64,
+    pub(super) clock: Clock,
+    pub(super) policy: PoolPolicy,
+    pub(super) runtime: Handle,
+    state: Mutex<State>,
+    /// Wakes the keeper: there is something to do earlier than it thinks, or the pool has ended.
+    pub(super) bell: Arc<Notify>,
+    pub(super) succeeded: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+impl Core {
+    pub(super) fn new(policy: PoolPolicy, clock: Clock, runtime: Handle) -> Self {
+        let now = clock.moment().boot.as_nanos();
+        Self {
+            id: session::next_id(),
+            state: Mutex::new(State::new(policy.selection, now)),
+            clock,
+            policy,
+            runtime,
+            bell: Arc::default(),
+            succeeded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Changes the state, then tells those whom it concerns: with the lock given back.
+    pub(super) fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State, i64) -> T) -> T {
+        let (done, outbox) = {
+            let mut state = self.lock();
+            let now = self.now();
+            state.pass_time(now);
+            let done = change(&mut state, now);
+            let outbox = state.conclude(now);
+            let wake_at = state.wake_at(&self.policy);
+            if wake_at < state.armed {
+                state.armed = wake_at;
+                self.bell.notify_one();
+            }
+            (done, outbox)
+        };
+        for (reply, answer) in outbox {
+            // A lease that nobody waits for any more comes back and is dropped: the next in the queue has it then.
+            let _ = reply.send(answer.map(|granted| Lease::new(self, granted)));
+        }
+        done
+    }
+
+    pub(super) fn add(self: &Arc<Self>, account: Account) -> Result<(), Error> {
+        let mut offered = Some(account);
+        self.change(|state, now| state.add(&mut offered, now))
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.moment().boot.as_nanos()
+    }
+
+    /// No code of the user's runs under this lock, so what a poisoned one guards is as good as ever.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "ratios of counts that large need no more digits")]
+    pub(super) fn status(self: &Arc<Self>) -> PoolStatus {
+        let [succeeded, failed] = [&self.succeeded, &self.failed].map(|count| count.load(Ordering::Relaxed) as f64);
+        let exchanges = succeeded + failed;
+        self.change(|state, now| {
+            let returns_in = |until: i64| Duration::from_nanos(u64::try_from(until.saturating_sub(now)).unwrap_or(0));
+            let quarantined: Vec<_> = state
+                .confined()
+                .map(|(member, quarantine)| Quarantined {
+                    account: member.name.to_string(),
+                    cause: quarantine.cause,
+                    returns_in: quarantine.until.map(returns_in),
+                })
+                .collect();
+            let accounts = state.size();
+            let active = accounts - quarantined.len();
+            let leases = state.tally.leases;
+            PoolStatus {
+                accounts,
+                active,
+                quarantined,
+                waiting: state.waiting(),
+                leases,
+                average_ttl: state.tally.average_ttl(now),
+                refresh_success: (exchanges > 0.0).then(|| succeeded / exchanges),
+                requests_per_token_per_minute: state.tally.per_minute(now) / (active.max(1) as f64),
+                auth_overhead: exchanges / (leases.max(1) as f64),
+            }
+        })
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.bell.notify_one();
+    }
+}

@@ -1,0 +1,136 @@
+//! Many accounts behind one [`TokenProvider`]: whoever needs a token gets a lease of the account that can serve soonest.
+//!
+//! `state` is the machine that decides, `core` the lock round it. In it, `account` is what is kept of each, `limit` the arithmetic
+//! of rates, `schedule` the order in which accounts serve, `quarantine` why one does not. `lease` is what a caller holds, `keeper`
+//! the one task that logs in and refreshes, `status` what a person sees.
+
+mod account;
+mod builder;
+mod core;
+mod keeper;
+mod lease;
+mod limit;
+mod policy;
+mod quarantine;
+mod schedule;
+mod state;
+mod status;
+
+use std::fmt;
+use std::sync::Arc;
+
+use self::core::Core;
+
+pub use account::Account;
+pub use builder::PoolBuilder;
+pub use lease::{Lease, LeaseRequest};
+pub use policy::{PoolPolicy, Selection};
+pub use quarantine::Cause;
+pub use status::{Health, PoolStatus, Quarantined};
+
+use crate::{Error, Renewal, TokenProvider};
+
+/// Many accounts that stay logged in, for calls that are more than one account may make.
+///
+/// Each call gets a [`Lease`] of one account: by default of the one that can serve soonest, within its rate, its concurrency and
+/// the cap on its token's use. If none can, callers wait in the order in which they came. One task in the background logs all
+/// accounts in and renews their tokens, so that callers never do. An account whose server refuses it goes into quarantine, and
+/// returns by itself once it can log in.
+///
+/// Clones are handles to the same pool. The task in the background ends when the last of them, and the last lease, is dropped.
+///
+/// ```no_run
+/// # #[cfg(feature = "reqwest")]
+/// # async fn doc(logins: Vec<(String, String)>) -> Result<(), jwt_refresh_core::Error> {
+/// # use std::time::Duration;
+/// use jwt_refresh_core::{Account, HttpAuthenticator, Pool};
+///
+/// let mut pool = Pool::builder();
+/// for (email, password) in logins {
+///     let login = HttpAuthenticator::builder("https://api.example/auth/login")
+///         .field("email", &email)
+///         .secret_field("password", password)
+///         .build()?;
+///     pool = pool.account(Account::new(email, login).rate(10, Duration::from_secs(1)));
+/// }
+/// let pool = pool.build()?;
+/// let lease = pool.lease().await?;
+/// println!("{}\n{}", lease.account(), pool.status());
+/// # Ok(()) }
+/// ```
+///
+/// With the attribute, `#[refresh_token(from = self.pool, token, retry)]`: `token` is the lease then, and a 401 is reported and
+/// the body run again with a lease that may be another account's.
+#[derive(Clone)]
+pub struct Pool(Arc<Core>);
+
+impl Pool {
+    /// Puts a pool together.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::default()
+    }
+
+    /// Adds an account, which logs in in the background and serves from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the pool has an account of that name, or if the account's rate lets
+    /// nothing through.
+    pub fn add(&self, account: Account) -> Result<(), Error> {
+        self.0.add(account)
+    }
+
+    /// Removes an account; whether there was one of that name. Leases of it that are held stay as they are; callers that waited for
+    /// it alone get another.
+    pub fn remove(&self, name: &str) -> bool {
+        self.0.change(|state, _| state.remove(name)).is_some()
+    }
+
+    /// Asks for a lease. `.await` it, or say before what it shall be: `pool.lease().tag("eu").within(time).await`.
+    ///
+    /// # Errors
+    ///
+    /// - [`NoAccount`](crate::ErrorKind::NoAccount) if the pool is empty, or if all accounts (with the tag) are in quarantine and
+    ///   none has new tokens on the way; then it says when the first returns, and why it is there.
+    /// - [`Busy`](crate::ErrorKind::Busy) if none came free in time, or if too many callers wait already.
+    /// - [`Configuration`](crate::ErrorKind::Configuration) if no account ever had the tag, or if the deadline has passed before
+    ///   anything was asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the queue; a lease that came meanwhile goes to the next caller.
+    pub fn lease(&self) -> LeaseRequest {
+        LeaseRequest::new(Arc::clone(&self.0))
+    }
+
+    /// How the pool is doing.
+    pub fn status(&self) -> PoolStatus {
+        self.0.status()
+    }
+}
+
+impl TokenProvider for Pool {
+    type Token = Lease;
+
+    fn ready(&self) -> Option<Lease> {
+        self.lease().at_once()
+    }
+
+    fn fresh(&self) -> Renewal<Lease> {
+        self.lease().into_future()
+    }
+
+    /// Reports the rejection, and asks for another lease.
+    fn rejected(&self, lease: &Lease) -> Renewal<Lease> {
+        if lease.is_of(&self.0) {
+            lease.rejected();
+        }
+        self.fresh()
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("id", &self.0.id).field("status", &self.status()).finish()
+    }
+}

@@ -1,0 +1,55 @@
+//! Why an account does not serve, and until when.
+
+use std::fmt;
+
+use crate::Error;
+
+/// Why an account of a pool does not serve calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// It was added, and has not logged in yet.
+    Joining,
+    /// Its token was rejected with 401.
+    Rejected,
+    /// The server refuses to log it in, or to refresh its token.
+    Denied,
+    /// Its token has expired, and the server does not answer, or is out of order.
+    Expired,
+    /// Its token has served as many calls as one may.
+    UsageCap,
+    /// It was answered 429, and has to rest for longer than the policy's patience.
+    RateLimited,
+    /// Its quota is used up.
+    QuotaUsedUp,
+}
+
+impl Cause {
+    /// Whether the account rests until a time, and new tokens would not help.
+    pub(super) fn is_rest(self) -> bool {
+        matches!(self, Self::RateLimited | Self::QuotaUsedUp)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Joining => "not logged in yet",
+            Self::Rejected => "token rejected",
+            Self::Denied => "login denied",
+            Self::Expired => "token expired",
+            Self::UsageCap => "usage cap reached",
+            Self::RateLimited => "rate-limited",
+            Self::QuotaUsedUp => "quota used up",
+        })
+    }
+}
+
+/// An account that does not serve.
+#[derive(Clone, Debug)]
+pub(super) struct Quarantine {
+    pub(super) cause: Cause,
+    /// When it returns, or is tried again, in nanoseconds since boot. `None`: new tokens are on their way, and callers may wait.
+    pub(super) until: Option<i64>,
+    pub(super) error: Option<Error>,
+}

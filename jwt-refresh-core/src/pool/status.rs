@@ -1,0 +1,229 @@
+//! How a pool is doing, in numbers and as a table.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::quarantine::Cause;
+use crate::clock::Timestamp;
+
+const SECOND: i64 = 1_000_000_000;
+const MINUTE: usize = 60;
+
+/// A snapshot of a pool: [`Pool::status`](super::Pool::status). `Display` shows it as a table.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PoolStatus {
+    /// Accounts that the pool was given: its target.
+    pub accounts: usize,
+    /// Those that serve.
+    pub active: usize,
+    /// Those that do not.
+    pub quarantined: Vec<Quarantined>,
+    /// Callers that wait for a lease.
+    pub waiting: usize,
+    /// Leases given so far.
+    pub leases: u64,
+    /// How long the tokens there are live from now, on average; `None` if there are none, or none that expires.
+    pub average_ttl: Option<Duration>,
+    /// The share of logins and refreshes that succeeded, from 0 to 1; `None` before the first.
+    pub refresh_success: Option<f64>,
+    /// Leases within the last minute for each account that serves.
+    pub requests_per_token_per_minute: f64,
+    /// Logins and refreshes, well or not, for each lease.
+    pub auth_overhead: f64,
+}
+
+/// An account that does not serve.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Quarantined {
+    /// Its name.
+    pub account: String,
+    /// Why it does not serve.
+    pub cause: Cause,
+    /// When it returns, or a login is tried again, from now; `None` if new tokens are on their way.
+    pub returns_in: Option<Duration>,
+}
+
+/// How well a pool can do what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// At least nine in ten accounts serve.
+    Good,
+    /// Some do.
+    Degraded,
+    /// None does.
+    Down,
+}
+
+impl PoolStatus {
+    /// How well the pool can do what it is for.
+    pub fn health(&self) -> Health {
+        match self.active {
+            0 => Health::Down,
+            active if active * 10 >= self.accounts * 9 => Health::Good,
+            _ => Health::Degraded,
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Good => "good",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        })
+    }
+}
+
+/// So many quarantined accounts are shown one by one.
+const SHOWN: usize = 10;
+
+impl fmt::Display for PoolStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |f: &mut fmt::Formatter<'_>, name: &str, value: String| writeln!(f, "│ {name:<28} {value:>25} │");
+        let line = "─".repeat(56);
+        writeln!(f, "┌{line}┐")?;
+        row(f, "health", self.health().to_string())?;
+        row(f, "active / target", format!("{} / {}", self.active, self.accounts))?;
+        row(f, "quarantined", self.quarantined.len().to_string())?;
+        row(f, "callers waiting", self.waiting.to_string())?;
+        row(f, "leases", self.leases.to_string())?;
+        let ttl = self.average_ttl.map_or_else(|| "–".to_owned(), |ttl| format!("{:.0} s", ttl.as_secs_f64()));
+        row(f, "average token life left", ttl)?;
+        let success = self.refresh_success.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0));
+        row(f, "refresh success", success)?;
+        row(f, "requests per token, minute", format!("{:.1}", self.requests_per_token_per_minute))?;
+        row(f, "auth overhead", format!("{:.2} %", self.auth_overhead * 100.0))?;
+        if !self.quarantined.is_empty() {
+            writeln!(f, "├{line}┤")?;
+        }
+        for Quarantined { account, cause, returns_in } in self.quarantined.iter().take(SHOWN) {
+            let until = returns_in.map_or_else(|| "renewing".to_owned(), |wait| format!("{:.0} s", wait.as_secs_f64()));
+            writeln!(f, "│ {:<25} {cause:<19} {until:>8} │", shortened(account, 25))?;
+        }
+        if let Some(more @ 1..) = self.quarantined.len().checked_sub(SHOWN) {
+            writeln!(f, "│ {:<54} │", format!("… and {more} more"))?;
+        }
+        write!(f, "└{line}┘")
+    }
+}
+
+fn shortened(name: &str, width: usize) -> String {
+    if name.chars().count() <= width { name.to_owned() } else { name.chars().take(width - 1).chain(['…']).collect() }
+}
+
+/// What is counted under the pool's lock.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub(super) leases: u64,
+    begun: i64,
+    /// Leases in each second of the last minute, and the second that was counted last.
+    seconds: [u32; MINUTE],
+    second: i64,
+    /// Tokens that expire, and the sum of when they do, in nanoseconds.
+    tokens: u32,
+    expire: i128,
+}
+
+impl Tally {
+    pub(super) fn new(now: i64) -> Self {
+        Self { leases: 0, begun: now, seconds: [0; MINUTE], second: now / SECOND, tokens: 0, expire: 0 }
+    }
+
+    pub(super) fn leased(&mut self, now: i64) {
+        self.leases += 1;
+        self.turn_to(now);
+        if let Some(second) = self.seconds.get_mut(place(self.second)) {
+            *second += 1;
+        }
+    }
+
+    fn turn_to(&mut self, now: i64) {
+        let second = now / SECOND;
+        let skipped = usize::try_from(second.saturating_sub(self.second)).unwrap_or(0).min(MINUTE);
+        for past in (0_i64..).take(skipped) {
+            if let Some(count) = self.seconds.get_mut(place(second - past)) {
+                *count = 0;
+            }
+        }
+        self.second = self.second.max(second);
+    }
+
+    /// Leases a minute, by those of the last one.
+    pub(super) fn per_minute(&mut self, now: i64) -> f64 {
+        self.turn_to(now);
+        let count: f64 = self.seconds.iter().copied().map(f64::from).sum();
+        let age = Duration::from_nanos(u64::try_from(now.saturating_sub(self.begun)).unwrap_or(0)).as_secs_f64();
+        count * 60.0 / age.clamp(1.0, 60.0)
+    }
+
+    pub(super) fn token_come(&mut self, expires: i64) {
+        if expires != Timestamp::NEVER.as_nanos() {
+            self.tokens += 1;
+            self.expire += i128::from(expires);
+        }
+    }
+
+    pub(super) fn token_gone(&mut self, expires: i64) {
+        if expires != Timestamp::NEVER.as_nanos() {
+            self.tokens -= 1;
+            self.expire -= i128::from(expires);
+        }
+    }
+
+    pub(super) fn average_ttl(&self, now: i64) -> Option<Duration> {
+        let average = self.expire.checked_div(i128::from(self.tokens))?;
+        Some(Duration::from_nanos(u64::try_from(average - i128::from(now)).unwrap_or(0)))
+    }
+}
+
+fn place(second: i64) -> usize {
+    usize::try_from(second.rem_euclid(60)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_are_counted_for_a_minute_and_then_forgotten() {
+        let mut tally = Tally::new(0);
+        for second in 0..120 {
+            tally.leased(second * SECOND);
+        }
+        let minute = tally.per_minute(119 * SECOND);
+        assert!((minute - 60.0).abs() < f64::EPSILON, "{minute}");
+        assert!(tally.per_minute(500 * SECOND).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_of_one_width() {
+        let quarantined = |account: &str, cause| Quarantined {
+            account: account.to_owned(),
+            cause,
+            returns_in: Some(Duration::from_secs(30)),
+        };
+        let status = PoolStatus {
+            accounts: 45,
+            active: 43,
+            quarantined: [Cause::UsageCap, Cause::Joining]
+                .into_iter()
+                .map(|cause| quarantined("somebody.with.a.long.name@example.com", cause))
+                .cycle()
+                .take(12)
+                .collect(),
+            waiting: 3,
+            leases: 12_345,
+            average_ttl: Some(Duration::from_secs(1800)),
+            refresh_success: Some(0.987),
+            requests_per_token_per_minute: 12.3,
+            auth_overhead: 0.012,
+        };
+        let table = status.to_string();
+        assert!(table.lines().all(|line| line.chars().count() == 58), "{table}");
+        assert!(table.contains("43 / 45") && table.contains("… and 2 more"), "{table}");
+    }
+}

@@ -1,0 +1,68 @@
+use jwt_refresh::prelude::*;
+use jwt_refresh::{Error, Pool};
+
+use crate::{World, active};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+struct Api {
+    http: reqwest::Client,
+    world: World,
+    pool: Pool,
+}
+
+#[refresh_token(from = self.pool, token, retry)]
+impl Api {
+    async fn product(&self, id: u64) -> Result<String, BoxError> {
+        let request = self.http.get(self.world.server.url(&format!("/api/v1/products/{id}")));
+        Ok(request.bearer(&token).send().await?.error_for_status()?.text().await?)
+    }
+
+    async fn account(&self) -> Result<String, Error> {
+        Ok(token.account().to_owned())
+    }
+}
+
+fn api(accounts: usize) -> Api {
+    let world = World::new(accounts);
+    let pool = world.pool(accounts).build().unwrap();
+    Api { http: reqwest::Client::new(), world, pool }
+}
+
+#[tokio::test]
+async fn an_annotated_method_runs_with_a_lease() {
+    let api = api(2);
+    active(&api.pool, 2).await;
+    api.product(1).await.unwrap();
+    assert_ne!(api.account().await.unwrap(), api.account().await.unwrap(), "calls take turns");
+    assert_eq!(api.world.server.stats().api_calls, 1);
+}
+
+#[tokio::test]
+async fn a_rejected_token_is_renewed_in_the_background_and_the_call_runs_again() {
+    let api = api(1);
+    active(&api.pool, 1).await;
+    api.world.server.rotate_signing_key();
+    api.product(1).await.unwrap();
+    let stats = api.world.server.stats();
+    assert_eq!((stats.rejected, stats.api_calls, stats.logins, stats.refreshes), (1, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_rejected_lease_does_not_hold_the_place_that_the_next_run_needs() {
+    let world = World::new(1);
+    let pool = Pool::builder().clock(&world.clock).account(world.account(0).concurrency(1)).build().unwrap();
+    let api = Api { http: reqwest::Client::new(), world, pool };
+    active(&api.pool, 1).await;
+    api.world.server.rotate_signing_key();
+    api.product(1).await.unwrap();
+}
+
+#[tokio::test]
+async fn callers_never_log_in_and_the_first_waits_for_the_keeper() {
+    let api = api(3);
+    let calls = futures_util::future::join_all((0..20).map(|id| api.product(id))).await;
+    assert!(calls.iter().all(Result::is_ok));
+    active(&api.pool, 3).await;
+    assert_eq!(api.world.server.stats().logins, 3);
+}

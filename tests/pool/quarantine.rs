@@ -1,0 +1,166 @@
+use std::time::Duration;
+
+use jwt_refresh::{Cause, ErrorKind, Health, Pool};
+use jwt_refresh_testkit::{Endpoint, Fault, Times};
+
+use crate::{MINUTE, SECOND, World, active, quiet, until};
+
+fn cause(pool: &Pool) -> Option<(Cause, Option<Duration>)> {
+    pool.status().quarantined.first().map(|one| (one.cause, one.returns_in))
+}
+
+#[tokio::test]
+async fn an_account_that_is_refused_goes_into_quarantine_and_returns_once_it_can_log_in() {
+    let world = World::new(3);
+    world.server.ban("a1");
+    let pool = world.pool(3).build().unwrap();
+    active(&pool, 2).await;
+    until("a1 is refused", || matches!(cause(&pool), Some((Cause::Denied, Some(_))))).await;
+    assert_eq!(pool.status().health(), Health::Degraded);
+    for _ in 0..10 {
+        assert_ne!(pool.lease().await.unwrap().account(), "a1");
+    }
+    assert_eq!(world.server.stats().failed_logins, 1, "it is left alone");
+    world.server.unban("a1");
+    world.pass(MINUTE);
+    active(&pool, 3).await;
+    assert_eq!(pool.status().health(), Health::Good);
+}
+
+#[tokio::test]
+async fn a_banned_account_is_asked_ever_more_rarely() {
+    let world = World::new(2);
+    world.server.ban("a0");
+    let pool = world.pool(2).build().unwrap();
+    active(&pool, 1).await;
+    for _ in 0..60 {
+        until("a0 is refused", || matches!(cause(&pool), Some((_, Some(_))))).await;
+        world.pass(MINUTE);
+        quiet().await;
+    }
+    let failed = world.server.stats().failed_logins;
+    assert!((5..=12).contains(&failed), "{failed} logins in an hour");
+}
+
+#[tokio::test]
+async fn a_rejection_that_survives_a_renewal_is_quarantine_and_a_late_one_is_not() {
+    let world = World::new(1);
+    let pool = world.pool(1).build().unwrap();
+    pool.lease().await.unwrap().rejected();
+    let renewed = pool.lease().await.unwrap();
+    assert_eq!(world.server.stats().refreshes, 1);
+    renewed.rejected();
+    let error = pool.lease().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoAccount);
+    assert!(error.to_string().contains("token rejected"), "{error}");
+    assert_eq!(cause(&pool).unwrap().0, Cause::Rejected);
+
+    world.pass(MINUTE);
+    let lease = pool.lease().await.unwrap();
+    assert_eq!(world.server.stats().logins, 2, "a login starts afresh");
+    lease.fine();
+    lease.rejected();
+    pool.lease().await.unwrap();
+}
+
+#[tokio::test]
+async fn many_rejections_of_one_token_are_one() {
+    let world = World::new(1);
+    let pool = world.pool(1).build().unwrap();
+    let leases = [pool.lease().await.unwrap(), pool.lease().await.unwrap(), pool.lease().await.unwrap()];
+    leases[0].rejected();
+    let renewed = pool.lease().await.unwrap();
+    leases[1].rejected();
+    leases[2].rejected();
+    assert_eq!(pool.lease().await.unwrap().generation(), renewed.generation());
+    assert_eq!(world.server.stats().refreshes, 1);
+}
+
+#[tokio::test]
+async fn after_a_429_an_account_rests_as_long_as_it_was_told() {
+    let world = World::new(2);
+    let pool = world.pool(2).build().unwrap();
+    active(&pool, 2).await;
+    let limited = pool.lease().await.unwrap();
+    limited.rate_limited(Some(20 * SECOND));
+    assert_eq!(cause(&pool), Some((Cause::RateLimited, Some(20 * SECOND))));
+    for _ in 0..5 {
+        assert_ne!(pool.lease().await.unwrap().account(), limited.account());
+    }
+    world.clock.advance(20 * SECOND);
+    active(&pool, 2).await;
+    assert_eq!(world.server.stats().auth_requests, 2, "nothing was renewed for it");
+}
+
+#[tokio::test]
+async fn a_short_429_is_waited_for() {
+    let world = World::new(1);
+    let pool = world.pool(1).build().unwrap();
+    pool.lease().await.unwrap().rate_limited(Some(2 * SECOND));
+    let waits = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.lease().await.map(drop) }
+    });
+    quiet().await;
+    assert!(!waits.is_finished());
+    world.clock.advance(2 * SECOND);
+    waits.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_used_up_quota_is_no_rate_and_a_new_token_does_not_bring_it_back() {
+    let world = World::new(1);
+    let pool = world.pool(1).build().unwrap();
+    pool.lease().await.unwrap().quota_used_up(Some(90 * MINUTE));
+    // The token is refreshed ahead meanwhile.
+    world.pass(58 * MINUTE);
+    until("it was refreshed", || world.server.stats().refreshes == 1).await;
+    assert_eq!(cause(&pool).unwrap().0, Cause::QuotaUsedUp);
+    let error = pool.lease().await.unwrap_err();
+    assert!(error.to_string().contains("quota used up"), "{error}");
+    world.pass(33 * MINUTE);
+    active(&pool, 1).await;
+    assert_eq!(world.call(&pool.lease().await.unwrap()).await, 200);
+}
+
+#[tokio::test]
+async fn a_failed_refresh_displaces_no_token_that_lives() {
+    let world = World::new(1);
+    let pool = world.pool(1).build().unwrap();
+    active(&pool, 1).await;
+    world.server.inject(Endpoint::Any, Fault::Status(503), Times::Always);
+    world.pass(57 * MINUTE);
+    until("a refresh failed", || world.server.stats().failed_refreshes > 0).await;
+    pool.lease().await.unwrap();
+    world.server.clear_faults();
+    world.pass(MINUTE);
+    until("it was refreshed", || world.server.stats().refreshes == 1).await;
+    assert_eq!(world.call(&pool.lease().await.unwrap()).await, 200);
+}
+
+#[tokio::test]
+async fn callers_that_wait_are_told_when_nobody_is_left() {
+    let world = World::new(1);
+    world.server.inject(Endpoint::Login, Fault::Status(503), Times::Always);
+    let pool = world.pool(1).build().unwrap();
+    let (one, two) = tokio::join!(pool.lease().into_future(), pool.lease().into_future());
+    for error in [one.unwrap_err(), two.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::NoAccount);
+        assert!(error.retry_after().is_some_and(|wait| wait <= SECOND), "{error}");
+    }
+    world.server.clear_faults();
+    world.pass(SECOND);
+    assert_eq!(world.call(&pool.lease().await.unwrap()).await, 200);
+}
+
+#[tokio::test]
+async fn the_keeper_ends_with_the_pool() {
+    let world = World::new(1);
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let pool = world.pool(1).build().unwrap();
+    active(&pool, 1).await;
+    let lease = pool.lease().await.unwrap();
+    drop(pool);
+    drop(lease);
+    until("no task is left", || alive() == 0).await;
+}
