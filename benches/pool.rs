@@ -1,0 +1,75 @@
+//! What a pool of a million accounts costs: memory for each, time for a lease and its return, and how many exchanges go on at
+//! once while all log in. The authenticator is in memory, so that nothing but the pool is measured.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use jwt_refresh::{Account, Authenticator, Error, Pool, PoolPolicy, TokenProvider, Tokens};
+
+const ACCOUNTS: usize = 1_000_000;
+const EXCHANGES: usize = 64;
+const LEASES: usize = 1_000_000;
+
+/// Answers at once, and counts how many ask at the same time.
+#[derive(Default)]
+struct Stub {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Authenticator for Stub {
+    async fn login(&self) -> Result<Tokens, Error> {
+        self.most.fetch_max(self.now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
+        self.now.fetch_sub(1, Ordering::Relaxed);
+        Ok(Tokens::new("opaque-access-token")?
+            .refresh_token("opaque-refresh-token")
+            .expires_in(Duration::from_secs(3600)))
+    }
+}
+
+fn main() -> Result<(), Error> {
+    let stub = Arc::new(Stub::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::other)?;
+    let mut pool = None;
+    let memory = allocation_counter::measure(|| pool = Some(runtime.block_on(logged_in(&stub))));
+    // Name, access token and refresh token.
+    let strings = "account-999999".len() + "Bearer opaque-access-token".len() + "opaque-refresh-token".len();
+    let each = usize::try_from(memory.bytes_current).unwrap_or(0) / ACCOUNTS - strings;
+    println!("{each} bytes an account beside its name and token strings");
+
+    let Some(pool) = pool.transpose()? else { return Ok(()) };
+    let mut times = Vec::with_capacity(LEASES);
+    for _ in 0..LEASES {
+        let begun = Instant::now();
+        black_box(pool.ready());
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    println!("lease and return: median {:?}, 99 % {:?}", times[LEASES / 2], times[LEASES / 100 * 99]);
+    Ok(())
+}
+
+/// A pool all of whose accounts have logged in.
+async fn logged_in(stub: &Arc<Stub>) -> Result<Pool, Error> {
+    let pool = Pool::builder().policy(PoolPolicy::default().exchanges(EXCHANGES)).build()?;
+    let begun = Instant::now();
+    for number in 0..ACCOUNTS {
+        pool.add(Account::new(format!("account-{number}"), Arc::clone(stub)).rate(10, Duration::from_secs(1)))?;
+    }
+    println!("{ACCOUNTS} accounts added in {:.1} s", begun.elapsed().as_secs_f64());
+
+    let begun = Instant::now();
+    while !pool.status().quarantined.is_empty() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let most = stub.most.load(Ordering::Relaxed);
+    println!(
+        "all logged in after {:.1} s, at most {most} of {EXCHANGES} exchanges at once",
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(most <= EXCHANGES, "more exchanges at once than the policy allows");
+    Ok(pool)
+}
