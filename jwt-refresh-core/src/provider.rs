@@ -25,7 +25,8 @@ pub type Renewal<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
     note = "a `Session` is a `TokenProvider`, and so is a reference, `Box` or `Arc` of one; of a lock guard, write `*guard`"
 )]
 pub trait TokenProvider {
-    /// What a method gets: an [`AccessToken`], or something that holds one for as long as the method runs.
+    /// What a method gets: an [`AccessToken`], or something that holds one for as long as the method runs. A method that has
+    /// both `token` and `retry` gets a clone of it for each run, so it must be `Clone` there.
     type Token: Borrow<AccessToken> + Send + 'static;
 
     /// A fresh token, if that can be told at once: without waiting, locking for long, or starting anything.
@@ -40,7 +41,7 @@ pub trait TokenProvider {
         self.ready().is_some()
     }
 
-    /// A fresh token, after as long as it takes.
+    /// A fresh token, after as long as it takes. The work may begin at once, before the future is polled.
     fn fresh(&self) -> Renewal<Self::Token>;
 
     /// Says that the server answered 401 to `token`, and asks for a newer one.

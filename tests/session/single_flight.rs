@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use jwt_refresh::{Authenticator, Error, ErrorKind, Policy, Session, TokenProvider, Tokens};
+use jwt_refresh::{AccessToken, Authenticator, Error, ErrorKind, Policy, Session, TokenProvider, Tokens};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 use tokio::sync::{Barrier, Notify};
+use tokio::task::JoinHandle;
 
 use crate::World;
 
@@ -34,19 +35,20 @@ async fn ten_thousand_tasks_that_find_the_token_expired_make_one_refresh_and_all
     assert_eq!((stats.logins, stats.refreshes, stats.auth_requests), (1, 1, 2));
 }
 
+/// So many tasks that each ask for a token.
+fn ask_at_once(session: &Session, tasks: u32) -> Vec<JoinHandle<Result<AccessToken, Error>>> {
+    let ask = |_| {
+        let session = session.clone();
+        tokio::spawn(async move { session.token().await })
+    };
+    (0..tasks).map(ask).collect()
+}
+
 #[tokio::test]
 async fn many_tasks_at_a_session_that_never_logged_in_make_one_login() {
     let world = World::new();
     let session = world.builder().build();
-    let tasks: Vec<_> = (0..100)
-        .map(|_| {
-            tokio::spawn({
-                let s = session.clone();
-                async move { s.token().await }
-            })
-        })
-        .collect();
-    for task in tasks {
+    for task in ask_at_once(&session, 100) {
         task.await.unwrap().unwrap();
     }
     assert_eq!(world.server.stats().auth_requests, 1);
@@ -61,15 +63,7 @@ async fn a_failure_is_shared_by_all_who_waited_and_by_all_who_ask_in_the_pause_a
         Times::Always,
     );
     let session = world.builder().build();
-    let tasks: Vec<_> = (0..100)
-        .map(|_| {
-            tokio::spawn({
-                let s = session.clone();
-                async move { s.token().await }
-            })
-        })
-        .collect();
-    for task in tasks {
+    for task in ask_at_once(&session, 100) {
         let error = task.await.unwrap().unwrap_err();
         assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Unavailable, Some(Duration::from_secs(20))));
     }

@@ -132,27 +132,22 @@ impl Shared {
                     Err(outcome) => outcome,
                 };
                 shared.telemetry.waited();
-                match shared.wait(outcome).await {
-                    Ok(token) => return Ok(token),
-                    Err(verdict) => {
-                        if let Some(result) = verdict.token() {
-                            return result;
-                        }
-                    }
+                if let Some(result) = shared.wait(outcome).await {
+                    return result;
                 }
                 look = shared.look()?;
             }
         }
     }
 
-    /// Waits for a renewal, but not until the token that there is has expired.
-    async fn wait(&self, outcome: Outcome) -> Result<AccessToken, Verdict> {
+    /// Waits for a renewal, but not until the token that there is has expired. `None`: look again.
+    async fn wait(&self, outcome: Outcome) -> Option<Result<AccessToken, Error>> {
         let patience = self.desk.lock().patience(self.desk.clock.moment());
-        let Some((token, until)) = patience else { return Err(verdict(outcome).await) };
+        let Some((token, until)) = patience else { return verdict(outcome).await.token() };
         tokio::select! {
             biased;
-            verdict = verdict(outcome) => Err(verdict),
-            () = self.desk.clock.sleep_until(until) => Ok(token),
+            verdict = verdict(outcome) => verdict.token(),
+            () = self.desk.clock.sleep_until(until) => Some(Ok(token)),
         }
     }
 
