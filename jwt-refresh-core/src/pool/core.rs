@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::account::Account;
-use super::lease::Lease;
+use super::counter;
 use super::policy::PoolPolicy;
 use super::state::State;
 use super::status::{PoolStatus, Quarantined};
@@ -58,7 +58,7 @@ impl Core {
         };
         for (reply, answer) in outbox {
             // A lease that nobody waits for any more comes back and is dropped: the next in the queue has it then.
-            let _ = reply.send(answer.map(|granted| Lease::new(self, granted)));
+            let _ = reply.send(answer.map(|granted| counter::hand_over(self, granted)));
         }
         done
     }

@@ -1,17 +1,20 @@
 //! Many accounts behind one [`TokenProvider`]: whoever needs a token gets a lease of the account that can serve soonest.
 //!
 //! `state` is the machine that decides, `core` the lock round it. In it, `account` is what is kept of each, `limit` the arithmetic
-//! of rates, `schedule` the order in which accounts serve, `quarantine` why one does not. `lease` is what a caller holds, `keeper`
-//! the one task that logs in and refreshes, `status` what a person sees.
+//! of rates, `schedule` the order in which accounts serve, `quarantine` why one does not. `request` is what a caller asks with, and
+//! `lease` what it holds; `counter` is where leases are handed out and come back, `keeper` the one task that logs in and refreshes,
+//! `status` what a person sees.
 
 mod account;
 mod builder;
 mod core;
+mod counter;
 mod keeper;
 mod lease;
 mod limit;
 mod policy;
 mod quarantine;
+mod request;
 mod schedule;
 mod state;
 mod status;
@@ -23,9 +26,10 @@ use self::core::Core;
 
 pub use account::Account;
 pub use builder::PoolBuilder;
-pub use lease::{Lease, LeaseRequest};
+pub use lease::Lease;
 pub use policy::{PoolPolicy, Selection};
 pub use quarantine::Cause;
+pub use request::LeaseRequest;
 pub use status::{Health, PoolStatus, Quarantined};
 
 use crate::{Error, Renewal, TokenProvider};
@@ -100,7 +104,7 @@ impl Pool {
     ///
     /// Dropping the future leaves the queue; a lease that came meanwhile goes to the next caller.
     pub fn lease(&self) -> LeaseRequest {
-        LeaseRequest::new(Arc::clone(&self.0))
+        LeaseRequest::new(Arc::clone(&self.0) as _)
     }
 
     /// How the pool is doing.
@@ -113,7 +117,7 @@ impl TokenProvider for Pool {
     type Token = Lease;
 
     fn ready(&self) -> Option<Lease> {
-        self.lease().at_once()
+        counter::at_once(&self.0)
     }
 
     fn fresh(&self) -> Renewal<Lease> {
@@ -122,7 +126,7 @@ impl TokenProvider for Pool {
 
     /// Reports the rejection, and asks for another lease.
     fn rejected(&self, lease: &Lease) -> Renewal<Lease> {
-        if lease.is_of(&self.0) {
+        if lease.pool() == self.0.id {
             lease.rejected();
         }
         self.fresh()
