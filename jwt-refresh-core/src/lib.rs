@@ -43,6 +43,8 @@ pub use policy::{CorruptEntry, Policy, StoreFailure};
 pub use pool::{
     Account, Cause, Health, Lease, LeaseRequest, Pool, PoolBuilder, PoolPolicy, PoolStatus, Quarantined, Selection,
 };
+#[cfg(feature = "redis")]
+pub use pool::{AuthWorker, AuthWorkerBuilder, RedisPool, RedisPoolBuilder};
 pub use provider::{Renewal, TokenProvider};
 pub use rejection::Unauthorized;
 pub use secret::Secret;

@@ -1,4 +1,5 @@
-//! The Redis store against a real redis-server: who may write, who may renew, who is told, and what an outage does.
+//! The Redis store, and pools in Redis, against a real redis-server: who may write, who may renew, who is told, and what an outage
+//! does.
 
 mod access;
 mod changes;
@@ -6,6 +7,7 @@ mod conformance;
 mod entries;
 mod leases;
 mod outages;
+mod pool;
 mod server;
 mod sessions;
 #[cfg(feature = "redis-tls")]

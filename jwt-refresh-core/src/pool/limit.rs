@@ -32,6 +32,15 @@ impl Limit {
         Ok(Self { interval, tolerance: interval.saturating_mul(i64::from(burst) - 1) })
     }
 
+    /// From one call to the next, and how much earlier one may come, in microseconds: rounded so that nothing passes too early.
+    #[cfg(feature = "redis")]
+    #[expect(clippy::cast_precision_loss, reason = "a double is what Redis counts in")]
+    pub(super) fn micros(self) -> (f64, f64) {
+        let interval = (self.interval as f64 / 1e3).ceil();
+        let burst = if self.interval == 0 { 0 } else { self.tolerance / self.interval };
+        (interval, interval * burst as f64)
+    }
+
     /// When the next call may go.
     pub(super) fn opens(self, arrival: i64) -> i64 {
         arrival.saturating_sub(self.tolerance)

@@ -14,6 +14,8 @@ mod lease;
 mod limit;
 mod policy;
 mod quarantine;
+#[cfg(feature = "redis")]
+mod redis;
 mod request;
 mod schedule;
 mod state;
@@ -29,6 +31,8 @@ pub use builder::PoolBuilder;
 pub use lease::Lease;
 pub use policy::{PoolPolicy, Selection};
 pub use quarantine::Cause;
+#[cfg(feature = "redis")]
+pub use redis::{AuthWorker, AuthWorkerBuilder, RedisPool, RedisPoolBuilder};
 pub use request::LeaseRequest;
 pub use status::{Health, PoolStatus, Quarantined};
 

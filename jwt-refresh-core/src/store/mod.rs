@@ -8,9 +8,9 @@ mod file;
 mod keyring;
 mod memory;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 #[cfg(feature = "seal")]
-mod sealed;
+pub(crate) mod sealed;
 
 use std::fmt;
 use std::sync::Arc;

@@ -103,7 +103,7 @@ impl RedisStoreBuilder {
 }
 
 /// Opens no connection yet. Its errors quote the URL, so they are not passed on.
-fn client(url: &str) -> Result<Client, StoreError> {
+pub(crate) fn client(url: &str) -> Result<Client, StoreError> {
     let wrong = |what: &str| StoreError::new(StoreErrorKind::Configuration, what);
     let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
     if is_tls && cfg!(not(feature = "redis-tls")) {

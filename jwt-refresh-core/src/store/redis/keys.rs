@@ -42,12 +42,12 @@ impl Keys {
 }
 
 /// Whether a prefix leaves the hash tag and patterns in access rules alone.
-pub(super) fn is_prefix(prefix: &str) -> bool {
+pub(crate) fn is_prefix(prefix: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
     !prefix.is_empty() && prefix.bytes().all(is_plain)
 }
 
-fn encode(account: &str) -> String {
+pub(crate) fn encode(account: &str) -> String {
     if account.is_empty() {
         // Redis takes empty braces for no hash tag. A `%` alone encodes nothing else.
         return "%".to_owned();

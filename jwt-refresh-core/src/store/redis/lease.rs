@@ -176,7 +176,7 @@ impl Holder {
 }
 
 /// 128 random bits.
-pub(super) fn random_name() -> Result<String, StoreError> {
+pub(crate) fn random_name() -> Result<String, StoreError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         StoreError::new(StoreErrorKind::Unavailable, "the system gave the Redis store no random bytes").caused_by(error)

@@ -14,7 +14,7 @@ use super::failure::{failure, silence};
 use super::scripts::Script;
 use crate::{StoreError, StoreErrorKind};
 
-pub(super) struct Link {
+pub(crate) struct Link {
     client: Client,
     /// Host and port: what the store is called in errors.
     name: String,
@@ -35,12 +35,12 @@ struct Open {
 }
 
 impl Link {
-    pub(super) fn new(client: Client, timeout: Duration, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(client: Client, timeout: Duration, connect_timeout: Duration) -> Self {
         let name = client.get_connection_info().addr().to_string();
         Self { client, name, timeout, connect_timeout, open: Mutex::default(), opened: tokio::sync::Mutex::default() }
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -49,7 +49,7 @@ impl Link {
     }
 
     /// Runs a script, by its digest if Redis knows it.
-    pub(super) async fn run<T: FromRedisValue>(
+    pub(crate) async fn run<T: FromRedisValue>(
         &self,
         script: &Script,
         keys: &[&str],
@@ -64,13 +64,13 @@ impl Link {
         let mut answer = self.send(&call("EVALSHA", &script.digest), deadline).await;
         // It has not run here yet, or the server was restarted. EVAL makes the server remember it.
         if answer.as_ref().is_err_and(Failed::is_unknown_script) {
-            answer = self.send(&call("EVAL", script.code), deadline).await;
+            answer = self.send(&call("EVAL", &script.code), deadline).await;
         }
         self.read(answer)
     }
 
     /// Runs a command.
-    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         let answer = self.send(command, self.deadline()).await;
         self.read(answer)
     }

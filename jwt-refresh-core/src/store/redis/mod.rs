@@ -17,13 +17,17 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use self::keys::Keys;
-use self::lease::{Holder, random_name};
-use self::link::Link;
-use self::watch::Hub;
+use self::lease::Holder;
 use super::{Entry, StoreError, StoreErrorKind, TokenStore};
 
 pub use self::builder::RedisStoreBuilder;
+pub(crate) use self::builder::client;
+pub(crate) use self::keys::{encode, is_prefix};
 pub use self::lease::RedisLease;
+pub(crate) use self::lease::random_name;
+pub(crate) use self::link::Link;
+pub(crate) use self::scripts::Script;
+pub(crate) use self::watch::{Hub, Listener};
 
 /// The longest entry. A thousand times what tokens need; what is longer is none of ours.
 const LONGEST: usize = 1024 * 1024;

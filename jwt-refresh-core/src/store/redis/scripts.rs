@@ -5,14 +5,15 @@
 use std::sync::LazyLock;
 
 /// A script, and the digest that Redis knows it by once it has run.
-pub(super) struct Script {
-    pub(super) code: &'static str,
+pub(crate) struct Script {
+    pub(super) code: String,
     pub(super) digest: String,
 }
 
 impl Script {
-    fn new(code: &'static str) -> Self {
-        Self { code, digest: redis::Script::new(code).get_hash().to_owned() }
+    pub(crate) fn new(code: impl Into<String>) -> Self {
+        let code = code.into();
+        Self { digest: redis::Script::new(&code).get_hash().to_owned(), code }
     }
 }
 

@@ -20,7 +20,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 /// Where one asks to be told of what happens on a channel.
 #[derive(Debug)]
-pub(super) struct Hub {
+pub(crate) struct Hub {
     link: Arc<Link>,
     channels: Arc<Channels>,
 }
@@ -41,12 +41,24 @@ struct State {
 
 /// Told whenever something happens on a channel, or may have: messages are lost while there is no connection, so the moment
 /// when one is subscribed counts too, and the moment when it breaks.
-#[derive(Debug)]
-pub(super) struct Listener(watch::Receiver<u64>);
+#[derive(Clone, Debug)]
+pub(crate) struct Listener(watch::Receiver<u64>);
 
 impl Listener {
+    /// Another that is told of what happens from now on.
+    pub(crate) fn renewed(&self) -> Self {
+        let mut receiver = self.0.clone();
+        receiver.mark_unchanged();
+        Self(receiver)
+    }
+
+    /// Whether something happened since the last call of [`heard`](Self::heard), or since the listener was made.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.0.has_changed().unwrap_or(true)
+    }
+
     /// Waits until something happened since the last call, or since the listener was made.
-    pub(super) async fn heard(&mut self) {
+    pub(crate) async fn heard(&mut self) {
         if self.0.changed().await.is_err() {
             // The store is gone, and nothing will be told any more.
             std::future::pending::<()>().await;
@@ -55,12 +67,12 @@ impl Listener {
 }
 
 impl Hub {
-    pub(super) fn new(link: Arc<Link>) -> Self {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
         Self { link, channels: Arc::default() }
     }
 
     /// Listens on `channel`. Must be called inside a runtime.
-    pub(super) fn listen(&self, channel: String) -> Listener {
+    pub(crate) fn listen(&self, channel: String) -> Listener {
         let mut state = self.channels.state();
         let receiver = match state.beats.get(&channel) {
             Some(beats) => beats.subscribe(),

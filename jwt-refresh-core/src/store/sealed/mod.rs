@@ -1,16 +1,10 @@
 //! Entries that only who has the key can read, in any store.
 
+pub(crate) mod envelope;
 mod key;
 
 use std::fmt;
 use std::sync::Arc;
-
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-use pasetors::token::UntrustedToken;
-use pasetors::version4::{LocalToken, V4};
-use pasetors::{Local, errors};
-use zeroize::Zeroizing;
 
 use super::{Entry, StoreError, StoreErrorKind, TokenStore};
 pub use key::SealKey;
@@ -65,35 +59,15 @@ impl<S: TokenStore> Sealed<S> {
         let key = keys.first().ok_or_else(|| {
             StoreError::new(StoreErrorKind::Configuration, "there is no key to seal the tokens of the store with")
         })?;
-        let footer = footer(&key.id());
-        let sealed = LocalToken::encrypt(
-            key.symmetric(),
-            Payload::wrap(&entry.data).as_bytes(),
-            Some(footer.as_bytes()),
-            Some(binding(account, entry.revision).as_bytes()),
-        );
-        let sealed = sealed.map_err(|error| {
-            StoreError::new(StoreErrorKind::Unavailable, "the tokens could not be sealed")
-                .caused_by(format!("{error:?}"))
-        })?;
+        let sealed = envelope::seal(key, &binding(account, entry.revision), &entry.data)?;
         Ok(Entry { revision: entry.revision, data: sealed.into_bytes().into() })
     }
 
     fn open(&self, account: &str, entry: &Entry) -> Result<Entry, StoreError> {
-        let corrupt = |what: &str| {
-            let what = format!("the entry of account {account:?}, revision {}, {what}", entry.revision);
+        let data = envelope::open(&(self.keys)()?, &binding(account, entry.revision), &entry.data).map_err(|why| {
+            let what = format!("the entry of account {account:?}, revision {}, {why}", entry.revision);
             StoreError::new(StoreErrorKind::Corrupt, what)
-        };
-        let token = parse(&entry.data).ok_or_else(|| corrupt("is not sealed, or is damaged"))?;
-        let keys = (self.keys)()?;
-        // The footer says which key it claims; that the claim is true is known once it is opened.
-        let key = keys.iter().find(|key| footer(&key.id()).as_bytes() == token.untrusted_footer());
-        let key = key.ok_or_else(|| corrupt("is sealed with a key that is not given"))?;
-        let changed = || corrupt("was changed after it was sealed, or is another account's or revision's");
-        let opened =
-            LocalToken::decrypt(key.symmetric(), &token, None, Some(binding(account, entry.revision).as_bytes()))
-                .map_err(|_: errors::Error| changed())?;
-        let data = Payload::unwrap(opened.payload()).ok_or_else(|| corrupt("is sealed, but holds no tokens"))?;
+        })?;
         Ok(Entry { revision: entry.revision, data })
     }
 }
@@ -126,38 +100,7 @@ impl<S: fmt::Debug> fmt::Debug for Sealed<S> {
     }
 }
 
-fn parse(data: &[u8]) -> Option<UntrustedToken<Local, V4>> {
-    UntrustedToken::try_from(std::str::from_utf8(data).ok()?).ok()
-}
-
 /// What is authenticated with an entry and not in it. Digits end where the account begins.
 fn binding(account: &str, revision: u64) -> String {
     format!("jwt-refresh entry {revision} of {account}")
-}
-
-fn footer(id: &str) -> String {
-    format!(r#"{{"kid":"{id}"}}"#)
-}
-
-/// What is sealed: a PASETO holds a JSON object.
-struct Payload;
-
-impl Payload {
-    const BEFORE: &str = r#"{"data":""#;
-    const AFTER: &str = r#""}"#;
-
-    fn wrap(data: &[u8]) -> Zeroizing<String> {
-        // Never grown, so no copy of it is left behind.
-        let size = Self::BEFORE.len() + data.len().div_ceil(3) * 4 + Self::AFTER.len();
-        let mut payload = Zeroizing::new(String::with_capacity(size));
-        payload.push_str(Self::BEFORE);
-        BASE64.encode_string(data, &mut payload);
-        payload.push_str(Self::AFTER);
-        payload
-    }
-
-    fn unwrap(payload: &str) -> Option<Zeroizing<Vec<u8>>> {
-        let data = payload.strip_prefix(Self::BEFORE)?.strip_suffix(Self::AFTER)?;
-        BASE64.decode(data).ok().map(Zeroizing::new)
-    }
 }

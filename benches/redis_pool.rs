@@ -1,0 +1,115 @@
+//! What a lease of a pool in Redis costs, beside the cheapest thing that the same client could ask of the same server: to run a
+//! script that answers the same bytes and does nothing. Both in turns, in one run; starts a redis-server of its own.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jwt_refresh::{Account, AuthWorker, Authenticator, Error, RedisPool, Tokens};
+
+const ACCOUNTS: usize = 1000;
+const CALLERS: usize = 64;
+const ROUNDS: usize = 15;
+const ROUND: Duration = Duration::from_millis(400);
+const PORT: u16 = 16_399;
+
+struct Stub;
+
+impl Authenticator for Stub {
+    async fn login(&self) -> Result<Tokens, Error> {
+        Ok(Tokens::new("x".repeat(200))?.refresh_token("refresh").expires_in(Duration::from_secs(3600)))
+    }
+}
+
+struct Redis(Child);
+
+impl Redis {
+    fn start() -> Self {
+        let port = PORT.to_string();
+        let server = Command::new("redis-server")
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .spawn();
+        Self(server.expect("the benchmark needs redis-server: see scripts/test"))
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How often a second `work` is done by so many callers at once.
+async fn rate<F: Future<Output = ()> + Send>(work: impl Fn() -> F + Send + Clone + 'static) -> f64
+where
+    F: 'static,
+{
+    let begun = Instant::now();
+    let callers = (0..CALLERS).map(|_| {
+        let work = work.clone();
+        tokio::spawn(async move {
+            let mut done = 0_u32;
+            while begun.elapsed() < ROUND {
+                work().await;
+                done += 1;
+            }
+            done
+        })
+    });
+    let mut done = 0;
+    for caller in callers.collect::<Vec<_>>() {
+        done += caller.await.unwrap_or_default();
+    }
+    f64::from(done) / begun.elapsed().as_secs_f64()
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let _redis = Redis::start();
+    let url = format!("redis://127.0.0.1:{PORT}");
+    let client = redis::Client::open(url.as_str())?;
+    let mut connection = loop {
+        match client.get_multiplexed_async_connection().await {
+            Ok(connection) => break connection,
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    let accounts =
+        (0..ACCOUNTS).map(|n| Account::new(format!("account-{n}"), Stub).rate(100_000, Duration::from_secs(1)));
+    let _worker = AuthWorker::builder(&url, "bench").accounts(accounts).build()?;
+    let pool = RedisPool::builder(&url, "bench").build()?;
+    while pool.status().await?.active < ACCOUNTS {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    let record = "x".repeat(41 + 1 + 200);
+    let script = format!("return {{'account-999', '{record}', 1763724000000000, 1763724000000000}}");
+    let digest: String = redis::cmd("SCRIPT").arg("LOAD").arg(&script).query_async(&mut connection).await?;
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        let (connection, digest) = (connection.clone(), digest.clone());
+        let bare = rate(move || {
+            let (mut connection, digest) = (connection.clone(), digest.clone());
+            async move {
+                let mut command = redis::cmd("EVALSHA");
+                let command = command.arg(digest).arg(2).arg("jwt-refresh:{bench}:pool:line");
+                let command = command.arg("jwt-refresh:{bench}:pool:grants").arg("jwt-refresh:{bench}").arg(1 << 52);
+                let command = command.arg("").arg("");
+                let _: redis::Value = command.query_async(&mut connection).await.expect("an answer");
+            }
+        })
+        .await;
+        let pool = pool.clone();
+        let lease = rate(move || {
+            let pool = pool.clone();
+            async move { drop(pool.lease().await.expect("a lease")) }
+        })
+        .await;
+        println!("bare {bare:>8.0} a second, leases {lease:>8.0} a second, {:.2}", lease / bare);
+        ratios.push(lease / bare);
+    }
+    ratios.sort_unstable_by(f64::total_cmp);
+    println!("leases, of what a bare EVALSHA reaches: median {:.2} of {ROUNDS} rounds", ratios[ROUNDS / 2]);
+    Ok(())
+}

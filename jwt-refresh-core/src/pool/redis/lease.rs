@@ -1,0 +1,70 @@
+//! A lease of a pool in Redis, in the hands of one who uses it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::super::account::Pin;
+use super::super::lease::{Report, Tenancy};
+use super::fleet::Fleet;
+use super::outbox::Message;
+use crate::AccessToken;
+
+/// What belongs to an account, as this process has seen it.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) name: Arc<str>,
+    pub(super) token: AccessToken,
+    pub(super) pin: Option<Pin>,
+}
+
+pub(super) struct Tenant {
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) known: Known,
+    /// Which of the leases that the account's concurrency counts, if it does.
+    pub(super) held: Option<i64>,
+    pub(super) released: AtomicBool,
+}
+
+impl Tenant {
+    fn release(&self) {
+        let Some(held) = self.held else { return };
+        if !self.released.swap(true, Ordering::AcqRel) {
+            self.fleet.let_go(held);
+            self.fleet.outbox.push(Message::release(&self.known.name, held));
+        }
+    }
+}
+
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl Tenancy for Tenant {
+    fn account(&self) -> &str {
+        &self.known.name
+    }
+
+    fn token(&self) -> &AccessToken {
+        &self.known.token
+    }
+
+    fn pin(&self) -> Option<&Pin> {
+        self.known.pin.as_ref()
+    }
+
+    fn pool(&self) -> u64 {
+        self.fleet.id
+    }
+
+    fn report(&self, report: Report) {
+        if report == Report::Fine && !self.fleet.is_news(&self.known.name) {
+            return;
+        }
+        self.fleet.outbox.push(Message::of(report, &self.known.name, self.known.token.generation()));
+        if report.ends() {
+            self.release();
+        }
+    }
+}

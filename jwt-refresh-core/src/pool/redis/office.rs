@@ -1,0 +1,342 @@
+//! What an auth worker knows: the accounts that it has the credentials of, and which exchanges it is at. And its round: to see what
+//! is due, claim it, and keep what it has claimed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::super::account::Account;
+use super::super::policy::PoolPolicy;
+use super::fleet::place_of;
+use super::place::{Cloak, Place, failed, tag};
+use super::record::whole;
+use super::scripts::{CLAIM, EXTEND, REGISTER, REMOVE, TICK};
+use super::{vault, wire};
+use crate::authenticator::AnyAuthenticator;
+use crate::clock::Timestamp;
+use crate::session::Grant;
+use crate::store::redis::{Link, random_name};
+use crate::{Clock, Error, ErrorKind, StoreError};
+
+/// How long a claim holds without being extended: after that, another worker may take over.
+const CLAIM_HOLDS: Duration = Duration::from_secs(10);
+/// How long a lease counts against its account's concurrency without being extended.
+const LEASE_HOLDS: Duration = Duration::from_secs(30);
+/// So many accounts are registered at once.
+const BATCH: usize = 200;
+/// So many that are due are looked at at once.
+const PAGE: usize = 256;
+
+/// An account, as the worker that has its credentials knows it.
+#[derive(Clone)]
+pub(super) struct Charge {
+    pub(super) authenticator: Arc<dyn AnyAuthenticator>,
+    /// Its limits and tags, as Redis is told them.
+    terms: String,
+}
+
+/// An exchange that was claimed.
+pub(super) struct Claim {
+    pub(super) owner: String,
+    pub(super) account: String,
+    pub(super) charge: Charge,
+    pub(super) grant: Grant,
+    /// Failures in a row before.
+    pub(super) failures: u32,
+    /// How far Redis's clock is ahead of this machine's time since boot, in µs; rather too little than too much.
+    pub(super) ahead: f64,
+}
+
+pub(super) struct Office {
+    pub(super) id: u64,
+    pub(super) place: Place,
+    pub(super) vault: Cloak,
+    pub(super) policy: PoolPolicy,
+    pub(super) clock: Clock,
+    pub(super) runtime: Handle,
+    pub(super) link: Arc<Link>,
+    /// Wakes the worker: there is something to do, or it has ended.
+    pub(super) bell: Arc<Notify>,
+    worker: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    charges: HashMap<String, Charge>,
+    /// Those that Redis has not been told of.
+    unregistered: Vec<String>,
+    /// The exchanges under way, by account, each with the owner of its claim.
+    claims: HashMap<String, String>,
+    owners: u64,
+    /// Which Redis this is: one that was emptied is another.
+    epoch: Option<String>,
+}
+
+/// What a round found.
+pub(super) struct Round {
+    pub(super) claims: Vec<Claim>,
+    /// How soon there is more to do, if Redis knows.
+    pub(super) next: Option<Duration>,
+}
+
+impl Office {
+    pub(super) fn new(
+        place: Place,
+        vault: Cloak,
+        policy: PoolPolicy,
+        clock: Clock,
+        runtime: Handle,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            id: place.id(),
+            link: place.link()?,
+            place,
+            vault,
+            policy,
+            clock,
+            runtime,
+            bell: Arc::default(),
+            worker: random_name().map_err(failed)?,
+            state: Mutex::default(),
+        })
+    }
+
+    pub(super) fn add(&self, account: Account) -> Result<(), Error> {
+        let terms = terms(&account)?;
+        let name = account.name.to_string();
+        let mut state = self.state();
+        if state.charges.contains_key(&name) {
+            let what = format!("the auth worker has an account {name:?} already (remove that first, or rename one)");
+            return Err(Error::new(ErrorKind::Configuration, what));
+        }
+        state.charges.insert(name.clone(), Charge { authenticator: account.authenticator, terms });
+        state.unregistered.push(name);
+        drop(state);
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    /// Removes an account from the fleet. Its refresh token is answered with its authenticator, to be revoked.
+    pub(super) async fn remove(&self, name: &str) -> Result<Option<(Option<Charge>, Grant)>, Error> {
+        let charge = {
+            let mut state = self.state();
+            state.unregistered.retain(|other| other != name);
+            state.charges.remove(name)
+        };
+        let keys = &self.place.keys;
+        let arguments = [keys.base.as_bytes(), name.as_bytes()];
+        let kept: Option<Vec<u8>> =
+            self.link.run(&REMOVE, &[&keys.stats, &keys.vault], &arguments).await.map_err(failed)?;
+        Ok(kept.map(|kept| (charge, vault::read(&self.vault, name, &kept))))
+    }
+
+    /// One round: registers what is new, keeps what is claimed, claims what is due.
+    pub(super) async fn round(&self) -> Result<Round, StoreError> {
+        self.register().await?;
+        self.keep_claims().await?;
+        let mut from = 0;
+        loop {
+            let free = self.policy.exchanges.saturating_sub(self.state().claims.len());
+            let most = if free == 0 { 0 } else { PAGE };
+            let (epoch, next, due) = self.tick(from, most).await?;
+            if self.is_another(epoch) {
+                self.register().await?;
+            }
+            let mine: Vec<String> = {
+                let state = self.state();
+                let mine =
+                    due.iter().filter(|name| state.charges.contains_key(*name) && !state.claims.contains_key(*name));
+                mine.take(free).cloned().collect()
+            };
+            // A page of what is due that others have the credentials of: theirs may be in the way of ours.
+            if mine.is_empty() && due.len() == PAGE {
+                from += PAGE;
+                continue;
+            }
+            let claims = if mine.is_empty() { Vec::new() } else { self.claim(&mine).await? };
+            return Ok(Round { claims, next });
+        }
+    }
+
+    /// Notes which Redis this is; whether it is another than before, which knows of no account.
+    fn is_another(&self, epoch: String) -> bool {
+        let mut state = self.state();
+        let is_another = state.epoch.as_ref().is_some_and(|known| *known != epoch);
+        if is_another {
+            state.unregistered = state.charges.keys().cloned().collect();
+        }
+        state.epoch = Some(epoch);
+        is_another
+    }
+
+    async fn register(&self) -> Result<(), StoreError> {
+        loop {
+            let batch: Vec<(String, String)> = {
+                let state = self.state();
+                let names = state.unregistered.iter().take(BATCH);
+                names.filter_map(|name| Some((name.clone(), state.charges.get(name)?.terms.clone()))).collect()
+            };
+            if batch.is_empty() {
+                return Ok(());
+            }
+            self.tell_policy().await?;
+            let keys = &self.place.keys;
+            let mut arguments: Vec<&[u8]> = vec![keys.base.as_bytes()];
+            for (name, terms) in &batch {
+                arguments.extend([name.as_bytes(), terms.as_bytes()]);
+            }
+            self.link.run::<i64>(&REGISTER, &[&keys.stats], &arguments).await?;
+            self.state().unregistered.retain(|name| !batch.iter().any(|(registered, _)| registered == name));
+        }
+    }
+
+    /// The numbers that scripts go by, in µs. The last worker to start has its way.
+    async fn tell_policy(&self) -> Result<(), StoreError> {
+        let policy = &self.policy;
+        let mut command = redis::cmd("HSET");
+        command.arg(format!("{}:pool:policy", self.place.keys.base));
+        for (noun, time) in [
+            ("probation", policy.probation),
+            ("quarantine_first", policy.quarantine.0),
+            ("quarantine_longest", policy.quarantine.1),
+            ("cool_down_first", policy.cool_down.0),
+            ("cool_down_longest", policy.cool_down.1),
+            ("patience", policy.patience),
+            ("quota_pause", policy.quota_pause),
+            ("longest_retry_after", policy.tokens.longest_retry_after),
+            ("held", LEASE_HOLDS),
+        ] {
+            command.arg(noun).arg(time.as_micros().min(1 << 52).to_string());
+        }
+        self.link.ask::<i64>(&command).await.map(drop)
+    }
+
+    async fn keep_claims(&self) -> Result<(), StoreError> {
+        let claims: Vec<(String, String)> = self.state().claims.clone().into_iter().collect();
+        if claims.is_empty() {
+            return Ok(());
+        }
+        let keys = &self.place.keys;
+        let holds = CLAIM_HOLDS.as_micros().to_string();
+        let mut arguments: Vec<&[u8]> = vec![keys.base.as_bytes(), holds.as_bytes()];
+        for (name, owner) in &claims {
+            arguments.extend([name.as_bytes(), owner.as_bytes()]);
+        }
+        self.link.run::<i64>(&EXTEND, &[&keys.stats], &arguments).await.map(drop)
+    }
+
+    async fn tick(&self, from: usize, most: usize) -> Result<(String, Option<Duration>, Vec<String>), StoreError> {
+        let keys = &self.place.keys;
+        let epoch = random_name()?;
+        let [from, most] = [from, most].map(|number| number.to_string());
+        let arguments = [&keys.base, &self.worker, &epoch, &from, &most].map(String::as_bytes);
+        let (_, epoch, next, due): (f64, String, f64, Vec<String>) =
+            self.link.run(&TICK, &[&keys.stats], &arguments).await?;
+        let next = (next >= 0.0).then(|| Duration::from_micros(whole(next)));
+        Ok((epoch, next, due))
+    }
+
+    async fn claim(&self, names: &[String]) -> Result<Vec<Claim>, StoreError> {
+        let keys = &self.place.keys;
+        let owner = {
+            let mut state = self.state();
+            state.owners += 1;
+            format!("{}:{}", self.worker, state.owners)
+        };
+        let holds = CLAIM_HOLDS.as_micros().to_string();
+        let mut arguments: Vec<&[u8]> = vec![keys.base.as_bytes(), owner.as_bytes(), holds.as_bytes()];
+        arguments.extend(names.iter().map(String::as_bytes));
+        let answer: Vec<Value> = self.link.run(&CLAIM, &[&keys.stats, &keys.vault], &arguments).await?;
+        let boot = self.clock.moment().boot;
+        let mut answer = answer.into_iter();
+        let redis = answer.next().and_then(|now| wire::number(&now)).unwrap_or_default();
+        let ahead = redis - to_micros(boot);
+        let claims: Vec<Claim> = answer.filter_map(|claim| self.claimed(claim, &owner, ahead)).collect();
+        let mut state = self.state();
+        state.claims.extend(claims.iter().map(|claim| (claim.account.clone(), owner.clone())));
+        Ok(claims)
+    }
+
+    fn claimed(&self, claim: Value, owner: &str, ahead: f64) -> Option<Claim> {
+        let Value::Array(fields) = claim else { return None };
+        let [account, kept, died, failures, afresh] = <[Value; 5]>::try_from(fields).ok()?;
+        let account = wire::text(account)?;
+        let charge = self.state().charges.get(&account)?.clone();
+        let grant = vault::read(&self.vault, &account, &wire::bytes(kept)?);
+        let grant = match (wire::integer(&afresh)?, wire::integer(&died)?) {
+            (1, _) => Grant::None,
+            // Whoever had claimed it may have sent the refresh token, or not.
+            (_, 1) => grant.in_doubt(),
+            _ => grant,
+        };
+        let failures = u32::try_from(wire::integer(&failures)?).ok()?;
+        Some(Claim { owner: owner.to_owned(), account, charge, grant, failures, ahead })
+    }
+
+    /// An exchange has ended.
+    pub(super) fn done(&self, account: &str) {
+        self.state().claims.remove(account);
+        self.bell.notify_one();
+    }
+
+    /// Says that this worker is no more.
+    pub(super) async fn sign_off(link: &Link, place: &Place, worker: &str) {
+        let workers = format!("{}:pool:workers", place.keys.base);
+        let _ = link.ask::<i64>(redis::cmd("HDEL").arg(workers).arg(worker)).await;
+    }
+
+    pub(super) fn worker(&self) -> &str {
+        &self.worker
+    }
+
+    pub(super) fn accounts(&self) -> usize {
+        self.state().charges.len()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        self.bell.notify_one();
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a machine is up for less than 2⁵³ µs")]
+pub(super) fn to_micros(time: Timestamp) -> f64 {
+    time.as_nanos() as f64 / 1e3
+}
+
+/// An account's limits and tags, as the scripts read them.
+fn terms(account: &Account) -> Result<String, Error> {
+    let terms = account.terms(Box::default())?;
+    let limited = |number: u32| (number < u32::MAX).then_some(number);
+    let mut tags: Vec<String> = account.tags.iter().map(|name| tag(name)).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    let (interval, tolerance) = terms.limit.micros();
+    let terms = serde_json::json!({
+        "interval": interval,
+        "tolerance": tolerance,
+        "concurrency": limited(terms.concurrency),
+        "usage_cap": limited(terms.usage_cap),
+        "place": place_of(&account.name),
+        "tags": tags,
+    });
+    Ok(without_nulls(terms).to_string())
+}
+
+/// A script takes `null` for something.
+fn without_nulls(mut json: serde_json::Value) -> serde_json::Value {
+    if let Some(fields) = json.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    json
+}

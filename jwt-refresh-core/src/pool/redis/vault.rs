@@ -1,0 +1,79 @@
+//! What auth workers keep of an account where nobody else can read: with what its tokens can be renewed.
+
+use zeroize::Zeroizing;
+
+use super::place::Cloak;
+use crate::json::Object;
+use crate::session::Grant;
+use crate::{RefreshToken, StoreError};
+
+/// To be kept; empty if there is nothing to keep.
+pub(super) fn write(cloak: &Cloak, account: &str, grant: &Grant) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let (token, doubtful) = match grant {
+        Grant::None => return Ok(Zeroizing::default()),
+        Grant::Sound(token) => (token, false),
+        Grant::Doubtful(token) => (token, true),
+    };
+    let json = serde_json::json!({ "refresh_token": token.expose(), "doubtful": doubtful });
+    cloak.wrap(&binding(account), Zeroizing::new(json.to_string()).as_bytes())
+}
+
+/// What was kept. What cannot be read is as good as nothing: the account logs in.
+pub(super) fn read(cloak: &Cloak, account: &str, kept: &[u8]) -> Grant {
+    if kept.is_empty() {
+        return Grant::None;
+    }
+    let read = || {
+        let data = cloak.unwrap(&binding(account), kept)?;
+        let object = Object::parse(&data).map_err(|_| "is not what an auth worker writes")?;
+        let field = |name| object.at(name).map_err(|_| "is not what an auth worker writes");
+        let token = field("refresh_token")?.and_then(|token| token.as_str().map(RefreshToken::from));
+        let doubtful = field("doubtful")?.and_then(|doubtful| doubtful.as_bool()).unwrap_or(true);
+        Ok::<_, &str>(match token {
+            Some(token) if doubtful => Grant::Doubtful(token),
+            Some(token) => Grant::Sound(token),
+            None => Grant::None,
+        })
+    };
+    read().unwrap_or_else(|why| {
+        tracing::warn!(target: "jwt_refresh", account, "the refresh token in the pool's vault {why}; logging in instead");
+        Grant::None
+    })
+}
+
+fn binding(account: &str) -> String {
+    format!("jwt-refresh pool refresh token of {account}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_again() {
+        let cloak = Cloak::default();
+        for grant in [Grant::None, Grant::Sound("r".into()), Grant::Doubtful("r".into())] {
+            assert_eq!(read(&cloak, "a", &write(&cloak, "a", &grant).unwrap()), grant);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_as_good_as_nothing() {
+        for kept in [&b"c"[..], b"c{", b"cnull", b"s", b"x{}", b"c{\"refresh_token\":7}"] {
+            assert_eq!(read(&Cloak::default(), "a", kept), Grant::None);
+        }
+    }
+
+    #[cfg(feature = "seal")]
+    #[test]
+    fn what_is_sealed_is_read_with_its_key_for_its_account_alone() {
+        let with_key = || Cloak { key: Some(crate::SealKey::generate().unwrap()) };
+        let cloak = with_key();
+        let kept = write(&cloak, "a", &Grant::Sound("RefreshS3cret".into())).unwrap();
+        assert!(!String::from_utf8_lossy(&kept).contains("S3cret"));
+        assert_eq!(read(&cloak, "a", &kept), Grant::Sound("RefreshS3cret".into()));
+        assert_eq!(read(&cloak, "b", &kept), Grant::None);
+        assert_eq!(read(&with_key(), "a", &kept), Grant::None);
+        assert_eq!(read(&Cloak::default(), "a", &kept), Grant::None);
+    }
+}

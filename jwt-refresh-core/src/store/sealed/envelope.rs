@@ -1,0 +1,71 @@
+//! Sealing bytes: PASETO of version 4 with a key, and bound to what they are.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use pasetors::token::UntrustedToken;
+use pasetors::version4::{LocalToken, V4};
+use pasetors::{Local, errors};
+use zeroize::Zeroizing;
+
+use super::SealKey;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Seals `data` with `key`, as what `binding` says and nothing else.
+pub(crate) fn seal(key: &SealKey, binding: &str, data: &[u8]) -> Result<String, StoreError> {
+    let footer = footer(&key.id());
+    let sealed = LocalToken::encrypt(
+        key.symmetric(),
+        Payload::wrap(data).as_bytes(),
+        Some(footer.as_bytes()),
+        Some(binding.as_bytes()),
+    );
+    sealed.map_err(|error| {
+        StoreError::new(StoreErrorKind::Unavailable, "the tokens could not be sealed").caused_by(format!("{error:?}"))
+    })
+}
+
+/// Opens what was sealed with one of the `keys`.
+///
+/// # Errors
+///
+/// What is wrong with it, as the end of a sentence that begins with what it is.
+pub(crate) fn open(keys: &[SealKey], binding: &str, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+    let token = parse(data).ok_or("is not sealed, or is damaged")?;
+    // The footer says which key it claims; that the claim is true is known once it is opened.
+    let key = keys.iter().find(|key| footer(&key.id()).as_bytes() == token.untrusted_footer());
+    let key = key.ok_or("is sealed with a key that is not given")?;
+    let opened = LocalToken::decrypt(key.symmetric(), &token, None, Some(binding.as_bytes()))
+        .map_err(|_: errors::Error| "was changed after it was sealed, or is another account's or revision's")?;
+    Payload::unwrap(opened.payload()).ok_or("is sealed, but holds no tokens")
+}
+
+fn parse(data: &[u8]) -> Option<UntrustedToken<Local, V4>> {
+    UntrustedToken::try_from(std::str::from_utf8(data).ok()?).ok()
+}
+
+fn footer(id: &str) -> String {
+    format!(r#"{{"kid":"{id}"}}"#)
+}
+
+/// What is sealed: a PASETO holds a JSON object.
+struct Payload;
+
+impl Payload {
+    const BEFORE: &str = r#"{"data":""#;
+    const AFTER: &str = r#""}"#;
+
+    fn wrap(data: &[u8]) -> Zeroizing<String> {
+        // Never grown, so no copy of it is left behind.
+        let size = Self::BEFORE.len() + data.len().div_ceil(3) * 4 + Self::AFTER.len();
+        let mut payload = Zeroizing::new(String::with_capacity(size));
+        payload.push_str(Self::BEFORE);
+        BASE64.encode_string(data, &mut payload);
+        payload.push_str(Self::AFTER);
+        payload
+    }
+
+    fn unwrap(payload: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let data = payload.strip_prefix(Self::BEFORE)?.strip_suffix(Self::AFTER)?;
+        BASE64.decode(data).ok().map(Zeroizing::new)
+    }
+}

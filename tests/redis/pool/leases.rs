@@ -1,0 +1,63 @@
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::{SECOND, World, active};
+
+#[tokio::test]
+async fn a_lease_is_a_token_that_the_api_takes() {
+    let world = World::new(3).await;
+    let _worker = world.worker(3);
+    let pool = world.pool();
+    active(&pool, 3).await;
+    let mut accounts = HashMap::<String, u32>::new();
+    for _ in 0..9 {
+        let lease = pool.lease().await.unwrap();
+        assert_eq!(world.call(&lease).await, 200);
+        *accounts.entry(lease.account().to_owned()).or_default() += 1;
+    }
+    assert!(accounts.len() == 3 && accounts.values().all(|leases| *leases == 3), "{accounts:?}");
+    assert_eq!(world.server.stats().logins, 3);
+}
+
+#[tokio::test]
+async fn a_caller_who_comes_before_the_first_login_waits_for_it() {
+    let world = World::new(1).await;
+    let pool = world.pool();
+    let _worker = world.worker(1);
+    active(&pool, 1).await;
+    let lease = pool.lease().within(SECOND * 10).await.unwrap();
+    assert_eq!(world.call(&lease).await, 200);
+}
+
+#[tokio::test]
+async fn no_account_exceeds_its_rate_and_all_of_it_is_used() {
+    const ACCOUNTS: usize = 5;
+    let world = World::new(ACCOUNTS).await;
+    let accounts = (0..ACCOUNTS).map(|number| world.account(number).rate(20, SECOND));
+    let _worker = world.builder().accounts(accounts).build().unwrap();
+    let pool = world.pool();
+    active(&pool, ACCOUNTS).await;
+    let begun = Instant::now();
+    let time = SECOND * 3;
+    let tasks: Vec<_> = (0..30)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                let mut leases = Vec::new();
+                while begun.elapsed() < time {
+                    leases.push(pool.lease().await.unwrap().account().to_owned());
+                }
+                leases
+            })
+        })
+        .collect();
+    let mut counts = HashMap::<String, u32>::new();
+    for task in tasks {
+        for account in task.await.unwrap() {
+            *counts.entry(account).or_default() += 1;
+        }
+    }
+    println!("{counts:?}");
+    let total: u32 = counts.values().sum();
+    assert!((295..=340).contains(&total), "{counts:?}");
+}
