@@ -41,10 +41,7 @@ impl Drop for Redis {
 }
 
 /// How often a second `work` is done by so many callers at once.
-async fn rate<F: Future<Output = ()> + Send>(work: impl Fn() -> F + Send + Clone + 'static) -> f64
-where
-    F: 'static,
-{
+async fn rate<F: Future<Output = ()> + Send + 'static>(work: impl Fn() -> F + Send + Clone + 'static) -> f64 {
     let begun = Instant::now();
     let callers = (0..CALLERS).map(|_| {
         let work = work.clone();
