@@ -1,10 +1,14 @@
 //! Pools in Redis: what one process is promised, and what a fleet is.
 
+mod accounts;
+mod bad_input;
 mod leases;
+mod quarantine;
+mod roles;
 
 use std::time::Duration;
 
-use jwt_refresh::{Account, AuthWorker, AuthWorkerBuilder, HttpAuthenticator, Lease, RedisPool};
+use jwt_refresh::{Account, AuthWorker, AuthWorkerBuilder, HttpAuthenticator, Lease, PoolPolicy, RedisPool};
 use jwt_refresh_testkit::TestServer;
 
 use crate::server::Server;
@@ -65,4 +69,8 @@ impl World {
 /// Waits until so many accounts serve.
 async fn active(pool: &RedisPool, number: usize) {
     until(&format!("{number} accounts serve"), async || pool.status().await.unwrap().active == number).await;
+}
+
+fn policy() -> PoolPolicy {
+    PoolPolicy::default()
 }

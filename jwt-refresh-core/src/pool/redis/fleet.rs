@@ -116,8 +116,8 @@ impl Fleet {
     async fn get(self: Arc<Self>, wanted: Wanted) -> Result<Lease, Error> {
         let want = Want::of(&wanted);
         // What this process knows already, such as that a token was rejected, goes before its question.
-        if !self.outbox.is_empty() {
-            self.outbox.flush(&self.link, &self.place.keys).await.map_err(failed)?;
+        if self.outbox.is_urgent() {
+            self.tell().await?;
         }
         loop {
             let void = self.void.renewed();
@@ -126,6 +126,13 @@ impl Fleet {
                 return Ok(lease);
             }
         }
+    }
+
+    /// Tells Redis all that is to be said: in a task of its own, so that a caller who goes away takes nothing with it.
+    pub(super) async fn tell(self: &Arc<Self>) -> Result<(), Error> {
+        let fleet = Arc::clone(self);
+        let told = self.runtime.spawn(async move { fleet.outbox.flush(&fleet.link, &fleet.place.keys).await });
+        told.await.map_err(|_| ended())?.map_err(failed)
     }
 
     /// Waits until an account is granted: at once or, if nobody serves, in turn.
@@ -339,6 +346,11 @@ fn none_open((suffix, _): &Aim, nobody: Nobody) -> Error {
     let what = format!("{what}: the first, {name:?}, returns in {:.1} s ({cause})", wait.as_secs_f64());
     let error = Error::new(ErrorKind::NoAccount, what).retry_in(wait);
     if why.is_empty() { error } else { error.caused_by(why) }
+}
+
+/// There is nothing to talk to Redis on.
+pub(super) fn ended() -> Error {
+    Error::new(ErrorKind::Aborted, "the runtime that the pool was built on has ended")
 }
 
 fn too_late(opens_in: Duration) -> Error {

@@ -79,7 +79,7 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 /// ```text
 /// ACL SETUSER worker on >password resetkeys ~jwt-refresh:{catalog}:pool:*
 ///     resetchannels &jwt-refresh:{catalog}:* nocommands +evalsha +eval +time +ping +subscribe +unsubscribe +publish
-///     +exists +set +del +pexpire +hget +hset +hdel +hexists +hgetall +hlen +hincrby
+///     +exists +set +del +pexpire +hget +hmget +hset +hdel +hexists +hgetall +hlen +hincrby
 ///     +zadd +zrem +zcard +zscore +zrange +zrangebyscore +zremrangebyscore
 /// ```
 ///

@@ -1,5 +1,6 @@
 //! What the holders of leases have said, and Redis has not been told yet.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,11 @@ pub(super) struct Message {
 }
 
 impl Message {
+    /// Whether this process must not ask for a lease before it is told.
+    fn is_urgent(&self) -> bool {
+        !matches!(self.kind, "release" | "extend" | "unused" | "fine")
+    }
+
     pub(super) fn of(report: Report, account: &Arc<str>, generation: u64) -> Self {
         let micros = |time: Option<Duration>| time.map(|time| time.as_micros().to_string()).unwrap_or_default();
         let (kind, number) = match report {
@@ -57,27 +63,33 @@ impl Message {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     messages: Mutex<Vec<Message>>,
+    /// Held while some are on their way.
+    sending: tokio::sync::Mutex<()>,
+    /// Urgent ones that Redis has not taken yet.
+    urgent: AtomicUsize,
     /// Wakes the clerk.
     pub(super) bell: Notify,
 }
 
 impl Outbox {
     pub(super) fn push(&self, message: Message) {
+        self.urgent.fetch_add(usize::from(message.is_urgent()), Ordering::Relaxed);
         let mut messages = self.lock();
-        if messages.len() >= MOST {
-            messages.remove(0);
-        }
+        let forgotten = (messages.len() >= MOST).then(|| messages.remove(0));
         messages.push(message);
         drop(messages);
+        self.settle(forgotten.as_slice());
         self.bell.notify_one();
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+    /// Whether a question for a lease could be answered as if something had not been said that was.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.urgent.load(Ordering::Relaxed) > 0
     }
 
-    /// Tells Redis all there is. What fails is kept for the next time.
+    /// Tells Redis all there is. What fails is kept for the next time. Not cancel-safe: dropped, it may forget some.
     pub(super) async fn flush(&self, link: &Link, keys: &Keys) -> Result<(), StoreError> {
+        let _sending = self.sending.lock().await;
         loop {
             let batch: Vec<Message> = {
                 let mut messages = self.lock();
@@ -91,7 +103,14 @@ impl Outbox {
                 self.lock().splice(..0, batch);
                 return Err(error);
             }
+            self.settle(&batch);
         }
+    }
+
+    /// Those are off the list, told or forgotten.
+    fn settle(&self, messages: &[Message]) {
+        let urgent = messages.iter().filter(|message| message.is_urgent()).count();
+        self.urgent.fetch_sub(urgent, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Message>> {

@@ -1,6 +1,7 @@
 //! How a pool in Redis is doing, all its processes together.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
@@ -14,9 +15,9 @@ use super::wire;
 use crate::Error;
 
 impl Fleet {
-    pub(super) async fn status(&self) -> Result<PoolStatus, Error> {
+    pub(super) async fn status(self: &Arc<Self>) -> Result<PoolStatus, Error> {
         // What this process knows is in it.
-        self.outbox.flush(&self.link, &self.place.keys).await.map_err(failed)?;
+        self.tell().await?;
         let keys = &self.place.keys;
         let answer: Vec<Value> =
             self.link.run(&STATUS, &[&keys.stats], &[keys.base.as_bytes()]).await.map_err(failed)?;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use redis::Value;
 use tokio::sync::oneshot;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, ended};
 use super::outbox::Message;
 use super::place::failed;
 use super::queue::Aim;
 use super::scripts::LEASE;
 use super::wire::{self, Answer};
-use crate::{Error, ErrorKind};
+use crate::Error;
 
 /// So many callers are in one question.
 const BATCH: usize = 128;
@@ -47,10 +47,7 @@ impl Teller {
             // A task of its own: a caller that goes away takes no one else's answer with it.
             fleet.runtime.spawn(flight);
         }
-        answer.await.unwrap_or_else(|_| {
-            let what = "the runtime that the pool was built on has ended";
-            Err(Error::new(ErrorKind::Aborted, what))
-        })
+        answer.await.unwrap_or_else(|_| Err(ended()))
     }
 
     /// Whether there is another question to be begun for it.
