@@ -1,9 +1,13 @@
 //! Many accounts behind one [`TokenProvider`]: whoever needs a token gets a lease of the account that can serve soonest.
 //!
-//! `state` is the machine that decides, `core` the lock round it. In it, `account` is what is kept of each, `limit` the arithmetic
-//! of rates, `schedule` the order in which accounts serve, `quarantine` why one does not. `request` is what a caller asks with, and
-//! `lease` what it holds; `counter` is where leases are handed out and come back, `keeper` the one task that logs in and refreshes,
-//! `status` what a person sees.
+//! `account` is what a user gives; `request` is what a caller asks with, and `lease` what it holds; `counter` is where leases are
+//! handed out and come back; `keeper` the one task that logs in and refreshes; `status` what a person sees.
+//!
+//! `state` is the machine that decides, and `core` the lock round it. It ties together the `table` of `member`s, which is what is
+//! kept of each account, with its `terms` and the arithmetic of its `limit`; the `lines` that callers can ask for, and the `queue`
+//! of those who wait; the `schedule`, which is the order in which accounts serve; and the `ward` of those in `quarantine`.
+//!
+//! `redis` is another pool, for processes on many machines.
 
 mod account;
 mod builder;
@@ -12,14 +16,20 @@ mod counter;
 mod keeper;
 mod lease;
 mod limit;
+mod lines;
+mod member;
 mod policy;
 mod quarantine;
+mod queue;
 #[cfg(feature = "redis")]
 mod redis;
 mod request;
 mod schedule;
 mod state;
 mod status;
+mod table;
+mod terms;
+mod ward;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,0 +1,120 @@
+//! An account as the pool keeps it.
+
+use std::sync::Arc;
+
+use super::account::{Account, Pin};
+use super::quarantine::{Cause, Quarantine};
+use super::schedule::{ALL, Line, Place, Slot};
+use super::terms::Terms;
+use crate::AccessToken;
+use crate::authenticator::AnyAuthenticator;
+use crate::clock::Timestamp;
+use crate::session::Grant;
+
+const NEVER: i64 = Timestamp::NEVER.as_nanos();
+
+/// What an account is to the lease, the exchange and the waiter that name it. A slot is used again once its account was
+/// removed; the serial number is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Id {
+    pub(super) slot: Slot,
+    pub(super) serial: u32,
+}
+
+/// When a token is due and expired, in nanoseconds since boot: the clock that nobody can step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edges {
+    pub(super) due: i64,
+    pub(super) expires: i64,
+}
+
+/// An account as the pool keeps it. There may be a million, so this is kept small.
+pub(super) struct Member {
+    pub(super) name: Arc<str>,
+    pub(super) authenticator: Arc<dyn AnyAuthenticator>,
+    pub(super) pin: Option<Pin>,
+    pub(super) terms: Arc<Terms>,
+    pub(super) serial: u32,
+
+    pub(super) token: Option<AccessToken>,
+    pub(super) edges: Edges,
+    pub(super) grant: Grant,
+    /// When tokens are to be exchanged next, if they are.
+    pub(super) timer: Option<i64>,
+    pub(super) in_exchange: bool,
+    /// Exchanges that failed, or did not help, since the last that did.
+    pub(super) failures: u8,
+
+    pub(super) place: Place,
+    /// See [`Limit`].
+    pub(super) arrival: i64,
+    /// The order among those that are ready, where it is not their time that counts.
+    pub(super) order: i64,
+    pub(super) turn: u32,
+    /// Leases that are held.
+    pub(super) held: u32,
+    /// Leases of the present token.
+    pub(super) used: u32,
+    /// 429s in a row that did not say how long to rest.
+    pub(super) strikes: u8,
+    /// Renewals in a row after a 401 that did not help.
+    pub(super) relapses: u8,
+    /// When its token was last renewed because of a 401.
+    pub(super) renewed_after_rejection: Option<i64>,
+    pub(super) quarantine: Option<Box<Quarantine>>,
+}
+
+impl Member {
+    /// Of an account that has not logged in yet.
+    pub(super) fn new(account: Account, terms: Arc<Terms>, order: i64, now: i64) -> Self {
+        let joining = Quarantine { cause: Cause::Joining, until: None, error: None };
+        Self {
+            name: account.name,
+            authenticator: account.authenticator,
+            pin: account.pin,
+            terms,
+            serial: 0,
+            token: None,
+            edges: Edges { due: NEVER, expires: NEVER },
+            grant: Grant::None,
+            timer: None,
+            in_exchange: false,
+            failures: 0,
+            place: Place::Aside,
+            arrival: now,
+            order,
+            turn: 0,
+            held: 0,
+            used: 0,
+            strikes: 0,
+            relapses: 0,
+            renewed_after_rejection: None,
+            quarantine: Some(Box::new(joining)),
+        }
+    }
+
+    /// The lines it stands in.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line> {
+        std::iter::once(ALL).chain(self.terms.tags.iter().copied())
+    }
+
+    pub(super) fn is_in(&self, line: Line) -> bool {
+        line == ALL || self.terms.tags.contains(&line)
+    }
+
+    /// Whether callers may wait for it: it serves, or new tokens are on their way.
+    pub(super) fn is_open(&self) -> bool {
+        self.quarantine.as_ref().is_none_or(|quarantine| quarantine.until.is_none())
+    }
+
+    /// Whether its token is the `generation`th.
+    pub(super) fn holds(&self, generation: u64) -> bool {
+        self.token.as_ref().is_some_and(|token| token.generation() == generation)
+    }
+
+    /// Until when its token may be used: callers are not kept from a token that lives because it cannot be renewed, but while its
+    /// renewal is under way the leeway counts.
+    pub(super) fn usable_until(&self) -> i64 {
+        if self.failures > 0 { self.edges.expires } else { self.edges.due }
+    }
+}

@@ -1,0 +1,118 @@
+//! The logins and refreshes of a pool: when each is due, and what comes of it.
+
+use std::sync::Arc;
+
+use super::{NEVER, State, after};
+use crate::authenticator::AnyAuthenticator;
+use crate::clock::Timestamp;
+use crate::pool::member::{Edges, Id};
+use crate::pool::policy::PoolPolicy;
+use crate::pool::quarantine::{Cause, Quarantine};
+use crate::pool::schedule::Slot;
+use crate::session::{Grant, Holding, Landing};
+use crate::{Error, ErrorKind};
+
+/// An exchange to be made.
+pub(in crate::pool) struct Job {
+    pub(in crate::pool) id: Id,
+    pub(in crate::pool) name: Arc<str>,
+    pub(in crate::pool) authenticator: Arc<dyn AnyAuthenticator>,
+    pub(in crate::pool) grant: Grant,
+}
+
+impl State {
+    pub(super) fn set_timer(&mut self, slot: Slot, time: Option<i64>) {
+        let Some(member) = self.table.at_mut(slot) else { return };
+        if let Some(old) = std::mem::replace(&mut member.timer, time) {
+            self.timers.remove(&(old, slot));
+        }
+        if let Some(time) = time {
+            self.timers.insert((time, slot));
+        }
+    }
+
+    /// The next exchange that is due, if there may be one more.
+    pub(in crate::pool) fn begin_exchange(&mut self, policy: &PoolPolicy, now: i64) -> Option<Job> {
+        if self.exchanges >= policy.exchanges {
+            return None;
+        }
+        let slot = self.timers.first().filter(|(time, _)| *time <= now).map(|&(_, slot)| slot)?;
+        self.set_timer(slot, None);
+        let member = self.table.at_mut(slot)?;
+        member.in_exchange = true;
+        let job = Job {
+            id: Id { slot, serial: member.serial },
+            name: Arc::clone(&member.name),
+            authenticator: Arc::clone(&member.authenticator),
+            grant: member.grant.clone(),
+        };
+        self.exchanges += 1;
+        Some(job)
+    }
+
+    /// Ends an exchange.
+    pub(in crate::pool) fn land(&mut self, id: Id, landing: Landing, policy: &PoolPolicy, now: i64) {
+        self.exchanges = self.exchanges.saturating_sub(1);
+        if self.table.member(id).is_none() {
+            return;
+        }
+        match landing {
+            Landing::Renewed(holding) | Landing::Unsaved(holding) => self.renewed(id.slot, holding, now),
+            Landing::Failed { error, grant, .. } => self.failed(id.slot, &error, grant, policy, now),
+            // There is nobody else who could.
+            Landing::LoggedOut => {
+                let error = Error::new(ErrorKind::LoggedOut, "the account was logged out");
+                self.failed(id.slot, &error, Grant::None, policy, now);
+            }
+        }
+    }
+
+    fn renewed(&mut self, slot: Slot, holding: Holding, now: i64) {
+        self.issued += 1;
+        let generation = self.issued;
+        let Some(member) = self.table.at_mut(slot) else { return };
+        let Holding { token, life, grant, .. } = holding;
+        let expires = (life.expires.wall != Timestamp::NEVER).then_some(life.expires.wall);
+        let old = member.token.replace(token.issued(expires, generation)).map(|_| member.edges.expires);
+        let [ahead, due, expires] = [life.ahead, life.due, life.expires].map(|edge| edge.boot.as_nanos());
+        member.edges = Edges { due, expires };
+        member.grant = grant;
+        member.in_exchange = false;
+        (member.failures, member.used) = (0, 0);
+        let cause = member.quarantine.as_ref().map(|found| found.cause);
+        if cause == Some(Cause::Rejected) {
+            member.renewed_after_rejection = Some(now);
+        }
+        if let Some(old) = old {
+            self.tally.token_gone(old);
+        }
+        self.tally.token_come(expires);
+        self.set_timer(slot, (ahead != NEVER).then_some(ahead));
+        // New tokens bring back neither rate nor quota.
+        if cause.is_some_and(|cause| !cause.is_rest()) {
+            self.confine(slot, None);
+        }
+        self.seat(slot, now);
+    }
+
+    fn failed(&mut self, slot: Slot, error: &Error, grant: Grant, policy: &PoolPolicy, now: i64) {
+        let Some(member) = self.table.at_mut(slot) else { return };
+        member.grant = grant;
+        member.in_exchange = false;
+        member.failures = member.failures.saturating_add(1);
+        let is_final = !error.is_transient();
+        let pause = if is_final {
+            policy.quarantine_pause(member.failures)
+        } else {
+            policy.tokens.pause(u32::from(member.failures), error.retry_after())
+        };
+        let until = after(now, pause);
+        let confined = member.quarantine.as_ref().map(|found| found.cause).filter(|cause| !cause.is_rest());
+        self.set_timer(slot, Some(until));
+        if let Some(cause) = confined {
+            let cause = if is_final { Cause::Denied } else { cause };
+            self.confine(slot, Some(Quarantine { cause, until: Some(until), error: Some(error.clone()) }));
+        }
+        self.settle(slot, now);
+    }
+}

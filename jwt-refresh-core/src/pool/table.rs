@@ -1,0 +1,73 @@
+//! The accounts of a pool: each in a slot, found by its name, and in the order of a ring for keys.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::member::{Id, Member};
+use super::schedule::Slot;
+
+#[derive(Default)]
+pub(super) struct Table {
+    slots: Vec<Option<Member>>,
+    free: Vec<Slot>,
+    serial: u32,
+    /// Accounts by the hash of their name: to find them by it, and for keys, the next of which is theirs.
+    ring: BTreeSet<(u64, Slot)>,
+}
+
+/// A name's or a key's place on the ring.
+pub(super) fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Table {
+    /// Gives an account a slot and a serial number.
+    pub(super) fn insert(&mut self, mut member: Member) -> Slot {
+        self.serial = self.serial.wrapping_add(1);
+        member.serial = self.serial;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
+        });
+        self.ring.insert((hash(&member.name), slot));
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some(member);
+        }
+        slot
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Member> {
+        let member = self.slots.get_mut(slot as usize).and_then(Option::take)?;
+        self.ring.remove(&(hash(&member.name), slot));
+        self.free.push(slot);
+        Some(member)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Slot> {
+        let hash = hash(name);
+        let mut range = self.ring.range((hash, Slot::MIN)..=(hash, Slot::MAX)).map(|&(_, slot)| slot);
+        range.find(|&slot| self.at(slot).is_some_and(|member| &*member.name == name))
+    }
+
+    pub(super) fn at(&self, slot: Slot) -> Option<&Member> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    pub(super) fn at_mut(&mut self, slot: Slot) -> Option<&mut Member> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// The account, unless it was removed.
+    pub(super) fn member(&mut self, id: Id) -> Option<&mut Member> {
+        self.at_mut(id.slot).filter(|member| member.serial == id.serial)
+    }
+
+    /// All accounts, once round the ring from the key's place on.
+    pub(super) fn round(&self, key: u64) -> impl Iterator<Item = (Slot, &Member)> {
+        let start = (key, Slot::MIN);
+        let round = self.ring.range(start..).chain(self.ring.range(..start));
+        round.filter_map(|&(_, slot)| Some((slot, self.at(slot)?)))
+    }
+}
