@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 /// assert_eq!(format!("{password:?}"), "Secret(…)");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(Zeroizing<Box<str>>);
 
 impl Secret {
     /// The string itself. Named so that a reviewer finds every place where it leaves its wrapper.
@@ -24,13 +24,14 @@ impl Secret {
 
 impl From<String> for Secret {
     fn from(secret: String) -> Self {
-        Self(Zeroizing::new(secret))
+        // Copied: to shrink a string may move it, and leave behind what nobody wipes.
+        Zeroizing::new(secret).as_str().into()
     }
 }
 
 impl From<&str> for Secret {
     fn from(secret: &str) -> Self {
-        secret.to_owned().into()
+        Self(Zeroizing::new(secret.into()))
     }
 }
 

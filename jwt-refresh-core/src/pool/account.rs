@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::identity::{Identity, Named};
 use super::limit::Limit;
 use super::schedule::Line;
-use super::terms::Terms;
-use crate::authenticator::AnyAuthenticator;
+use super::terms::{Pinned, Terms};
 use crate::{Authenticator, Error};
 
 pub(super) type Pin = Arc<dyn Any + Send + Sync>;
@@ -25,9 +25,8 @@ pub(super) type Pin = Arc<dyn Any + Send + Sync>;
 /// ```
 #[must_use = "an account does nothing until it is added to a pool"]
 pub struct Account {
-    pub(super) name: Arc<str>,
-    pub(super) authenticator: Arc<dyn AnyAuthenticator>,
-    pub(super) pin: Option<Pin>,
+    pub(super) identity: Arc<dyn Identity>,
+    pin: Option<Pin>,
     pub(super) tags: Vec<String>,
     rate: Option<(u32, Duration)>,
     burst: u32,
@@ -41,8 +40,7 @@ impl Account {
     /// status, and must not be secret.
     pub fn new(name: impl Into<String>, authenticator: impl Authenticator) -> Self {
         Self {
-            name: name.into().into(),
-            authenticator: Arc::new(authenticator),
+            identity: Arc::new(Named { name: name.into().into(), authenticator }),
             pin: None,
             tags: Vec::new(),
             rate: None,
@@ -111,6 +109,7 @@ impl Account {
             usage_cap: self.usage_cap,
             weight: self.weight,
             tags,
+            pinned: Pinned(self.pin.clone()),
         })
     }
 }
@@ -119,7 +118,7 @@ impl fmt::Debug for Account {
     /// Neither the authenticator nor what is pinned: both may have secrets in them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account")
-            .field("name", &self.name)
+            .field("name", &self.identity.name())
             .field("rate", &self.rate)
             .field("burst", &self.burst)
             .field("concurrency", &self.concurrency)

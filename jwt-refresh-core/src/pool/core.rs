@@ -86,7 +86,7 @@ impl Core {
             let quarantined: Vec<_> = state
                 .confined()
                 .map(|(member, quarantine)| Quarantined {
-                    account: member.name.to_string(),
+                    account: member.identity.name().to_owned(),
                     cause: quarantine.cause,
                     returns_in: quarantine.until.map(returns_in),
                 })

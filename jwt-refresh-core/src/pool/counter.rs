@@ -49,7 +49,7 @@ impl Drop for Tenant {
 
 impl Tenancy for Tenant {
     fn account(&self) -> &str {
-        &self.granted.name
+        self.granted.identity.name()
     }
 
     fn token(&self) -> &AccessToken {

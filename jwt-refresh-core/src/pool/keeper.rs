@@ -41,11 +41,12 @@ async fn keep(core: Weak<Core>, bell: Arc<tokio::sync::Notify>, clock: Clock) {
 }
 
 fn launch(core: &Arc<Core>, job: Job) {
-    let span = tracing::debug_span!("jwt_refresh.exchange", pool = core.id, account = &*job.name);
+    let span = tracing::debug_span!("jwt_refresh.exchange", pool = core.id, account = job.identity.name());
     let flight = Flight { core: Arc::clone(core), job: Some(job) };
     let work = async move {
         let Some(job) = &flight.job else { return };
-        let party = Errand { core: &flight.core, authenticator: &job.authenticator };
+        let authenticator: Arc<dyn AnyAuthenticator> = Arc::clone(&job.identity) as _;
+        let party = Errand { core: &flight.core, authenticator: &authenticator };
         let landing = exchange(&party, Plan::Renew, job.grant.clone(), 1).await;
         flight.land(landing);
     };

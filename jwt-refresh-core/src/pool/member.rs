@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::account::{Account, Pin};
+use super::identity::Identity;
 use super::quarantine::{Cause, Quarantine};
-use super::schedule::{ALL, Line, Place, Slot};
+use super::schedule::{ALL, Line, Slot};
 use super::terms::Terms;
-use crate::AccessToken;
-use crate::authenticator::AnyAuthenticator;
 use crate::clock::Timestamp;
 use crate::session::Grant;
+use crate::{AccessToken, RefreshToken};
 
 const NEVER: i64 = Timestamp::NEVER.as_nanos();
+const LONG_AGO: i64 = Timestamp::LONG_AGO.as_nanos();
 
 /// What an account is to the lease, the exchange and the waiter that name it. A slot is used again once its account was
 /// removed; the serial number is not.
@@ -30,23 +30,20 @@ pub(super) struct Edges {
 
 /// An account as the pool keeps it. There may be a million, so this is kept small.
 pub(super) struct Member {
-    pub(super) name: Arc<str>,
-    pub(super) authenticator: Arc<dyn AnyAuthenticator>,
-    pub(super) pin: Option<Pin>,
+    pub(super) identity: Arc<dyn Identity>,
     pub(super) terms: Arc<Terms>,
     pub(super) serial: u32,
 
     pub(super) token: Option<AccessToken>,
     pub(super) edges: Edges,
-    pub(super) grant: Grant,
-    /// When tokens are to be exchanged next, if they are.
-    pub(super) timer: Option<i64>,
+    /// See [`Member::grant`].
+    refresh: Option<RefreshToken>,
+    is_doubtful: bool,
     pub(super) in_exchange: bool,
     /// Exchanges that failed, or did not help, since the last that did.
     pub(super) failures: u8,
 
-    pub(super) place: Place,
-    /// See [`Limit`].
+    /// See [`Limit`](super::limit::Limit).
     pub(super) arrival: i64,
     /// The order among those that are ready, where it is not their time that counts.
     pub(super) order: i64,
@@ -60,27 +57,24 @@ pub(super) struct Member {
     /// Renewals in a row after a 401 that did not help.
     pub(super) relapses: u8,
     /// When its token was last renewed because of a 401.
-    pub(super) renewed_after_rejection: Option<i64>,
+    pub(super) renewed_after_rejection: i64,
     pub(super) quarantine: Option<Box<Quarantine>>,
 }
 
 impl Member {
     /// Of an account that has not logged in yet.
-    pub(super) fn new(account: Account, terms: Arc<Terms>, order: i64, now: i64) -> Self {
+    pub(super) fn new(identity: Arc<dyn Identity>, terms: Arc<Terms>, order: i64, now: i64) -> Self {
         let joining = Quarantine { cause: Cause::Joining, until: None, error: None };
         Self {
-            name: account.name,
-            authenticator: account.authenticator,
-            pin: account.pin,
+            identity,
             terms,
             serial: 0,
             token: None,
             edges: Edges { due: NEVER, expires: NEVER },
-            grant: Grant::None,
-            timer: None,
+            refresh: None,
+            is_doubtful: false,
             in_exchange: false,
             failures: 0,
-            place: Place::Aside,
             arrival: now,
             order,
             turn: 0,
@@ -88,9 +82,25 @@ impl Member {
             used: 0,
             strikes: 0,
             relapses: 0,
-            renewed_after_rejection: None,
+            renewed_after_rejection: LONG_AGO,
             quarantine: Some(Box::new(joining)),
         }
+    }
+
+    /// What it can refresh with.
+    pub(super) fn grant(&self) -> Grant {
+        match &self.refresh {
+            Some(token) if self.is_doubtful => Grant::Doubtful(token.clone()),
+            token => Grant::of(token.clone()),
+        }
+    }
+
+    pub(super) fn set_grant(&mut self, grant: Grant) {
+        self.is_doubtful = matches!(grant, Grant::Doubtful(_));
+        self.refresh = match grant {
+            Grant::None => None,
+            Grant::Sound(token) | Grant::Doubtful(token) => Some(token),
+        };
     }
 
     /// The lines it stands in.
@@ -116,5 +126,15 @@ impl Member {
     /// renewal is under way the leeway counts.
     pub(super) fn usable_until(&self) -> i64 {
         if self.failures > 0 { self.edges.expires } else { self.edges.due }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_small() {
+        assert!(size_of::<Option<Member>>() <= 120, "{} bytes", size_of::<Option<Member>>());
     }
 }

@@ -13,7 +13,7 @@ use crate::Error;
 pub(super) struct Want {
     pub(super) line: Line,
     /// The account that this hash belongs to, if it can serve.
-    pub(super) key: Option<u64>,
+    pub(super) key: Option<u32>,
 }
 
 /// What a caller waits for.

@@ -4,22 +4,24 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::member::{Id, Member};
+use super::pages::Pages;
 use super::schedule::Slot;
 
 #[derive(Default)]
 pub(super) struct Table {
-    slots: Vec<Option<Member>>,
+    slots: Pages<Option<Member>>,
     free: Vec<Slot>,
     serial: u32,
-    /// Accounts by the hash of their name: to find them by it, and for keys, the next of which is theirs.
-    ring: BTreeSet<(u64, Slot)>,
+    /// Accounts by the hash of their name: to find them by it, and for keys, the next of which is theirs. Half a hash is enough:
+    /// of a million accounts, some hundred stand where another one does.
+    ring: BTreeSet<(u32, Slot)>,
 }
 
 /// A name's or a key's place on the ring.
-pub(super) fn hash(text: &str) -> u64 {
+pub(super) fn hash(text: &str) -> u32 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
-    hasher.finish()
+    (hasher.finish() >> 32) as u32
 }
 
 impl Table {
@@ -31,7 +33,7 @@ impl Table {
             self.slots.push(None);
             Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
         });
-        self.ring.insert((hash(&member.name), slot));
+        self.ring.insert((hash(member.identity.name()), slot));
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(member);
         }
@@ -40,7 +42,7 @@ impl Table {
 
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Member> {
         let member = self.slots.get_mut(slot as usize).and_then(Option::take)?;
-        self.ring.remove(&(hash(&member.name), slot));
+        self.ring.remove(&(hash(member.identity.name()), slot));
         self.free.push(slot);
         Some(member)
     }
@@ -48,7 +50,7 @@ impl Table {
     pub(super) fn find(&self, name: &str) -> Option<Slot> {
         let hash = hash(name);
         let mut range = self.ring.range((hash, Slot::MIN)..=(hash, Slot::MAX)).map(|&(_, slot)| slot);
-        range.find(|&slot| self.at(slot).is_some_and(|member| &*member.name == name))
+        range.find(|&slot| self.at(slot).is_some_and(|member| member.identity.name() == name))
     }
 
     pub(super) fn at(&self, slot: Slot) -> Option<&Member> {
@@ -65,7 +67,7 @@ impl Table {
     }
 
     /// All accounts, once round the ring from the key's place on.
-    pub(super) fn round(&self, key: u64) -> impl Iterator<Item = (Slot, &Member)> {
+    pub(super) fn round(&self, key: u32) -> impl Iterator<Item = (Slot, &Member)> {
         let start = (key, Slot::MIN);
         let round = self.ring.range(start..).chain(self.ring.range(..start));
         round.filter_map(|&(_, slot)| Some((slot, self.at(slot)?)))

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::holding::{Grant, Holding};
 use super::lifetime::Lifetime;
-use crate::clock::{Moment, Timestamp};
+use crate::clock::Moment;
 use crate::{AccessToken, Error, ErrorKind, Policy};
 
 /// Where everybody who waits for a renewal is told what came of it.
@@ -346,8 +346,7 @@ impl State {
         }
         self.generation += 1;
         self.issue = issue;
-        let expires = (life.expires.wall != Timestamp::NEVER).then_some(life.expires.wall);
-        let token = token.issued(expires, self.generation);
+        let token = token.issued(life.expires.wall, self.generation);
         self.held = Some(Held { token: token.clone(), life });
         token
     }

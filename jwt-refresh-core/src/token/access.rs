@@ -20,7 +20,8 @@ pub struct AccessToken(Arc<Inner>);
 
 struct Inner {
     header: HeaderValue,
-    expires_at: Option<Timestamp>,
+    /// `NEVER` if nobody said.
+    expires_at: Timestamp,
     generation: u64,
 }
 
@@ -42,20 +43,25 @@ impl AccessToken {
         let mut header = HeaderValue::from_str(&[SCHEME, token].concat())
             .map_err(|_| Error::new(ErrorKind::BadAnswer, "field `access_token` does not fit into a header"))?;
         header.set_sensitive(true);
-        Ok(Self(Arc::new(Inner { header, expires_at: None, generation: 0 })))
+        Ok(Self(Arc::new(Inner { header, expires_at: Timestamp::NEVER, generation: 0 })))
     }
 
     /// The same token, with when it expires.
     pub fn expiring_at(&self, time: SystemTime) -> Self {
-        self.issued(Some(time.into()), self.0.generation)
+        self.clone().issued(time.into(), self.0.generation)
     }
 
     /// The same token, as the `generation`th of its provider.
     pub fn of_generation(&self, generation: u64) -> Self {
-        self.issued(self.0.expires_at, generation)
+        self.clone().issued(self.0.expires_at, generation)
     }
 
-    pub(crate) fn issued(&self, expires_at: Option<Timestamp>, generation: u64) -> Self {
+    pub(crate) fn issued(mut self, expires_at: Timestamp, generation: u64) -> Self {
+        // Nobody else has it yet, as a rule. A clone of the header would cost memory for as long as the token lives.
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            (inner.expires_at, inner.generation) = (expires_at, generation);
+            return self;
+        }
         Self(Arc::new(Inner { header: self.0.header.clone(), expires_at, generation }))
     }
 
@@ -85,7 +91,7 @@ impl AccessToken {
 
     /// When it expires on this machine's clock; `None` if nobody said.
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.0.expires_at.map(Into::into)
+        Some(self.0.expires_at).filter(|&time| time != Timestamp::NEVER).map(Into::into)
     }
 
     /// Which token of its provider this is: later ones have higher numbers. This is what tells "newer", not the bytes: two
@@ -123,7 +129,7 @@ mod tests {
     #[test]
     fn the_header_is_bearer_and_sensitive_in_every_copy() {
         let token = AccessToken::new("opaque~token").unwrap();
-        for copy in [token.clone(), token.unshared(), token.issued(None, 7)] {
+        for copy in [token.clone(), token.unshared(), token.clone().issued(Timestamp::NEVER, 7)] {
             assert_eq!(copy.header(), "Bearer opaque~token");
             assert!(copy.header().is_sensitive());
             assert_eq!(copy.expose(), "opaque~token");

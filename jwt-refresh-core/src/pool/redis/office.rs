@@ -108,13 +108,13 @@ impl Office {
 
     pub(super) fn add(&self, account: Account) -> Result<(), Error> {
         let terms = terms(&account)?;
-        let name = account.name.to_string();
+        let name = account.identity.name().to_owned();
         let mut state = self.state();
         if state.charges.contains_key(&name) {
             let what = format!("the auth worker has an account {name:?} already (remove that first, or rename one)");
             return Err(Error::new(ErrorKind::Configuration, what));
         }
-        state.charges.insert(name.clone(), Charge { authenticator: account.authenticator, terms });
+        state.charges.insert(name.clone(), Charge { authenticator: account.identity, terms });
         state.unregistered.push(name);
         drop(state);
         self.bell.notify_one();
@@ -327,7 +327,7 @@ fn terms(account: &Account) -> Result<String, Error> {
         "tolerance": tolerance,
         "concurrency": limited(terms.concurrency),
         "usage_cap": limited(terms.usage_cap),
-        "place": place_of(&account.name),
+        "place": place_of(account.identity.name()),
         "tags": tags,
     });
     Ok(without_nulls(terms).to_string())

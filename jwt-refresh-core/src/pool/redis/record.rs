@@ -33,14 +33,14 @@ impl<'a> Record<'a> {
     }
 
     /// When the token expires on this machine's clock, where Redis's clock shows `redis` now.
-    pub(super) fn expires(&self, redis: f64, now: Moment) -> Option<Timestamp> {
+    pub(super) fn expires(&self, redis: f64, now: Moment) -> Timestamp {
         if self.expires >= NEVER {
-            return None;
+            return Timestamp::NEVER;
         }
         let left = ((self.expires - redis) * 1e3).max(0.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
         let left = std::time::Duration::from_nanos(left as u64);
-        Some(now.wall + left)
+        now.wall + left
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!((record.generation, record.token), (7, &b"token"[..]));
         assert!(record.is_usable(4_999_999.0) && !record.is_usable(5e6));
         let now = Moment { wall: Timestamp::from_nanos(0), boot: Timestamp::from_nanos(0) };
-        assert_eq!(record.expires(8e6, now), Some(Timestamp::from_nanos(1_000_000_000)));
+        assert_eq!(record.expires(8e6, now), Timestamp::from_nanos(1_000_000_000));
     }
 
     #[test]
@@ -79,6 +79,6 @@ mod tests {
         let bytes = record([0.0, 0.0, NEVER, NEVER, 1.0], b"");
         assert!(Record::read(&bytes[..40]).is_none());
         let record = Record::read(&bytes).unwrap();
-        assert!(record.is_usable(1e15) && record.expires(1e15, Moment::LONG_AGO).is_none());
+        assert!(record.is_usable(1e15) && record.expires(1e15, Moment::LONG_AGO) == Timestamp::NEVER);
     }
 }

@@ -13,7 +13,7 @@ impl State {
         if member.token.is_none() || member.quarantine.is_some() || now < member.usable_until() {
             return false;
         }
-        match member.timer {
+        match self.timers.rank(slot).map(|rank| rank.order) {
             // A pause after a failure.
             Some(until) if !member.in_exchange && until > now && member.failures > 0 => {
                 self.confine(slot, Some(Quarantine { cause: Cause::Expired, until: Some(until), error: None }));

@@ -3,32 +3,24 @@
 use std::sync::Arc;
 
 use super::{NEVER, State, after};
-use crate::authenticator::AnyAuthenticator;
-use crate::clock::Timestamp;
+use crate::pool::identity::Identity;
 use crate::pool::member::{Edges, Id};
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Cause, Quarantine};
-use crate::pool::schedule::Slot;
+use crate::pool::schedule::{Rank, Slot};
 use crate::session::{Grant, Holding, Landing};
 use crate::{Error, ErrorKind};
 
 /// An exchange to be made.
 pub(in crate::pool) struct Job {
     pub(in crate::pool) id: Id,
-    pub(in crate::pool) name: Arc<str>,
-    pub(in crate::pool) authenticator: Arc<dyn AnyAuthenticator>,
+    pub(in crate::pool) identity: Arc<dyn Identity>,
     pub(in crate::pool) grant: Grant,
 }
 
 impl State {
     pub(super) fn set_timer(&mut self, slot: Slot, time: Option<i64>) {
-        let Some(member) = self.table.at_mut(slot) else { return };
-        if let Some(old) = std::mem::replace(&mut member.timer, time) {
-            self.timers.remove(&(old, slot));
-        }
-        if let Some(time) = time {
-            self.timers.insert((time, slot));
-        }
+        self.timers.set(slot, time.map(Rank::at));
     }
 
     /// The next exchange that is due, if there may be one more.
@@ -36,15 +28,14 @@ impl State {
         if self.exchanges >= policy.exchanges {
             return None;
         }
-        let slot = self.timers.first().filter(|(time, _)| *time <= now).map(|&(_, slot)| slot)?;
+        let slot = self.timers.ripe(now)?;
         self.set_timer(slot, None);
         let member = self.table.at_mut(slot)?;
         member.in_exchange = true;
         let job = Job {
             id: Id { slot, serial: member.serial },
-            name: Arc::clone(&member.name),
-            authenticator: Arc::clone(&member.authenticator),
-            grant: member.grant.clone(),
+            identity: Arc::clone(&member.identity),
+            grant: member.grant(),
         };
         self.exchanges += 1;
         Some(job)
@@ -72,16 +63,16 @@ impl State {
         let generation = self.issued;
         let Some(member) = self.table.at_mut(slot) else { return };
         let Holding { token, life, grant, .. } = holding;
-        let expires = (life.expires.wall != Timestamp::NEVER).then_some(life.expires.wall);
-        let old = member.token.replace(token.issued(expires, generation)).map(|_| member.edges.expires);
+        let token = token.issued(life.expires.wall, generation);
+        let old = member.token.replace(token).map(|_| member.edges.expires);
         let [ahead, due, expires] = [life.ahead, life.due, life.expires].map(|edge| edge.boot.as_nanos());
         member.edges = Edges { due, expires };
-        member.grant = grant;
+        member.set_grant(grant);
         member.in_exchange = false;
         (member.failures, member.used) = (0, 0);
         let cause = member.quarantine.as_ref().map(|found| found.cause);
         if cause == Some(Cause::Rejected) {
-            member.renewed_after_rejection = Some(now);
+            member.renewed_after_rejection = now;
         }
         if let Some(old) = old {
             self.tally.token_gone(old);
@@ -97,7 +88,7 @@ impl State {
 
     fn failed(&mut self, slot: Slot, error: &Error, grant: Grant, policy: &PoolPolicy, now: i64) {
         let Some(member) = self.table.at_mut(slot) else { return };
-        member.grant = grant;
+        member.set_grant(grant);
         member.in_exchange = false;
         member.failures = member.failures.saturating_add(1);
         let is_final = !error.is_transient();

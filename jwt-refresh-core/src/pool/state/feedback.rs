@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{State, after};
+use super::{LONG_AGO, State, after};
 use crate::pool::member::Id;
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Cause, Quarantine};
@@ -23,7 +23,7 @@ impl State {
             member.strikes = 0;
             if member.holds(generation) {
                 member.relapses = 0;
-                member.renewed_after_rejection = None;
+                member.renewed_after_rejection = LONG_AGO;
             }
         }
     }
@@ -43,7 +43,7 @@ impl State {
             // It rests anyway, and has a new token when it returns.
             return self.set_timer(id.slot, Some(now).filter(|_| !in_exchange));
         }
-        if renewed.is_none_or(|renewed| after(renewed, policy.probation) <= now) {
+        if after(renewed, policy.probation) <= now {
             if let Some(member) = self.table.member(id) {
                 member.relapses = 0;
             }
@@ -52,7 +52,7 @@ impl State {
         let Some(member) = self.table.member(id) else { return };
         // The renewal did not help. What it brought is not used again: a login starts afresh.
         member.relapses = member.relapses.saturating_add(1);
-        member.grant = Grant::None;
+        member.set_grant(Grant::None);
         let until = after(now, policy.quarantine_pause(member.relapses));
         let error = Error::new(
             ErrorKind::RejectedAsIssued,

@@ -42,15 +42,13 @@ impl State {
             if self.expire(slot, now) {
                 continue;
             }
-            return Ok(match self.table.at(slot) {
-                Some(Member { place: Place::Ready(_), .. }) => self.grant(slot, now).ok_or(Desk::Account(slot)),
-                _ => Err(Desk::Account(slot)),
-            });
+            let granted = if self.schedule.is_ready(slot) { self.grant(slot, now) } else { None };
+            return Ok(granted.ok_or(Desk::Account(slot)));
         }
     }
 
     /// The first account from the key's place on the ring on that callers may wait for.
-    fn of_key(&self, key: u64, line: Line) -> Option<Slot> {
+    fn of_key(&self, key: u32, line: Line) -> Option<Slot> {
         let first = self.table.round(key).find(|(_, member)| member.is_open() && member.is_in(line));
         first.map(|(slot, _)| slot)
     }
@@ -63,10 +61,11 @@ impl State {
         let mut returning = self.ward.returning().filter_map(|(time, slot)| Some((time, self.table.at(slot)?)));
         let first = returning.find(|(_, member)| member.is_in(line));
         let what = format!("every account{with} is in quarantine");
-        let Some((time, Member { name, quarantine: Some(quarantine), .. })) = first else {
+        let Some((time, Member { identity, quarantine: Some(quarantine), .. })) = first else {
             return Error::new(ErrorKind::NoAccount, what);
         };
         let wait = Duration::from_nanos(u64::try_from(time.saturating_sub(now)).unwrap_or(0));
+        let name = identity.name();
         let what =
             format!("{what}: the first, {name:?}, returns in {:.1} s ({})", wait.as_secs_f64(), quarantine.cause);
         let error = Error::new(ErrorKind::NoAccount, what).retry_in(wait);
@@ -90,7 +89,8 @@ impl State {
         member.held += 1;
         member.used += 1;
         let capped = member.used >= member.terms.usage_cap;
-        let (id, name, pin) = (Id { slot, serial: member.serial }, Arc::clone(&member.name), member.pin.clone());
+        let id = Id { slot, serial: member.serial };
+        let (identity, pin) = (Arc::clone(&member.identity), member.terms.pinned.0.clone());
         self.level = order;
         self.tally.leased(now);
         if capped {
@@ -98,7 +98,7 @@ impl State {
         } else {
             self.settle(slot, now);
         }
-        Some(Granted { id, name, token, pin })
+        Some(Granted { id, identity, token, pin })
     }
 
     pub(in crate::pool) fn enqueue(&mut self, want: Want, desk: Desk, reply: Reply) -> u64 {
@@ -118,9 +118,7 @@ impl State {
     pub(super) fn seat(&mut self, slot: Slot, now: i64) {
         loop {
             self.settle(slot, now);
-            let Some(member) = self.table.at(slot).filter(|member| matches!(member.place, Place::Ready(_))) else {
-                return;
-            };
+            let Some(member) = self.table.at(slot).filter(|_| self.schedule.is_ready(slot)) else { return };
             let desks = member.lines().map(Desk::Line).chain([Desk::Account(slot)]);
             let Some(first) = desks.filter_map(|desk| self.queue.head(desk)).min() else { return };
             let Some(waiter) = self.queue.call_up(first) else { return };
@@ -152,10 +150,8 @@ impl State {
     }
 
     pub(super) fn place(&mut self, slot: Slot, to: Place) {
-        let Some(member) = self.table.at_mut(slot) else { return };
-        let from = std::mem::replace(&mut member.place, to);
-        if from != to {
-            self.schedule.place(slot, &member.terms.tags, from, to);
+        if let Some(member) = self.table.at(slot) {
+            self.schedule.place(slot, &member.terms.tags, to);
         }
     }
 }

@@ -14,8 +14,9 @@ impl State {
     /// Takes the account, unless it is refused: what its user gave it must not be dropped under the lock.
     pub(in crate::pool) fn add(&mut self, offered: &mut Option<Account>, now: i64) -> Result<(), Error> {
         let Some(account) = offered else { return Ok(()) };
-        if self.table.find(&account.name).is_some() {
-            let what = format!("the pool has an account {:?} already (remove that first, or rename one)", account.name);
+        let name = account.identity.name();
+        if self.table.find(name).is_some() {
+            let what = format!("the pool has an account {name:?} already (remove that first, or rename one)");
             return Err(configuration(what));
         }
         // Before anything is changed: the terms may be refused.
@@ -26,7 +27,7 @@ impl State {
         let terms = self.shared(account.terms(tags.into())?);
 
         let Some(account) = offered.take() else { return Ok(()) };
-        let member = Member::new(account, terms, self.level, now);
+        let member = Member::new(account.identity, terms, self.level, now);
         self.lines.come(member.lines());
         let slot = self.table.insert(member);
         self.ward.keep(slot, None, None);

@@ -9,17 +9,18 @@ mod feedback;
 mod leasing;
 mod membership;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::Pin;
+use super::heap::Heap;
+use super::identity::Identity;
 use super::lines::Lines;
 use super::member::{Id, Member};
 use super::policy::{PoolPolicy, Selection};
 use super::quarantine::Quarantine;
 use super::queue::{Desk, Queue, Reply};
-use super::schedule::{Schedule, Slot};
+use super::schedule::Schedule;
 use super::status::Tally;
 use super::table::Table;
 use super::terms::Terms;
@@ -30,13 +31,14 @@ use crate::{AccessToken, Error, ErrorKind};
 pub(super) use exchanges::Job;
 
 const NEVER: i64 = Timestamp::NEVER.as_nanos();
+const LONG_AGO: i64 = Timestamp::LONG_AGO.as_nanos();
 /// What a weight of 1 adds to an account's order with each lease.
 const STRIDE: i64 = 1 << 32;
 
 /// A lease in the making.
 pub(super) struct Granted {
     pub(super) id: Id,
-    pub(super) name: Arc<str>,
+    pub(super) identity: Arc<dyn Identity>,
     pub(super) token: AccessToken,
     pub(super) pin: Option<Pin>,
 }
@@ -51,7 +53,7 @@ pub(super) struct State {
     ward: Ward,
     queue: Queue,
     /// Whose tokens are to be exchanged when.
-    timers: BTreeSet<(i64, Slot)>,
+    timers: Heap,
     /// Exchanges that are under way.
     exchanges: usize,
     turn: u32,
@@ -89,7 +91,7 @@ impl State {
             schedule: Schedule::new(),
             ward: Ward::default(),
             queue: Queue::default(),
-            timers: BTreeSet::new(),
+            timers: Heap::default(),
             exchanges: 0,
             turn: 0,
             issued: 0,
@@ -111,7 +113,7 @@ impl State {
 
     /// When there is something to do next.
     pub(super) fn wake_at(&self, policy: &PoolPolicy) -> i64 {
-        let exchange = self.timers.first().map(|&(time, _)| time).filter(|_| self.exchanges < policy.exchanges);
+        let exchange = self.timers.next().filter(|_| self.exchanges < policy.exchanges);
         let rate = self.schedule.next().filter(|_| !self.queue.is_empty());
         [exchange, self.ward.next(), rate].into_iter().flatten().min().unwrap_or(NEVER)
     }

@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime};
 use super::super::lifetime::Exchange;
 use super::*;
 use crate::Tokens;
+use crate::clock::Timestamp;
 
 const SECOND: Duration = Duration::from_secs(1);
 
