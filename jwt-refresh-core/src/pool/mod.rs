@@ -1,7 +1,8 @@
 //! Many accounts behind one [`TokenProvider`]: whoever needs a token gets a lease of the account that can serve soonest.
 //!
 //! `account` is what a user gives; `request` is what a caller asks with, and `lease` what it holds; `counter` is where leases are
-//! handed out and come back; `keeper` the one task that logs in and refreshes; `status` what a person sees.
+//! handed out and come back; `keeper` the one task that has accounts logged in and refreshed, each in a `flight`; `status` what a
+//! person sees.
 //!
 //! `state` is the machine that decides, and `core` the lock round it. It ties together the `table` of `member`s, which is what is
 //! kept of each account, with its `terms` and the arithmetic of its `limit`; the `lines` that callers can ask for, and the `queue`
@@ -13,6 +14,7 @@ mod account;
 mod builder;
 mod core;
 mod counter;
+mod flight;
 mod heap;
 mod identity;
 mod keeper;

@@ -55,7 +55,8 @@ impl Default for PoolPolicy {
 }
 
 impl PoolPolicy {
-    /// The numbers for each account's tokens: lifetimes, the refresh-ahead window, time-outs, pauses after transient failures.
+    /// The numbers for each account's tokens: lifetimes, the refresh-ahead window, time-outs, pauses after transient failures. A
+    /// pool begins refreshes earlier by up to another such window, at random, to spread them.
     pub fn tokens(mut self, policy: Policy) -> Self {
         self.tokens = policy;
         self

@@ -78,7 +78,7 @@ impl State {
             self.tally.token_gone(old);
         }
         self.tally.token_come(expires);
-        self.set_timer(slot, (ahead != NEVER).then_some(ahead));
+        self.set_timer(slot, (ahead != NEVER).then(|| earlier(ahead, expires, now)));
         // New tokens bring back neither rate nor quota.
         if cause.is_some_and(|cause| !cause.is_rest()) {
             self.confine(slot, None);
@@ -105,5 +105,25 @@ impl State {
             self.confine(slot, Some(Quarantine { cause, until: Some(until), error: Some(error.clone()) }));
         }
         self.settle(slot, now);
+    }
+}
+
+/// A time at random before `ahead`: at most by the window from there until the token expires, and not within the first half of its
+/// life. Accounts that logged in together are not refreshed together then.
+fn earlier(ahead: i64, expires: i64, now: i64) -> i64 {
+    let window = expires.saturating_sub(ahead).min(ahead.saturating_sub(now.midpoint(expires))).max(0);
+    ahead - fastrand::i64(0..=window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refreshes_are_spread_over_the_window_before_and_never_into_the_first_half_of_a_life() {
+        for (ahead, expires, earliest) in [(900, 1000, 800), (600, 1000, 500), (500, 1000, 500), (400, 1000, 400)] {
+            let times: Vec<_> = (0..10_000).map(|_| earlier(ahead, expires, 0)).collect();
+            assert_eq!((times.iter().min(), times.iter().max()), (Some(&earliest), Some(&ahead)));
+        }
     }
 }

@@ -1,0 +1,116 @@
+//! A server in memory, which watches how its tokens are renewed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use jwt_refresh::{Authenticator, Error, RefreshToken, Tokens};
+
+/// What is counted over so long is counted together.
+pub(crate) const SLICE: Duration = Duration::from_millis(100);
+/// A bench is over before.
+const SLICES: usize = 10_000;
+
+pub(crate) struct Server {
+    lifetime: Duration,
+    begun: Instant,
+    /// When each account got its last token, in milliseconds since the beginning, and 1: 0 is never.
+    issued: Vec<AtomicU32>,
+    /// Whether each account was refreshed.
+    renewed: Vec<AtomicBool>,
+    now: AtomicUsize,
+    pub(crate) most: AtomicUsize,
+    pub(crate) logins: AtomicUsize,
+    /// Accounts that were refreshed at least once.
+    pub(crate) refreshed: AtomicUsize,
+    /// Tokens that were renewed after they had expired.
+    pub(crate) late: AtomicUsize,
+    /// How old the oldest token was when it was renewed, in milliseconds.
+    pub(crate) oldest: AtomicU64,
+    /// Answers in each slice of time.
+    slices: Vec<AtomicU32>,
+}
+
+impl Server {
+    /// Whose tokens live so long, and which watches so many accounts.
+    pub(crate) fn new(lifetime: Duration, watched: usize) -> Arc<Self> {
+        let zeros = |number| std::iter::repeat_with(AtomicU32::default).take(number).collect();
+        let renewed = std::iter::repeat_with(AtomicBool::default).take(watched).collect();
+        Arc::new(Self {
+            lifetime,
+            begun: Instant::now(),
+            issued: zeros(watched),
+            renewed,
+            now: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            logins: AtomicUsize::new(0),
+            refreshed: AtomicUsize::new(0),
+            late: AtomicUsize::new(0),
+            oldest: AtomicU64::new(0),
+            slices: zeros(SLICES),
+        })
+    }
+
+    /// How many answers were given in each slice of time, up to the last that had any.
+    pub(crate) fn slices(&self) -> Vec<u32> {
+        let mut slices: Vec<_> = self.slices.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        while slices.pop_if(|count| *count == 0).is_some() {}
+        slices
+    }
+
+    async fn answer(&self, account: usize) -> Result<Tokens, Error> {
+        self.most.fetch_max(self.now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
+        self.watch(account);
+        self.now.fetch_sub(1, Ordering::Relaxed);
+        Ok(Tokens::new("opaque-access-token")?.refresh_token("opaque-refresh-token").expires_in(self.lifetime))
+    }
+
+    fn watch(&self, account: usize) {
+        let Some(issued) = self.issued.get(account) else { return };
+        let now = u32::try_from(self.begun.elapsed().as_millis()).unwrap_or(u32::MAX - 1);
+        let slice = self.begun.elapsed().as_nanos() / SLICE.as_nanos();
+        if let Some(slice) = self.slices.get(usize::try_from(slice).unwrap_or(SLICES)) {
+            slice.fetch_add(1, Ordering::Relaxed);
+        }
+        let Some(before) = issued.swap(now + 1, Ordering::Relaxed).checked_sub(1) else { return };
+        if self.renewed.get(account).is_some_and(|renewed| !renewed.swap(true, Ordering::Relaxed)) {
+            self.refreshed.fetch_add(1, Ordering::Relaxed);
+        }
+        let age = u64::from(now - before);
+        self.oldest.fetch_max(age, Ordering::Relaxed);
+        if u128::from(age) >= self.lifetime.as_millis() {
+            self.late.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Of an account that is not watched.
+impl Authenticator for Server {
+    async fn login(&self) -> Result<Tokens, Error> {
+        self.answer(usize::MAX).await
+    }
+}
+
+/// The way in of an account that is watched.
+pub(crate) struct Login {
+    server: Arc<Server>,
+    account: usize,
+}
+
+impl Login {
+    pub(crate) fn at(server: &Arc<Server>, account: usize) -> Self {
+        Self { server: Arc::clone(server), account }
+    }
+}
+
+impl Authenticator for Login {
+    async fn login(&self) -> Result<Tokens, Error> {
+        self.server.logins.fetch_add(1, Ordering::Relaxed);
+        self.server.answer(self.account).await
+    }
+
+    async fn refresh(&self, _: &RefreshToken) -> Result<Tokens, Error> {
+        self.server.answer(self.account).await
+    }
+}
