@@ -5,6 +5,7 @@ mod bad_input;
 mod limits;
 mod quarantine;
 mod queue;
+mod removal;
 mod selection;
 
 use std::sync::Mutex;

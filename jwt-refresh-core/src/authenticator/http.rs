@@ -138,7 +138,8 @@ impl HttpAuthenticatorBuilder {
         self
     }
 
-    /// The URL where refresh tokens are revoked at logout (RFC 7009). Without one, the server is not told of a logout.
+    /// The URL where refresh tokens are revoked at logout, and when an account is removed from a pool (RFC 7009). Without one, the
+    /// server is told of neither.
     pub fn revocation_url(mut self, url: impl Into<String>) -> Self {
         self.revocation_url = Some(url.into());
         self

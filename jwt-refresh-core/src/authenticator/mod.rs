@@ -54,7 +54,8 @@ pub trait Authenticator: Send + Sync + 'static {
         async move { login.await.map_err(Error::by_login) }
     }
 
-    /// Tells the server that a refresh token is no longer wanted, at logout (RFC 7009). Does nothing unless written otherwise.
+    /// Tells the server that a refresh token is no longer wanted, at logout, and when the account is removed from a pool (RFC 7009).
+    /// Does nothing unless written otherwise.
     fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {
         let _ = token;
         async { Ok(()) }

@@ -1,5 +1,5 @@
-//! An exchange in the air: a login or a refresh of one account. A task of its own makes it, and then the next that is due: to have
-//! the keeper begin a task for each would take longer than the exchange itself does here.
+//! An exchange in the air: a login or a refresh of one account, or the revocation of one that was removed. A task of its own makes
+//! it, and then the next that is due: to begin a task for each would take longer than all that the pool has to do for it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use tracing::Instrument;
 
 use super::core::Core;
-use super::state::Job;
+use super::state::{Errand, Job};
 use crate::authenticator::AnyAuthenticator;
 use crate::session::{Landing, Party, Plan, exchange, within};
-use crate::{Clock, Error, ErrorKind, Policy};
+use crate::{Clock, Error, ErrorKind, Policy, RefreshToken};
 
 pub(super) fn launch(core: &Arc<Core>, job: Job) {
     let mut flight = Flight::new(core, job);
@@ -36,18 +36,15 @@ impl Flight {
         Self { core: Arc::clone(core), job: Some(job) }
     }
 
-    /// The exchange, and what is to be done after it.
+    /// Does the job; what is to be done after it.
     async fn fly(mut self) -> Option<Self> {
         let job = self.job.as_ref()?;
         let span = tracing::debug_span!("jwt_refresh.exchange", pool = self.core.id, account = job.identity.name());
-        let authenticator: Arc<dyn AnyAuthenticator> = Arc::clone(&job.identity) as _;
-        let party = Errand { core: &self.core, authenticator: &authenticator };
-        let landing = exchange(&party, Plan::Renew, job.grant.clone(), 1).instrument(span).await;
-        let Job { id, .. } = self.job.take()?;
-        let policy = &self.core.policy;
+        let landing = self.core.carry_out(job).instrument(span).await;
+        let (policy, job) = (&self.core.policy, self.job.take()?);
         let next = self.core.change(|state, now| {
-            state.land(id, landing, policy, now);
-            state.begin_exchange(policy, now)
+            state.land(&job, landing, policy, now);
+            state.begin(policy, now)
         });
         next.map(|job| Self::new(&self.core, job))
     }
@@ -55,20 +52,54 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let Some(Job { id, grant, .. }) = self.job.take() else { return };
+        let Some(job) = self.job.take() else { return };
         let what = "the exchange was cut off by a panic or the end of its runtime";
-        let landing = Landing::failed(Error::new(ErrorKind::Aborted, what), grant.in_doubt());
-        self.core.change(|state, now| state.land(id, landing, &self.core.policy, now));
+        let landing = match &job.errand {
+            Errand::Exchange(_, grant) => {
+                Some(Landing::failed(Error::new(ErrorKind::Aborted, what), grant.clone().in_doubt()))
+            }
+            Errand::Revocation(_) => None,
+        };
+        self.core.change(|state, now| state.land(&job, landing, &self.core.policy, now));
     }
 }
 
-/// One account's exchange.
-struct Errand<'a> {
+impl Core {
+    /// What came of it, if it was an exchange.
+    async fn carry_out(&self, job: &Job) -> Option<Landing> {
+        let authenticator: Arc<dyn AnyAuthenticator> = Arc::clone(&job.identity) as _;
+        match &job.errand {
+            Errand::Exchange(_, grant) => {
+                let envoy = Envoy { core: self, authenticator: &authenticator };
+                Some(exchange(&envoy, Plan::Renew, grant.clone(), 1).await)
+            }
+            Errand::Revocation(token) => {
+                self.revoke(authenticator, token.clone()).await;
+                None
+            }
+        }
+    }
+
+    /// Nobody waits for it, so a failure is only logged: the token expires by itself.
+    async fn revoke(&self, authenticator: Arc<dyn AnyAuthenticator>, token: RefreshToken) {
+        let timeout = self.policy.tokens.refresh_timeout;
+        let answer = tokio::time::timeout(timeout, authenticator.revoke(token)).await.unwrap_or_else(|_| {
+            let what = format!("the revocation was not answered within {} s", timeout.as_secs_f32());
+            Err(Error::new(ErrorKind::Unanswered, what))
+        });
+        if let Err(error) = answer {
+            tracing::warn!(target: "jwt_refresh", action = "revoke", kind = ?error.kind(), %error, "failed");
+        }
+    }
+}
+
+/// Who makes one account's exchange.
+struct Envoy<'a> {
     core: &'a Core,
     authenticator: &'a Arc<dyn AnyAuthenticator>,
 }
 
-impl Party for Errand<'_> {
+impl Party for Envoy<'_> {
     fn authenticator(&self) -> &Arc<dyn AnyAuthenticator> {
         self.authenticator
     }

@@ -17,7 +17,7 @@ async fn keep(core: Weak<Core>, bell: Arc<tokio::sync::Notify>, clock: Clock) {
         let until = {
             let Some(core) = core.upgrade() else { return };
             let (jobs, until) = core.change(|state, now| {
-                let jobs: Vec<_> = std::iter::from_fn(|| state.begin_exchange(&core.policy, now)).collect();
+                let jobs: Vec<_> = std::iter::from_fn(|| state.begin(&core.policy, now)).collect();
                 state.armed = state.wake_at(&core.policy);
                 (jobs, state.armed)
             });

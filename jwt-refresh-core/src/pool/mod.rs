@@ -105,8 +105,17 @@ impl Pool {
 
     /// Removes an account; whether there was one of that name. Leases of it that are held stay as they are; callers that waited for
     /// it alone get another.
+    ///
+    /// Its refresh token is [revoked](crate::Authenticator::revoke) in the background: also the one that a login or refresh under
+    /// way still brings. A revocation that fails is logged, and not tried again. A server that then refuses the access token, too,
+    /// answers calls of leases that are held with 401.
     pub fn remove(&self, name: &str) -> bool {
-        self.0.change(|state, _| state.remove(name)).is_some()
+        let (removed, job) = self.0.change(|state, now| (state.remove(name), state.begin(&self.0.policy, now)));
+        // Not left to the keeper, which ends with the pool: that may be dropped next.
+        if let Some(job) = job {
+            flight::launch(&self.0, job);
+        }
+        removed.is_some()
     }
 
     /// Asks for a lease. `.await` it, or say before what it shall be: `pool.lease().tag("eu").within(time).await`.

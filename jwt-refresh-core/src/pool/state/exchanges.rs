@@ -1,21 +1,28 @@
-//! The logins and refreshes of a pool: when each is due, and what comes of it.
+//! What a pool says to servers: logins and refreshes, when each is due and what comes of it, and revocations for accounts that were
+//! removed.
 
 use std::sync::Arc;
 
-use super::{NEVER, State, after};
+use super::{LONG_AGO, NEVER, State, after};
 use crate::pool::identity::Identity;
 use crate::pool::member::{Edges, Id};
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Cause, Quarantine};
 use crate::pool::schedule::{Rank, Slot};
 use crate::session::{Grant, Holding, Landing};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, RefreshToken};
 
-/// An exchange to be made.
+/// Something to be said to a server.
 pub(in crate::pool) struct Job {
-    pub(in crate::pool) id: Id,
     pub(in crate::pool) identity: Arc<dyn Identity>,
-    pub(in crate::pool) grant: Grant,
+    pub(in crate::pool) errand: Errand,
+}
+
+pub(in crate::pool) enum Errand {
+    /// New tokens for an account.
+    Exchange(Id, Grant),
+    /// The refresh token of one that was removed is no longer wanted.
+    Revocation(RefreshToken),
 }
 
 impl State {
@@ -23,29 +30,46 @@ impl State {
         self.timers.set(slot, time.map(Rank::at));
     }
 
-    /// The next exchange that is due, if there may be one more.
-    pub(in crate::pool) fn begin_exchange(&mut self, policy: &PoolPolicy, now: i64) -> Option<Job> {
+    /// What is to be said next, if there may be one more exchange. Those who stay go before those who left.
+    pub(in crate::pool) fn begin(&mut self, policy: &PoolPolicy, now: i64) -> Option<Job> {
         if self.exchanges >= policy.exchanges {
             return None;
         }
-        let slot = self.timers.ripe(now)?;
-        self.set_timer(slot, None);
-        let member = self.table.at_mut(slot)?;
-        member.in_exchange = true;
-        let job = Job {
-            id: Id { slot, serial: member.serial },
-            identity: Arc::clone(&member.identity),
-            grant: member.grant(),
-        };
+        let job = self.due(now).or_else(|| self.partings.pop_front())?;
         self.exchanges += 1;
         Some(job)
     }
 
-    /// Ends an exchange.
-    pub(in crate::pool) fn land(&mut self, id: Id, landing: Landing, policy: &PoolPolicy, now: i64) {
+    /// The next login or refresh that is due.
+    fn due(&mut self, now: i64) -> Option<Job> {
+        let slot = self.timers.ripe(now)?;
+        self.set_timer(slot, None);
+        let member = self.table.at_mut(slot)?;
+        member.in_exchange = true;
+        let id = Id { slot, serial: member.serial };
+        Some(Job { identity: Arc::clone(&member.identity), errand: Errand::Exchange(id, member.grant()) })
+    }
+
+    /// When there may be something to say next.
+    pub(super) fn next_exchange(&self, policy: &PoolPolicy) -> Option<i64> {
+        if self.exchanges >= policy.exchanges {
+            return None;
+        }
+        if self.partings.is_empty() { self.timers.next() } else { Some(LONG_AGO) }
+    }
+
+    /// Has the refresh token of an account revoked that was removed.
+    pub(super) fn part(&mut self, identity: &Arc<dyn Identity>, grant: Grant) {
+        let (Grant::Sound(token) | Grant::Doubtful(token)) = grant else { return };
+        self.partings.push_back(Job { identity: Arc::clone(identity), errand: Errand::Revocation(token) });
+    }
+
+    /// Ends a job: with what came of it, if it was an exchange.
+    pub(in crate::pool) fn land(&mut self, job: &Job, landing: Option<Landing>, policy: &PoolPolicy, now: i64) {
         self.exchanges = self.exchanges.saturating_sub(1);
+        let (&Errand::Exchange(id, _), Some(landing)) = (&job.errand, landing) else { return };
         if self.table.member(id).is_none() {
-            return;
+            return self.part(&job.identity, left(landing));
         }
         match landing {
             Landing::Renewed(holding) | Landing::Unsaved(holding) => self.renewed(id.slot, holding, now),
@@ -105,6 +129,15 @@ impl State {
             self.confine(slot, Some(Quarantine { cause, until: Some(until), error: Some(error.clone()) }));
         }
         self.settle(slot, now);
+    }
+}
+
+/// What an account is left with that was removed in the middle of an exchange.
+fn left(landing: Landing) -> Grant {
+    match landing {
+        Landing::Renewed(holding) | Landing::Unsaved(holding) => holding.grant,
+        Landing::Failed { grant, .. } => grant,
+        Landing::LoggedOut => Grant::None,
     }
 }
 

@@ -48,6 +48,10 @@ impl State {
         if member.token.is_some() {
             self.tally.token_gone(member.edges.expires);
         }
+        // What an exchange under way leaves it with is seen when that has landed.
+        if !member.in_exchange {
+            self.part(&member.identity, member.grant());
+        }
         Some(member)
     }
 

@@ -9,6 +9,7 @@ mod feedback;
 mod leasing;
 mod membership;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use super::ward::Ward;
 use crate::clock::Timestamp;
 use crate::{AccessToken, Error, ErrorKind};
 
-pub(super) use exchanges::Job;
+pub(super) use exchanges::{Errand, Job};
 
 const NEVER: i64 = Timestamp::NEVER.as_nanos();
 const LONG_AGO: i64 = Timestamp::LONG_AGO.as_nanos();
@@ -54,7 +55,9 @@ pub(super) struct State {
     queue: Queue,
     /// Whose tokens are to be exchanged when.
     timers: Heap,
-    /// Exchanges that are under way.
+    /// What is to be said for accounts that were removed.
+    partings: VecDeque<Job>,
+    /// Jobs that are under way.
     exchanges: usize,
     turn: u32,
     issued: u64,
@@ -92,6 +95,7 @@ impl State {
             ward: Ward::default(),
             queue: Queue::default(),
             timers: Heap::default(),
+            partings: VecDeque::new(),
             exchanges: 0,
             turn: 0,
             issued: 0,
@@ -113,7 +117,7 @@ impl State {
 
     /// When there is something to do next.
     pub(super) fn wake_at(&self, policy: &PoolPolicy) -> i64 {
-        let exchange = self.timers.next().filter(|_| self.exchanges < policy.exchanges);
+        let exchange = self.next_exchange(policy);
         let rate = self.schedule.next().filter(|_| !self.queue.is_empty());
         [exchange, self.ward.next(), rate].into_iter().flatten().min().unwrap_or(NEVER)
     }
