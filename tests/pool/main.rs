@@ -2,6 +2,7 @@
 
 mod attribute;
 mod bad_input;
+mod exchanges;
 mod limits;
 mod quarantine;
 mod queue;

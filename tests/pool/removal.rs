@@ -63,7 +63,7 @@ async fn what_a_refresh_brings_for_an_account_removed_meanwhile_is_revoked_and_n
     let world = World::new(1);
     let pool = pool(&world, 1);
     active(&pool, 1).await;
-    world.server.inject(Endpoint::Refresh, Fault::HangAfterProcessing(SECOND / 2), Times::Always);
+    world.server.inject(Endpoint::Refresh, Fault::Hang(SECOND / 2), Times::Always);
     world.pass(57 * MINUTE);
     until("it is refreshed", || world.server.stats().auth_requests == 2).await;
     assert!(pool.remove("a0"));
