@@ -126,8 +126,8 @@ async fn tokens_are_refreshed_ahead_once_a_lifetime_by_whichever_worker_is_first
         world.server.stats().refreshes >= 8
     })
     .await;
-    let stats = world.server.stats();
-    assert!(stats.refreshes <= 12 && stats.logins == 4 && stats.reuses == 0, "{stats:?}");
+    let counted = world.server.stats();
+    assert!(counted.refreshes <= 12 && counted.logins == 4 && counted.reuses == 0, "{counted:?}");
     let status = pool.status().await.unwrap();
     assert!(status.average_ttl.is_some_and(|left| left <= SECOND * 3), "{status}");
     assert_eq!(status.refresh_success, Some(1.0));
