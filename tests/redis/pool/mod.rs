@@ -5,6 +5,7 @@ mod bad_input;
 mod leases;
 mod quarantine;
 mod roles;
+mod selection;
 
 use std::time::Duration;
 

@@ -61,7 +61,8 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 ///
 /// # Differences from a pool on one machine
 ///
-/// - Accounts serve in the order of [`Selection::Soonest`](super::Selection), or by [key](LeaseRequest::key).
+/// - Which account serves is the auth workers' [policy](AuthWorkerBuilder::policy). [`Soonest`](super::Selection::Soonest) is the
+///   cheapest to decide.
 /// - Callers that wait for a rate are served in the order in which they came, in the whole fleet. Those that wait for something
 ///   else (all leases are held, new tokens are on their way) are so within their process.
 /// - A lease that no account can give before its deadline fails at once, not at the deadline.

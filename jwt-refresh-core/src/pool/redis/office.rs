@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::super::account::Account;
-use super::super::policy::PoolPolicy;
+use super::super::policy::{PoolPolicy, Selection};
 use super::fleet::place_of;
 use super::place::{Cloak, Place, failed, tag};
 use super::record::whole;
@@ -200,6 +200,11 @@ impl Office {
         let policy = &self.policy;
         let mut command = redis::cmd("HSET");
         command.arg(format!("{}:pool:policy", self.place.keys.base));
+        command.arg("selection").arg(match policy.selection {
+            Selection::Soonest => "soonest",
+            Selection::RoundRobin => "round_robin",
+            Selection::Weighted => "weighted",
+        });
         for (noun, time) in [
             ("probation", policy.probation),
             ("quarantine_first", policy.quarantine.0),
@@ -327,6 +332,7 @@ fn terms(account: &Account) -> Result<String, Error> {
         "tolerance": tolerance,
         "concurrency": limited(terms.concurrency),
         "usage_cap": limited(terms.usage_cap),
+        "weight": terms.weight,
         "place": place_of(account.identity.name()),
         "tags": tags,
     });

@@ -38,7 +38,7 @@ use crate::{Clock, Error, runtime};
 /// ```
 ///
 /// What is [pinned](Account::pin) to an account here is not seen by those that use its token: see
-/// [`RedisPoolBuilder::pin`](super::RedisPoolBuilder::pin). Its [weight](Account::weight) is not used.
+/// [`RedisPoolBuilder::pin`](super::RedisPoolBuilder::pin).
 ///
 /// # Promises
 ///
@@ -126,7 +126,8 @@ impl AuthWorkerBuilder {
         self
     }
 
-    /// The numbers to go by. Those for quarantine, rests and probation hold for the fleet, as the last worker to start has them.
+    /// The numbers to go by. Those for quarantine, rests and probation, and the selection, hold for the fleet, as the last worker
+    /// to start has them; another selection, for each account from its next token on.
     pub fn policy(mut self, policy: PoolPolicy) -> Self {
         self.policy = policy;
         self

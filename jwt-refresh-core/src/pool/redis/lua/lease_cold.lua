@@ -4,8 +4,18 @@
 local LATE, NOBODY, WAIT = 1, 2, 3
 local place, suffix = ARGV[2], ARGV[3]
 
+local ordered = is_ordered()
+
+-- The first in the order whose time has come. One that has not come up for long may be waiting for its rate, with others like it
+-- before those that can serve; so many are passed over.
+local function in_order()
+    for _, name in ipairs(call('ZRANGE', key('order' .. suffix), 0, 99)) do
+        if tonumber(call('ZSCORE', KEYS[1], name) or NEVER) <= now then return name end
+    end
+end
+
 local function pick()
-    if place == '' then return call('ZRANGE', KEYS[1], 0, 0)[1] end
+    if place == '' then return ordered and in_order() or call('ZRANGE', KEYS[1], 0, 0)[1] end
     local ring = key('ring' .. suffix)
     return call('ZRANGEBYSCORE', ring, place, '+inf', 'LIMIT', 0, 1)[1] or call('ZRANGE', ring, 0, 0)[1]
 end
@@ -39,11 +49,21 @@ local function nobody()
     return { NOBODY, tonumber(members) }
 end
 
+-- By weight, an account has its next turn the sooner the heavier it is.
+local function take_turn(name, terms)
+    local order = tonumber(call('ZSCORE', key('order'), name) or 0)
+    local weight = call('HGET', key('policy'), 'selection') == 'weighted' and terms.weight or 1
+    call('HSET', key('stats'), 'level', whole(order))
+    local next = whole(order + 2 ^ 32 / weight)
+    each_line(terms, function(line) call('ZADD', key('order' .. line), next, name) end)
+end
+
 local function charge(name, terms, record, opens)
     local interval, tolerance = struct.unpack('>dd', record)
     local at = math.max(opens, now)
     local next = math.max(opens + tolerance, at) + interval - tolerance
     each_line(terms, function(line) call('ZADD', key('line' .. line), next, name) end)
+    if ordered then take_turn(name, terms) end
     local held
     if terms.concurrency then
         held = call('HINCRBY', key('stats'), 'held', 1)

@@ -40,7 +40,7 @@ local function confinement_of(name)
     return read('confined', name) or nil
 end
 
--- What is remembered of an account that has a history: failures, strikes, relapses, renewed, afresh, died, opens.
+-- What is remembered of an account that has a history: failures, strikes, relapses, renewed, afresh, died, opens, order.
 local function facts_of(name)
     return read('facts', name) or {}
 end
@@ -66,12 +66,21 @@ local function wake()
     if call('DEL', key('waiting')) == 1 then call('PUBLISH', base .. ':free', '') end
 end
 
--- Takes an account out of its lines; when it may be called next is kept.
+-- Whether accounts that could serve do so in another order than that of their times: in turn, or by their weights.
+local function is_ordered()
+    local selection = call('HGET', key('policy'), 'selection')
+    return selection and selection ~= 'soonest'
+end
+
+-- Takes an account out of its lines; when it may be called next is kept, and its place in the order.
 local function leave(name, terms)
     local opens = call('ZSCORE', key('line'), name)
     if not opens then return end
-    note(name, { opens = opens })
-    each_line(terms, function(suffix) call('ZREM', key('line' .. suffix), name) end)
+    note(name, { opens = opens, order = call('ZSCORE', key('order'), name) or nil })
+    each_line(terms, function(suffix)
+        call('ZREM', key('line' .. suffix), name)
+        call('ZREM', key('order' .. suffix), name)
+    end)
 end
 
 -- Whether an account's leases are all held. Those whose holders died are taken back; the next that ends says when to look again.
@@ -89,9 +98,16 @@ local function seat(name, terms)
     local serves = call('HEXISTS', key('confined'), name) == 0 and call('HEXISTS', key('grants'), name) == 1
     if not serves or is_full(name, terms) then return leave(name, terms) end
     if call('ZSCORE', key('line'), name) then return end
-    local opens = facts_of(name).opens or whole(now)
-    note(name, {}, { 'opens' })
+    local facts = facts_of(name)
+    local opens = facts.opens or whole(now)
+    note(name, {}, { 'opens', 'order' })
     each_line(terms, function(suffix) call('ZADD', key('line' .. suffix), opens, name) end)
+    if is_ordered() then
+        -- It does not make up for the turns that it missed.
+        local level = tonumber(call('HGET', key('stats'), 'level') or 0)
+        local order = whole(math.max(tonumber(facts.order) or 0, level))
+        each_line(terms, function(suffix) call('ZADD', key('order' .. suffix), order, name) end)
+    end
     wake()
 end
 
@@ -151,6 +167,7 @@ end
 
 local function grant(terms, usable, expires, generation, token)
     local flags = (terms.tags[1] and 1 or 0) + (terms.concurrency and 2 or 0) + (terms.usage_cap and 4 or 0)
+    flags = flags + (is_ordered() and 8 or 0)
     return struct.pack(HEADER, terms.interval, terms.tolerance, usable, expires, generation, flags) .. token
 end
 

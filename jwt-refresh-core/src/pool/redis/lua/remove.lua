@@ -9,6 +9,7 @@ put_grant(name, nil)
 each_line(terms, function(suffix)
     call('ZREM', key('line' .. suffix), name)
     call('ZREM', key('ring' .. suffix), name)
+    call('ZREM', key('order' .. suffix), name)
     count('members' .. suffix, -1)
 end)
 for _, noun in ipairs({ 'terms', 'confined', 'facts', 'claims', 'used' }) do call('HDEL', key(noun), name) end
