@@ -2,7 +2,7 @@
 //!
 //! `account` is what a user gives; `request` is what a caller asks with, and `lease` what it holds; `counter` is where leases are
 //! handed out and come back; `keeper` the one task that has accounts logged in and refreshed, each in a `flight`; `status` what a
-//! person sees.
+//! person sees, `serialize` what a program reads of that.
 //!
 //! `state` is the machine that decides, and `core` the lock round it. It ties together the `table` of `member`s, which is what is
 //! kept of each account, with its `terms` and the arithmetic of its `limit`; the `lines` that callers can ask for, and the `queue`
@@ -30,6 +30,7 @@ mod queue;
 mod redis;
 mod request;
 mod schedule;
+mod serialize;
 mod state;
 mod status;
 mod table;

@@ -25,6 +25,19 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// What programs know it by, which does not change from release to release.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Joining => "joining",
+            Self::Rejected => "rejected",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::UsageCap => "usage_cap",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaUsedUp => "quota_used_up",
+        }
+    }
+
     /// Whether the account rests until a time, and new tokens would not help.
     pub(super) fn is_rest(self) -> bool {
         matches!(self, Self::RateLimited | Self::QuotaUsedUp)

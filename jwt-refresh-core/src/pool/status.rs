@@ -9,7 +9,25 @@ use crate::clock::Timestamp;
 const SECOND: i64 = 1_000_000_000;
 const MINUTE: usize = 60;
 
-/// A snapshot of a pool: [`Pool::status`](super::Pool::status). `Display` shows it as a table.
+/// A snapshot of a pool: [`Pool::status`](super::Pool::status). `Display` shows it as a table, `serde::Serialize` gives it to
+/// programs:
+///
+/// ```json
+/// {
+///   "health": "degraded",
+///   "accounts": 2,
+///   "active": 1,
+///   "quarantined": [{ "account": "ada@example.com", "cause": "rate_limited", "returns_in_seconds": 12.5 }],
+///   "waiting": 3,
+///   "leases": 12345,
+///   "average_ttl_seconds": 1800.0,
+///   "refresh_success": 0.987,
+///   "requests_per_token_per_minute": 12.3,
+///   "auth_overhead": 0.012
+/// }
+/// ```
+///
+/// A `null` stands for what is `None` here. The names stay as they are; others may be added.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolStatus {
@@ -68,13 +86,19 @@ impl PoolStatus {
     }
 }
 
-impl fmt::Display for Health {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Health {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
             Self::Good => "good",
             Self::Degraded => "degraded",
             Self::Down => "down",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
