@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 use super::account::Account;
 use super::counter;
 use super::policy::PoolPolicy;
+#[cfg(feature = "metrics")]
+use super::quarantine::Causes;
 use super::state::State;
 use super::status::{PoolStatus, Quarantined};
 use crate::{Clock, Error, session};
@@ -77,10 +79,7 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "ratios of counts that large need no more digits")]
     pub(super) fn status(self: &Arc<Self>) -> PoolStatus {
-        let [succeeded, failed] = [&self.succeeded, &self.failed].map(|count| count.load(Ordering::Relaxed) as f64);
-        let exchanges = succeeded + failed;
         self.change(|state, now| {
             let returns_in = |until: i64| Duration::from_nanos(u64::try_from(until.saturating_sub(now)).unwrap_or(0));
             let quarantined: Vec<_> = state
@@ -91,21 +90,34 @@ impl Core {
                     returns_in: quarantine.until.map(returns_in),
                 })
                 .collect();
-            let accounts = state.size();
-            let active = accounts - quarantined.len();
-            let leases = state.tally.leases;
-            PoolStatus {
-                accounts,
-                active,
-                quarantined,
-                waiting: state.waiting(),
-                leases,
-                average_ttl: state.tally.average_ttl(now),
-                refresh_success: (exchanges > 0.0).then(|| succeeded / exchanges),
-                requests_per_token_per_minute: state.tally.per_minute(now) / (active.max(1) as f64),
-                auth_overhead: exchanges / (leases.max(1) as f64),
-            }
+            PoolStatus { quarantined, ..self.figures(state, now) }
         })
+    }
+
+    /// The status, with how many are in quarantine by why in the place of who they are: there may be a million.
+    #[cfg(feature = "metrics")]
+    pub(super) fn gauged(self: &Arc<Self>) -> (PoolStatus, Causes) {
+        self.change(|state, now| (self.figures(state, now), state.tally.causes))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "ratios of counts that large need no more digits")]
+    fn figures(&self, state: &mut State, now: i64) -> PoolStatus {
+        let [succeeded, failed] = [&self.succeeded, &self.failed].map(|count| count.load(Ordering::Relaxed) as f64);
+        let exchanges = succeeded + failed;
+        let accounts = state.size();
+        let active = accounts - state.tally.causes.total();
+        let leases = state.tally.leases;
+        PoolStatus {
+            accounts,
+            active,
+            quarantined: Vec::new(),
+            waiting: state.waiting(),
+            leases,
+            average_ttl: state.tally.average_ttl(now),
+            refresh_success: (exchanges > 0.0).then(|| succeeded / exchanges),
+            requests_per_token_per_minute: state.tally.per_minute(now) / (active.max(1) as f64),
+            auth_overhead: exchanges / (leases.max(1) as f64),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::core::Core;
 use super::state::{Errand, Job};
 use crate::authenticator::AnyAuthenticator;
-use crate::session::{Landing, Party, Plan, exchange, within};
+use crate::session::{Landing, Party, Plan, count_answer, exchange, within};
 use crate::{Clock, Error, ErrorKind, Policy, RefreshToken};
 
 pub(super) fn launch(core: &Arc<Core>, job: Job) {
@@ -112,7 +112,8 @@ impl Party for Envoy<'_> {
         &self.core.clock
     }
 
-    fn answered(&self, _action: &'static str, error: Option<&Error>) {
+    fn answered(&self, action: &'static str, error: Option<&Error>) {
+        count_answer(action, error.is_none());
         let count = if error.is_none() { &self.core.succeeded } else { &self.core.failed };
         count.fetch_add(1, Ordering::Relaxed);
     }

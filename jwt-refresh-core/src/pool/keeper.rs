@@ -5,6 +5,8 @@ use std::sync::{Arc, Weak};
 
 use super::core::Core;
 use super::flight;
+#[cfg(feature = "metrics")]
+use super::gauges::Gauges;
 use crate::Clock;
 use crate::clock::{Moment, Timestamp};
 
@@ -13,6 +15,8 @@ pub(super) fn start(core: &Arc<Core>) {
 }
 
 async fn keep(core: Weak<Core>, bell: Arc<tokio::sync::Notify>, clock: Clock) {
+    #[cfg(feature = "metrics")]
+    let mut gauges = Gauges::default();
     loop {
         let until = {
             let Some(core) = core.upgrade() else { return };
@@ -24,6 +28,8 @@ async fn keep(core: Weak<Core>, bell: Arc<tokio::sync::Notify>, clock: Clock) {
             for job in jobs {
                 flight::launch(&core, job);
             }
+            #[cfg(feature = "metrics")]
+            let until = until.min(gauges.show(&core));
             until
         };
         // Time since boot alone: see `Edges`.

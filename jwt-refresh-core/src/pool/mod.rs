@@ -2,7 +2,8 @@
 //!
 //! `account` is what a user gives; `request` is what a caller asks with, and `lease` what it holds; `counter` is where leases are
 //! handed out and come back; `keeper` the one task that has accounts logged in and refreshed, each in a `flight`; `status` what a
-//! person sees, `serialize` what a program reads of that.
+//! person sees, `serialize` what a program reads of that, and `gauges` what a
+//! dashboard does.
 //!
 //! `state` is the machine that decides, and `core` the lock round it. It ties together the `table` of `member`s, which is what is
 //! kept of each account, with its `terms` and the arithmetic of its `limit`; the `lines` that callers can ask for, and the `queue`
@@ -15,6 +16,8 @@ mod builder;
 mod core;
 mod counter;
 mod flight;
+#[cfg(feature = "metrics")]
+mod gauges;
 mod heap;
 mod identity;
 mod keeper;
@@ -61,7 +64,10 @@ use crate::{Error, Renewal, TokenProvider};
 /// accounts in and renews their tokens, so that callers never do. An account whose server refuses it goes into quarantine, and
 /// returns by itself once it can log in.
 ///
-/// Clones are handles to the same pool. The task in the background ends when the last of them, and the last lease, is dropped.
+/// With the feature `metrics`, what [`status`](Self::status) says is also there as gauges, `jwt_refresh_pool_…`, which the task in the
+/// background sets every five seconds.
+///
+/// Clones are handles to the same pool. That task ends when the last of them, and the last lease, is dropped.
 ///
 /// ```no_run
 /// # #[cfg(feature = "reqwest")]

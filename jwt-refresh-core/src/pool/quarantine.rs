@@ -25,6 +25,17 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All there are, in the order of their declaration.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Joining,
+        Self::Rejected,
+        Self::Denied,
+        Self::Expired,
+        Self::UsageCap,
+        Self::RateLimited,
+        Self::QuotaUsedUp,
+    ];
+
     /// What programs know it by, which does not change from release to release.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -65,4 +76,45 @@ pub(super) struct Quarantine {
     /// When it returns, or is tried again, in nanoseconds since boot. `None`: new tokens are on their way, and callers may wait.
     pub(super) until: Option<i64>,
     pub(super) error: Option<Error>,
+}
+
+/// How many accounts do not serve, by why: to be had without looking at each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Causes([u32; Cause::ALL.len()]);
+
+impl Causes {
+    /// An account went into quarantine, out of it, or has another cause to be there.
+    pub(super) fn change(&mut self, from: Option<Cause>, to: Option<Cause>) {
+        if let Some(count) = from.and_then(|cause| self.0.get_mut(cause as usize)) {
+            *count -= 1;
+        }
+        if let Some(count) = to.and_then(|cause| self.0.get_mut(cause as usize)) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn total(&self) -> usize {
+        self.0.iter().map(|&count| count as usize).sum()
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(super) fn each(&self) -> impl Iterator<Item = (Cause, u32)> {
+        Cause::ALL.into_iter().zip(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_count_of_its_own() {
+        for (place, cause) in Cause::ALL.into_iter().enumerate() {
+            let mut causes = Causes::default();
+            causes.change(None, Some(cause));
+            assert_eq!((causes.0[place], causes.total()), (1, 1), "{cause}");
+            causes.change(Some(cause), None);
+            assert_eq!(causes.total(), 0);
+        }
+    }
 }

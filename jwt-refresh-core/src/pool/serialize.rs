@@ -90,18 +90,9 @@ mod tests {
 
     #[test]
     fn causes_and_health_are_snake_case_strings() {
-        let causes = [
-            Cause::Joining,
-            Cause::Rejected,
-            Cause::Denied,
-            Cause::Expired,
-            Cause::UsageCap,
-            Cause::RateLimited,
-            Cause::QuotaUsedUp,
-        ];
         let expected =
             json!(["joining", "rejected", "denied", "expired", "usage_cap", "rate_limited", "quota_used_up"]);
-        assert_eq!(serde_json::to_value(causes).unwrap(), expected);
+        assert_eq!(serde_json::to_value(Cause::ALL).unwrap(), expected);
         let health = [Health::Good, Health::Degraded, Health::Down];
         assert_eq!(serde_json::to_value(health).unwrap(), json!(["good", "degraded", "down"]));
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::quarantine::Cause;
+use super::quarantine::{Cause, Causes};
 use crate::clock::Timestamp;
 
 const SECOND: i64 = 1_000_000_000;
@@ -143,6 +143,7 @@ fn shortened(name: &str, width: usize) -> String {
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) leases: u64,
+    pub(super) causes: Causes,
     begun: i64,
     /// Leases in each second of the last minute, and the second that was counted last.
     seconds: [u32; MINUTE],
@@ -154,7 +155,15 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new(now: i64) -> Self {
-        Self { leases: 0, begun: now, seconds: [0; MINUTE], second: now / SECOND, tokens: 0, expire: 0 }
+        Self {
+            leases: 0,
+            causes: Causes::default(),
+            begun: now,
+            seconds: [0; MINUTE],
+            second: now / SECOND,
+            tokens: 0,
+            expire: 0,
+        }
     }
 
     pub(super) fn leased(&mut self, now: i64) {

@@ -37,6 +37,7 @@ pub(crate) use exchange::{Party, exchange};
 pub(crate) use holding::{Grant, Holding};
 pub(crate) use renewal::{is_within, next_id, within};
 pub(crate) use state::{Landing, Plan};
+pub(crate) use telemetry::count_answer;
 
 use crate::{AccessToken, Authenticator, Error, Renewal, TokenProvider, Tokens};
 

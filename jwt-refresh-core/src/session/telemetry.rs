@@ -51,16 +51,14 @@ impl Telemetry {
     pub(super) fn answered(&self, action: &'static str, error: Option<&Error>) {
         if let Some(error) = error {
             *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-            self.failures.fetch_add(1, Ordering::Relaxed);
-            return count("jwt_refresh_failures_total");
         }
-        if action == "login" {
-            self.logins.fetch_add(1, Ordering::Relaxed);
-            count("jwt_refresh_logins_total");
-        } else {
-            self.refreshes.fetch_add(1, Ordering::Relaxed);
-            count("jwt_refresh_refreshes_total");
-        }
+        let counter = match action {
+            _ if error.is_some() => &self.failures,
+            "login" => &self.logins,
+            _ => &self.refreshes,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        count_answer(action, error.is_none());
     }
 
     pub(super) fn note(&self, event: Event) {
@@ -85,6 +83,15 @@ impl Telemetry {
             last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
+}
+
+/// Counts a login or a refresh, a session's or a pool's.
+pub(crate) fn count_answer(action: &'static str, succeeded: bool) {
+    count(match action {
+        _ if !succeeded => "jwt_refresh_failures_total",
+        "login" => "jwt_refresh_logins_total",
+        _ => "jwt_refresh_refreshes_total",
+    });
 }
 
 #[cfg(feature = "metrics")]

@@ -40,6 +40,8 @@ impl State {
             Some(found) => self.ward.keep(slot, from, found.until),
             None => self.ward.release(slot, from),
         }
+        let cause = |found: &Quarantine| found.cause;
+        self.tally.causes.change(member.quarantine.as_deref().map(cause), quarantine.as_ref().map(cause));
         member.quarantine = quarantine.map(Box::new);
         match (was_open, member.is_open()) {
             (false, true) => self.lines.open(member.lines()),

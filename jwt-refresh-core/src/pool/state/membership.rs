@@ -31,6 +31,7 @@ impl State {
         self.lines.come(member.lines());
         let slot = self.table.insert(member);
         self.ward.keep(slot, None, None);
+        self.tally.causes.change(None, Some(Cause::Joining));
         self.set_timer(slot, Some(now));
         Ok(())
     }
@@ -43,6 +44,7 @@ impl State {
         // Nobody waits for it any more, as if it were in quarantine for ever.
         self.confine(slot, Some(Quarantine { cause: Cause::Denied, until: Some(NEVER), error: None }));
         self.ward.release(slot, Some(NEVER));
+        self.tally.causes.change(Some(Cause::Denied), None);
         let member = self.table.remove(slot)?;
         self.lines.go(member.lines());
         if member.token.is_some() {

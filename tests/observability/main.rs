@@ -1,4 +1,11 @@
-//! What a program can watch: events, statistics, and with the feature `metrics` counters.
+//! What a program can watch: events, statistics, and with the feature `metrics` counters and gauges.
+
+#[cfg(feature = "metrics")]
+mod counters;
+#[cfg(feature = "metrics")]
+mod gauges;
+#[cfg(feature = "metrics")]
+mod recorder;
 
 use std::time::Duration;
 
@@ -59,58 +66,4 @@ async fn events_tell_what_happens_in_order_and_end_with_the_session() {
     assert!(matches!(events.next().await, Some(Event::ReauthenticationRequired(error)) if error.status().is_some()));
     assert!(matches!(events.next().await, Some(Event::LoggedOut)));
     assert!(events.next().await.is_none());
-}
-
-#[cfg(feature = "metrics")]
-mod counters {
-    use std::collections::BTreeMap;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    use std::sync::{Arc, Mutex};
-
-    use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
-
-    use super::*;
-
-    /// Keeps counters, and nothing else.
-    #[derive(Clone, Default)]
-    struct Counters(Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>);
-
-    impl Recorder for Counters {
-        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-            Counter::from_arc(Arc::clone(self.0.lock().unwrap().entry(key.to_string()).or_default()))
-        }
-
-        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-            Gauge::noop()
-        }
-
-        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-            Histogram::noop()
-        }
-    }
-
-    #[tokio::test]
-    async fn counters_go_by_stable_names_and_without_labels() {
-        let counters = Counters::default();
-        metrics::set_global_recorder(counters.clone()).unwrap();
-        let server = TestServer::start();
-        a_day_in_the_life(&server).await;
-        let counted = counters.0.lock().unwrap().clone();
-        let names: Vec<_> = counted.keys().map(|name| name.trim_start_matches("Key(").trim_end_matches(')')).collect();
-        assert_eq!(
-            names,
-            [
-                "jwt_refresh_failures_total",
-                "jwt_refresh_logins_total",
-                "jwt_refresh_refreshes_total",
-                "jwt_refresh_waits_total"
-            ]
-        );
-        // Other tests of this file may count too.
-        assert!(counted.values().all(|count| count.load(Ordering::Relaxed) >= 1));
-    }
 }
