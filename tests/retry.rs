@@ -209,6 +209,7 @@ async fn a_refresh_that_fails_after_a_401_is_what_the_caller_hears_of() {
 struct Counting {
     fresh: AtomicU64,
     rejected: AtomicU64,
+    rejected_again: AtomicU64,
 }
 
 impl TokenProvider for Counting {
@@ -223,6 +224,11 @@ impl TokenProvider for Counting {
         assert_eq!(token.generation(), 1);
         self.rejected.fetch_add(1, Ordering::Relaxed);
         Box::pin(async { Ok(AccessToken::new("new")?.of_generation(2)) })
+    }
+
+    fn rejected_again(&self, token: &AccessToken) {
+        assert_eq!(token.generation(), 2);
+        self.rejected_again.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -255,6 +261,42 @@ async fn any_provider_is_told_of_the_rejection_and_named_once_a_call() {
     assert_eq!(custom.call("token ".to_owned()).await.unwrap(), "token new");
     let counted = [&custom.provider.fresh, &custom.provider.rejected, &custom.named, &custom.runs];
     assert_eq!(counted.map(|count| count.load(Ordering::Relaxed)), [1, 1, 1, 2]);
+}
+
+#[tokio::test]
+async fn any_provider_is_told_of_the_second_rejection_and_not_asked_for_another_token() {
+    struct Custom(Counting);
+
+    impl Custom {
+        #[refresh_token(from = self.0, token, retry_if = always)]
+        async fn call(&self) -> Result<String, Error> {
+            Ok(token.expose().to_owned())
+        }
+
+        #[cfg(feature = "blocking")]
+        #[refresh_token(from = self.0, token, retry_if = always)]
+        fn plain_call(&self) -> Result<String, Error> {
+            Ok(token.expose().to_owned())
+        }
+    }
+
+    fn always(_: &Result<String, Error>) -> bool {
+        true
+    }
+
+    let told = |Custom(provider): &Custom| {
+        let counted = [&provider.fresh, &provider.rejected, &provider.rejected_again];
+        counted.map(|count| count.load(Ordering::Relaxed))
+    };
+    let custom = Custom(Counting::default());
+    assert_eq!(custom.call().await.unwrap_err().kind(), ErrorKind::RejectedAsIssued);
+    assert_eq!(told(&custom), [1, 1, 1]);
+    #[cfg(feature = "blocking")]
+    {
+        let custom = Custom(Counting::default());
+        assert_eq!(custom.plain_call().unwrap_err().kind(), ErrorKind::RejectedAsIssued);
+        assert_eq!(told(&custom), [1, 1, 1]);
+    }
 }
 
 /// Logs in by a method that needs to be logged in.

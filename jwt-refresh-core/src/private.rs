@@ -56,9 +56,10 @@ pub fn rejected<P: TokenProvider<Token = T> + ?Sized, T>(provider: &P, token: &T
     provider.rejected(token)
 }
 
-/// That the newer one was rejected, too.
+/// Tells the provider that the newer one was rejected, too, and the caller.
 #[cold]
-pub fn rejected_again() -> Error {
+pub fn rejected_again<P: TokenProvider + ?Sized>(provider: &P, token: &P::Token) -> Error {
+    provider.rejected_again(token);
     Error::new(
         ErrorKind::RejectedAsIssued,
         "the access token was rejected with 401, and so was the one that replaced it",

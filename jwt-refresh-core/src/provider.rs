@@ -49,6 +49,15 @@ pub trait TokenProvider {
     /// A provider that already has a newer one hands that out; it does not renew again (compare the token's
     /// [`generation`](AccessToken::generation), never its bytes: two tokens issued in one second may be equal).
     fn rejected(&self, token: &Self::Token) -> Renewal<Self::Token>;
+
+    /// Says that the server answered 401 to `token`, too, which took the place of one that was [`rejected`](Self::rejected).
+    /// Nobody waits for another: the call has failed.
+    ///
+    /// That is for a provider of many tokens to know, which can do without this one. The default does nothing, for if the only
+    /// token is no good, the next call says so.
+    fn rejected_again(&self, token: &Self::Token) {
+        let _ = token;
+    }
 }
 
 macro_rules! forward_to_pointee {
@@ -68,6 +77,9 @@ macro_rules! forward_to_pointee {
             }
             fn rejected(&self, token: &P::Token) -> Renewal<P::Token> {
                 (**self).rejected(token)
+            }
+            fn rejected_again(&self, token: &P::Token) {
+                (**self).rejected_again(token);
             }
         }
     )+};

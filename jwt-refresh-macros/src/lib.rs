@@ -46,7 +46,7 @@ use proc_macro2::TokenStream;
 ///
 /// What is a 401 is for the error, or the value in `Ok`, to say: see `Unauthorized`. Because the body may run twice, what it
 /// takes by value is cloned for each run, the token too; it cannot consume `self`, nor return what it borrows from a
-/// `&mut self`. After a second 401 the method fails with an error that says so.
+/// `&mut self`. After a second 401 the provider is told of that one, too, and the method fails with an error that says so.
 ///
 /// # Other attributes
 ///

@@ -35,7 +35,7 @@ pub(crate) fn head(site: &Site<'_>) -> TokenStream {
 //             if !REJECTED { break result; }
 //         }
 //         if rerun {
-//             let error = ::jwt_refresh::__private::rejected_again();
+//             let error = ::jwt_refresh::__private::rejected_again(&self.session, &held);
 //             return ::jwt_refresh::__private::fail(error);
 //         }
 //         rerun = true;
@@ -69,7 +69,7 @@ pub(crate) fn rerun(site: &Site<'_>, body: &Group) -> TokenStream {
                 #rejected
             }
             if rerun {
-                let error = #runtime::rejected_again();
+                let error = #runtime::rejected_again(#provider, &held);
                 return #fail;
             }
             rerun = true;

@@ -1,5 +1,5 @@
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Error, Pool};
+use jwt_refresh::{Cause, Error, ErrorKind, Pool};
 
 use crate::{World, active};
 
@@ -65,4 +65,42 @@ async fn callers_never_log_in_and_the_first_waits_for_the_keeper() {
     assert!(calls.iter().all(Result::is_ok));
     active(&api.pool, 3).await;
     assert_eq!(api.world.server.stats().logins, 3);
+}
+
+#[tokio::test]
+async fn an_account_whose_fresh_token_is_rejected_is_in_quarantine_after_one_call() {
+    let api = api(1);
+    active(&api.pool, 1).await;
+    api.world.server.reject_access_tokens(true);
+    let error = api.product(1).await.unwrap_err();
+    assert_eq!(error.downcast_ref::<Error>().map(Error::kind), Some(ErrorKind::RejectedAsIssued));
+    let status = api.pool.status();
+    let [one] = &status.quarantined[..] else { panic!("{status}") };
+    assert!(one.cause == Cause::Rejected && one.returns_in.is_some(), "{one:?}");
+    let stats = api.world.server.stats();
+    assert_eq!((stats.rejected, stats.logins, stats.refreshes), (2, 1, 1), "nothing more is asked of the server");
+}
+
+#[cfg(feature = "blocking")]
+#[tokio::test]
+async fn a_plain_method_tells_of_the_second_rejection_too() {
+    struct Plain(Pool);
+
+    impl Plain {
+        #[refresh_token(from = self.0, token, retry_if = always)]
+        fn call(&self) -> Result<String, Error> {
+            Ok(token.account().to_owned())
+        }
+    }
+
+    fn always(_: &Result<String, Error>) -> bool {
+        true
+    }
+
+    let api = api(1);
+    active(&api.pool, 1).await;
+    Plain(api.pool.clone()).call().unwrap_err();
+    let status = api.pool.status();
+    assert!(status.quarantined.iter().all(|one| one.cause == Cause::Rejected && one.returns_in.is_some()), "{status}");
+    assert_eq!(status.active, 0);
 }

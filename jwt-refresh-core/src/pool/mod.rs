@@ -90,7 +90,8 @@ use crate::{Error, Renewal, TokenProvider};
 /// ```
 ///
 /// With the attribute, `#[refresh_token(from = self.pool, token, retry)]`: `token` is the lease then, and a 401 is reported and
-/// the body run again with a lease that may be another account's.
+/// the body run again with a lease that may be another account's. A 401 to that one is reported, too: an account whose token was just
+/// renewed goes into quarantine by it.
 #[derive(Clone)]
 pub struct Pool(Arc<Core>);
 
@@ -161,10 +162,15 @@ impl TokenProvider for Pool {
 
     /// Reports the rejection, and asks for another lease.
     fn rejected(&self, lease: &Lease) -> Renewal<Lease> {
+        self.rejected_again(lease);
+        self.fresh()
+    }
+
+    /// Reports the rejection.
+    fn rejected_again(&self, lease: &Lease) {
         if lease.pool() == self.0.id {
             lease.rejected();
         }
-        self.fresh()
     }
 }
 

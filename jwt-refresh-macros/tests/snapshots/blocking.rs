@@ -29,7 +29,7 @@ pub fn product(&self, mut id: u64) -> Result<Product, Error> {
             }
         }
         if rerun {
-            let error = ::jwt_refresh::__private::rejected_again();
+            let error = ::jwt_refresh::__private::rejected_again(&self.session, &held);
             return ::jwt_refresh::__private::fail(error);
         }
         rerun = true;

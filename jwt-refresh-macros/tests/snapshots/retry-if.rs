@@ -42,7 +42,7 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
             }
         }
         if rerun {
-            let error = ::jwt_refresh::__private::rejected_again();
+            let error = ::jwt_refresh::__private::rejected_again(&provider, &held);
             return ::jwt_refresh::__private::fail(error);
         }
         rerun = true;

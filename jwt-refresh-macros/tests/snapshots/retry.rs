@@ -49,7 +49,7 @@ pub async fn rename(
             }
         }
         if rerun {
-            let error = ::jwt_refresh::__private::rejected_again();
+            let error = ::jwt_refresh::__private::rejected_again(&self.session, &held);
             return ::jwt_refresh::__private::fail(error);
         }
         rerun = true;

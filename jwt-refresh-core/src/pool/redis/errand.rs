@@ -13,7 +13,7 @@ use super::scripts::{FAILED, RENEWED};
 use super::vault;
 use crate::authenticator::AnyAuthenticator;
 use crate::clock::Moment;
-use crate::session::{Grant, Holding, Landing, Party, Plan, exchange, within};
+use crate::session::{Grant, Holding, Landing, Party, Plan, count_answer, exchange, within};
 use crate::store::redis::Script;
 use crate::{Clock, Error, ErrorKind, Policy, StoreError};
 
@@ -153,7 +153,8 @@ impl Party for Errand {
         &self.office.clock
     }
 
-    fn answered(&self, _action: &'static str, error: Option<&Error>) {
+    fn answered(&self, action: &'static str, error: Option<&Error>) {
+        count_answer(action, error.is_none());
         let count = if error.is_none() { &self.good } else { &self.bad };
         count.fetch_add(1, Ordering::Relaxed);
     }

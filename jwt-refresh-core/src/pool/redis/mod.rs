@@ -130,10 +130,15 @@ impl TokenProvider for RedisPool {
 
     /// Reports the rejection, and asks for another lease.
     fn rejected(&self, lease: &Lease) -> Renewal<Lease> {
+        self.rejected_again(lease);
+        self.fresh()
+    }
+
+    /// Reports the rejection.
+    fn rejected_again(&self, lease: &Lease) {
         if lease.pool() == self.0.id {
             lease.rejected();
         }
-        self.fresh()
     }
 }
 
