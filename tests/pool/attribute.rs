@@ -77,8 +77,8 @@ async fn an_account_whose_fresh_token_is_rejected_is_in_quarantine_after_one_cal
     let status = api.pool.status();
     let [one] = &status.quarantined[..] else { panic!("{status}") };
     assert!(one.cause == Cause::Rejected && one.returns_in.is_some(), "{one:?}");
-    let stats = api.world.server.stats();
-    assert_eq!((stats.rejected, stats.logins, stats.refreshes), (2, 1, 1), "nothing more is asked of the server");
+    let counted = api.world.server.stats();
+    assert_eq!((counted.rejected, counted.logins, counted.refreshes), (2, 1, 1), "nothing more is asked of the server");
 }
 
 #[cfg(feature = "blocking")]
