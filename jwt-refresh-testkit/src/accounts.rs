@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use crate::ledger::Ledger;
+
 /// Whom a token speaks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Subject {
@@ -14,6 +16,7 @@ struct Account {
     subject: Arc<Subject>,
     password: String,
     banned: bool,
+    ledger: Ledger,
 }
 
 /// Why a login was refused.
@@ -36,7 +39,12 @@ impl Accounts {
             return;
         }
         let subject = Subject { id: format!("account-{}", self.by_email.len() + 1), email: email.to_owned() };
-        let account = Account { subject: Arc::new(subject), password: password.to_owned(), banned: false };
+        let account = Account {
+            subject: Arc::new(subject),
+            password: password.to_owned(),
+            banned: false,
+            ledger: Ledger::default(),
+        };
         self.by_email.insert(email.to_owned(), account);
     }
 
@@ -44,16 +52,15 @@ impl Accounts {
         self.secrets.insert(key.to_owned(), secret.to_owned());
     }
 
-    pub(crate) fn login(&self, email: &str, password: &str) -> Result<Arc<Subject>, LoginRefusal> {
-        let account = self
-            .by_email
-            .get(email)
-            .filter(|account| account.password == password)
-            .ok_or(LoginRefusal::WrongCredentials)?;
-        if account.banned {
-            return Err(LoginRefusal::Banned);
+    pub(crate) fn login(&mut self, email: &str, password: &str) -> Result<Arc<Subject>, LoginRefusal> {
+        let account = self.by_email.get_mut(email).ok_or(LoginRefusal::WrongCredentials)?;
+        let is_right = account.password == password;
+        account.ledger.login(is_right && !account.banned);
+        match (is_right, account.banned) {
+            (false, _) => Err(LoginRefusal::WrongCredentials),
+            (true, true) => Err(LoginRefusal::Banned),
+            (true, false) => Ok(Arc::clone(&account.subject)),
         }
-        Ok(Arc::clone(&account.subject))
     }
 
     pub(crate) fn knows_client(&self, key: &str, secret: &str) -> bool {
@@ -64,9 +71,14 @@ impl Accounts {
         self.by_email.get(&subject.email).is_some_and(|account| account.banned)
     }
 
+    /// What is kept of the holder of a token.
+    pub(crate) fn ledger_of(&mut self, subject: &Subject) -> &mut Ledger {
+        self.ledger(&subject.email)
+    }
+
     /// # Panics
     ///
-    /// As the next three: if there is no such account or key. They are called by the test, whose typing error it is.
+    /// As all that follow: if there is no such account or key. They are called by the test, whose typing error it is.
     pub(crate) fn password(&self, email: &str) -> &str {
         match self.by_email.get(email) {
             Some(account) => &account.password,
@@ -87,6 +99,10 @@ impl Accounts {
 
     pub(crate) fn set_banned(&mut self, email: &str, banned: bool) {
         self.account_mut(email).banned = banned;
+    }
+
+    pub(crate) fn ledger(&mut self, email: &str) -> &mut Ledger {
+        &mut self.account_mut(email).ledger
     }
 
     fn account_mut(&mut self, email: &str) -> &mut Account {

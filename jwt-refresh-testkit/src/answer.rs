@@ -1,5 +1,7 @@
 //! The answers that more than one endpoint gives.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{StatusCode, header},
@@ -18,6 +20,12 @@ pub(crate) fn invalid_request() -> Response {
 
 pub(crate) fn invalid_grant() -> Response {
     error(StatusCode::BAD_REQUEST, "invalid_grant")
+}
+
+/// An error with `Retry-After` (RFC 9110 §10.2.3) in seconds, rounded up.
+pub(crate) fn retry_later(status: StatusCode, code: &str, retry_after: Duration) -> Response {
+    let seconds = retry_after.as_nanos().div_ceil(1_000_000_000).to_string();
+    ([(header::RETRY_AFTER, seconds)], error(status, code)).into_response()
 }
 
 /// An error with a challenge to authenticate (RFC 9110 §11.6.1).

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     answer,
     catalog::{Product, price_cents},
+    ledger::Denial,
     shared::Shared,
 };
 
@@ -32,11 +33,28 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
         let bearer = r#"Bearer realm="api""#;
         return answer::challenge(StatusCode::UNAUTHORIZED, bearer, "missing_token");
     };
-    if !shared.accepts(token) {
-        let bearer = r#"Bearer error="invalid_token""#;
-        return answer::challenge(StatusCode::UNAUTHORIZED, bearer, "invalid_token");
+    let caller = match shared.admit(token) {
+        Ok(caller) => caller,
+        Err(denial) => return denied(&denial),
+    };
+    let answer = next.run(request).await;
+    if let Some(caller) = caller {
+        shared.answered(&caller, answer.status());
     }
-    next.run(request).await
+    answer
+}
+
+fn denied(denial: &Denial) -> Response {
+    match denial {
+        Denial::InvalidToken => {
+            let bearer = r#"Bearer error="invalid_token""#;
+            answer::challenge(StatusCode::UNAUTHORIZED, bearer, "invalid_token")
+        }
+        Denial::RateLimited { retry_after } => {
+            answer::retry_later(StatusCode::TOO_MANY_REQUESTS, "rate_limited", *retry_after)
+        }
+        Denial::QuotaUsedUp { resets_in } => answer::retry_later(StatusCode::FORBIDDEN, "quota_exceeded", *resets_in),
+    }
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1).

@@ -2,7 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{Hints, RefreshAnswer, Rotation, TestServer, TokenFormat, accounts::Accounts, settings::Settings};
+use crate::{
+    Hints, RefreshAnswer, Rotation, TestServer, TokenFormat, accounts::Accounts, bucket::RateLimit, settings::Settings,
+};
 
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery staple";
@@ -81,6 +83,20 @@ impl Builder {
     /// The `Date` header, `iat`, `nbf` and `exp` all follow the server's clock.
     pub fn date_shift(mut self, seconds: i64) -> Self {
         self.settings.date_shift = seconds;
+        self
+    }
+
+    /// How many API calls each account may make a period, on the server's clock; as many as it likes unless set.
+    ///
+    /// Each account has a bucket of so many requests, which is full at first and fills evenly. A call that finds it empty is
+    /// answered 429 `{"error":"rate_limited"}`, with `Retry-After` in seconds, rounded up. A call that is answered 401 takes
+    /// nothing out, and tokens for a key and secret have no limit.
+    ///
+    /// # Panics
+    ///
+    /// If the rate lets nothing through.
+    pub fn rate_limit(mut self, requests: u32, per: Duration) -> Self {
+        self.settings.rate_limit = Some(RateLimit::new(requests, per));
         self
     }
 

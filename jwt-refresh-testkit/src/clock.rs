@@ -11,12 +11,17 @@ use serde::{Serialize, Serializer};
 const END_OF_TIME: Duration = Duration::from_secs(253_402_300_799);
 
 /// A moment on the server's clock, as the time since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timestamp(Duration);
 
 impl Timestamp {
     pub(crate) fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(span))
+    }
+
+    /// Nothing if `earlier` is later.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
     }
 
     /// Cut to whole seconds.

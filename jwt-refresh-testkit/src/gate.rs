@@ -114,7 +114,5 @@ fn json_text(body: impl Into<Body>) -> Response {
 }
 
 fn retry_later(status: StatusCode, retry_after: Duration) -> Response {
-    let seconds = retry_after.as_nanos().div_ceil(1_000_000_000).to_string();
-    let answer = answer::error(status, "temporarily_unavailable");
-    ([(header::RETRY_AFTER, seconds)], answer).into_response()
+    answer::retry_later(status, "temporarily_unavailable", retry_after)
 }

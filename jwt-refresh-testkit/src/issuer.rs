@@ -54,10 +54,12 @@ pub(crate) enum Refusal {
     Reused,
 }
 
-/// A valid access token, seen from the API.
-pub(crate) struct Verified<'a> {
+/// An access token of ours, seen from the API.
+pub(crate) struct Seen {
+    /// Whether it is alive, and signed with the current key.
+    pub(crate) is_valid: bool,
     /// `None` if it was issued for a key and secret.
-    pub(crate) subject: Option<&'a Subject>,
+    pub(crate) subject: Option<Arc<Subject>>,
 }
 
 pub(crate) struct Issuer {
@@ -89,10 +91,9 @@ impl Issuer {
         self.issue_pair(grant, now)
     }
 
-    /// Whom a live refresh token was issued for; it is not spent by asking.
-    pub(crate) fn holder(&self, refresh_token: &str, now: Timestamp) -> Option<&Subject> {
-        let record = self.refresh.get(refresh_token)?;
-        (now < record.expires).then_some(&*record.grant.subject)
+    /// Whom a refresh token was issued for, dead or alive; it is not spent by asking.
+    pub(crate) fn holder(&self, refresh_token: &str) -> Option<Arc<Subject>> {
+        self.refresh.get(refresh_token).map(|record| Arc::clone(&record.grant.subject))
     }
 
     /// Exchanges a refresh token for new tokens, and spends it if refresh tokens rotate.
@@ -126,17 +127,12 @@ impl Issuer {
         self.record_access(signer::opaque(), record, now)
     }
 
-    /// The access token's holder, if the token is one of ours, signed with the current key, and alive.
-    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Option<Verified<'_>> {
+    /// What is on record of an access token, if it is one of ours.
+    pub(crate) fn look_up(&self, token: &str, now: Timestamp) -> Option<Seen> {
         let record = self.access.get(token)?;
-        if now >= record.expires {
-            return None;
-        }
-        if record.signed && !self.signer.verifies(token) {
-            return None;
-        }
-        let subject = record.grant.as_ref().map(|grant| &*grant.subject);
-        Some(Verified { subject })
+        let is_valid = now < record.expires && (!record.signed || self.signer.verifies(token));
+        let subject = record.grant.as_ref().map(|grant| Arc::clone(&grant.subject));
+        Some(Seen { is_valid, subject })
     }
 
     /// Every access token issued so far is dead. Those that are signed no longer verify; the others are forgotten.
@@ -148,6 +144,21 @@ impl Issuer {
     /// Every refresh token issued so far is dead, and unknown: presenting one does not count as reuse.
     pub(crate) fn revoke_refresh_tokens(&mut self) {
         self.refresh.clear();
+    }
+
+    /// One account's access tokens are dead. They stay on record: who sends one is known.
+    pub(crate) fn revoke_access_of(&mut self, email: &str) {
+        let grants = self.access.values_mut().filter_map(|record| Some((record.grant.as_ref()?, &mut record.expires)));
+        for (_, expires) in grants.filter(|(grant, _)| grant.subject.email == email) {
+            *expires = Timestamp::default();
+        }
+    }
+
+    /// The same for its refresh tokens.
+    pub(crate) fn revoke_refresh_of(&mut self, email: &str) {
+        for record in self.refresh.values_mut().filter(|record| record.grant.subject.email == email) {
+            record.expires = Timestamp::default();
+        }
     }
 
     fn issue_pair(&mut self, grant: Grant, now: Timestamp) -> Issued {

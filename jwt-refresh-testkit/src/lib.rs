@@ -42,6 +42,17 @@
 //! server.ban(server.email()); //               nothing helps
 //! ```
 //!
+//! Accounts can be limited, and what each was seen to do is counted at the server: so one can show that a client holds a limit.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use jwt_refresh_testkit::TestServer;
+//! let server = TestServer::builder().account("bob@example.com", "hunter2").rate_limit(10, Duration::from_secs(1)).start();
+//! // … call, then:
+//! assert_eq!(server.account_stats("bob@example.com").limited, 0);
+//! server.use_up_quota("bob@example.com", Duration::from_secs(3600)); // 403 `quota_exceeded` until then
+//! ```
+//!
 //! Who writes a store of their own runs it through [`conformance::check`].
 //!
 //! # Endpoints
@@ -59,7 +70,9 @@
 //! | `GET /challenges/api/auth/jwt-with-refresh` | all this as JSON, with the credentials |
 //!
 //! Everything below `/api/v1` wants `Authorization: Bearer …` and takes any valid access token, however it was got.
-//! Two `Authorization` headers in one request are a 400.
+//! Two `Authorization` headers in one request are a 400. A call above its account's [rate](Builder::rate_limit) is a 429
+//! `rate_limited`, and one without [quota](TestServer::use_up_quota) a 403 `quota_exceeded`; both say in `Retry-After` when the
+//! next may go.
 
 #![forbid(unsafe_code)]
 // A panic in library code is a defect; tests say `unwrap` as they please.
@@ -69,6 +82,7 @@ mod accounts;
 mod answer;
 mod api;
 mod auth;
+mod bucket;
 mod builder;
 mod catalog;
 mod challenge;
@@ -77,16 +91,19 @@ pub mod conformance;
 mod faults;
 mod gate;
 mod issuer;
+mod ledger;
 mod server;
 mod settings;
 mod shared;
 mod signer;
 mod stats;
 mod tamper;
+mod window;
 mod wire;
 
 pub use builder::Builder;
 pub use faults::{Endpoint, Fault, Times};
+pub use ledger::AccountStats;
 pub use server::TestServer;
 pub use settings::{Hints, RefreshAnswer, Rotation, TokenFormat};
 pub use stats::Stats;

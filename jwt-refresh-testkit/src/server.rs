@@ -23,11 +23,12 @@ use tokio::{
 };
 
 use crate::{
-    Builder, Endpoint, Fault, Stats, Times,
+    AccountStats, Builder, Endpoint, Fault, Stats, Times,
     accounts::Accounts,
     api, auth,
     builder::Credentials,
     challenge,
+    clock::Timestamp,
     gate::{self, Gate},
     issuer::Issuer,
     settings::Settings,
@@ -129,6 +130,15 @@ impl TestServer {
         self.shared.counters.snapshot()
     }
 
+    /// What was counted of one account so far.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such account.
+    pub fn account_stats(&self, email: &str) -> AccountStats {
+        self.shared.realm().accounts.ledger(email).stats()
+    }
+
     /// Makes `fault` strike the next requests to `endpoint`, so many times. Faults for the same endpoint strike one after
     /// the other, in the order in which they were injected.
     ///
@@ -164,6 +174,17 @@ impl TestServer {
         self.shared.realm().issuer.revoke_refresh_tokens();
     }
 
+    /// From now on the API answers 401 to every access token that the account was issued so far. Its refresh tokens stay valid.
+    pub fn revoke_access_tokens_of(&self, email: &str) {
+        self.shared.realm().issuer.revoke_access_of(email);
+    }
+
+    /// Makes every refresh token that the account was issued so far invalid, without counting as reuse. Its access tokens stay
+    /// valid.
+    pub fn revoke_refresh_tokens_of(&self, email: &str) {
+        self.shared.realm().issuer.revoke_refresh_of(email);
+    }
+
     /// While `true`, the API answers 401 to every access token, also to those just issued.
     pub fn reject_access_tokens(&self, reject: bool) {
         self.shared.reject_access_tokens(reject);
@@ -194,6 +215,27 @@ impl TestServer {
     /// If there is no such account.
     pub fn unban(&self, email: &str) {
         self.shared.realm().accounts.set_banned(email, false);
+    }
+
+    /// Uses up an account's quota for so long, on the server's clock: the API answers its calls 403
+    /// `{"error":"quota_exceeded"}`, with the time until its reset in `Retry-After`, in seconds, rounded up. Logins and
+    /// refreshes go on, and new tokens do not bring it back.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such account.
+    pub fn use_up_quota(&self, email: &str, resets_in: Duration) {
+        let until = self.shared.clock.now().after(resets_in);
+        self.shared.realm().accounts.ledger(email).set_quota(until);
+    }
+
+    /// Gives an account its quota back before the time.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such account.
+    pub fn restore_quota(&self, email: &str) {
+        self.shared.realm().accounts.ledger(email).set_quota(Timestamp::default());
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::bucket::RateLimit;
+
 /// Whether a refresh hands out a new refresh token and spends the old one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rotation {
@@ -84,6 +86,7 @@ pub(crate) struct Settings {
     pub(crate) whole_seconds: bool,
     pub(crate) latency: Duration,
     pub(crate) date_shift: i64,
+    pub(crate) rate_limit: Option<RateLimit>,
 }
 
 impl Default for Settings {
@@ -98,6 +101,7 @@ impl Default for Settings {
             whole_seconds: false,
             latency: Duration::ZERO,
             date_shift: 0,
+            rate_limit: None,
         }
     }
 }

@@ -1,18 +1,21 @@
 //! What the test's thread and the server's thread share: settings, clock, counters, and all that the server remembers.
 
 use std::sync::{
-    Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
+use axum::http::StatusCode;
+
 use crate::{
     Endpoint, Fault,
-    accounts::{Accounts, LoginRefusal},
+    accounts::{Accounts, LoginRefusal, Subject},
     builder::Credentials,
     catalog::Catalog,
     clock::Clock,
     faults::Faults,
-    issuer::{Issued, Issuer, Refusal},
+    issuer::{Issued, Issuer, Refusal, Seen},
+    ledger::Denial,
     settings::Settings,
     stats::Counters,
 };
@@ -79,12 +82,12 @@ impl Shared {
     pub(crate) fn refresh(&self, refresh_token: &str) -> Result<Issued, Refusal> {
         let now = self.clock.now();
         let Realm { accounts, issuer } = &mut *self.realm();
-        let holder = issuer.holder(refresh_token, now).ok_or(Refusal::Unknown)?;
+        let holder = issuer.holder(refresh_token).ok_or(Refusal::Unknown)?;
         // Before it is spent: a banned account finds its refresh token as it was once the ban is lifted.
-        if accounts.is_banned(holder) {
-            return Err(Refusal::Unknown);
-        }
-        issuer.refresh(refresh_token, now)
+        let is_banned = accounts.is_banned(&holder);
+        let issued = if is_banned { Err(Refusal::Unknown) } else { issuer.refresh(refresh_token, now) };
+        accounts.ledger_of(&holder).refresh(issued.is_ok());
+        issued
     }
 
     /// Whether there was such a refresh token.
@@ -101,17 +104,29 @@ impl Shared {
         Some(realm.issuer.issue_for_client(now))
     }
 
-    /// Whether the API lets this access token through.
-    pub(crate) fn accepts(&self, access_token: &str) -> bool {
-        if self.rejecting.load(Ordering::Acquire) {
-            return false;
-        }
+    /// Whether the API lets a call with this access token through, and whose it is: nobody's if it was got with a key and
+    /// secret.
+    pub(crate) fn admit(&self, access_token: &str) -> Result<Option<Arc<Subject>>, Denial> {
         let now = self.clock.now();
-        let realm = self.realm();
-        let Some(verified) = realm.issuer.verify(access_token, now) else {
-            return false;
+        let Realm { accounts, issuer } = &mut *self.realm();
+        let Seen { is_valid, subject } = issuer.look_up(access_token, now).ok_or(Denial::InvalidToken)?;
+        let is_rejected = !is_valid || self.rejecting.load(Ordering::Acquire);
+        let Some(subject) = subject else {
+            return if is_rejected { Err(Denial::InvalidToken) } else { Ok(None) };
         };
-        !verified.subject.is_some_and(|subject| realm.accounts.is_banned(subject))
+        let is_rejected = is_rejected || accounts.is_banned(&subject);
+        let ledger = accounts.ledger_of(&subject);
+        if is_rejected {
+            ledger.rejected();
+            return Err(Denial::InvalidToken);
+        }
+        ledger.admit(self.settings.rate_limit, now)?;
+        Ok(Some(subject))
+    }
+
+    /// Counts what the API answered to an account's call.
+    pub(crate) fn answered(&self, subject: &Subject, status: StatusCode) {
+        self.realm().accounts.ledger_of(subject).answered(status);
     }
 }
 

@@ -56,8 +56,10 @@ counters! {
     api_calls,
     /// API calls answered 401 for want of a valid token.
     rejected,
-    /// API calls with a valid token answered 403.
+    /// API calls with a valid token answered 403, for want of a scope or of quota.
     forbidden,
+    /// API calls with a valid token answered 429, because the account was above its limit.
+    limited,
     /// Refresh tokens presented again after they were spent; each one revoked a token family.
     reuses,
     /// Refresh tokens that were revoked at the client's wish; each one ended a token family.
@@ -97,6 +99,7 @@ impl Counters {
             Endpoint::Api | Endpoint::Any => match answer {
                 StatusCode::UNAUTHORIZED => self.rejected.add_one(),
                 StatusCode::FORBIDDEN => self.forbidden.add_one(),
+                StatusCode::TOO_MANY_REQUESTS => self.limited.add_one(),
                 _ if answer.is_success() => self.api_calls.add_one(),
                 _ => {}
             },

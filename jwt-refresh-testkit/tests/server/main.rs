@@ -7,4 +7,5 @@ mod clock;
 mod faults;
 mod formats;
 mod lifecycle;
+mod limits;
 mod rotation;
