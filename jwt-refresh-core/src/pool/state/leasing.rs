@@ -42,7 +42,7 @@ impl State {
             if self.expire(slot, now) {
                 continue;
             }
-            let granted = if self.schedule.is_ready(slot) { self.grant(slot, now) } else { None };
+            let granted = if self.schedule.is_ready(slot) { self.grant(slot, now, now) } else { None };
             return Ok(granted.ok_or(Desk::Account(slot)));
         }
     }
@@ -75,8 +75,8 @@ impl State {
         }
     }
 
-    /// Gives a lease of an account that is ready.
-    fn grant(&mut self, slot: Slot, now: i64) -> Option<Granted> {
+    /// Gives a lease of an account that is ready, and charges its rate from `since` on.
+    fn grant(&mut self, slot: Slot, since: i64, now: i64) -> Option<Granted> {
         self.turn = self.turn.wrapping_add(1);
         let (turn, level) = (self.turn, self.level);
         let member = self.table.at_mut(slot)?;
@@ -84,7 +84,7 @@ impl State {
         let stride = STRIDE / i64::from(member.terms.weight).max(1);
         let order = member.order.max(level);
         member.order = order.saturating_add(stride.max(1));
-        member.arrival = member.terms.limit.charge(member.arrival, now);
+        member.arrival = member.terms.limit.charge(member.arrival, since);
         member.turn = turn;
         member.held += 1;
         member.used += 1;
@@ -121,8 +121,9 @@ impl State {
             let Some(member) = self.table.at(slot).filter(|_| self.schedule.is_ready(slot)) else { return };
             let desks = member.lines().map(Desk::Line).chain([Desk::Account(slot)]);
             let Some(first) = desks.filter_map(|desk| self.queue.head(desk)).min() else { return };
+            let since = member.terms.limit.since(now);
             let Some(waiter) = self.queue.call_up(first) else { return };
-            match self.grant(slot, now) {
+            match self.grant(slot, since, now) {
                 Some(granted) => self.outbox.push((waiter.reply, Ok(granted))),
                 None => return,
             }
