@@ -1,46 +1,17 @@
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use jwt_refresh::Pool;
 
+use crate::throughput::Load;
 use crate::{SECOND, World, active, is_pending, quiet};
 
-#[tokio::test]
-async fn no_account_exceeds_its_rate_and_all_of_it_is_used() {
-    const ACCOUNTS: usize = 10;
-    const RATE: u32 = 10;
-    let world = World::new(ACCOUNTS);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_account_exceeds_its_rate_and_all_of_it_is_used_by_all_alike() {
     // On the machine's clock: this is about time that really goes by.
-    let accounts = (0..ACCOUNTS).map(|number| world.account(number).rate(RATE, SECOND));
-    let pool = Pool::builder().accounts(accounts).build().unwrap();
-    active(&pool, ACCOUNTS).await;
-    let (begun, time) = (Instant::now(), 3 * SECOND);
-    let tasks = (0..40).map(|_| {
-        let pool = pool.clone();
-        tokio::spawn(async move {
-            let mut leases = Vec::new();
-            while begun.elapsed() < time {
-                let lease = pool.lease().await.unwrap();
-                leases.push((lease.account().to_owned(), begun.elapsed()));
-            }
-            leases
-        })
-    });
-    let mut accounts: HashMap<String, Vec<Duration>> = HashMap::new();
-    for task in tasks.collect::<Vec<_>>() {
-        for (account, at) in task.await.unwrap() {
-            accounts.entry(account).or_default().push(at);
-        }
-    }
-    let mut counts = Vec::new();
-    for times in accounts.values_mut() {
-        times.retain(|at| *at < time);
-        counts.push(times.len());
-    }
-    let (total, most, least) = (counts.iter().sum::<usize>(), counts.iter().max(), counts.iter().min());
-    // One at the start, and then the rate.
-    assert!(counts.iter().all(|count| *count <= 31), "{counts:?}");
-    assert!(total >= 270, "{total} of 300 leases, {most:?} to {least:?} an account");
+    let load = Load { accounts: 50, rate: 10, burst: 1, tasks: 200, time: 3 * SECOND };
+    let seen = load.run().await;
+    seen.is_within(&load);
+    seen.is_all_of(&load);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod quarantine;
 mod queue;
 mod removal;
 mod selection;
+mod throughput;
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};

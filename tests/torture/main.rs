@@ -1,4 +1,4 @@
-//! What a session promises, while everything is done to break it: callers are dropped, processes killed, servers down, clocks
+//! What a session and a pool promise, while everything is done to break it: callers are dropped, processes killed, servers down, clocks
 //! stepped. Each test has a short form, which runs by default, and a long one, which `scripts/torture` runs
 //! (`JWT_REFRESH_TORTURE=long`). Each prints one line: what was promised, and what was counted.
 
@@ -16,6 +16,7 @@ mod logouts;
 mod outages;
 #[cfg(unix)]
 mod processes;
+mod rates;
 #[cfg(feature = "redis")]
 #[path = "../redis/server.rs"]
 #[expect(dead_code, reason = "the tests of the store do more with it")]
@@ -26,6 +27,8 @@ mod shelf;
 mod steady;
 #[cfg(feature = "redis")]
 mod store_outages;
+#[path = "../pool/throughput.rs"]
+mod throughput;
 mod world;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,32 @@
+//! Many accounts, each with a rate, and more tasks than they can serve: none goes above its rate, none is spared, none idles.
+
+use std::time::Duration;
+
+use crate::scale::{report, scale};
+use crate::throughput::{Load, exact};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_tasks_get_all_that_the_accounts_may_give_and_no_more() {
+    let time = Duration::from_secs(scale(2, 30));
+    let load = Load { accounts: 50, rate: 10, burst: 1, tasks: 200, time };
+    let seen = load.run().await;
+    let (most, least) = seen.extremes();
+    report(
+        "12 rates of a pool",
+        "no 429, at least 98 % of the sum of limits, and the busiest and idlest account differ by less than 5 %",
+        &format!(
+            "{} calls of {} accounts in {time:?}, {:.1} % of the sum of limits, none answered 429, {least} to {most} an account \
+             ({:.1} %), at most {} within any second",
+            seen.total(),
+            load.accounts,
+            100.0 * exact(seen.total()) / load.sum_of_rates(),
+            100.0 * exact(most - least) / exact(least),
+            seen.most_in_a_second(),
+        ),
+    );
+    seen.is_within(&load);
+    // In the short form the machine is busy with the other scenarios; `tests/pool` asks for all of it with less beside it.
+    if scale(false, true) {
+        seen.is_all_of(&load);
+    }
+}
