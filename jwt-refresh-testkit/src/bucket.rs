@@ -42,6 +42,10 @@ impl Bucket {
             Some(wait) => Err(wait),
         }
     }
+
+    pub(crate) fn empty(&mut self, limit: RateLimit, now: Timestamp) {
+        self.full_at = now.after(limit.per);
+    }
 }
 
 #[cfg(test)]

@@ -106,6 +106,10 @@ impl Ledger {
         }
     }
 
+    pub(crate) fn use_up_rate(&mut self, limit: RateLimit, now: Timestamp) {
+        self.bucket.empty(limit, now);
+    }
+
     pub(crate) fn set_quota(&mut self, used_up_until: Timestamp) {
         self.no_quota_until = used_up_until;
     }

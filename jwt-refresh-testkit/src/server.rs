@@ -217,6 +217,21 @@ impl TestServer {
         self.shared.realm().accounts.set_banned(email, false);
     }
 
+    /// Empties an account's bucket, as if somebody else had used its whole [rate](Builder::rate_limit) at once: calls are answered
+    /// 429 until it has filled by one, and at its rate from then on. Without a rate limit there is nothing to empty.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such account.
+    pub fn use_up_rate(&self, email: &str) {
+        let now = self.shared.clock.now();
+        let mut realm = self.shared.realm();
+        let ledger = realm.accounts.ledger(email);
+        if let Some(limit) = self.shared.settings.rate_limit {
+            ledger.use_up_rate(limit, now);
+        }
+    }
+
     /// Uses up an account's quota for so long, on the server's clock: the API answers its calls 403
     /// `{"error":"quota_exceeded"}`, with the time until its reset in `Retry-After`, in seconds, rounded up. Logins and
     /// refreshes go on, and new tokens do not bring it back.

@@ -4,6 +4,7 @@
 
 mod caller;
 mod cancellations;
+mod chaos;
 mod child;
 mod clocks;
 mod dice;

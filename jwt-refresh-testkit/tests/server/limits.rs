@@ -52,6 +52,18 @@ async fn each_account_has_a_bucket_of_calls_that_fills_evenly() {
 }
 
 #[tokio::test]
+async fn a_rate_that_somebody_else_used_up_comes_back_evenly() {
+    let setup = limited_to(4);
+    let ada = setup.login().await.access;
+    setup.server.use_up_rate(setup.server.email());
+    let (status, retry_after, _) = refusal(&setup, &ada).await;
+    assert_eq!((status, retry_after.as_str()), (429, "900"));
+    setup.server.advance(HOUR / 4);
+    assert_eq!(setup.api_status(&ada).await, StatusCode::OK);
+    assert_eq!(setup.api_status(&ada).await, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
 async fn a_new_token_brings_no_new_calls_and_a_dead_one_takes_none() {
     let setup = limited_to(2);
     let tokens = setup.login().await;
