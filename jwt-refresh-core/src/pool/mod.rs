@@ -91,7 +91,9 @@ use crate::{Error, Renewal, TokenProvider};
 ///
 /// With the attribute, `#[refresh_token(from = self.pool, token, retry)]`: `token` is the lease then, and a 401 is reported and
 /// the body run again with a lease that may be another account's. A 401 to that one is reported, too: an account whose token was just
-/// renewed goes into quarantine by it.
+/// renewed goes into quarantine by it. What else an answer says of the account, the body tells the lease:
+/// `token.rate_limited(retry_after)` after a 429, `token.quota_used_up(resets_in)`, and `token.fine()` if all went well, which may be
+/// left out.
 #[derive(Clone)]
 pub struct Pool(Arc<Core>);
 
