@@ -35,6 +35,9 @@ const STRIKES: [Strike; 7] = [
 /// way then.
 pub(super) const CALLS_WHILE_BANNED: u64 = 2 * CONCURRENCY as u64;
 
+/// Refreshes while it is banned: of the same two, for a refresh token that was denied is not sent again.
+const REFRESHES_WHILE_BANNED: u64 = 2;
+
 /// Logins in `time` that are refused: one at once, and one after each pause, which doubles from the first to the longest and is
 /// cut by up to a half at random. And one more: a token that was denied its renewal is served while it lives, and renewed at
 /// once when a call finds it dead.
@@ -130,6 +133,8 @@ impl Victim {
             self.name
         );
         assert!(logins <= budget, "{logins} logins of {} while it was banned, of {budget}", self.name);
+        let refreshes = after.failed_refreshes - before.failed_refreshes;
+        assert!(refreshes <= REFRESHES_WHILE_BANNED, "{refreshes} refreshes of {} while it was banned", self.name);
         let Ordeal { calls: most_calls, logins: most_logins, .. } = &mut self.ordeal;
         *most_calls = (calls, CALLS_WHILE_BANNED).max(*most_calls);
         *most_logins = (logins, budget).max(*most_logins);
