@@ -8,12 +8,14 @@ pub use enabled::{check, rejected, token};
 
 #[cfg(feature = "blocking")]
 mod enabled {
+    use crate::__private::spared;
+    use crate::spared::Spared;
     use crate::{Error, TokenProvider, runtime};
 
-    /// Makes sure that the token is fresh, for a method that does not look at it.
+    /// Makes sure that the token is fresh, for a method that does without it.
     #[inline]
-    pub fn check<P: TokenProvider + ?Sized>(provider: &P) -> Result<(), Error> {
-        if provider.is_ready() { Ok(()) } else { wait(provider).map(drop) }
+    pub fn check<P: TokenProvider<Token = T> + ?Sized, T: Send + 'static>(provider: &P) -> Result<Spared<T>, Error> {
+        if provider.is_ready() { Ok(Spared::new()) } else { wait(provider).map(|token| spared(&token)) }
     }
 
     /// The fresh token, for a method that binds it.
@@ -35,10 +37,11 @@ mod enabled {
 
 #[cfg(not(feature = "blocking"))]
 mod disabled {
+    use crate::spared::Spared;
     use crate::{Error, TokenProvider};
 
     /// Cannot be called.
-    pub fn check<P: TokenProvider + FeatureBlocking + ?Sized>(_: &P) -> Result<(), Error> {
+    pub fn check<P: TokenProvider<Token = T> + FeatureBlocking + ?Sized, T>(_: &P) -> Result<Spared<T>, Error> {
         unreachable!("nothing implements `FeatureBlocking`")
     }
 

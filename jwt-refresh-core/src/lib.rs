@@ -27,6 +27,7 @@ mod rejection;
 mod runtime;
 mod secret;
 mod session;
+mod spared;
 mod store;
 mod sync;
 mod token;

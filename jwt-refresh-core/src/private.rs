@@ -8,18 +8,24 @@ pub mod blocking {
 use http::StatusCode;
 
 pub use crate::rejection::answer;
+pub use crate::spared::Spared;
 use crate::{Error, ErrorKind, Renewal, TokenProvider};
 
-/// Makes sure that the token is fresh, for a method that does not look at it: `None` if it is.
+/// Makes sure that the token is fresh, for a method that does without it: `None` if it is.
 #[inline]
-pub fn check<P: TokenProvider + ?Sized>(provider: &P) -> Option<Renewal<()>> {
+pub fn check<P: TokenProvider<Token = T> + ?Sized, T: Send + 'static>(provider: &P) -> Option<Renewal<Spared<T>>> {
     if provider.is_ready() { None } else { Some(renew(provider)) }
 }
 
 #[cold]
-fn renew<P: TokenProvider + ?Sized>(provider: &P) -> Renewal<()> {
+fn renew<P: TokenProvider<Token = T> + ?Sized, T: Send + 'static>(provider: &P) -> Renewal<Spared<T>> {
     let renewal = provider.fresh();
-    Box::pin(async move { renewal.await.map(drop) })
+    Box::pin(async move { renewal.await.map(|token| spared(&token)) })
+}
+
+/// That a method does without the token.
+pub fn spared<T>(_: &T) -> Spared<T> {
+    Spared::new()
 }
 
 /// The fresh token, for a method that binds it, or the wait for it.

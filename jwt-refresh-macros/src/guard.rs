@@ -67,36 +67,57 @@ impl<'a> Site<'a> {
     // Output:
     //     {
     //         let stale = ::jwt_refresh::__private::check(&self.session);
-    //         if let ::core::option::Option::Some(renewal) = stale
-    //             && let ::core::result::Result::Err(error) = renewal.await
-    //         {
-    //             return ::jwt_refresh::__private::fail(error);
+    //         if let ::core::option::Option::Some(renewal) = stale {
+    //             match renewal.await {
+    //                 ::core::result::Result::Ok(_) => {}
+    //                 ::core::result::Result::Err(error) => return ::jwt_refresh::__private::fail(error),
+    //             }
     //         }
     //     }
     fn check(&self) -> TokenStream {
         let runtime = self.runtime();
         let provider = self.provider();
-        let fail = self.fail();
         if self.function.shape == Shape::Sync {
-            return quote_spanned! {Span::mixed_site()=>
-                {
-                    let fresh = #runtime::blocking::check(#provider);
-                    if let ::core::result::Result::Err(error) = fresh {
-                        return #fail;
-                    }
-                }
-            };
+            let spared = self.spared(&quote_spanned!(Span::mixed_site()=> fresh));
+            return quote_spanned!(Span::mixed_site()=> { let fresh = #runtime::blocking::check(#provider); #spared });
         }
+        let spared = self.spared(&quote_spanned!(Span::mixed_site()=> renewal.await));
         quote_spanned! {Span::mixed_site()=>
             {
                 let stale = #runtime::check(#provider);
-                if let ::core::option::Option::Some(renewal) = stale
-                    && let ::core::result::Result::Err(error) = renewal.await
-                {
-                    return #fail;
+                if let ::core::option::Option::Some(renewal) = stale {
+                    #spared
                 }
             }
         }
+    }
+
+    // Output:
+    //     match RESULT {
+    //         ::core::result::Result::Ok(token) => token.spared(),
+    //         ::core::result::Result::Err(error) => return ::jwt_refresh::__private::fail(error),
+    //     }
+    fn spared(&self, result: &TokenStream) -> TokenStream {
+        let fail = self.fail();
+        let (token, spared) = match self.must_not_spare() {
+            Some(call) => {
+                (quote_spanned!(Span::mixed_site()=> token), quote_spanned!(Span::mixed_site()=> token.#call()))
+            }
+            None => (quote_spanned!(Span::mixed_site()=> _), quote_spanned!(Span::mixed_site()=> {})),
+        };
+        quote_spanned! {Span::mixed_site()=>
+            match #result {
+                ::core::result::Result::Ok(#token) => #spared,
+                ::core::result::Result::Err(error) => return #fail,
+            }
+        }
+    }
+
+    /// The name of the call that is an error if the method has to use its token, at the method's name. It would add a
+    /// fifth to what a method costs the compiler, so it is made only of what a user names: that is where pools are.
+    pub(crate) fn must_not_spare(&self) -> Option<Ident> {
+        self.options.from.as_ref()?;
+        Some(Ident::new("spared", Place::of(&self.function.sig.ident).start))
     }
 
     // Output:

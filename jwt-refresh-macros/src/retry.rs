@@ -28,6 +28,7 @@ pub(crate) fn head(site: &Site<'_>) -> TokenStream {
 //
 // Output:
 //     let mut held = TOKEN;
+//     ::jwt_refresh::__private::spared(&held).spared();    // with `from`, without `token`
 //     let mut rerun = false;
 //     loop {
 //         {
@@ -59,9 +60,12 @@ pub(crate) fn rerun(site: &Site<'_>, body: &Group) -> TokenStream {
         Shape::Sync => quote_spanned!(Span::mixed_site()=> renewal),
         Shape::Async | Shape::Future => quote_spanned!(Span::mixed_site()=> renewal.await),
     });
+    let spared = site.must_not_spare().filter(|_| site.options.token.is_none());
+    let spared = spared.map(|spared| quote_spanned!(Span::mixed_site()=> #runtime::spared(&held).#spared();));
     quote_spanned! {Span::mixed_site()=>
         #kept
         let mut held = #token;
+        #spared
         let mut rerun = false;
         loop {
             {

@@ -94,6 +94,9 @@ use crate::{Error, Renewal, TokenProvider};
 /// renewed goes into quarantine by it. What else an answer says of the account, the body tells the lease:
 /// `token.rate_limited(retry_after)` after a 429, `token.quota_used_up(resets_in)`, and `token.fine()` if all went well, which may be
 /// left out.
+///
+/// A method that does not bind its token with `token` does not compile: it would be charged for a lease that nobody uses. (Name the
+/// pool by `from`; of a field called `session` the compiler is not asked.)
 #[derive(Clone)]
 pub struct Pool(Arc<Core>);
 

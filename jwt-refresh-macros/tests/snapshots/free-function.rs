@@ -23,10 +23,13 @@ where
         let stale = crate::auth::__private::check(
             &if id == 0 { &SESSIONS[0] } else { SESSIONS.choose() },
         );
-        if let ::core::option::Option::Some(renewal) = stale
-            && let ::core::result::Result::Err(error) = renewal.await
-        {
-            return crate::auth::__private::fail(error);
+        if let ::core::option::Option::Some(renewal) = stale {
+            match renewal.await {
+                ::core::result::Result::Ok(token) => token.spared(),
+                ::core::result::Result::Err(error) => {
+                    return crate::auth::__private::fail(error);
+                }
+            }
         }
     }
     {

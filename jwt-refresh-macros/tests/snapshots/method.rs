@@ -8,10 +8,13 @@ pub async fn product(&self, id: u64) -> Result<Product, Error> {
 pub async fn product(&self, id: u64) -> Result<Product, Error> {
     {
         let stale = ::jwt_refresh::__private::check(&self.session);
-        if let ::core::option::Option::Some(renewal) = stale
-            && let ::core::result::Result::Err(error) = renewal.await
-        {
-            return ::jwt_refresh::__private::fail(error);
+        if let ::core::option::Option::Some(renewal) = stale {
+            match renewal.await {
+                ::core::result::Result::Ok(_) => {}
+                ::core::result::Result::Err(error) => {
+                    return ::jwt_refresh::__private::fail(error);
+                }
+            }
         }
     }
     { self.get(id).await?.json().await }

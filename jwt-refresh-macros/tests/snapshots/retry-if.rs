@@ -24,6 +24,7 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
             }
         }
     };
+    ::jwt_refresh::__private::spared(&held).spared();
     let mut rerun = false;
     loop {
         {

@@ -36,6 +36,11 @@ impl<T: Clone + Send + Sync, const N: usize> Api<T, N> {
         Ok(token.generation() + self.value.len() as u64)
     }
 
+    #[refresh_token(from = provider)]
+    async fn without_looking<P: TokenProvider + Sync + ?Sized>(&self, provider: &P) -> Result<usize> {
+        Ok(self.value.len())
+    }
+
     #[refresh_token(from = provider, retry)]
     async fn with_any<P: TokenProvider + Clone + Send>(&self, provider: P) -> Result<usize> {
         Ok(self.value.len())
@@ -48,5 +53,6 @@ async fn runs() {
     assert_eq!(api.first().await.unwrap(), Some(7));
     assert_eq!(api.show([1.5, 2.5]).await.unwrap().0, 2);
     assert_eq!(api.with(&api.session).await.unwrap(), 3);
+    assert_eq!(api.without_looking(&api.session).await.unwrap(), 1);
     assert_eq!(api.with_any(&api.session).await.unwrap(), 1);
 }
