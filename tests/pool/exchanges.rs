@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jwt_refresh::{Account, Authenticator, Error, Pool, Tokens};
+use tokio::sync::Semaphore;
 
-use crate::{active, policy};
+use crate::{active, policy, until};
 
 /// Counts who logs in at once, and how often anybody did.
 #[derive(Default)]
@@ -55,4 +56,27 @@ async fn an_authenticator_that_panics_holds_up_no_other() {
     let pool = Pool::builder().policy(policy().exchanges(1)).accounts(accounts).build().unwrap();
     active(&pool, 5).await;
     assert_eq!(pool.status().quarantined.len(), 5);
+}
+
+/// Logs in once it is told to.
+struct Gated(Arc<Semaphore>, Arc<Counter>);
+
+impl Authenticator for Gated {
+    async fn login(&self) -> Result<Tokens, Error> {
+        self.1.logins.fetch_add(1, Ordering::Relaxed);
+        self.0.acquire().await.map_err(Error::other)?.forget();
+        Tokens::new("token")
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_when_the_last_handle_goes_is_not_done_any_more() {
+    let (gate, counter) = (Arc::new(Semaphore::new(0)), Arc::new(Counter::default()));
+    let gated = |number| Account::new(format!("a{number}"), Gated(Arc::clone(&gate), Arc::clone(&counter)));
+    let pool = Pool::builder().policy(policy().exchanges(1)).accounts((0..10).map(gated)).build().unwrap();
+    until("the first is at it", || counter.logins.load(Ordering::Relaxed) == 1).await;
+    drop(pool);
+    gate.add_permits(10);
+    until("the pool is gone", || Arc::strong_count(&counter) == 1).await;
+    assert_eq!(counter.logins.load(Ordering::Relaxed), 1);
 }

@@ -1,6 +1,5 @@
 //! What a pool's handles, leases and keeper share: the state behind its lock.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::account::Account;
 use super::counter;
+use super::flight::{self, Answers};
 use super::policy::PoolPolicy;
 #[cfg(feature = "metrics")]
 use super::quarantine::Causes;
@@ -19,13 +19,12 @@ use crate::{Clock, Error, session};
 pub(super) struct Core {
     pub(super) id: u64,
     pub(super) clock: Clock,
-    pub(super) policy: PoolPolicy,
+    pub(super) policy: Arc<PoolPolicy>,
     pub(super) runtime: Handle,
     state: Mutex<State>,
     /// Wakes the keeper: there is something to do earlier than it thinks, or the pool has ended.
     pub(super) bell: Arc<Notify>,
-    pub(super) succeeded: AtomicU64,
-    pub(super) failed: AtomicU64,
+    pub(super) answers: Arc<Answers>,
 }
 
 impl Core {
@@ -35,11 +34,10 @@ impl Core {
             id: session::next_id(),
             state: Mutex::new(State::new(policy.selection, now)),
             clock,
-            policy,
+            policy: Arc::new(policy),
             runtime,
             bell: Arc::default(),
-            succeeded: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            answers: Arc::default(),
         }
     }
 
@@ -102,7 +100,8 @@ impl Core {
 
     #[expect(clippy::cast_precision_loss, reason = "ratios of counts that large need no more digits")]
     fn figures(&self, state: &mut State, now: i64) -> PoolStatus {
-        let [succeeded, failed] = [&self.succeeded, &self.failed].map(|count| count.load(Ordering::Relaxed) as f64);
+        let (succeeded, failed) = self.answers.counts();
+        let (succeeded, failed) = (succeeded as f64, failed as f64);
         let exchanges = succeeded + failed;
         let accounts = state.size();
         let active = accounts - state.tally.causes.total();
@@ -124,5 +123,7 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         self.bell.notify_one();
+        let last_words = self.lock().last_words();
+        flight::see_off(self, last_words);
     }
 }

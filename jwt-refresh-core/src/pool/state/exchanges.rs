@@ -64,6 +64,11 @@ impl State {
         self.partings.push_back(Job { identity: Arc::clone(identity), errand: Errand::Revocation(token) });
     }
 
+    /// What is still to be said for accounts that were removed, when the pool ends.
+    pub(in crate::pool) fn last_words(&mut self) -> Vec<Job> {
+        std::mem::take(&mut self.partings).into()
+    }
+
     /// Ends a job: with what came of it, if it was an exchange.
     pub(in crate::pool) fn land(&mut self, job: &Job, landing: Option<Landing>, policy: &PoolPolicy, now: i64) {
         self.exchanges = self.exchanges.saturating_sub(1);
