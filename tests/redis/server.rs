@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::until;
@@ -109,6 +109,7 @@ pub(crate) struct Proxy {
 struct Faults {
     cut: AtomicBool,
     mute: AtomicBool,
+    lost: AtomicBool,
 }
 
 impl Proxy {
@@ -137,6 +138,12 @@ impl Proxy {
         self.faults.mute.store(is_mute, Ordering::SeqCst);
     }
 
+    /// From now on nothing passes, as if whoever is behind it had died.
+    pub(crate) fn lose(&self) {
+        self.faults.lost.store(true, Ordering::SeqCst);
+        self.mute(true);
+    }
+
     pub(crate) fn has_cut(&self) -> bool {
         !self.faults.cut.load(Ordering::SeqCst)
     }
@@ -146,7 +153,15 @@ async fn pass_on(client: TcpStream, to: u16, faults: Arc<Faults>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { return };
     let (mut questions, mut client) = client.into_split();
     let (mut answers, mut server) = server.into_split();
-    let asking = tokio::spawn(async move { copy(&mut questions, &mut server).await });
+    let hears = Arc::clone(&faults);
+    let asking = tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = questions.read(&mut buffer).await {
+            if !hears.lost.load(Ordering::SeqCst) && server.write_all(&buffer[..length]).await.is_err() {
+                break;
+            }
+        }
+    });
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = answers.read(&mut buffer).await {
         if faults.mute.load(Ordering::SeqCst) {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bad_input;
+mod deaths;
 mod leases;
 mod quarantine;
 mod roles;
@@ -10,7 +11,7 @@ mod selection;
 use std::time::Duration;
 
 use jwt_refresh::{Account, AuthWorker, AuthWorkerBuilder, HttpAuthenticator, Lease, PoolPolicy, RedisPool};
-use jwt_refresh_testkit::TestServer;
+use jwt_refresh_testkit::{Builder, TestServer};
 
 use crate::server::Server;
 use crate::until;
@@ -29,8 +30,16 @@ impl World {
         Self::with_lifetime(accounts, Duration::from_secs(3600)).await
     }
 
+    /// Whose logins and refreshes take so long.
+    async fn with_latency(accounts: usize, latency: Duration) -> Self {
+        Self::over(accounts, TestServer::builder().latency(latency)).await
+    }
+
     async fn with_lifetime(accounts: usize, lifetime: Duration) -> Self {
-        let builder = TestServer::builder().access_lifetime(lifetime);
+        Self::over(accounts, TestServer::builder().access_lifetime(lifetime)).await
+    }
+
+    async fn over(accounts: usize, builder: Builder) -> Self {
         let builder = (0..accounts).fold(builder, |server, account| server.account(&format!("a{account}"), "secret"));
         Self { redis: Server::start().await, server: builder.start() }
     }

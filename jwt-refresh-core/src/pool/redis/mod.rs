@@ -67,7 +67,7 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 ///   else (all leases are held, new tokens are on their way) are so within their process.
 /// - A lease that no account can give before its deadline fails at once, not at the deadline.
 /// - What leases report goes to Redis a moment later, many at once. A process that dies takes with it what it had not told; leases
-///   that it held end 30 s later.
+///   that it held end [some time](AuthWorkerBuilder::lease_ttl) later.
 /// - Times are on Redis's clock. If that is set back, rates hold calls up for as long.
 ///
 /// # Redis
@@ -118,6 +118,16 @@ impl RedisPool {
     /// [`Store`](crate::ErrorKind::Store) if Redis does not answer.
     pub async fn status(&self) -> Result<PoolStatus, Error> {
         self.0.status().await
+    }
+
+    /// Tells Redis what it was not told yet of leases: those given back, and what was reported of them. It is told all the same,
+    /// a moment later, unless the program ends. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`Store`](crate::ErrorKind::Store) if Redis does not answer.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.0.tell().await
     }
 }
 

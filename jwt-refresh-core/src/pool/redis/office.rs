@@ -22,10 +22,6 @@ use crate::session::Grant;
 use crate::store::redis::{Link, random_name};
 use crate::{Clock, Error, ErrorKind, StoreError};
 
-/// How long a claim holds without being extended: after that, another worker may take over.
-const CLAIM_HOLDS: Duration = Duration::from_secs(10);
-/// How long a lease counts against its account's concurrency without being extended.
-const LEASE_HOLDS: Duration = Duration::from_secs(30);
 /// So many accounts are registered at once.
 const BATCH: usize = 200;
 /// So many that are due are looked at at once.
@@ -37,6 +33,21 @@ pub(super) struct Charge {
     pub(super) authenticator: Arc<dyn AnyAuthenticator>,
     /// Its limits and tags, as Redis is told them.
     terms: String,
+}
+
+/// How long what a process holds stays its own without a word from it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holds {
+    /// A claim: after that, another worker may take over.
+    pub(super) claim: Duration,
+    /// A lease that counts against its account's concurrency.
+    pub(super) lease: Duration,
+}
+
+impl Default for Holds {
+    fn default() -> Self {
+        Self { claim: Duration::from_secs(10), lease: Duration::from_secs(30) }
+    }
 }
 
 /// An exchange that was claimed.
@@ -56,12 +67,17 @@ pub(super) struct Office {
     pub(super) place: Place,
     pub(super) vault: Cloak,
     pub(super) policy: PoolPolicy,
+    pub(super) holds: Holds,
     pub(super) clock: Clock,
     pub(super) runtime: Handle,
     pub(super) link: Arc<Link>,
     /// Wakes the worker: there is something to do, or it has ended.
     pub(super) bell: Arc<Notify>,
     worker: String,
+    /// Held during a round.
+    rounds: tokio::sync::Mutex<()>,
+    /// Told when an exchange has ended.
+    idle: Notify,
     state: Mutex<State>,
 }
 
@@ -73,6 +89,8 @@ struct State {
     /// The exchanges under way, by account, each with the owner of its claim.
     claims: HashMap<String, String>,
     owners: u64,
+    /// Whether nothing more is to be claimed.
+    is_closed: bool,
     /// Which Redis this is: one that was emptied is another.
     epoch: Option<String>,
 }
@@ -89,6 +107,7 @@ impl Office {
         place: Place,
         vault: Cloak,
         policy: PoolPolicy,
+        holds: Holds,
         clock: Clock,
         runtime: Handle,
     ) -> Result<Self, Error> {
@@ -98,10 +117,13 @@ impl Office {
             place,
             vault,
             policy,
+            holds,
             clock,
             runtime,
             bell: Arc::default(),
             worker: random_name().map_err(failed)?,
+            rounds: tokio::sync::Mutex::default(),
+            idle: Notify::new(),
             state: Mutex::default(),
         })
     }
@@ -137,11 +159,12 @@ impl Office {
 
     /// One round: registers what is new, keeps what is claimed, claims what is due.
     pub(super) async fn round(&self) -> Result<Round, StoreError> {
+        let _round = self.rounds.lock().await;
         self.register().await?;
         self.keep_claims().await?;
         let mut from = 0;
         loop {
-            let free = self.policy.exchanges.saturating_sub(self.state().claims.len());
+            let free = self.free();
             let most = if free == 0 { 0 } else { PAGE };
             let (epoch, next, due) = self.tick(from, most).await?;
             if self.is_another(epoch) {
@@ -160,6 +183,26 @@ impl Office {
             }
             let claims = if mine.is_empty() { Vec::new() } else { self.claim(&mine).await? };
             return Ok(Round { claims, next });
+        }
+    }
+
+    /// How many exchanges may be begun.
+    fn free(&self) -> usize {
+        let state = self.state();
+        if state.is_closed { 0 } else { self.policy.exchanges.saturating_sub(state.claims.len()) }
+    }
+
+    /// Claims nothing more, and waits until what was claimed is done.
+    pub(super) async fn close(&self) {
+        self.state().is_closed = true;
+        // What a round has claimed is among the claims when it has ended.
+        drop(self.rounds.lock().await);
+        loop {
+            let idle = self.idle.notified();
+            if self.state().claims.is_empty() {
+                return;
+            }
+            idle.await;
         }
     }
 
@@ -214,7 +257,7 @@ impl Office {
             ("patience", policy.patience),
             ("quota_pause", policy.quota_pause),
             ("longest_retry_after", policy.tokens.longest_retry_after),
-            ("held", LEASE_HOLDS),
+            ("held", self.holds.lease),
         ] {
             command.arg(noun).arg(time.as_micros().min(1 << 52).to_string());
         }
@@ -227,7 +270,7 @@ impl Office {
             return Ok(());
         }
         let keys = &self.place.keys;
-        let holds = CLAIM_HOLDS.as_micros().to_string();
+        let holds = self.holds.claim.as_micros().to_string();
         let mut arguments: Vec<&[u8]> = vec![keys.base.as_bytes(), holds.as_bytes()];
         for (name, owner) in &claims {
             arguments.extend([name.as_bytes(), owner.as_bytes()]);
@@ -253,7 +296,7 @@ impl Office {
             state.owners += 1;
             format!("{}:{}", self.worker, state.owners)
         };
-        let holds = CLAIM_HOLDS.as_micros().to_string();
+        let holds = self.holds.claim.as_micros().to_string();
         let mut arguments: Vec<&[u8]> = vec![keys.base.as_bytes(), owner.as_bytes(), holds.as_bytes()];
         arguments.extend(names.iter().map(String::as_bytes));
         let answer: Vec<Value> = self.link.run(&CLAIM, &[&keys.stats, &keys.vault], &arguments).await?;
@@ -273,7 +316,12 @@ impl Office {
         let account = wire::text(account)?;
         let charge = self.state().charges.get(&account)?.clone();
         let grant = vault::read(&self.vault, &account, &wire::bytes(kept)?);
-        let grant = match (wire::integer(&afresh)?, wire::integer(&died)?) {
+        let died = wire::integer(&died)?;
+        if died == 1 {
+            let what = "took over an exchange that was cut off: whether its refresh token is spent is unknown";
+            tracing::warn!(target: "jwt_refresh", account, "{what}");
+        }
+        let grant = match (wire::integer(&afresh)?, died) {
             (1, _) => Grant::None,
             // Whoever had claimed it may have sent the refresh token, or not.
             (_, 1) => grant.in_doubt(),
@@ -286,6 +334,7 @@ impl Office {
     /// An exchange has ended.
     pub(super) fn done(&self, account: &str) {
         self.state().claims.remove(account);
+        self.idle.notify_waiters();
         self.bell.notify_one();
     }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::clerk::PULSE;
 use super::errand;
-use super::office::Office;
+use super::office::{Holds, Office};
 use super::place::{Cloak, Settings};
 #[cfg(feature = "seal")]
 use crate::SealKey;
 use crate::pool::{Account, PoolPolicy};
 use crate::store::redis::{Hub, Listener};
-use crate::{Clock, Error, runtime};
+use crate::{Clock, Error, ErrorKind, runtime};
 
 /// Logs the accounts of a [`RedisPool`](super::RedisPool) in, and keeps their tokens fresh. Run one, or several on several
 /// machines: whichever sees first that an account is due claims it, and if that one dies, another takes over.
@@ -64,6 +64,7 @@ impl AuthWorker {
             settings: Settings::new(url, name),
             policy: PoolPolicy::default(),
             accounts: Vec::new(),
+            holds: Holds::default(),
             #[cfg(feature = "seal")]
             vault_key: None,
         }
@@ -92,6 +93,16 @@ impl AuthWorker {
         }
         Ok(true)
     }
+
+    /// Begins no more logins and refreshes, and waits until those under way are done, so that a program can end without leaving
+    /// them to another worker, which would have to log in.
+    ///
+    /// # Cancel safety
+    ///
+    /// The worker begins nothing more as soon as the future was polled.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
 }
 
 impl fmt::Debug for AuthWorker {
@@ -109,6 +120,7 @@ pub struct AuthWorkerBuilder {
     settings: Settings,
     policy: PoolPolicy,
     accounts: Vec<Account>,
+    holds: Holds,
     #[cfg(feature = "seal")]
     vault_key: Option<SealKey>,
 }
@@ -145,6 +157,22 @@ impl AuthWorkerBuilder {
         self
     }
 
+    /// How long after the last word of an auth worker another takes over what it was at. Default 10 s; at least twice
+    /// [`timeout`](Self::timeout), so that one question without an answer loses nothing. It is no bound on an exchange: a living
+    /// worker extends its claim. An account whose token ends meanwhile does not serve until it was taken over.
+    pub fn claim_ttl(mut self, ttl: Duration) -> Self {
+        self.holds.claim = ttl;
+        self
+    }
+
+    /// How long after the last word of a process the leases that it held count against their accounts'
+    /// [concurrency](Account::concurrency). Default 30 s; at least 4 s, since holders extend them every 2 s. It holds for the
+    /// fleet, as the last worker to start has it.
+    pub fn lease_ttl(mut self, ttl: Duration) -> Self {
+        self.holds.lease = ttl;
+        self
+    }
+
     /// The key that access tokens in Redis are sealed with; those that use them must be given it, too.
     #[cfg(feature = "seal")]
     pub fn key(mut self, key: SealKey) -> Self {
@@ -166,8 +194,16 @@ impl AuthWorkerBuilder {
     /// # Errors
     ///
     /// [`Configuration`](crate::ErrorKind::Configuration): two accounts have one name, a rate lets nothing through, the URL cannot
-    /// be used, the prefix holds other characters than it may, the time-out is zero, or there is no tokio runtime.
+    /// be used, the prefix holds other characters than it may, the time-out is zero, a time to live is too short, or there is no
+    /// tokio runtime.
     pub fn build(self) -> Result<AuthWorker, Error> {
+        let wrong = |what: &str| Err(Error::new(ErrorKind::Configuration, format!("an auth worker's {what}")));
+        if self.holds.claim < self.settings.timeout * 2 {
+            return wrong("claims must hold for at least twice its time-out for Redis");
+        }
+        if self.holds.lease < PULSE * 2 {
+            return wrong("leases must count for at least 4 s without a word from their holders");
+        }
         let vault = Cloak {
             #[cfg(feature = "seal")]
             key: self.vault_key,
@@ -179,7 +215,7 @@ impl AuthWorkerBuilder {
             let _on = runtime.enter();
             hub.listen(place.keys.channel("due"))
         };
-        let office = Arc::new(Office::new(place, vault, self.policy, Clock::system(), runtime)?);
+        let office = Arc::new(Office::new(place, vault, self.policy, self.holds, Clock::system(), runtime)?);
         for account in self.accounts {
             office.add(account)?;
         }
@@ -221,16 +257,18 @@ async fn work(office: Weak<Office>, _hub: Hub, mut due: Listener) {
 
 /// How long to wait for the next.
 async fn round(office: &Arc<Office>) -> Duration {
+    // Often enough for what is claimed to be kept.
+    let pulse = PULSE.min(office.holds.claim / 4);
     match office.round().await {
         Ok(round) => {
             for claim in round.claims {
                 errand::run(office, claim);
             }
-            round.next.map_or(PULSE, |next| next.min(PULSE))
+            round.next.map_or(pulse, |next| next.min(pulse))
         }
         Err(error) => {
             tracing::warn!(target: "jwt_refresh", %error, "an auth worker's round failed; it tries again");
-            PULSE
+            pulse
         }
     }
 }

@@ -69,7 +69,7 @@ local function charge(name, terms, record, opens)
         held = call('HINCRBY', key('stats'), 'held', 1)
         local live = tonumber(call('HGET', key('policy'), 'held'))
         call('ZADD', key('held:' .. name), at + live, held)
-        call('PEXPIRE', key('held:' .. name), whole(live / 500))
+        call('PEXPIRE', key('held:' .. name), whole(live / 1000))
         seat(name, terms)
     end
     if terms.usage_cap and call('HINCRBY', key('used'), name, 1) >= terms.usage_cap then

@@ -26,7 +26,7 @@ end
 function report.extend(name, _, _, held)
     local live = policy('held')
     if call('ZADD', key('held:' .. name), 'XX', 'CH', now + live, held) == 1 then
-        call('PEXPIRE', key('held:' .. name), whole(live / 500))
+        call('PEXPIRE', key('held:' .. name), whole(live / 1000))
     end
 end
 
