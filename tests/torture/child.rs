@@ -62,7 +62,7 @@ pub(crate) enum Said {
     Done(crate::caller::Tally),
 }
 
-fn say(said: &Said) {
+pub(crate) fn say(said: &Said) {
     let line = serde_json::to_string(said).expect("JSON");
     // The parent may be gone.
     let _ = writeln!(std::io::stdout(), "{line}");
@@ -73,7 +73,7 @@ fn say(said: &Said) {
 async fn follows_orders() {
     let Ok(orders) = std::env::var(ORDERS) else { return };
     let orders: Orders = serde_json::from_str(&orders).unwrap();
-    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false).with_writer(|| Warnings).init();
+    say_warnings();
     let mut caller = Caller::new(orders.session(), &orders.server);
     // A line of its own.
     println!();
@@ -117,7 +117,7 @@ fn is_stale(error: &Error) -> bool {
     error.to_string().contains("already expired")
 }
 
-fn until_stdin_ends() -> Arc<AtomicBool> {
+pub(crate) fn until_stdin_ends() -> Arc<AtomicBool> {
     let ended = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&ended);
     std::thread::spawn(move || {
@@ -127,7 +127,11 @@ fn until_stdin_ends() -> Arc<AtomicBool> {
     ended
 }
 
-/// Says what is logged.
+/// From now on, says what is logged.
+pub(crate) fn say_warnings() {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false).with_writer(|| Warnings).init();
+}
+
 struct Warnings;
 
 impl std::io::Write for Warnings {

@@ -6,15 +6,37 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::caller::Tally;
 use crate::child::{ORDERS, Orders, Said};
 use crate::until;
 
 pub(crate) struct Fleet {
-    orders: Orders,
+    job: Job,
     alive: Vec<Member>,
     /// What those said that were killed.
     pub(crate) dead: Vec<Log>,
+}
+
+/// What each of the processes does: the test of this binary that it runs, and what is in the environment for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    test: &'static str,
+    variable: &'static str,
+    orders: String,
+}
+
+impl Job {
+    pub(crate) fn new(test: &'static str, variable: &'static str, orders: &impl Serialize) -> Self {
+        Self { test, variable, orders: serde_json::to_string(orders).unwrap() }
+    }
+}
+
+impl From<Orders> for Job {
+    fn from(orders: Orders) -> Self {
+        Self::new("child::follows_orders", ORDERS, &orders)
+    }
 }
 
 /// What one process said, and when.
@@ -31,14 +53,15 @@ struct Member {
 }
 
 impl Fleet {
-    pub(crate) fn start(size: usize, orders: Orders) -> Self {
-        let alive = (0..size).map(|_| Member::start(&orders)).collect();
-        Self { orders, alive, dead: Vec::new() }
+    pub(crate) fn start(size: usize, job: impl Into<Job>) -> Self {
+        let job = job.into();
+        let alive = (0..size).map(|_| Member::start(&job)).collect();
+        Self { job, alive, dead: Vec::new() }
     }
 
     /// SIGKILL to one, and a new one in its place. The killed one's process id.
     pub(crate) fn kill(&mut self, number: usize) -> u32 {
-        let killed = std::mem::replace(&mut self.alive[number], Member::start(&self.orders));
+        let killed = std::mem::replace(&mut self.alive[number], Member::start(&self.job));
         let log = killed.kill();
         let process = log.process;
         self.dead.push(log);
@@ -91,10 +114,10 @@ impl Drop for Fleet {
 }
 
 impl Member {
-    fn start(orders: &Orders) -> Self {
+    fn start(job: &Job) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "child::follows_orders", "--nocapture"]);
-        command.env(ORDERS, serde_json::to_string(orders).unwrap());
+        command.args(["--exact", job.test, "--nocapture"]);
+        command.env(job.variable, &job.orders);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();

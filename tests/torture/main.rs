@@ -8,6 +8,8 @@ mod chaos;
 mod child;
 mod clocks;
 mod dice;
+#[cfg(all(unix, feature = "redis"))]
+mod duty;
 #[cfg(unix)]
 mod fleet;
 #[cfg(unix)]
@@ -15,6 +17,8 @@ mod kills;
 #[cfg(unix)]
 mod logouts;
 mod outages;
+#[cfg(all(unix, feature = "redis"))]
+mod pool_kills;
 #[cfg(unix)]
 mod processes;
 mod rates;
