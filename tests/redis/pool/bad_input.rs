@@ -123,3 +123,15 @@ async fn more_callers_than_the_queue_holds_are_sent_away() {
     assert!(error.to_string().contains("1 callers wait"), "{error}");
     waits.abort();
 }
+
+#[test]
+fn a_pool_whose_runtime_has_ended_says_so_and_keeps_nobody_waiting() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let pool = first.block_on(async { RedisPool::builder("redis://127.0.0.1:1", POOL).build().unwrap() });
+    drop(first);
+    let error = second.block_on(pool.lease().into_future()).unwrap_err();
+    // With the feature `blocking` it lives on the library's own.
+    let expected = if cfg!(feature = "blocking") { ErrorKind::Store } else { ErrorKind::Aborted };
+    assert_eq!(error.kind(), expected, "{error}");
+}

@@ -4,6 +4,7 @@ mod accounts;
 mod bad_input;
 mod deaths;
 mod leases;
+mod places;
 mod quarantine;
 mod roles;
 mod selection;

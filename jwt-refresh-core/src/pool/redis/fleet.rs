@@ -187,8 +187,8 @@ impl Fleet {
         if wait <= 0.0 {
             return self.lease_of(&grant).map(Some);
         }
-        let _waiting = self.queue.join()?;
         let unused = Unused { fleet: self, grant: Some(grant) };
+        let _waiting = self.queue.join()?;
         tokio::time::sleep(micros(wait)).await;
         let Some(grant) = unused.used() else { return Ok(None) };
         let is_usable = Record::read(&grant.record).is_some_and(|record| record.is_usable(grant.from));
@@ -249,6 +249,16 @@ impl Fleet {
         }
         state.known.insert(Arc::clone(&known.name), (Arc::clone(&grant.record), known.clone()));
         Ok(known)
+    }
+
+    /// A grant that nobody uses.
+    pub(super) fn give_back(&self, grant: &Grant) {
+        let Ok(name) = str::from_utf8(&grant.name) else { return };
+        let name: Arc<str> = name.into();
+        if let Some(held) = grant.held {
+            self.outbox.push(Message::release(&name, held));
+        }
+        self.outbox.push(Message::unused(&name, grant.from));
     }
 
     /// A lease that counted against its account's concurrency is held no longer.
@@ -314,9 +324,8 @@ impl Unused<'_> {
 
 impl Drop for Unused<'_> {
     fn drop(&mut self) {
-        let Some(grant) = &self.grant else { return };
-        if let Ok(name) = str::from_utf8(&grant.name) {
-            self.fleet.outbox.push(Message::unused(&name.into(), grant.from));
+        if let Some(grant) = &self.grant {
+            self.fleet.give_back(grant);
         }
     }
 }

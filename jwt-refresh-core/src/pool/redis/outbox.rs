@@ -22,6 +22,7 @@ const MOST: usize = 100_000;
 pub(super) struct Message {
     kind: &'static str,
     account: Arc<str>,
+    /// Of the token; or what tells the message from others, if it must be heard once only.
     generation: u64,
     number: String,
 }
@@ -56,7 +57,8 @@ impl Message {
 
     /// A place that was waited for is not needed.
     pub(super) fn unused(account: &Arc<str>, from: f64) -> Self {
-        Self { kind: "unused", account: Arc::clone(account), generation: 0, number: from.to_string() }
+        let generation = fastrand::u64(..);
+        Self { kind: "unused", account: Arc::clone(account), generation, number: from.to_string() }
     }
 }
 

@@ -9,7 +9,6 @@ use redis::Value;
 use tokio::sync::oneshot;
 
 use super::fleet::{Fleet, ended};
-use super::outbox::Message;
 use super::place::failed;
 use super::queue::Aim;
 use super::scripts::LEASE;
@@ -35,7 +34,27 @@ struct Line {
 
 struct Caller {
     longest: Duration,
-    reply: oneshot::Sender<Result<Answer, Error>>,
+    reply: oneshot::Sender<Result<Parcel, Error>>,
+}
+
+/// An answer on its way to its caller. What a caller that went away does not take is given back.
+struct Parcel {
+    fleet: Arc<Fleet>,
+    answer: Option<Answer>,
+}
+
+impl Parcel {
+    fn opened(mut self) -> Option<Answer> {
+        self.answer.take()
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        if let Some(Answer::Granted(grant)) = &self.answer {
+            self.fleet.give_back(grant);
+        }
+    }
 }
 
 impl Teller {
@@ -43,11 +62,12 @@ impl Teller {
     pub(super) async fn ask(fleet: &Arc<Fleet>, aim: &Aim, longest: Duration) -> Result<Answer, Error> {
         let (reply, answer) = oneshot::channel();
         if fleet.teller.join(aim, Caller { longest, reply }) {
-            let flight = fly(Arc::clone(fleet), aim.clone());
+            let flight = Flight { fleet: Arc::clone(fleet), aim: aim.clone(), has_landed: false };
             // A task of its own: a caller that goes away takes no one else's answer with it.
-            fleet.runtime.spawn(flight);
+            fleet.runtime.spawn(flight.fly());
         }
-        answer.await.unwrap_or_else(|_| Err(ended()))
+        let parcel = answer.await.ok().transpose()?;
+        parcel.and_then(Parcel::opened).ok_or_else(ended)
     }
 
     /// Whether there is another question to be begun for it.
@@ -79,25 +99,50 @@ impl Teller {
         Some(callers)
     }
 
+    /// Sends away whoever waits: there is nobody to ask for them any more.
+    fn close(&self, aim: &Aim) {
+        let line = self.lines().remove(aim);
+        drop(line);
+    }
+
     fn lines(&self) -> MutexGuard<'_, HashMap<Aim, Line>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Asks until nobody is left.
-async fn fly(fleet: Arc<Fleet>, aim: Aim) {
-    while let Some(callers) = fleet.teller.next(&aim) {
-        match question(&fleet, &aim, &callers).await {
-            Ok(answers) => {
-                for (caller, answer) in callers.into_iter().zip(answers) {
-                    hand_over(&fleet, caller, answer);
+/// One that asks until nobody is left. Dropped before that, since its runtime has ended, it leaves nobody waiting.
+struct Flight {
+    fleet: Arc<Fleet>,
+    aim: Aim,
+    has_landed: bool,
+}
+
+impl Flight {
+    async fn fly(mut self) {
+        while let Some(callers) = self.fleet.teller.next(&self.aim) {
+            match question(&self.fleet, &self.aim, &callers).await {
+                Ok(answers) => self.deliver(callers, answers),
+                Err(error) => {
+                    for caller in callers {
+                        let _ = caller.reply.send(Err(error.clone()));
+                    }
                 }
             }
-            Err(error) => {
-                for caller in callers {
-                    let _ = caller.reply.send(Err(error.clone()));
-                }
-            }
+        }
+        self.has_landed = true;
+    }
+
+    fn deliver(&self, callers: Vec<Caller>, answers: Vec<Answer>) {
+        for (caller, answer) in callers.into_iter().zip(answers) {
+            let _ = caller.reply.send(Ok(Parcel { fleet: Arc::clone(&self.fleet), answer: Some(answer) }));
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.has_landed {
+            self.fleet.teller.close(&self.aim);
         }
     }
 }
@@ -111,15 +156,4 @@ async fn question(fleet: &Fleet, (suffix, place): &Aim, callers: &[Caller]) -> R
     let answer: Value = fleet.link.run(&LEASE, &[&line, &keys.grants], &arguments).await.map_err(failed)?;
     let answers = wire::answers(answer).filter(|answers| answers.len() == callers.len());
     answers.ok_or_else(wire::strange)
-}
-
-/// What a caller that went away does not take is given back.
-fn hand_over(fleet: &Fleet, caller: Caller, answer: Answer) {
-    let Err(Ok(Answer::Granted(grant))) = caller.reply.send(Ok(answer)) else { return };
-    let Ok(name) = str::from_utf8(&grant.name) else { return };
-    let name: Arc<str> = name.into();
-    if let Some(held) = grant.held {
-        fleet.outbox.push(Message::release(&name, held));
-    }
-    fleet.outbox.push(Message::unused(&name, grant.from));
 }

@@ -1,7 +1,7 @@
 -- Hears what holders of leases have to say, so many at once.
 --
--- KEYS: the stats. ARGV: base, and of each report: its kind, the account, the generation of the token, and a number: a time in
--- µs, or of what is held, which.
+-- KEYS: the stats. ARGV: base, and of each report: its kind, the account, the generation of the token or what tells the report from
+-- others, and a number: a time in µs, or of what is held, which.
 
 local function policy(noun)
     return tonumber(call('HGET', key('policy'), noun))
@@ -30,12 +30,23 @@ function report.extend(name, _, _, held)
     end
 end
 
--- A caller that had waited went away. Its place is given back if it was the last.
-function report.unused(name, terms, _, from)
+-- Whether a report is heard for the first time, up to a minute after `time`. One that may have been heard and come again later is
+-- not.
+local function is_first(nonce, time)
+    local heard = key('heard')
+    call('ZREMRANGEBYSCORE', heard, '-inf', now)
+    local till = math.max(now, time) + 60000000
+    if time + 60000000 < now or call('ZADD', heard, 'NX', till, nonce) == 0 then return false end
+    call('PEXPIRE', heard, whole((call('ZRANGE', heard, -1, -1, 'WITHSCORES')[2] - now) / 1000))
+    return true
+end
+
+-- A caller that had waited went away. Its place is given back if it was the last, and once: by then another may have it.
+function report.unused(name, terms, nonce, from)
     local record, opens = call('HGET', key('grants'), name), call('ZSCORE', key('line'), name)
     if not record or not opens then return end
-    local interval, tolerance = struct.unpack('>dd', record)
-    if tonumber(opens) ~= tonumber(from) + interval then return end
+    local interval = struct.unpack('>d', record)
+    if tonumber(opens) ~= tonumber(from) + interval or not is_first(nonce, tonumber(from)) then return end
     each_line(terms, function(suffix) call('ZADD', key('line' .. suffix), from, name) end)
 end
 
