@@ -8,6 +8,9 @@ mod entries;
 mod leases;
 mod outages;
 mod pool;
+#[cfg(feature = "metrics")]
+#[path = "../observability/recorder.rs"]
+mod recorder;
 mod server;
 mod sessions;
 #[cfg(feature = "redis-tls")]

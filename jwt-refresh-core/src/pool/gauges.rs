@@ -1,6 +1,6 @@
 //! What a dashboard sees of a pool: gauges through the `metrics` facade. The keeper sets them every few seconds, so that they are
-//! true of an idle pool too, and cost a lease nothing. Pools are told apart by their number; accounts are not told apart, since
-//! each would be a series of its own.
+//! true of an idle pool too, and cost a lease nothing; those of a pool in Redis are set by whoever asks for its status. Pools are
+//! told apart by their number, those in Redis by their name; accounts are not told apart, since each would be a series of its own.
 
 use std::sync::Arc;
 
@@ -38,12 +38,7 @@ impl Gauges {
         let now = core.clock.moment().boot.as_nanos();
         if self.pool.is_none() || now >= self.due {
             let (status, causes) = core.gauged();
-            let health = match status.health() {
-                Health::Good => 1.0,
-                Health::Degraded => 0.5,
-                Health::Down => 0.0,
-            };
-            set(core.id, &status, causes, health);
+            set(&core.id.to_string(), &status, causes, health(&status));
             self.pool = Some(core.id);
             self.due = now.saturating_add(EVERY);
         }
@@ -55,15 +50,32 @@ impl Drop for Gauges {
     fn drop(&mut self) {
         if let Some(pool) = self.pool {
             // In no health, neither good nor bad: nobody is to be alarmed by a pool that is not needed any more.
-            set(pool, &ENDED, Causes::default(), f64::NAN);
+            set(&pool.to_string(), &ENDED, Causes::default(), f64::NAN);
         }
     }
 }
 
+/// Shows the status of a pool that has a name.
+#[cfg(feature = "redis")]
+pub(super) fn show(pool: &str, status: &PoolStatus) {
+    let mut causes = Causes::default();
+    for one in &status.quarantined {
+        causes.change(None, Some(one.cause));
+    }
+    set(pool, status, causes, health(status));
+}
+
+fn health(status: &PoolStatus) -> f64 {
+    match status.health() {
+        Health::Good => 1.0,
+        Health::Degraded => 0.5,
+        Health::Down => 0.0,
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "nobody has that many accounts or callers")]
-fn set(pool: u64, status: &PoolStatus, causes: Causes, health: f64) {
-    let pool = pool.to_string();
-    let set = |name: &'static str, value: f64| metrics::gauge!(name, "pool" => pool.clone()).set(value);
+fn set(pool: &str, status: &PoolStatus, causes: Causes, health: f64) {
+    let set = |name: &'static str, value: f64| metrics::gauge!(name, "pool" => pool.to_owned()).set(value);
     set("jwt_refresh_pool_accounts", status.accounts as f64);
     set("jwt_refresh_pool_active", status.active as f64);
     set("jwt_refresh_pool_waiting", status.waiting as f64);
@@ -73,7 +85,7 @@ fn set(pool: u64, status: &PoolStatus, causes: Causes, health: f64) {
     set("jwt_refresh_pool_auth_overhead_ratio", status.auth_overhead);
     set("jwt_refresh_pool_health", health);
     for (cause, count) in causes.each() {
-        let labels = [("pool", pool.clone()), ("cause", cause.name().to_owned())];
+        let labels = [("pool", pool.to_owned()), ("cause", cause.name().to_owned())];
         metrics::gauge!("jwt_refresh_pool_quarantined", &labels).set(f64::from(count));
     }
 }

@@ -179,3 +179,23 @@ async fn the_status_is_that_of_the_whole_fleet() {
     let alone = Pool::builder().build().unwrap().status().to_string();
     assert_eq!(status.to_string().lines().next(), alone.lines().next(), "one table for both");
 }
+
+#[cfg(feature = "metrics")]
+#[tokio::test]
+async fn logins_are_counted_and_asking_for_the_status_sets_the_gauges_under_the_pools_name() {
+    let world = World::new(3).await;
+    world.server.ban("a2");
+    let recorded = crate::recorder::Recorded::here();
+    let accounts = (0..3).map(|number| world.account(number));
+    let _worker = jwt_refresh::AuthWorker::builder(&world.redis.url(), "shop").accounts(accounts).build().unwrap();
+    let pool = RedisPool::builder(&world.redis.url(), "shop").build().unwrap();
+    until("a2 is refused", async || {
+        pool.status().await.unwrap();
+        let gauges = recorded.gauges();
+        gauges.get("jwt_refresh_pool_quarantined{pool=shop,cause=denied}") == Some(&1.0)
+            && gauges.get("jwt_refresh_pool_active{pool=shop}") == Some(&2.0)
+    })
+    .await;
+    assert_eq!(recorded.gauges().get("jwt_refresh_pool_accounts{pool=shop}"), Some(&3.0));
+    assert!(recorded.counters().get("jwt_refresh_logins_total").is_some_and(|logins| *logins >= 2));
+}

@@ -111,7 +111,9 @@ impl RedisPool {
         LeaseRequest::new(Arc::clone(&self.0) as _)
     }
 
-    /// How the pool is doing, all processes together. What processes did in the last seconds may be missing. Cancel-safe.
+    /// How the pool is doing, all processes together. What processes did in the last seconds may be missing. With the feature
+    /// `metrics` this also sets the gauges, under the pool's name: call it every few seconds in one process of the fleet.
+    /// Cancel-safe.
     ///
     /// # Errors
     ///

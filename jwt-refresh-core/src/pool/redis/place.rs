@@ -52,7 +52,7 @@ impl Settings {
         };
         // To see that the URL can be used before anything is begun.
         link(&self.url, self.timeout)?;
-        Ok(Place { url: self.url, timeout: self.timeout, keys: Arc::new(Keys::new(base)), cloak })
+        Ok(Place { name: self.name, url: self.url, timeout: self.timeout, keys: Arc::new(Keys::new(base)), cloak })
     }
 }
 
@@ -75,6 +75,8 @@ fn link(url: &Secret, timeout: Duration) -> Result<Link, Error> {
 /// A pool's place.
 #[derive(Clone)]
 pub(super) struct Place {
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "the label of its gauges"))]
+    pub(super) name: String,
     url: Secret,
     timeout: Duration,
     pub(super) keys: Arc<Keys>,

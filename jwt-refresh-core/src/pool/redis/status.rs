@@ -21,12 +21,14 @@ impl Fleet {
         let keys = &self.place.keys;
         let answer: Vec<Value> =
             self.link.run(&STATUS, &[&keys.stats], &[keys.base.as_bytes()]).await.map_err(failed)?;
-        Ok(Raw::read(answer).unwrap_or_default().status())
+        let status = Raw::read(answer).ok_or_else(wire::strange)?.status();
+        #[cfg(feature = "metrics")]
+        crate::pool::gauges::show(&self.place.name, &status);
+        Ok(status)
     }
 }
 
 /// What the script answers.
-#[derive(Default)]
 struct Raw {
     now: f64,
     accounts: usize,
