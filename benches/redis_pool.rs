@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use jwt_refresh::{Account, AuthWorker, Authenticator, Error, RedisPool, Tokens};
 
 const ACCOUNTS: usize = 1000;
-const CALLERS: usize = 64;
-const ROUNDS: usize = 15;
-const ROUND: Duration = Duration::from_millis(400);
+/// How many callers there are at once.
+const CALLERS: [u32; 3] = [1, 8, 64];
+const ROUNDS: usize = 11;
+const ROUND: Duration = Duration::from_millis(300);
 const PORT: u16 = 16_399;
 
 struct Stub;
@@ -41,9 +42,12 @@ impl Drop for Redis {
 }
 
 /// How often a second `work` is done by so many callers at once.
-async fn rate<F: Future<Output = ()> + Send + 'static>(work: impl Fn() -> F + Send + Clone + 'static) -> f64 {
+async fn rate<F: Future<Output = ()> + Send + 'static>(
+    callers: u32,
+    work: impl Fn() -> F + Send + Clone + 'static,
+) -> f64 {
     let begun = Instant::now();
-    let callers = (0..CALLERS).map(|_| {
+    let callers = (0..callers).map(|_| {
         let work = work.clone();
         tokio::spawn(async move {
             let mut done = 0_u32;
@@ -83,30 +87,35 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let record = "x".repeat(41 + 1 + 200);
     let script = format!("return {{'account-999', '{record}', 1763724000000000, 1763724000000000}}");
     let digest: String = redis::cmd("SCRIPT").arg("LOAD").arg(&script).query_async(&mut connection).await?;
-    let mut ratios = Vec::new();
-    for _ in 0..ROUNDS {
-        let (connection, digest) = (connection.clone(), digest.clone());
-        let bare = rate(move || {
-            let (mut connection, digest) = (connection.clone(), digest.clone());
-            async move {
-                let mut command = redis::cmd("EVALSHA");
-                let command = command.arg(digest).arg(2).arg("jwt-refresh:{bench}:pool:line");
-                let command = command.arg("jwt-refresh:{bench}:pool:grants").arg("jwt-refresh:{bench}").arg(1 << 52);
-                let command = command.arg("").arg("");
-                let _: redis::Value = command.query_async(&mut connection).await.expect("an answer");
-            }
-        })
-        .await;
-        let pool = pool.clone();
-        let lease = rate(move || {
+    for callers in CALLERS {
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS {
+            let (connection, digest) = (connection.clone(), digest.clone());
+            let bare = rate(callers, move || {
+                let (mut connection, digest) = (connection.clone(), digest.clone());
+                async move {
+                    let mut command = redis::cmd("EVALSHA");
+                    let command = command.arg(digest).arg(2).arg("jwt-refresh:{bench}:pool:line");
+                    let command =
+                        command.arg("jwt-refresh:{bench}:pool:grants").arg("jwt-refresh:{bench}").arg(1 << 52);
+                    let command = command.arg("").arg("");
+                    let _: redis::Value = command.query_async(&mut connection).await.expect("an answer");
+                }
+            })
+            .await;
             let pool = pool.clone();
-            async move { drop(pool.lease().await.expect("a lease")) }
-        })
-        .await;
-        println!("bare {bare:>8.0} a second, leases {lease:>8.0} a second, {:.2}", lease / bare);
-        ratios.push(lease / bare);
+            let lease = rate(callers, move || {
+                let pool = pool.clone();
+                async move { drop(pool.lease().await.expect("a lease")) }
+            })
+            .await;
+            rounds.push((lease / bare, lease, bare));
+        }
+        rounds.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+        let (ratio, lease, bare) = rounds[ROUNDS / 2];
+        println!(
+            "{callers:>2} callers: {lease:>6.0} leases a second, {bare:>6.0} bare EVALSHA: {ratio:.2} (median of {ROUNDS} rounds)"
+        );
     }
-    ratios.sort_unstable_by(f64::total_cmp);
-    println!("leases, of what a bare EVALSHA reaches: median {:.2} of {ROUNDS} rounds", ratios[ROUNDS / 2]);
     Ok(())
 }
