@@ -278,9 +278,9 @@ async fn a_fleet_holds_its_limits_and_leaks_nothing_while_its_processes_are_kill
     let before = world.keys().await;
     let count = outlive_kills(&world, workers, scale(6, 60)).await;
     count.tell();
+    count.assert_sound();
     count.assert_limits();
     count.assert_exchanges();
-    count.assert_sound();
     world.same_keys(&before).await;
     world.assert_nothing_left().await;
     world.assert_dead_are_forgotten().await;
