@@ -16,7 +16,7 @@ use super::lease::{Known, Tenant};
 use super::outbox::{Message, Outbox};
 use super::place::{Place, failed, tag};
 use super::queue::{Aim, Queue};
-use super::record::Record;
+use super::record::{self, Record};
 use super::scripts::CONFIRM;
 use super::teller::Teller;
 use super::wire::{self, Answer, Bytes, Grant, Nobody, Returning, strange};
@@ -227,7 +227,7 @@ impl Fleet {
             let mut state = self.state();
             state.tally.leased(now.boot.as_nanos());
             match state.known.get(name) {
-                Some((record, known)) if ***record == **grant.record => return Ok(known.clone()),
+                Some((record, known)) if record::is_same(record, &grant.record) => return Ok(known.clone()),
                 seen => seen.map(|(_, known)| known.clone()),
             }
         };

@@ -44,6 +44,14 @@ impl<'a> Record<'a> {
     }
 }
 
+/// Whether two records are the same. Of a token that expires, its number and the microsecond in which it does are enough to tell:
+/// to look at all of it would take long, for a process that uses many.
+pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let (Some(header), Some(others)) = (one.get(..HEADER), other.get(..HEADER)) else { return false };
+    let expires = || header.get(24..32) != Some(&NEVER.to_be_bytes());
+    header == others && one.len() == other.len() && (expires() || one == other)
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -72,6 +80,18 @@ mod tests {
         assert!(record.is_usable(4_999_999.0) && !record.is_usable(5e6));
         let now = Moment { wall: Timestamp::from_nanos(0), boot: Timestamp::from_nanos(0) };
         assert_eq!(record.expires(8e6, now), Timestamp::from_nanos(1_000_000_000));
+    }
+
+    #[test]
+    fn records_are_told_apart_by_number_expiry_and_if_it_never_expires_by_the_token() {
+        let first = record([1.0, 0.0, 5e6, 9e6, 7.0], b"token");
+        assert!(is_same(&first, &first.clone()));
+        for other in [record([1.0, 0.0, 5e6, 9e6, 8.0], b"token"), record([1.0, 0.0, 5e6, 9.1e6, 7.0], b"token")] {
+            assert!(!is_same(&first, &other));
+        }
+        let endless = |token: &[u8]| record([1.0, 0.0, NEVER, NEVER, 7.0], token);
+        assert!(is_same(&endless(b"one"), &endless(b"one")) && !is_same(&endless(b"one"), &endless(b"two")));
+        assert!(!is_same(b"", b""));
     }
 
     #[test]
