@@ -34,6 +34,7 @@ mod redis;
 mod request;
 mod schedule;
 mod serialize;
+mod spread;
 mod state;
 mod status;
 mod table;

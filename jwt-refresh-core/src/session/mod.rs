@@ -35,6 +35,8 @@ pub use stats::SessionStats;
 
 pub(crate) use exchange::{Party, exchange};
 pub(crate) use holding::{Grant, Holding};
+#[cfg(feature = "redis")]
+pub(crate) use lifetime::Lifetime;
 pub(crate) use renewal::{is_within, next_id, within};
 pub(crate) use state::{Landing, Plan};
 pub(crate) use telemetry::count_answer;

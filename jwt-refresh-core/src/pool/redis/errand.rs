@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::super::spread::earlier;
 use super::fleet::binding;
 use super::office::{Claim, Office, to_micros};
 use super::record::NEVER;
 use super::scripts::{FAILED, RENEWED};
 use super::vault;
 use crate::authenticator::AnyAuthenticator;
-use crate::clock::Moment;
-use crate::session::{Grant, Holding, Landing, Party, Plan, count_answer, exchange, within};
+use crate::clock::{Moment, Timestamp};
+use crate::session::{Grant, Holding, Landing, Lifetime, Party, Plan, count_answer, exchange, within};
 use crate::store::redis::Script;
 use crate::{Clock, Error, ErrorKind, Policy, StoreError};
 
@@ -83,9 +84,20 @@ impl Errand {
         let token = self.office.place.cloak.wrap(&binding(account), holding.token.expose().as_bytes())?;
         let kept = vault::write(&self.office.vault, account, &holding.grant)?;
         let life = &holding.life;
-        let [usable, expires, again] = [life.due, life.expires, life.ahead].map(|edge| self.on_redis(edge).to_string());
+        let again = self.again(life);
+        let [usable, expires, again] = [life.due, life.expires, again].map(|edge| self.on_redis(edge).to_string());
         let arguments = [token, kept].into_iter().chain([usable, expires, again].map(|text| text.into_bytes().into()));
         self.tell(&RENEWED, arguments.collect()).await
+    }
+
+    /// When the tokens are to be exchanged again.
+    fn again(&self, life: &Lifetime) -> Moment {
+        if life.ahead == Moment::NEVER {
+            return life.ahead;
+        }
+        let now = self.office.clock.moment().boot.as_nanos();
+        let boot = earlier(life.ahead.boot.as_nanos(), life.expires.boot.as_nanos(), now);
+        Moment { boot: Timestamp::from_nanos(boot), ..life.ahead }
     }
 
     async fn failed(&self, error: &Error, grant: &Grant) -> Result<Verdict, StoreError> {
