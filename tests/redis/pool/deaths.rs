@@ -1,6 +1,7 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use jwt_refresh::{AuthWorker, ErrorKind, RedisPool};
+use jwt_refresh::{Account, AuthWorker, Authenticator, Error, ErrorKind, RedisPool, Tokens};
 
 use super::{POOL, SECOND, World, active};
 use crate::server::Proxy;
@@ -84,4 +85,24 @@ async fn what_leases_reported_is_in_redis_after_a_flush() {
         assert!(other.lease().within(SECOND / 10).await.is_ok());
         other.flush().await.unwrap();
     }
+}
+
+struct Panics(AtomicBool);
+
+impl Authenticator for Panics {
+    async fn login(&self) -> Result<Tokens, Error> {
+        let is_first = !self.0.swap(true, Ordering::Relaxed);
+        assert!(!is_first, "an authenticator that panics, as this test wants it to");
+        Tokens::new("token")
+    }
+}
+
+#[tokio::test]
+async fn an_authenticator_that_panics_gives_its_claim_up_and_is_asked_again() {
+    let world = World::new(0).await;
+    let account = Account::new("p", Panics(false.into()));
+    let _worker = world.builder().account(account).build().unwrap();
+    let pool = world.pool();
+    active(&pool, 1).await;
+    assert!(pool.status().await.unwrap().refresh_success.is_some());
 }

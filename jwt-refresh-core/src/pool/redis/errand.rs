@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tracing::Instrument;
 use zeroize::Zeroizing;
 
 use super::super::spread::earlier;
@@ -23,22 +24,15 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 /// Makes the exchange, in a task of its own.
 pub(super) fn run(office: &Arc<Office>, claim: Claim) {
-    let errand = Errand { office: Arc::clone(office), claim, good: AtomicU32::new(0), bad: AtomicU32::new(0) };
-    let id = office.id;
-    office.runtime.spawn(within(id, async move {
-        let grant = errand.claim.grant.clone();
-        // In a task of its own: should the authenticator panic, its claim is given up all the same.
-        let errand = Arc::new(errand);
-        let exchanging = Arc::clone(&errand);
-        let doubt = grant.clone().in_doubt();
-        let task = tokio::spawn(within(id, async move { exchange(&*exchanging, Plan::Renew, grant, 1).await }));
-        let landing = task.await.unwrap_or_else(|_| {
-            let what = "the exchange was cut off by a panic or the end of its runtime";
-            Landing::failed(Error::new(ErrorKind::Aborted, what), doubt)
-        });
+    let span = tracing::debug_span!("jwt_refresh.exchange", pool = office.place.name, account = claim.account);
+    let errand =
+        Arc::new(Errand { office: Arc::clone(office), claim, good: AtomicU32::new(0), bad: AtomicU32::new(0) });
+    let work = async move {
+        let landing = errand.exchanged().await;
         errand.land(landing).await;
         errand.office.done(&errand.claim.account);
-    }));
+    };
+    office.runtime.spawn(work.instrument(span));
 }
 
 struct Errand {
@@ -59,6 +53,18 @@ enum Verdict {
 }
 
 impl Errand {
+    /// Makes the exchange in a task of its own: should the authenticator panic, the claim is given up all the same.
+    async fn exchanged(self: &Arc<Self>) -> Landing {
+        let (errand, grant) = (Arc::clone(self), self.claim.grant.clone());
+        let doubt = grant.clone().in_doubt();
+        let work = async move { exchange(&*errand, Plan::Renew, grant, 1).await };
+        let task = tokio::spawn(within(self.office.id, work).in_current_span());
+        task.await.unwrap_or_else(|_| {
+            let what = "the exchange was cut off by a panic or the end of its runtime";
+            Landing::failed(Error::new(ErrorKind::Aborted, what), doubt)
+        })
+    }
+
     async fn land(&self, landing: Landing) {
         let (grant, told) = match landing {
             Landing::Renewed(holding) | Landing::Unsaved(holding) => {

@@ -75,7 +75,6 @@ fn link(url: &Secret, timeout: Duration) -> Result<Link, Error> {
 /// A pool's place.
 #[derive(Clone)]
 pub(super) struct Place {
-    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "the label of its gauges"))]
     pub(super) name: String,
     url: Secret,
     timeout: Duration,
