@@ -198,8 +198,9 @@ impl Count {
 
     /// Each account was logged in once and refreshed once a lifetime, but for what was cut off.
     fn assert_exchanges(&self) {
-        // The window in which a token is refreshed ahead is made longer by up to a fifth.
-        let shortest = LIFE.mul_f64(1.0 - AHEAD * 1.2);
+        // The window in which a token is refreshed ahead is made longer by up to a fifth, and a pool begins by up to another such
+        // window earlier.
+        let shortest = LIFE.mul_f64(1.0 - AHEAD * 1.2 * 2.0);
         let lifetimes = self.elapsed.as_secs_f64() / shortest.as_secs_f64();
         for (number, account) in self.seen.iter().enumerate() {
             let field = format!("account=\"{}\"", name(number));
