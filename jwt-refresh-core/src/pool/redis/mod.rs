@@ -105,8 +105,8 @@ impl RedisPool {
     ///
     /// # Cancel safety
     ///
-    /// A caller that is dropped while it waits leaves the queue. One that is dropped while Redis is being asked may have charged an
-    /// account's rate for nothing.
+    /// A caller that is dropped leaves the queue, and what it was granted is given back: a lease whole, a place in time if no other
+    /// caller has one after it with the same account; else the rate was charged for nothing.
     pub fn lease(&self) -> LeaseRequest {
         LeaseRequest::new(Arc::clone(&self.0) as _)
     }

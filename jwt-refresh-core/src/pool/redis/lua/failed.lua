@@ -5,12 +5,8 @@
 
 local owner, name, kept, pause = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local terms = terms_of(name)
-if not terms then return -1 end
-if call('HGET', key('claims'), name) ~= owner then return 0 end
-call('HDEL', key('claims'), name)
-count('succeeded', ARGV[8])
-count('failed', ARGV[9])
-if kept == '' then call('HDEL', KEYS[2], name) else call('HSET', KEYS[2], name, kept) end
+local verdict = end_claim(terms, name, owner, kept, ARGV[8], ARGV[9])
+if verdict then return verdict end
 note(name, { failures = (tonumber(facts_of(name).failures) or 0) + 1 }, { 'afresh', 'died' })
 local till = now + pause
 call('ZADD', key('due'), till, name)

@@ -218,6 +218,17 @@ local function beat(worker, role, rate, waiting)
     call('HSET', workers, worker, cjson.encode({ role = role, till = till, rate = rate, waiting = waiting }))
 end
 
+-- Ends an exchange: gives the claim up, counts the answers, and keeps what its account can be renewed with. Without a verdict it is
+-- done; else 0, the claim was lost, or -1, the account is gone.
+local function end_claim(terms, name, owner, kept, good, bad)
+    if not terms then return -1 end
+    if call('HGET', key('claims'), name) ~= owner then return 0 end
+    call('HDEL', key('claims'), name)
+    count('succeeded', good)
+    count('failed', bad)
+    if kept == '' then call('HDEL', KEYS[2], name) else call('HSET', KEYS[2], name, kept) end
+end
+
 local function until_first(noun)
     local first = call('ZRANGE', key(noun), 0, 0, 'WITHSCORES')
     return first[1] and math.max(tonumber(first[2]) - now, 0)

@@ -6,14 +6,10 @@
 local owner, name, token, kept = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local usable, expires, again = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local terms = terms_of(name)
-if not terms then return -1 end
-if call('HGET', key('claims'), name) ~= owner then return 0 end
-call('HDEL', key('claims'), name)
-count('succeeded', ARGV[9])
-count('failed', ARGV[10])
+local verdict = end_claim(terms, name, owner, kept, ARGV[9], ARGV[10])
+if verdict then return verdict end
 local generation = call('HINCRBY', key('stats'), 'issued', 1)
 put_grant(name, grant(terms, usable, expires, generation, token))
-if kept == '' then call('HDEL', KEYS[2], name) else call('HSET', KEYS[2], name, kept) end
 call('HDEL', key('used'), name)
 if again < NEVER then call('ZADD', key('due'), again, name) else call('ZREM', key('due'), name) end
 local confinement = confinement_of(name)
