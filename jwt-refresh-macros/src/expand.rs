@@ -1,6 +1,6 @@
 //! Writes the item anew, and finds in each guarded function the block that the guard goes round.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use proc_macro2::{Group, TokenStream};
 use quote::quote;
 
 use crate::args::Options;
@@ -8,6 +8,7 @@ use crate::guard::Site;
 use crate::parse::{Function, Item, Member};
 use crate::retry;
 use crate::shape::{self, Shape};
+use crate::tokens::braces;
 
 /// Writes a function that is to be guarded, which has a body.
 pub(crate) type Writer = fn(&Function, &Options, &Group) -> TokenStream;
@@ -36,12 +37,6 @@ fn function_with(write: Writer, function: &Function) -> TokenStream {
     }
     let Function { attrs, head, tail, .. } = function;
     quote!(#attrs #head #tail)
-}
-
-pub(crate) fn braces(content: TokenStream, span: Span) -> Group {
-    let mut braces = Group::new(Delimiter::Brace, content);
-    braces.set_span(span);
-    braces
 }
 
 // Input:

@@ -5,8 +5,9 @@ use quote::quote;
 use syn::Error;
 
 use crate::args::Options;
-use crate::expand::{self, braces};
+use crate::expand;
 use crate::parse::{Function, Item};
+use crate::tokens::braces;
 
 /// For an item that we could not read.
 pub(crate) fn verbatim(input: &TokenStream, errors: &[Error]) -> TokenStream {

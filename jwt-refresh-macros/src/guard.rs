@@ -7,10 +7,10 @@ use syn::spanned::Spanned;
 use syn::{ExprReference, ReturnType, Token, Type};
 
 use crate::args::{Binding, Options};
-use crate::expand::braces;
 use crate::parse::Function;
 use crate::retry;
 use crate::shape::{AsyncTrait, Shape, awaited};
+use crate::tokens::braces;
 
 /// Where a guard is written, and what it can name there.
 pub(crate) struct Site<'a> {

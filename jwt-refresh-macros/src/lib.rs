@@ -18,6 +18,7 @@ mod retry;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod valid;
 
 use proc_macro2::TokenStream;

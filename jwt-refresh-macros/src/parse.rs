@@ -12,6 +12,7 @@ use syn::{Error, FnArg, Pat, Receiver, Signature, Token, Visibility};
 
 use crate::args::Options;
 use crate::shape::Shape;
+use crate::tokens::{is_braces, is_punct, mentions};
 
 pub(crate) enum Item {
     Function(Box<Function>),
@@ -272,22 +273,4 @@ fn flatten(stream: TokenStream) -> Vec<TokenTree> {
         }
     }
     trees
-}
-
-/// Whether `name` stands in the tokens, be it in a format string.
-pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {
-    tokens.into_iter().any(|tree| match tree {
-        TokenTree::Ident(ident) => ident == name,
-        TokenTree::Group(group) => mentions(group.stream(), name),
-        TokenTree::Literal(literal) => literal.to_string().contains(name),
-        TokenTree::Punct(_) => false,
-    })
-}
-
-pub(crate) fn is_braces(tree: &TokenTree) -> bool {
-    matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
-}
-
-pub(crate) fn is_punct(tree: &TokenTree, punct: char) -> bool {
-    matches!(tree, TokenTree::Punct(found) if found.as_char() == punct)
 }

@@ -10,8 +10,8 @@ use syn::{
 
 use crate::args::Retry;
 use crate::guard::{Place, Site};
-use crate::parse::mentions;
 use crate::shape::Shape;
+use crate::tokens::mentions;
 
 /// The head of a function: as it was, but that a run which needs arguments of its own takes them from the function's.
 pub(crate) fn head(site: &Site<'_>) -> TokenStream {

@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Signature, Type, TypeParamBound};
 
-use crate::parse::{is_braces, is_punct};
+use crate::tokens::{is_braces, is_parentheses, is_punct, is_word};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -149,12 +149,4 @@ pub(crate) fn async_trait(block: &Group) -> Option<(AsyncTrait, Found)> {
     let mut found = Found::at(&trees, body)?;
     found.before = trees[..start].iter().chain(&trees[end..body]).cloned().collect();
     Some((AsyncTrait { receiver, arguments }, found))
-}
-
-fn is_parentheses(tree: &TokenTree) -> bool {
-    matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis)
-}
-
-fn is_word(tree: &TokenTree, word: &str) -> bool {
-    matches!(tree, TokenTree::Ident(found) if found == word)
 }

@@ -1,0 +1,41 @@
+//! Helpers on token trees that several modules need.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+
+/// `{ content }`, whose braces have the span `span`.
+pub(crate) fn braces(content: TokenStream, span: Span) -> Group {
+    let mut braces = Group::new(Delimiter::Brace, content);
+    braces.set_span(span);
+    braces
+}
+
+/// Returns whether `name` occurs in the tokens, as an identifier or within a literal: a format
+/// string can name a variable.
+pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Ident(ident) => ident == name,
+        TokenTree::Group(group) => mentions(group.stream(), name),
+        TokenTree::Literal(literal) => literal.to_string().contains(name),
+        TokenTree::Punct(_) => false,
+    })
+}
+
+pub(crate) fn is_braces(tree: &TokenTree) -> bool {
+    is_group(tree, Delimiter::Brace)
+}
+
+pub(crate) fn is_parentheses(tree: &TokenTree) -> bool {
+    is_group(tree, Delimiter::Parenthesis)
+}
+
+fn is_group(tree: &TokenTree, delimiter: Delimiter) -> bool {
+    matches!(tree, TokenTree::Group(group) if group.delimiter() == delimiter)
+}
+
+pub(crate) fn is_punct(tree: &TokenTree, punct: char) -> bool {
+    matches!(tree, TokenTree::Punct(found) if found.as_char() == punct)
+}
+
+pub(crate) fn is_word(tree: &TokenTree, word: &str) -> bool {
+    matches!(tree, TokenTree::Ident(found) if found == word)
+}
