@@ -10,12 +10,14 @@
 #![warn(clippy::unwrap_used)]
 
 mod args;
+mod arguments;
+mod check;
 mod expand;
 mod fallback;
-mod guard;
 mod parse;
 mod retry;
 mod shape;
+mod site;
 #[cfg(test)]
 mod tests;
 mod tokens;

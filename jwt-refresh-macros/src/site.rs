@@ -1,0 +1,191 @@
+//! Where a guard is written, what it can name there, and what both kinds of guard are made of.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{ExprReference, ReturnType, Token, Type};
+
+use crate::args::Options;
+use crate::parse::Function;
+use crate::shape::{AsyncTrait, Shape, awaited};
+
+/// Where a guard is written, and what it can name there.
+pub(crate) struct Site<'a> {
+    pub(crate) function: &'a Function,
+    pub(crate) options: &'a Options,
+    /// What `#[async_trait]` made of the method, if it ran before this macro.
+    pub(crate) async_trait: Option<AsyncTrait>,
+}
+
+impl<'a> Site<'a> {
+    pub(crate) fn new(function: &'a Function, options: &'a Options) -> Self {
+        Self { function, options, async_trait: None }
+    }
+
+    /// Returns the name of the receiver: `self`, or what `#[async_trait]` calls it.
+    ///
+    /// The name is located at the attribute, because the guard that uses it comes from there. It
+    /// has the hygiene of the receiver, because a `self` that another macro wrote is not the same
+    /// variable as a `self` of this macro.
+    pub(crate) fn receiver(&self) -> Option<Ident> {
+        let name = |name: &str, span| Ident::new(name, Span::call_site().resolved_at(span));
+        match &self.async_trait {
+            Some(AsyncTrait { receiver, .. }) => receiver.as_ref().map(|receiver| name("__self", receiver.span())),
+            None => self.function.receiver().map(|receiver| name("self", receiver.self_token.span)),
+        }
+    }
+
+    pub(crate) fn runtime(&self) -> TokenStream {
+        let krate = self.options.krate();
+        quote_spanned!(Span::mixed_site()=> #krate::__private)
+    }
+
+    /// Returns `&self.session`, or `&FROM` with the user's `from = FROM`.
+    ///
+    /// If `FROM` is no provider, the compiler says so at the user's expression.
+    pub(crate) fn provider(&self) -> TokenStream {
+        let Some(from) = &self.options.from else {
+            let receiver = self.receiver();
+            return quote_spanned!(Span::mixed_site()=> &#receiver.session);
+        };
+        let reference = ExprReference {
+            attrs: Vec::new(),
+            // With the location and the hygiene of the user's expression: otherwise the compiler
+            // takes the `&` and the expression together for one expression of this macro.
+            and_token: Token![&](Spanned::span(from)),
+            mutability: None,
+            expr: Box::new(from.clone()),
+        };
+        self.renamed(reference.into_token_stream())
+    }
+
+    /// Replaces `self` in what the user wrote, where `#[async_trait]` calls the receiver otherwise.
+    pub(crate) fn renamed(&self, tokens: TokenStream) -> TokenStream {
+        match &self.async_trait {
+            Some(AsyncTrait { receiver: Some(receiver), .. }) => rename_self(tokens, receiver),
+            _ => tokens,
+        }
+    }
+
+    /// Returns the type of the value that the body evaluates to.
+    pub(crate) fn output(&self) -> Option<&Type> {
+        match &self.function.sig.output {
+            ReturnType::Type(_, output) if self.function.shape == Shape::Future => awaited(output),
+            ReturnType::Type(_, output) => Some(output),
+            ReturnType::Default => None,
+        }
+    }
+
+    // Output:
+    //     {
+    //         let token = ::jwt_refresh::__private::token(&self.session);
+    //         match token {
+    //             ::core::result::Result::Ok(token) => token,
+    //             ::core::result::Result::Err(renewal) => match renewal.await {
+    //                 ::core::result::Result::Ok(token) => token,
+    //                 ::core::result::Result::Err(error) => return ::jwt_refresh::__private::fail(error),
+    //             },
+    //         }
+    //     }
+    pub(crate) fn token(&self, provider: &TokenStream) -> TokenStream {
+        let runtime = self.runtime();
+        if self.function.shape == Shape::Sync {
+            let token = quote_spanned!(Span::mixed_site()=> token);
+            let unwrapped = self.unwrapped(&token);
+            return quote_spanned!(Span::mixed_site()=> { let token = #runtime::blocking::token(#provider); #unwrapped });
+        }
+        let renewed = self.unwrapped(&quote_spanned!(Span::mixed_site()=> renewal.await));
+        quote_spanned! {Span::mixed_site()=>
+            {
+                let token = #runtime::token(#provider);
+                match token {
+                    ::core::result::Result::Ok(token) => token,
+                    ::core::result::Result::Err(renewal) => #renewed,
+                }
+            }
+        }
+    }
+
+    // Output:
+    //     match RESULT {
+    //         ::core::result::Result::Ok(token) => token,
+    //         ::core::result::Result::Err(error) => return ::jwt_refresh::__private::fail(error),
+    //     }
+    pub(crate) fn unwrapped(&self, result: &TokenStream) -> TokenStream {
+        let fail = self.fail();
+        quote_spanned! {Span::mixed_site()=>
+            match #result {
+                ::core::result::Result::Ok(token) => token,
+                ::core::result::Result::Err(error) => return #fail,
+            }
+        }
+    }
+
+    /// Returns the name of the method to call on a token that the body does not use.
+    ///
+    /// The call does not compile for the lease of a pool, which is charged for a call and must
+    /// therefore be used. The error points at the method's name, whose place this name has. The
+    /// call adds a fifth to what a method costs the compiler, so it is written only with `from`:
+    /// that is where a user names a pool.
+    pub(crate) fn unused_lease(&self) -> Option<Ident> {
+        self.options.from.as_ref()?;
+        Some(Ident::new("spared", Place::of(&self.function.sig.ident).start))
+    }
+
+    /// Returns `::jwt_refresh::__private::fail(error)`, placed at the return type.
+    pub(crate) fn fail(&self) -> TokenStream {
+        self.call_at(self.place(), "fail", quote_spanned!(Span::mixed_site()=> error))
+    }
+
+    /// Returns the place of the return type, or that of the function's name if there is none.
+    pub(crate) fn place(&self) -> Place {
+        self.output().map_or_else(|| Place::of(&self.function.sig.ident), Place::of)
+    }
+
+    /// Returns a call of the runtime that the compiler reports at `place` if its bounds do not hold.
+    ///
+    /// To the compiler the call reaches from its first token, a `::` of two trees, to its last.
+    /// The path between them stays at the attribute, so that a wrong `crate = <path>` is reported
+    /// only there.
+    pub(crate) fn call_at(&self, place: Place, function: &str, arguments: TokenStream) -> TokenStream {
+        let mut runtime: Vec<TokenTree> = self.runtime().into_iter().collect();
+        for tree in runtime.iter_mut().take(2).filter(|tree| tree.to_string() != "$crate") {
+            tree.set_span(place.start);
+        }
+        let function = Ident::new(function, place.end);
+        let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
+        arguments.set_span(place.end);
+        quote_spanned!(Span::mixed_site()=> #(#runtime)*::#function #arguments)
+    }
+}
+
+fn rename_self(tokens: TokenStream, receiver: &Ident) -> TokenStream {
+    let rename = |tree| match tree {
+        TokenTree::Ident(ident) if ident == "self" => TokenTree::Ident(receiver.clone()),
+        TokenTree::Group(group) => {
+            let mut renamed = Group::new(group.delimiter(), rename_self(group.stream(), receiver));
+            renamed.set_span(group.span());
+            TokenTree::Group(renamed)
+        }
+        tree => tree,
+    };
+    tokens.into_iter().map(rename).collect()
+}
+
+/// The spans of the first and the last token of something that the user wrote.
+///
+/// Tokens of the macro that have these two spans are reported at the user's code. Stable Rust
+/// cannot join two spans, but the compiler joins those of an expression's first and last token.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) start: Span,
+    pub(crate) end: Span,
+}
+
+impl Place {
+    pub(crate) fn of(tokens: &(impl ToTokens + ?Sized)) -> Self {
+        let mut spans = tokens.to_token_stream().into_iter().map(|tree| Span::mixed_site().located_at(tree.span()));
+        let start = spans.next().unwrap_or_else(Span::mixed_site);
+        Self { start, end: spans.last().unwrap_or(start) }
+    }
+}
