@@ -1,5 +1,7 @@
-//! The options between the attribute's parentheses. All mistakes are collected, and an option with a mistake still counts
-//! as given, so that no second error complains that it is missing.
+//! The options in the attribute's parentheses.
+//!
+//! All mistakes are collected. An option with a mistake still counts as given, so that no second
+//! error says that it is missing.
 
 use std::mem;
 
@@ -10,10 +12,10 @@ use syn::parse::{ParseStream, Parser};
 use syn::token::Paren;
 use syn::{Error, Expr, ExprPath, Ident, LitStr, Path, Token};
 
-/// Where an attribute stands: that decides which options it has.
+/// Where an attribute stands, which decides what options it has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// On a function by itself.
+    /// On a function that is in no annotated block.
     Function,
     /// On an `impl` block or a trait definition.
     Block,
@@ -35,16 +37,16 @@ pub(crate) struct Options {
 /// The token's name in the body.
 #[derive(Clone)]
 pub(crate) struct Binding {
-    /// In the user's own token: the compiler finds fault with it, not with us, when it is unused.
+    /// Has the span of the user's word, so that the compiler reports it there if it is unused.
     pub(crate) name: Ident,
-    /// A name given for a whole block need not be used by every method.
+    /// The name was given for a whole block, so not every method has to use it.
     pub(crate) shared: bool,
 }
 
-/// That the body runs once more after a 401.
+/// The option `retry` or `retry_if`: the body runs once more after a 401.
 #[derive(Clone)]
 pub(crate) struct Retry {
-    /// The function that knows one, if the result does not.
+    /// The function that recognizes a 401, if the result itself is not asked.
     pub(crate) when: Option<ExprPath>,
 }
 
@@ -72,7 +74,7 @@ impl Options {
         options
     }
 
-    /// These options, and for those not given the `defaults`.
+    /// Returns these options, with the `defaults` for those that are not given.
     pub(crate) fn or(self, defaults: &Self) -> Self {
         Self {
             from: self.from.or_else(|| defaults.from.clone()),
@@ -83,12 +85,12 @@ impl Options {
         }
     }
 
-    /// The name of the token in the body, if it is wanted there.
+    /// Returns the name of the token in the body, if the body is to have it.
     pub(crate) fn token_name(&self) -> Option<&Ident> {
         self.token.as_ref().map(|binding| &binding.name)
     }
 
-    /// The path of the runtime.
+    /// Returns the path of the runtime.
     pub(crate) fn krate(&self) -> TokenStream {
         let default = quote_spanned!(Span::mixed_site()=> ::jwt_refresh);
         self.krate.as_ref().map_or(default, ToTokens::to_token_stream)
@@ -105,13 +107,13 @@ impl Options {
             "token" => {
                 once(&option, self.token.is_some())?;
                 let shared = level == Level::Block;
-                self.token = Some(Binding { name: meant(&option, input), shared });
+                self.token = Some(Binding { name: intended_name(&option, input), shared });
                 self.token = Some(Binding { name: binding(option, input)?, shared });
             }
             "retry" => {
                 once(&option, matches!(self.retry, Some(Retry { when: None })))?;
                 self.retry.get_or_insert(Retry { when: None });
-                alone(&option, input, ", or `retry_if = <path>` to say when")?;
+                no_value(&option, input, ", or `retry_if = <path>` to say when")?;
             }
             "retry_if" => {
                 once(&option, matches!(self.retry, Some(Retry { when: Some(_) })))?;
@@ -124,7 +126,7 @@ impl Options {
             "skip" if level == Level::Member => {
                 once(&option, self.skip.is_some())?;
                 self.skip = Some(option.clone());
-                alone(&option, input, "")?;
+                no_value(&option, input, "")?;
             }
             "skip" => return Err(misplaced_skip(&option, level)),
             _ => return Err(unknown(&option, level)),
@@ -166,11 +168,11 @@ fn binding(option: Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
     equals(&option, input, advice)?;
     unquoted(&option, input, "a name")?;
     let name = input.parse().map_err(|error| Error::new(error.span(), advice))?;
-    if ends(input) { Ok(name) } else { Err(input.error(advice)) }
+    if at_end(input) { Ok(name) } else { Err(input.error(advice)) }
 }
 
-/// The name in `token = "name"`, which is a mistake, but says what the body calls the token.
-fn meant(option: &Ident, input: ParseStream<'_>) -> Ident {
+/// Returns the name in `token = "name"`: a mistake, but it tells what the body calls the token.
+fn intended_name(option: &Ident, input: ParseStream<'_>) -> Ident {
     let ahead = input.fork();
     let name = ahead.parse::<Token![=]>().and_then(|_| ahead.parse::<LitStr>()).and_then(|string| string.parse());
     name.unwrap_or_else(|_| option.clone())
@@ -188,18 +190,18 @@ fn predicate(option: &Ident, input: ParseStream<'_>) -> syn::Result<ExprPath> {
     equals(option, input, advice)?;
     unquoted(option, input, "a path")?;
     let path = input.parse().map_err(|error| Error::new(error.span(), advice))?;
-    if ends(input) { Ok(path) } else { Err(input.error(advice)) }
+    if at_end(input) { Ok(path) } else { Err(input.error(advice)) }
 }
 
-fn alone(option: &Ident, input: ParseStream<'_>, or: &str) -> syn::Result<()> {
+fn no_value(option: &Ident, input: ParseStream<'_>, or: &str) -> syn::Result<()> {
     if has_value(input) {
         return Err(Error::new(option.span(), format!("`{option}` takes no value: write `{option}`{or}")));
     }
     Ok(())
 }
 
-/// Whether an option ends here.
-fn ends(input: ParseStream<'_>) -> bool {
+/// Returns whether an option ends here.
+fn at_end(input: ParseStream<'_>) -> bool {
     input.is_empty() || input.peek(Token![,])
 }
 
@@ -208,13 +210,13 @@ fn has_value(input: ParseStream<'_>) -> bool {
 }
 
 fn equals(option: &Ident, input: ParseStream<'_>, advice: &str) -> syn::Result<()> {
-    if input.parse::<Option<Token![=]>>()?.is_none() || ends(input) {
+    if input.parse::<Option<Token![=]>>()?.is_none() || at_end(input) {
         return Err(Error::new(option.span(), advice));
     }
     Ok(())
 }
 
-/// Many attributes take their values in quotes; this one never does.
+/// Fails if a string comes next. Many attributes take their values in quotes; this one never does.
 fn unquoted(option: &Ident, input: ParseStream<'_>, what: &str) -> syn::Result<()> {
     let Ok(string) = input.fork().parse::<LitStr>() else {
         return Ok(());
@@ -230,7 +232,7 @@ fn separator(input: ParseStream<'_>) -> syn::Result<()> {
     Err(input.error("options are separated by commas: write a `,` before this"))
 }
 
-/// Goes on behind the next comma.
+/// Skips everything up to and including the next comma.
 fn skip_option(input: ParseStream<'_>) -> syn::Result<()> {
     while !input.is_empty() {
         if input.parse::<TokenTree>()?.to_string() == "," {
@@ -271,7 +273,7 @@ fn options(level: Level) -> &'static str {
     }
 }
 
-/// What other crates call it.
+/// Names that other crates use, and the option that each means here.
 const SYNONYMS: [(&str, &str); 10] = [
     ("session", "from"),
     ("provider", "from"),
@@ -285,7 +287,7 @@ const SYNONYMS: [(&str, &str); 10] = [
     ("ignore", "skip"),
 ];
 
-/// The option that the user may have meant.
+/// Returns the option that the user may have meant.
 fn nearest(option: &str, level: Level) -> Option<&'static str> {
     let names = ["from", "token", "retry", "retry_if", "crate", "skip"];
     let (distance, nearest) = names.map(|name| (distance(option, name), name)).into_iter().min()?;
@@ -294,7 +296,8 @@ fn nearest(option: &str, level: Level) -> Option<&'static str> {
     name.filter(|name| level == Level::Member || *name != "skip")
 }
 
-/// How many letters must be changed, added or removed to turn `from` into `to` (Levenshtein).
+/// Returns how many letters must be changed, added or removed to turn `from` into `to`
+/// (Levenshtein).
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, from) in from.bytes().enumerate() {

@@ -32,7 +32,9 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group) -> TokenStream {
 //         if let ::core::option::Option::Some(renewal) = stale {
 //             match renewal.await {
 //                 ::core::result::Result::Ok(_) => {}
-//                 ::core::result::Result::Err(error) => return ::jwt_refresh::__private::fail(error),
+//                 ::core::result::Result::Err(error) => {
+//                     return ::jwt_refresh::__private::fail(error);
+//                 }
 //             }
 //         }
 //     }

@@ -75,7 +75,7 @@ fn guarded_future(function: &Function, options: &Options, body: &Group) -> Token
             Some((async_trait, found)) => {
                 let site = Site { async_trait: Some(async_trait), ..site };
                 let guarded = guarded_block(&site, &found.group);
-                braces(found.with(guarded), block.span())
+                braces(found.with_group(guarded), block.span())
             }
         }
     };

@@ -1,4 +1,5 @@
-//! What is written after a mistake: the item as it was, so that the editor still knows it, and the errors beside it.
+//! What the macro writes after a mistake: the item as it was, so that the editor still knows it,
+//! and the errors beside it.
 
 use proc_macro2::{Group, TokenStream};
 use quote::quote;
@@ -9,18 +10,20 @@ use crate::expand;
 use crate::parse::{Function, Item};
 use crate::tokens::braces;
 
-/// For an item that we could not read.
+/// Writes an item that could not be read, with the errors.
 pub(crate) fn verbatim(input: &TokenStream, errors: &[Error]) -> TokenStream {
     let errors = errors.iter().map(Error::to_compile_error);
     quote!(#(#errors)* #input)
 }
 
-/// Without our attributes, which would report the same once more.
+/// Writes the item with the errors, but without its `#[refresh_token]` attributes, which would
+/// report the same mistakes again.
 pub(crate) fn item(item: &Item, errors: &[Error]) -> TokenStream {
     verbatim(&expand::item_with(unguarded, item), errors)
 }
 
-// A body that names the token would fail with one error more, that there is no such variable.
+// The body gets a variable for the token, because a body that names the token would otherwise cause
+// one more error: that there is no such variable.
 //
 // Output:
 //     {
@@ -29,7 +32,7 @@ pub(crate) fn item(item: &Item, errors: &[Error]) -> TokenStream {
 //     }
 fn unguarded(function: &Function, options: &Options, body: &Group) -> TokenStream {
     let Function { attrs, head, .. } = function;
-    let stand_in =
+    let placeholder =
         options.token_name().filter(|name| function.arguments().all(|argument| argument != *name)).map(|name| {
             let krate = options.krate();
             quote! {
@@ -38,6 +41,6 @@ fn unguarded(function: &Function, options: &Options, body: &Group) -> TokenStrea
             }
         });
     let content = body.stream();
-    let body = braces(quote!(#stand_in #content), body.span());
+    let body = braces(quote!(#placeholder #content), body.span());
     quote!(#attrs #head #body)
 }

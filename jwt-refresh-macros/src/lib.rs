@@ -1,12 +1,25 @@
 //! The `#[refresh_token]` attribute of `jwt-refresh`, which re-exports and documents it.
 //!
-//! The attribute's tokens pass four stages, one module each: `parse` reads what the attribute stands on, `args` its
-//! options, `valid` decides which functions to guard and collects every mistake, and `expand` writes the result. After a
-//! mistake `fallback` writes the item as it was, so that the editor keeps knowing it, with the errors beside it. The macro
-//! knows nothing of tokens or HTTP: its output calls the runtime under `#krate::__private`.
+//! The macro knows nothing of access tokens or HTTP. It writes a *guard* into each function, and
+//! the guard calls the runtime under `#krate::__private`. There are four stages:
+//!
+//! 1. `parse` reads the item that the attribute stands on. `shape` tells how each function returns
+//!    its result, and thus where in the function the guard goes.
+//! 2. `args` reads the options.
+//! 3. `valid` decides which functions to guard, and collects every mistake.
+//! 4. `expand` writes the item, or, after a mistake, `fallback` does: as the item was, so that the
+//!    editor still knows it, with the errors beside it.
+//!
+//! `expand` chooses between two kinds of guard:
+//!
+//! - `check`, without `retry`, is a statement before the body.
+//! - `retry` is a loop around the body. `arguments` gives each run of the body its own arguments.
+//!
+//! Both write at a `site`, which knows what can be named there. `tokens` has helpers on token
+//! trees.
 
 #![forbid(unsafe_code)]
-// A panic in library code is a defect; tests say `unwrap` as they please.
+// A panic in library code is a defect. Tests may unwrap.
 #![warn(clippy::unwrap_used)]
 
 mod args;
@@ -25,36 +38,48 @@ mod valid;
 
 use proc_macro2::TokenStream;
 
-/// Gives a method a valid access token: it refreshes the token, if need be, before the body runs.
+/// Gives a method a valid access token: refreshes the token, if necessary, before the body runs.
 ///
-/// Put it on a method, on an `impl` block or a trait definition (for every async method in it that has a receiver and a body), or,
-/// with `from`, on a free function. Async are `async fn`, functions that return a future (`impl Future`, `BoxFuture`) and end
-/// in an `async` block, and what `#[async_trait]` makes of either, above or below it. A method that is not async takes an
-/// attribute of its own, and the feature `blocking`.
+/// The attribute goes on a method; on an `impl` block or a trait definition, for every async method
+/// in it that has a receiver and a body; or, with `from`, on a free function.
 ///
-/// | option | means |
+/// A method is async if it is an `async fn`, or if it returns a future (`impl Future`, `BoxFuture`)
+/// and ends in an `async` block. What `#[async_trait]` makes of either is async too, whether that
+/// attribute stands above or below this one. A method that is not async needs an attribute of its
+/// own, and the feature `blocking`.
+///
+/// | option | meaning |
 /// |---|---|
-/// | `from = <expression>` | where the token comes from, any `TokenProvider`; evaluated once a call. Default: `self.session` |
-/// | `token`, `token = <name>` | brings the token into the body's scope, as `token` or under your name |
+/// | `from = <expression>` | where the token comes from. Default: `self.session` |
+/// | `token`, `token = <name>` | makes the token a variable of the body, `token` or `<name>` |
 /// | `retry` | if the body ends in a 401, gets a newer token and runs the body once more |
-/// | `retry_if = <path>` | the same, and it is this function that knows a 401: `fn(&E) -> bool` or `fn(&Result<T, E>) -> bool` |
+/// | `retry_if = <path>` | the same, where the function at `<path>` recognizes a 401 |
 /// | `crate = <path>` | where the runtime is. Default: `::jwt_refresh` |
 ///
-/// In an annotated block, a method's own `#[refresh_token(…)]` changes the options for that method, and
-/// `#[refresh_token(skip)]` leaves it alone.
+/// `from` takes any `TokenProvider`; the expression is evaluated once per call.
 ///
-/// The method must return a `Result` whose error has `From<jwt_refresh::Error>`: that is how a failed refresh is reported.
+/// In an annotated block, `#[refresh_token(…)]` on a method changes the options for that method,
+/// and `#[refresh_token(skip)]` leaves the method as it is.
+///
+/// The method must return a `Result` whose error implements `From<jwt_refresh::Error>`: a failed
+/// refresh is reported as that error.
 ///
 /// # Retry
 ///
-/// What is a 401 is for the error, or the value in `Ok`, to say: see `Unauthorized`. Because the body may run twice, what it
-/// takes by value is cloned for each run, the token too; it cannot consume `self`, nor return what it borrows from a
-/// `&mut self`. After a second 401 the provider is told of that one, too, and the method fails with an error that says so.
+/// With `retry`, the error or the value in `Ok` tells whether it is a 401: see `Unauthorized`. With
+/// `retry_if`, the function tells: a `fn(&E) -> bool` or a `fn(&Result<T, E>) -> bool`.
+///
+/// The body may run twice. What it takes by value, the token included, is therefore cloned for each
+/// run. The body cannot consume `self`, and it cannot return what it borrows from a `&mut self`.
+///
+/// After a second 401 the provider is told of that one too, and the method fails with an error that
+/// says so.
 ///
 /// # Other attributes
 ///
-/// Attributes work above and below this one. With `retry` on a `&mut self` method, put it above those that move the body into
-/// a future of their own, such as `#[tracing::instrument]`.
+/// Other attributes can stand above and below this one. With `retry` on a `&mut self` method, this
+/// attribute must stand above those that move the body into a future of their own, such as
+/// `#[tracing::instrument]`.
 #[proc_macro_attribute]
 pub fn refresh_token(args: proc_macro::TokenStream, input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     attribute(args.into(), &input.into()).into()

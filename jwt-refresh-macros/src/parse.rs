@@ -1,6 +1,8 @@
-//! What the attribute stands on. Of all tokens only the signatures of functions are parsed. Attributes, bodies and the
-//! other members of a block pass through as the tokens they came as: that is faster, keeps every span of the user's, and
-//! lets bodies use syntax that syn does not know yet.
+//! The item that the attribute stands on.
+//!
+//! Only the signatures of functions are parsed. Attributes, bodies and the other members of a block
+//! pass through as tokens. That is faster, keeps every span of the user's code, and lets bodies use
+//! syntax that syn does not know yet.
 
 use std::iter::Peekable;
 use std::mem;
@@ -21,25 +23,26 @@ pub(crate) enum Item {
 
 /// A function, with or without a receiver, free or a member of a block.
 pub(crate) struct Function {
-    /// Its attributes, without ours.
+    /// The attributes, without `#[refresh_token]`.
     pub(crate) attrs: TokenStream,
-    /// Ours among its attributes. They are options in an annotated block, and a mistake elsewhere.
+    /// The `#[refresh_token]` among the attributes: options of a function in an annotated block, a
+    /// mistake elsewhere.
     pub(crate) helpers: Vec<Helper>,
     /// Everything between the attributes and the body.
     pub(crate) head: TokenStream,
-    /// What `head` says: first `pub(crate) default` and the like.
+    /// The first part of `head`: `pub(crate) default` and the like.
     pub(crate) qualifiers: TokenStream,
-    /// And then the signature.
+    /// The rest of `head`: the signature.
     pub(crate) sig: Signature,
     pub(crate) shape: Shape,
     /// The braces of the body, or a semicolon.
     pub(crate) tail: Option<TokenTree>,
-    /// `Some` once `valid` has decided to guard the function.
+    /// The options of the guard, once `valid` has decided to guard the function.
     pub(crate) guard: Option<Options>,
 }
 
 impl Function {
-    /// The body with its braces, if there is one.
+    /// Returns the body with its braces, if there is one.
     pub(crate) fn body(&self) -> Option<&Group> {
         match &self.tail {
             Some(TokenTree::Group(body)) => Some(body),
@@ -51,7 +54,7 @@ impl Function {
         self.sig.receiver()
     }
 
-    /// The names of plain arguments.
+    /// Returns the names of the arguments that are plain names, not other patterns.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = &Ident> {
         self.sig.inputs.iter().filter_map(|input| match input {
             FnArg::Typed(argument) => match &*argument.pat {
@@ -68,7 +71,7 @@ pub(crate) struct Block {
     /// Everything before the braces.
     pub(crate) head: TokenStream,
     pub(crate) members: Vec<Member>,
-    /// The braces and all in them, as it was.
+    /// The braces and everything in them, as it was.
     pub(crate) body: Group,
 }
 
@@ -77,15 +80,17 @@ pub(crate) enum Member {
     Other(TokenStream),
 }
 
-/// `#[refresh_token(…)]` on a function, however its path is spelled, or `#[cfg_attr(…, refresh_token(…))]`.
+/// `#[refresh_token(…)]` on a function, whatever path its name has, or
+/// `#[cfg_attr(…, refresh_token(…))]`.
 pub(crate) struct Helper {
-    /// The `refresh_token` or `cfg_attr` of it.
+    /// The word `refresh_token` or `cfg_attr`.
     pub(crate) name: Ident,
-    /// What follows that.
+    /// The tokens after that word.
     pub(crate) rest: TokenStream,
 }
 
-/// Reads the annotated item. `None` if it is nothing that we can work on; `errors` then says why.
+/// Reads the annotated item. If the attribute cannot go on it, returns `None` and adds the reason
+/// to `errors`.
 pub(crate) fn item(input: TokenStream, errors: &mut Vec<Error>) -> Option<Item> {
     let trees = flatten(input);
     let keyword = keyword(&trees);
@@ -124,7 +129,7 @@ fn block(mut trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> syn::Result<Bloc
     Ok(Block { head: trees.into_iter().collect(), members, body })
 }
 
-/// Cuts the inside of a block into its members.
+/// Divides the content of a block into its members.
 fn members(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Vec<Member> {
     let mut members = Vec::new();
     let mut current = Vec::new();
@@ -142,8 +147,10 @@ fn members(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Vec<Member> {
     members
 }
 
-/// Whether `tree`, which follows `member`, is the last of that member. Semicolons end every member. Braces end functions
-/// and macro calls, unless they are those of `-> Matrix<{ N }, 2>`; in `const N: usize = { 1 } + 1;` they end nothing.
+/// Returns whether `tree`, which follows `member`, is the last tree of that member.
+///
+/// A semicolon ends every member. Braces end functions and macro calls, but not if they belong to a
+/// type as in `-> Matrix<{ N }, 2>`. In `const N: usize = { 1 } + 1;` they end nothing.
 fn ends_member(member: &[TokenTree], tree: &TokenTree, next: &mut Peekable<impl Iterator<Item = TokenTree>>) -> bool {
     if is_punct(tree, ';') {
         return true;
@@ -167,7 +174,7 @@ fn member(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Member {
     }
 }
 
-/// Reads a function; a failure gives it back without our attributes.
+/// Reads a function. An error returns its tokens too, without the `#[refresh_token]` attributes.
 fn function(mut trees: Vec<TokenTree>) -> Result<Function, (TokenStream, Error)> {
     let (attrs, helpers, start) = attributes(&trees);
     let tail = trees.pop();
@@ -181,30 +188,32 @@ fn function(mut trees: Vec<TokenTree>) -> Result<Function, (TokenStream, Error)>
     }
 }
 
-/// Parts `pub(crate) default` from `async unsafe fn name<'a>(&'a self) -> Type where Self: Sized`.
+/// Separates `pub(crate) default` from
+/// `async unsafe fn name<'a>(&'a self) -> Type where Self: Sized`.
 fn signature(input: ParseStream<'_>) -> syn::Result<(TokenStream, Signature)> {
     let visibility: Visibility = input.parse()?;
     let default: Option<Token![default]> = input.parse()?;
     Ok((quote!(#visibility #default), input.parse()?))
 }
 
-/// Parts the attributes that `trees` starts with: the others, ours, and where they end.
+/// Separates the attributes that `trees` starts with: returns the other attributes, the
+/// `#[refresh_token]` attributes, and the index at which all of them end.
 fn attributes(trees: &[TokenTree]) -> (TokenStream, Vec<Helper>, usize) {
     let mut others = Vec::new();
-    let mut ours = Vec::new();
+    let mut helpers = Vec::new();
     let mut end = 0;
     while let Some(length) = attribute_length(&trees[end..]) {
         let attribute = &trees[end..end + length];
         match attribute.last().and_then(helper) {
-            Some(helper) => ours.push(helper),
+            Some(helper) => helpers.push(helper),
             None => others.extend_from_slice(attribute),
         }
         end += length;
     }
-    (others.into_iter().collect(), ours, end)
+    (others.into_iter().collect(), helpers, end)
 }
 
-/// How many trees the `#[…]` or `#![…]` has that `trees` starts with.
+/// Returns the number of trees in the `#[…]` or `#![…]` that `trees` starts with, if it does.
 fn attribute_length(trees: &[TokenTree]) -> Option<usize> {
     match trees {
         [hash, TokenTree::Group(_), ..] if is_punct(hash, '#') => Some(2),
@@ -213,7 +222,8 @@ fn attribute_length(trees: &[TokenTree]) -> Option<usize> {
     }
 }
 
-/// Our attribute, from the brackets of any attribute. `#[jwt_refresh::refresh_token]` is ours too.
+/// Reads the brackets of an attribute. Returns `None` if it is neither `#[refresh_token]`, with any
+/// path such as `#[jwt_refresh::refresh_token]`, nor a `#[cfg_attr]` that mentions it.
 fn helper(brackets: &TokenTree) -> Option<Helper> {
     let TokenTree::Group(brackets) = brackets else {
         return None;
@@ -227,8 +237,8 @@ fn helper(brackets: &TokenTree) -> Option<Helper> {
     }
     let name = last?;
     let rest: TokenStream = trees.collect();
-    let ours = name == "refresh_token" || name == "cfg_attr" && mentions(rest.clone(), "refresh_token");
-    ours.then_some(Helper { name, rest })
+    let is_helper = name == "refresh_token" || name == "cfg_attr" && mentions(rest.clone(), "refresh_token");
+    is_helper.then_some(Helper { name, rest })
 }
 
 /// Opens the invisible group in which `macro_rules!` passes a `$meta`.
@@ -239,7 +249,8 @@ fn ungroup(stream: TokenStream) -> TokenStream {
     }
 }
 
-/// The word that says what kind of item this is: the first that is no qualifier of a function, an `impl` or a trait.
+/// Returns the word that tells the kind of the item: the first word that is no qualifier of a
+/// function, an `impl` or a trait.
 fn keyword(trees: &[TokenTree]) -> Option<&Ident> {
     trees.iter().enumerate().find_map(|(index, tree)| match tree {
         TokenTree::Ident(word) if !is_qualifier(word, trees.get(index + 1)) => Some(word),
@@ -257,7 +268,8 @@ fn is_qualifier(word: &Ident, next: Option<&TokenTree>) -> bool {
     }
 }
 
-/// Opens the invisible groups in which `macro_rules!` passes an `$item` or a `$body`; those of types and the like stay.
+/// Opens the invisible groups in which `macro_rules!` passes an `$item` or a `$body`. The groups of
+/// types and the like stay.
 fn flatten(stream: TokenStream) -> Vec<TokenTree> {
     let mut trees = Vec::new();
     for tree in stream {

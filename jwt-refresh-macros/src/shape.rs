@@ -1,4 +1,4 @@
-//! How a function gives its answer, and with that, where in it the guard goes.
+//! How a function returns its result, and thus where in the function the guard goes.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Signature, Type, TypeParamBound};
@@ -9,9 +9,10 @@ use crate::tokens::{is_braces, is_parentheses, is_punct, is_word};
 pub(crate) enum Shape {
     /// `async fn`.
     Async,
-    /// A plain `fn` that returns a future: `impl Future`, or a boxed one, as `#[async_trait]` makes of an `async fn`.
+    /// A plain `fn` that returns a future: an `impl Future`, or a boxed future, which is what
+    /// `#[async_trait]` makes of an `async fn`.
     Future,
-    /// A plain `fn` that returns when it is done.
+    /// A plain `fn` that returns its result when it is done.
     Sync,
 }
 
@@ -25,7 +26,8 @@ impl Shape {
     }
 }
 
-/// The `T` of `impl Future<Output = T>`, `Pin<Box<dyn Future<Output = T>>>` and `BoxFuture<'_, T>`.
+/// Returns the `T` of `impl Future<Output = T>`, `Pin<Box<dyn Future<Output = T>>>` and
+/// `BoxFuture<'_, T>`.
 pub(crate) fn awaited(output: &Type) -> Option<&Type> {
     match output {
         Type::ImplTrait(output) => output.bounds.iter().find_map(awaited_of_bound),
@@ -57,7 +59,7 @@ fn awaited_of_segment(segment: &PathSegment) -> Option<&Type> {
     segment.ident.to_string().ends_with("Future").then_some(last)
 }
 
-/// A group and what stands before and after it, in the same group.
+/// A group that was found, and the tokens before and after it in the same group.
 pub(crate) struct Found {
     before: TokenStream,
     pub(crate) group: Group,
@@ -71,29 +73,31 @@ impl Found {
         Some(Self { before: collect(&trees[..index]), group: group.clone(), after: collect(&trees[index + 1..]) })
     }
 
-    /// All the tokens, with others in the place of the group.
-    pub(crate) fn with(self, group: Group) -> TokenStream {
+    /// Returns all the tokens, with `group` in the place of the group that was found.
+    pub(crate) fn with_group(self, group: Group) -> TokenStream {
         let group = TokenTree::Group(group);
         self.before.into_iter().chain([group]).chain(self.after).collect()
     }
 }
 
-/// Has `write` rewrite the block of the future that the body of a [`Shape::Future`] ends in: `async move { … }`,
-/// `Box::pin(async move { … })`, `async move { … }.boxed()`. `None` if it ends in something else.
+/// Has `write` rewrite the block of the future that the body of a [`Shape::Future`] ends in.
+///
+/// The body ends in `async move { … }`, `Box::pin(async move { … })`, `async move { … }.boxed()` or
+/// the like. Returns `None` if it ends in something else.
 pub(crate) fn rewrite_future(body: TokenStream, write: &mut dyn FnMut(&Group) -> Group) -> Option<TokenStream> {
     let trees: Vec<TokenTree> = body.into_iter().collect();
     if let Some(found) = async_block(&trees) {
         let group = write(&found.group);
-        return Some(found.with(group));
+        return Some(found.with_group(group));
     }
     let call = last_statement(&trees) + trees[last_statement(&trees)..].iter().rposition(is_parentheses)?;
     let found = Found::at(&trees, call)?;
     let mut arguments = Group::new(Delimiter::Parenthesis, rewrite_future(found.group.stream(), write)?);
     arguments.set_span(found.group.span());
-    Some(found.with(arguments))
+    Some(found.with_group(arguments))
 }
 
-/// The last `async { … }` or `async move { … }` of the last statement.
+/// Finds the last `async { … }` or `async move { … }` of the last statement.
 fn async_block(trees: &[TokenTree]) -> Option<Found> {
     let statement = last_statement(trees);
     let keyword = statement + trees[statement..].iter().rposition(|tree| is_word(tree, "async"))?;
@@ -102,12 +106,12 @@ fn async_block(trees: &[TokenTree]) -> Option<Found> {
     Found::at(trees, block).filter(|found| found.group.delimiter() == Delimiter::Brace)
 }
 
-/// Where the last statement starts.
+/// Returns the index at which the last statement starts.
 fn last_statement(trees: &[TokenTree]) -> usize {
     trees.iter().rposition(|tree| is_punct(tree, ';')).map_or(0, |end| end + 1)
 }
 
-/// The first `return` outside the block of the future, which would let another future out.
+/// Finds the first `return` outside the block of the future, which would return another future.
 pub(crate) fn early_return(body: TokenStream) -> Option<Ident> {
     let emptied = rewrite_future(body, &mut |block| Group::new(block.delimiter(), TokenStream::new()))?;
     find(emptied, "return")
@@ -124,14 +128,14 @@ fn find(tokens: TokenStream, word: &str) -> Option<Ident> {
 /// What `#[async_trait]` has made of a method:
 /// `let __self = self; let mut id = id; let __ret: Output = { BODY }; __ret`.
 pub(crate) struct AsyncTrait {
-    /// What it calls the receiver, if there is one.
+    /// The name that it gave to the receiver, if there is one.
     pub(crate) receiver: Option<Ident>,
     /// The statements that move the arguments.
     pub(crate) arguments: TokenStream,
 }
 
-/// Recognizes in the block of a future the work of `#[async_trait]`, and the method's own body in that. The statements that
-/// move the arguments are left out of what is found.
+/// Recognizes what `#[async_trait]` wrote in the block of a future, and finds the method's own body
+/// in it. The tokens around that body leave out the statements that move the arguments.
 pub(crate) fn async_trait(block: &Group) -> Option<(AsyncTrait, Found)> {
     let trees: Vec<TokenTree> = block.stream().into_iter().collect();
     let end = trees.windows(2).position(|pair| is_word(&pair[0], "let") && is_word(&pair[1], "__ret"))?;
@@ -139,7 +143,8 @@ pub(crate) fn async_trait(block: &Group) -> Option<(AsyncTrait, Found)> {
         |triple: &[TokenTree]| is_punct(&triple[0], '=') && is_braces(&triple[1]) && is_punct(&triple[2], ';');
     let body = end + 1 + trees[end..].windows(3).position(is_body)?;
     let receiver = trees[..end].iter().position(|tree| is_word(tree, "__self"));
-    // `__self = self;`, or what comes first in a function without receiver: `if let …::Some(__ret) = … { return __ret; }`.
+    // After `__self = self;`, or, in a function without receiver, after the first braces, those of
+    // `if let …::Some(__ret) = … { return __ret; }`.
     let start = receiver.map(|at| at + 4).or_else(|| trees.iter().position(is_braces).map(|at| at + 1))?;
     let receiver = receiver.and_then(|at| match &trees[at] {
         TokenTree::Ident(receiver) => Some(receiver.clone()),

@@ -83,7 +83,9 @@ impl<'a> Site<'a> {
     //             ::core::result::Result::Ok(token) => token,
     //             ::core::result::Result::Err(renewal) => match renewal.await {
     //                 ::core::result::Result::Ok(token) => token,
-    //                 ::core::result::Result::Err(error) => return ::jwt_refresh::__private::fail(error),
+    //                 ::core::result::Result::Err(error) => {
+    //                     return ::jwt_refresh::__private::fail(error);
+    //                 }
     //             },
     //         }
     //     }
@@ -142,7 +144,8 @@ impl<'a> Site<'a> {
         self.output().map_or_else(|| Place::of(&self.function.sig.ident), Place::of)
     }
 
-    /// Returns a call of the runtime that the compiler reports at `place` if its bounds do not hold.
+    /// Returns a call of the runtime. If its bounds do not hold, the compiler reports that at
+    /// `place`.
     ///
     /// To the compiler the call reaches from its first token, a `::` of two trees, to its last.
     /// The path between them stays at the attribute, so that a wrong `crate = <path>` is reported

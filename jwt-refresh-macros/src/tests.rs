@@ -1,4 +1,4 @@
-//! What the attribute answers: expansions against `tests/snapshots`, and every message.
+//! What the attribute writes: expansions, compared with `tests/snapshots`, and every message.
 
 mod messages;
 mod snapshots;

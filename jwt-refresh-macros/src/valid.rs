@@ -1,4 +1,5 @@
-//! Which functions are guarded, and with which options. Every mistake is found before any is reported.
+//! Which functions are guarded, and with which options. All mistakes are collected before any is
+//! reported.
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use syn::Error;
@@ -7,7 +8,7 @@ use crate::args::{Level, Options};
 use crate::parse::{Block, Function, Helper, Item, Member};
 use crate::shape::{self, Shape};
 
-/// Decides for each function of `item` whether it is guarded, and adds what speaks against that to `errors`.
+/// Decides for each function of `item` whether to guard it. Adds to `errors` what prevents that.
 pub(crate) fn item(item: &mut Item, args: TokenStream, errors: &mut Vec<Error>) {
     match item {
         Item::Function(function) => {
@@ -23,7 +24,7 @@ pub(crate) fn item(item: &mut Item, args: TokenStream, errors: &mut Vec<Error>) 
 }
 
 fn members(block: &mut Block, defaults: &Options, errors: &mut Vec<Error>) {
-    let mut left_alone = true;
+    let mut nothing_guarded = true;
     for member in &mut block.members {
         let Member::Function(function) = member else {
             continue;
@@ -31,10 +32,10 @@ fn members(block: &mut Block, defaults: &Options, errors: &mut Vec<Error>) {
         let Some(options) = member_options(function, defaults, errors) else {
             continue;
         };
-        left_alone = false;
+        nothing_guarded = false;
         guard(function, options, errors);
     }
-    if left_alone && errors.is_empty() {
+    if nothing_guarded && errors.is_empty() {
         errors.push(Error::new(Span::call_site(), NOTHING_TO_GUARD));
     }
 }
@@ -43,12 +44,14 @@ const NOTHING_TO_GUARD: &str = "`#[refresh_token]` finds nothing to guard here: 
                                 that has a body and no `#[refresh_token(skip)]`; other methods take an attribute of \
                                 their own";
 
-/// The options of one function in an annotated block. `None` leaves it alone: it says so, or it is not async or has no
-/// receiver, and does not ask for anything.
+/// Returns the options of one function in an annotated block, or `None` if it stays as it is.
+///
+/// A function with `#[refresh_token(skip)]` stays as it is. So does one without an attribute of its
+/// own that is not async, has no receiver or has no body.
 fn member_options(function: &Function, defaults: &Options, errors: &mut Vec<Error>) -> Option<Options> {
     let Some((helper, more)) = function.helpers.split_first() else {
-        let suits = function.shape != Shape::Sync && function.receiver().is_some() && function.body().is_some();
-        return suits.then(|| defaults.clone());
+        let guarded = function.shape != Shape::Sync && function.receiver().is_some() && function.body().is_some();
+        return guarded.then(|| defaults.clone());
     };
     errors.extend(more.iter().map(repeated));
     if helper.name == "cfg_attr" {
@@ -74,14 +77,14 @@ fn repeated(helper: &Helper) -> Error {
     Error::new(helper.name.span(), advice)
 }
 
-/// The conditions of a method's attributes are decided after ours has seen them.
+/// The compiler decides a `cfg_attr` below this attribute only after this macro has run.
 fn conditional(helper: &Helper) -> Error {
     let advice = "`cfg_attr` cannot switch what another `#[refresh_token]` has to see: write the method twice, each with \
                   its `#[cfg(…)]` and its `#[refresh_token(…)]`";
     Error::new(helper.name.span(), advice)
 }
 
-/// What stands in the parentheses of the attribute, if there are any.
+/// Returns the tokens in the parentheses of the attribute, if there are any.
 fn arguments(helper: &Helper, errors: &mut Vec<Error>) -> TokenStream {
     match helper.rest.clone().into_iter().next() {
         None => TokenStream::new(),
@@ -97,7 +100,7 @@ fn arguments(helper: &Helper, errors: &mut Vec<Error>) -> TokenStream {
 const NO_FUTURE: &str = "the future that this function returns is not to be found: let the body end in `async move { … }` or \
                          `Box::pin(async move { … })`, or write `async fn`";
 
-/// What keeps the future that a function returns from being guarded.
+/// Returns what prevents a guard in the future that a function returns.
 fn future(function: &Function, body: &Group) -> Option<Error> {
     if shape::rewrite_future(body.stream(), &mut Group::clone).is_none() {
         return Some(Error::new_spanned(&function.sig.output, NO_FUTURE));
@@ -107,7 +110,7 @@ fn future(function: &Function, body: &Group) -> Option<Error> {
     Some(Error::new(early.span(), advice))
 }
 
-/// Has `function` guarded; `errors` says what it lacks for that.
+/// Marks `function` to be guarded, and adds to `errors` what it lacks for that.
 fn guard(function: &mut Function, options: Options, errors: &mut Vec<Error>) {
     let sig = &function.sig;
     if let Some(constness) = sig.constness {

@@ -1,11 +1,11 @@
-//! Every message in full. Where each points is for `tests/ui/fail` of the root package to show.
+//! Every message in full. `tests/ui/fail` of the root package shows where each one points.
 
 use proc_macro2::TokenStream;
 use syn::parse_str;
 
 use crate::{parse, valid};
 
-/// The errors for `#[refresh_token(args)] item`.
+/// Returns the errors for `#[refresh_token(args)] item`.
 fn errors(args: &str, item: &str) -> Vec<String> {
     let [args, item]: [TokenStream; 2] = [args, item].map(|text| parse_str(text).expect("tokens"));
     let mut errors = Vec::new();
@@ -218,7 +218,7 @@ fn all_at_once() {
     assert_eq!(errors("from, bearer", item).len(), 4);
 }
 
-/// What is written for `#[refresh_token(args)] item`.
+/// Returns what the macro writes for `#[refresh_token(args)] item`.
 fn output(args: &str, item: &str) -> String {
     let [args, item]: [TokenStream; 2] = [args, item].map(|text| parse_str(text).expect("tokens"));
     crate::attribute(args, &item).to_string()

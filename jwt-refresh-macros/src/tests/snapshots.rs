@@ -1,5 +1,5 @@
 //! Each file in `tests/snapshots` holds an annotated item and, below a line, its expansion.
-//! `UPDATE_SNAPSHOTS=1 cargo test -p jwt-refresh-macros` writes the expansions anew.
+//! `UPDATE_SNAPSHOTS=1 cargo test -p jwt-refresh-macros` writes the expansions again.
 
 use std::path::Path;
 use std::{env, fs};
@@ -32,7 +32,7 @@ fn expand(input: &str) -> String {
     prettyplease::unparse(&file)
 }
 
-/// Cuts `#[refresh_token(args)]` off the front, as the compiler does.
+/// Separates `#[refresh_token(args)]` from the item, as the compiler does.
 fn take_attribute(item: TokenStream) -> (TokenStream, TokenStream) {
     let mut trees = item.into_iter();
     let Some(TokenTree::Group(brackets)) = trees.nth(1) else {
