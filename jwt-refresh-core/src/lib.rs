@@ -23,6 +23,8 @@ mod jwt;
 mod policy;
 mod pool;
 mod provider;
+#[cfg(feature = "redis")]
+mod redis;
 mod rejection;
 mod runtime;
 mod secret;

@@ -8,7 +8,7 @@ mod file;
 mod keyring;
 mod memory;
 #[cfg(feature = "redis")]
-pub(crate) mod redis;
+mod redis;
 #[cfg(feature = "seal")]
 pub(crate) mod sealed;
 

@@ -8,7 +8,7 @@ use super::fleet::Fleet;
 use super::outbox::Outbox;
 use super::place::Place;
 use super::scripts::BEAT;
-use crate::store::redis::Link;
+use crate::redis::Connection;
 use crate::{Error, StoreError};
 
 /// How often a process says that it lives. After five times that without a word it is taken for dead.
@@ -31,7 +31,7 @@ struct Clerk {
     fleet: Weak<Fleet>,
     place: Place,
     outbox: Arc<Outbox>,
-    link: Arc<Link>,
+    link: Arc<Connection>,
     worker: String,
 }
 
@@ -58,7 +58,7 @@ impl Clerk {
         // Said once, not insisted on: what is not said ends by itself.
         let _ = self.outbox.flush(&self.link, &self.place.keys).await;
         let workers = format!("{}:pool:workers", self.place.keys.base);
-        let _ = self.link.ask::<i64>(redis::cmd("HDEL").arg(workers).arg(&self.worker)).await;
+        let _ = self.link.query::<i64>(redis::cmd("HDEL").arg(workers).arg(&self.worker)).await;
     }
 
     async fn say_alive(&self, fleet: &Fleet, told: &mut u64) {

@@ -15,8 +15,8 @@ use super::scripts::{FAILED, RENEWED};
 use super::vault;
 use crate::authenticator::AnyAuthenticator;
 use crate::clock::{Moment, Timestamp};
+use crate::redis::Script;
 use crate::session::{Grant, Holding, Landing, Lifetime, Party, Plan, count_answer, exchange, within};
-use crate::store::redis::Script;
 use crate::{Clock, Error, ErrorKind, Policy, StoreError};
 
 /// The pauses between attempts to tell Redis: the first, and the longest.

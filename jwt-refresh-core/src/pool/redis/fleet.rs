@@ -21,7 +21,7 @@ use super::scripts::CONFIRM;
 use super::teller::Teller;
 use super::wire::{self, Answer, Bytes, Grant, Nobody, Returning, strange};
 use crate::clock::Moment;
-use crate::store::redis::{Hub, Link, Listener, random_name};
+use crate::redis::{Connection, Subscription, Subscriptions, random_name};
 use crate::{AccessToken, Clock, Error, ErrorKind, Renewal, session};
 
 /// How often a caller looks for what it was not told.
@@ -41,13 +41,13 @@ pub(super) struct Fleet {
     pub(super) queue: Queue,
     pub(super) teller: Teller,
     pub(super) outbox: Arc<Outbox>,
-    pub(super) link: Arc<Link>,
+    pub(super) link: Arc<Connection>,
     clock: Clock,
     pins: Option<Pins>,
     /// Tells of accounts that may serve, and of those that do so no longer.
-    free: Listener,
-    void: Listener,
-    _hub: Hub,
+    free: Subscription,
+    void: Subscription,
+    _hub: Subscriptions,
     state: Mutex<State>,
 }
 
@@ -85,10 +85,10 @@ pub(super) fn place_of(text: &str) -> u64 {
 impl Fleet {
     pub(super) fn new(place: Place, longest: usize, pins: Option<Pins>, runtime: Handle) -> Result<Arc<Self>, Error> {
         let clock = Clock::system();
-        let hub = Hub::new(place.link()?);
+        let hub = Subscriptions::new(place.link()?);
         let (free, void) = {
             let _on = runtime.enter();
-            (hub.listen(place.keys.channel("free")), hub.listen(place.keys.channel("void")))
+            (hub.subscribe(place.keys.channel("free")), hub.subscribe(place.keys.channel("void")))
         };
         Ok(Arc::new(Self {
             id: place.id(),
@@ -120,7 +120,7 @@ impl Fleet {
             self.tell().await?;
         }
         loop {
-            let void = self.void.renewed();
+            let void = self.void.resubscribe();
             let grant = self.granted(&want).await?;
             if let Some(lease) = self.use_in_time(grant, &void).await? {
                 return Ok(lease);
@@ -153,14 +153,14 @@ impl Fleet {
             turn = turn.lock() => turn,
             () = self.clock.sleep_until(want.until) => return Err(late()),
         };
-        let mut free = self.free.renewed();
+        let mut free = self.free.resubscribe();
         loop {
             let again = match self.ask(want).await? {
                 Ok(grant) => return Ok(grant),
                 Err(again) => again.map_or(POLL, micros).min(POLL),
             };
             tokio::select! {
-                () = free.heard() => {}
+                () = free.notified() => {}
                 () = tokio::time::sleep(again) => {}
                 () = self.clock.sleep_until(want.until) => return Err(late()),
             }
@@ -182,7 +182,7 @@ impl Fleet {
     }
 
     /// Waits until the grant may be used. `None` if by then the account does not serve any more.
-    async fn use_in_time(self: &Arc<Self>, grant: Grant, void: &Listener) -> Result<Option<Lease>, Error> {
+    async fn use_in_time(self: &Arc<Self>, grant: Grant, void: &Subscription) -> Result<Option<Lease>, Error> {
         let wait = grant.from - grant.now;
         if wait <= 0.0 {
             return self.lease_of(&grant).map(Some);
@@ -192,7 +192,7 @@ impl Fleet {
         tokio::time::sleep(micros(wait)).await;
         let Some(grant) = unused.used() else { return Ok(None) };
         let is_usable = Record::read(&grant.record).is_some_and(|record| record.is_usable(grant.from));
-        if is_usable && !void.has_heard() {
+        if is_usable && !void.is_notified() {
             return self.lease_of(&grant).map(Some);
         }
         self.confirmed(grant).await?.map(|grant| self.lease_of(&grant)).transpose()

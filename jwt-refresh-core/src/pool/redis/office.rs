@@ -18,8 +18,8 @@ use super::scripts::{CLAIM, EXTEND, REGISTER, REMOVE, TICK};
 use super::{vault, wire};
 use crate::authenticator::AnyAuthenticator;
 use crate::clock::Timestamp;
+use crate::redis::{Connection, random_name};
 use crate::session::Grant;
-use crate::store::redis::{Link, random_name};
 use crate::{Clock, Error, ErrorKind, StoreError};
 
 /// So many accounts are registered at once.
@@ -70,7 +70,7 @@ pub(super) struct Office {
     pub(super) holds: Holds,
     pub(super) clock: Clock,
     pub(super) runtime: Handle,
-    pub(super) link: Arc<Link>,
+    pub(super) link: Arc<Connection>,
     /// Wakes the worker: there is something to do, or it has ended.
     pub(super) bell: Arc<Notify>,
     worker: String,
@@ -261,7 +261,7 @@ impl Office {
         ] {
             command.arg(noun).arg(time.as_micros().min(1 << 52).to_string());
         }
-        self.link.ask::<i64>(&command).await.map(drop)
+        self.link.query::<i64>(&command).await.map(drop)
     }
 
     async fn keep_claims(&self) -> Result<(), StoreError> {
@@ -339,9 +339,9 @@ impl Office {
     }
 
     /// Says that this worker is no more.
-    pub(super) async fn sign_off(link: &Link, place: &Place, worker: &str) {
+    pub(super) async fn sign_off(link: &Connection, place: &Place, worker: &str) {
         let workers = format!("{}:pool:workers", place.keys.base);
-        let _ = link.ask::<i64>(redis::cmd("HDEL").arg(workers).arg(worker)).await;
+        let _ = link.query::<i64>(redis::cmd("HDEL").arg(workers).arg(worker)).await;
     }
 
     pub(super) fn worker(&self) -> &str {

@@ -10,7 +10,7 @@ use super::super::lease::Report;
 use super::place::Keys;
 use super::scripts::REPORT;
 use crate::StoreError;
-use crate::store::redis::Link;
+use crate::redis::Connection;
 
 /// So many reports are sent at once.
 const BATCH: usize = 100;
@@ -90,7 +90,7 @@ impl Outbox {
     }
 
     /// Tells Redis all there is. What fails is kept for the next time. Not cancel-safe: dropped, it may forget some.
-    pub(super) async fn flush(&self, link: &Link, keys: &Keys) -> Result<(), StoreError> {
+    pub(super) async fn flush(&self, link: &Connection, keys: &Keys) -> Result<(), StoreError> {
         let _sending = self.sending.lock().await;
         loop {
             let batch: Vec<Message> = {
@@ -120,7 +120,7 @@ impl Outbox {
     }
 }
 
-async fn send(link: &Link, keys: &Keys, batch: &[Message]) -> Result<(), StoreError> {
+async fn send(link: &Connection, keys: &Keys, batch: &[Message]) -> Result<(), StoreError> {
     let generations: Vec<String> = batch.iter().map(|message| message.generation.to_string()).collect();
     let mut arguments: Vec<&[u8]> = vec![keys.base.as_bytes()];
     for (message, generation) in batch.iter().zip(&generations) {

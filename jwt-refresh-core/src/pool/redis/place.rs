@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "seal")]
 use crate::SealKey;
-use crate::store::redis::{Link, client, encode, is_prefix};
+use crate::redis::{Connection, client, encode, is_prefix};
 #[cfg(feature = "seal")]
 use crate::store::sealed::envelope;
 use crate::{Error, ErrorKind, Secret, StoreError};
@@ -67,9 +67,9 @@ impl fmt::Debug for Settings {
     }
 }
 
-fn link(url: &Secret, timeout: Duration) -> Result<Link, Error> {
+fn link(url: &Secret, timeout: Duration) -> Result<Connection, Error> {
     let client = client(url.expose()).map_err(unusable)?;
-    Ok(Link::new(client, timeout, timeout.min(Duration::from_secs(1))))
+    Ok(Connection::new(client, timeout, timeout.min(Duration::from_secs(1))))
 }
 
 /// A pool's place.
@@ -84,7 +84,7 @@ pub(super) struct Place {
 
 impl Place {
     /// A connection of one's own, opened when it is first used.
-    pub(super) fn link(&self) -> Result<Arc<Link>, Error> {
+    pub(super) fn link(&self) -> Result<Arc<Connection>, Error> {
         link(&self.url, self.timeout).map(Arc::new)
     }
 

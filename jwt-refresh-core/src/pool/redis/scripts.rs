@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use crate::store::redis::Script;
+use crate::redis::Script;
 
 macro_rules! scripts {
     ($($(#[$doc:meta])* $name:ident = $($file:literal)+;)+) => {$(

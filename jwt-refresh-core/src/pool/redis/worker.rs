@@ -11,7 +11,7 @@ use super::place::{Cloak, Settings};
 #[cfg(feature = "seal")]
 use crate::SealKey;
 use crate::pool::{Account, PoolPolicy};
-use crate::store::redis::{Hub, Listener};
+use crate::redis::{Subscription, Subscriptions};
 use crate::{Clock, Error, ErrorKind, runtime};
 
 /// Logs the accounts of a [`RedisPool`](super::RedisPool) in, and keeps their tokens fresh. Run one, or several on several
@@ -210,10 +210,10 @@ impl AuthWorkerBuilder {
         };
         let place = self.settings.place()?;
         let runtime = runtime::handle()?;
-        let hub = Hub::new(place.link()?);
+        let hub = Subscriptions::new(place.link()?);
         let due = {
             let _on = runtime.enter();
-            hub.listen(place.keys.channel("due"))
+            hub.subscribe(place.keys.channel("due"))
         };
         let office = Arc::new(Office::new(place, vault, self.policy, self.holds, Clock::system(), runtime)?);
         for account in self.accounts {
@@ -235,7 +235,7 @@ impl fmt::Debug for AuthWorkerBuilder {
 }
 
 /// Rounds, until the worker is dropped. `_hub` lives as long.
-async fn work(office: Weak<Office>, _hub: Hub, mut due: Listener) {
+async fn work(office: Weak<Office>, _hub: Subscriptions, mut due: Subscription) {
     let Some((bell, link, place, worker)) = office.upgrade().map(|office| {
         (Arc::clone(&office.bell), Arc::clone(&office.link), office.place.clone(), office.worker().to_owned())
     }) else {
@@ -248,7 +248,7 @@ async fn work(office: Weak<Office>, _hub: Hub, mut due: Listener) {
         };
         tokio::select! {
             () = bell.notified() => {}
-            () = due.heard() => {}
+            () = due.notified() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }

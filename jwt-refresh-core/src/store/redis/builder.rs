@@ -4,13 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Client, IntoConnectionInfo};
-
 use super::RedisStore;
-use super::keys::is_prefix;
-use super::link::Link;
-use super::watch::Hub;
-use crate::{Secret, StoreError, StoreErrorKind};
+use crate::redis::{Connection, Subscriptions, client, is_prefix};
+use crate::secret::Secret;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// Sets up a [`RedisStore`]: [`RedisStore::builder`].
 #[must_use = "a builder does nothing until `build` is called"]
@@ -90,47 +87,15 @@ impl RedisStoreBuilder {
             return wrong("entries must not be forgotten at once");
         }
         let client = client(self.url.expose())?;
-        let link = Arc::new(Link::new(client, self.timeout, self.connect_timeout.min(self.timeout)));
-        let hub = Arc::new(Hub::new(link.clone()));
+        let connection = Arc::new(Connection::new(client, self.timeout, self.connect_timeout.min(self.timeout)));
+        let subscriptions = Arc::new(Subscriptions::new(connection.clone()));
         Ok(RedisStore {
-            link,
-            hub,
+            connection,
+            subscriptions,
             prefix: self.prefix.into(),
             lease_ttl: self.lease_ttl,
             forget_after: self.forget_after,
         })
-    }
-}
-
-/// Opens no connection yet. Its errors quote the URL, so they are not passed on.
-pub(crate) fn client(url: &str) -> Result<Client, StoreError> {
-    let wrong = |what: &str| StoreError::new(StoreErrorKind::Configuration, what);
-    let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
-    if is_tls && cfg!(not(feature = "redis-tls")) {
-        return Err(wrong("the Redis store's URL asks for TLS, which needs the feature `redis-tls`"));
-    }
-    if url.ends_with("#insecure") {
-        return Err(wrong("the Redis store's URL asks for TLS that trusts everybody"));
-    }
-    let info = url.into_connection_info().map_err(|_| {
-        wrong("the Redis store's URL is none of the form `redis://user:password@host:port/database` (TLS: `rediss://`)")
-    })?;
-    // Commands that only name the client are spared: the user need not be allowed them.
-    let settings = info.redis_settings().clone().set_skip_set_lib_name();
-    #[cfg(feature = "redis-tls")]
-    if is_tls {
-        provide_cryptography();
-    }
-    Client::open(info.set_redis_settings(settings)).map_err(|_| wrong("the Redis store's URL cannot be used"))
-}
-
-/// If nobody has chosen what rustls encrypts with, `aws-lc-rs` it is. Without a choice it would panic in a program that has
-/// two to choose from.
-#[cfg(feature = "redis-tls")]
-fn provide_cryptography() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // An error means that somebody was faster.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
 }
 

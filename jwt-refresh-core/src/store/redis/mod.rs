@@ -1,12 +1,9 @@
 //! A store in Redis or Valkey: for many processes, on many machines, that share a login.
 
 mod builder;
-mod failure;
 mod keys;
 mod lease;
-mod link;
 mod scripts;
-mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,18 +13,13 @@ use redis::Value;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use self::keys::Keys;
-use self::lease::Holder;
+use self::keys::EntryKeys;
+use self::lease::LeaseHolder;
 use super::{Entry, StoreError, StoreErrorKind, TokenStore};
+use crate::redis::{Connection, Subscriptions, random_name};
 
 pub use self::builder::RedisStoreBuilder;
-pub(crate) use self::builder::client;
-pub(crate) use self::keys::{encode, is_prefix};
 pub use self::lease::RedisLease;
-pub(crate) use self::lease::random_name;
-pub(crate) use self::link::Link;
-pub(crate) use self::scripts::Script;
-pub(crate) use self::watch::{Hub, Listener};
 
 /// The longest entry. A thousand times what tokens need; what is longer is none of ours.
 const LONGEST: usize = 1024 * 1024;
@@ -97,8 +89,8 @@ const POLL: Duration = Duration::from_secs(5);
 /// [`StoreErrorKind::Unavailable`].
 #[derive(Clone)]
 pub struct RedisStore {
-    link: Arc<Link>,
-    hub: Arc<Hub>,
+    connection: Arc<Connection>,
+    subscriptions: Arc<Subscriptions>,
     prefix: Arc<str>,
     lease_ttl: Duration,
     forget_after: Option<Duration>,
@@ -126,22 +118,22 @@ impl RedisStore {
     ///
     /// [`StoreErrorKind::Unavailable`] and [`StoreErrorKind::Configuration`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.link.ask(&redis::cmd("PING")).await
+        self.connection.query(&redis::cmd("PING")).await
     }
 
-    fn keys(&self, account: &str) -> Keys {
-        Keys::new(&self.prefix, account)
+    fn keys(&self, account: &str) -> EntryKeys {
+        EntryKeys::new(&self.prefix, account)
     }
 
     fn error(&self, kind: StoreErrorKind, what: &str) -> StoreError {
-        StoreError::new(kind, format!("{what} the Redis store at {}", self.link.name()))
+        StoreError::new(kind, format!("{what} the Redis store at {}", self.connection.name()))
     }
 
     /// Whether the entry may be another than that of `revision`.
     async fn is_other(&self, account: &str, revision: u64) -> Result<bool, StoreError> {
         let mut command = redis::cmd("HGET");
         command.arg(self.keys(account).entry()).arg("revision");
-        let held: Option<Vec<u8>> = self.link.ask(&command).await?;
+        let held: Option<Vec<u8>> = self.connection.query(&command).await?;
         let same = if revision == 0 { None } else { Some(revision.to_string().into_bytes()) };
         Ok(held != same)
     }
@@ -156,7 +148,7 @@ impl TokenStore for RedisStore {
         let arguments = [account.to_owned(), LONGEST.to_string(), KEPT_ASIDE.as_millis().to_string(), keys.saved()];
         let arguments = arguments.each_ref().map(String::as_bytes);
         let corrupt = keys.corrupt();
-        match self.link.run(&scripts::LOAD, &[&keys.entry(), &corrupt], &arguments).await? {
+        match self.connection.run(&scripts::LOAD, &[&keys.entry(), &corrupt], &arguments).await? {
             Value::Nil => Ok(None),
             Value::BulkString(why) => {
                 let why = String::from_utf8_lossy(&why);
@@ -198,19 +190,21 @@ impl TokenStore for RedisStore {
             time_to_live.as_bytes(),
             channel.as_bytes(),
         ];
-        let follows: bool = self.link.run(&scripts::SAVE, &[&keys.entry()], &arguments).await?;
+        let follows: bool = self.connection.run(&scripts::SAVE, &[&keys.entry()], &arguments).await?;
         if follows { Ok(()) } else { Err(conflict()) }
     }
 
     /// Cancel-safe: a caller that goes away leaves no lease behind.
     async fn lease(&self, account: &str) -> Result<RedisLease, StoreError> {
-        Holder::new(self.link.clone(), self.hub.clone(), self.keys(account), self.lease_ttl)?.lease().await
+        LeaseHolder::new(self.connection.clone(), self.subscriptions.clone(), self.keys(account), self.lease_ttl)?
+            .lease()
+            .await
     }
 
     /// Cancel-safe. Told at once by Redis; where that fails, found within some 5 s of it being back.
     async fn changed(&self, account: &str, revision: u64) {
         // Listening comes first: what changes after the look below is heard.
-        let mut listener = self.hub.listen(self.keys(account).saved());
+        let mut saved = self.subscriptions.subscribe(self.keys(account).saved());
         loop {
             match self.is_other(account, revision).await {
                 Ok(true) => return,
@@ -220,7 +214,7 @@ impl TokenStore for RedisStore {
                 Ok(false) | Err(_) => {}
             }
             // Whether it was heard or the time is up, it is looked for.
-            let _ = timeout(POLL, listener.heard()).await;
+            let _ = timeout(POLL, saved.notified()).await;
         }
     }
 }
@@ -238,7 +232,7 @@ fn entry(answer: Value) -> Option<Entry> {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("at", &self.link.name())
+            .field("at", &self.connection.name())
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }

@@ -4,18 +4,7 @@
 
 use std::sync::LazyLock;
 
-/// A script, and the digest that Redis knows it by once it has run.
-pub(crate) struct Script {
-    pub(super) code: String,
-    pub(super) digest: String,
-}
-
-impl Script {
-    pub(crate) fn new(code: impl Into<String>) -> Self {
-        let code = code.into();
-        Self { digest: redis::Script::new(&code).get_hash().to_owned(), code }
-    }
-}
+use crate::redis::Script;
 
 /// The entry as `{revision, data}`, `nil` if there is none, or why it is not one; that which is none is set aside.
 ///
