@@ -9,7 +9,7 @@ use crate::redis::{Connection, Subscriptions, client, is_prefix};
 use crate::secret::Secret;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// Sets up a [`RedisStore`]: [`RedisStore::builder`].
+/// Sets up a [`RedisStore`]; made by [`RedisStore::builder`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RedisStoreBuilder {
     url: Secret,
@@ -32,45 +32,48 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// What all keys and channels begin with. Default `jwt-refresh`. May hold ASCII letters, digits, `-`, `_`, `.`, `:` and `/`.
+    /// Sets what the names of all keys and channels begin with: ASCII letters, digits, `-`, `_`, `.`,
+    /// `:` and `/`. Default `jwt-refresh`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How long any one question to Redis may take, connecting included. Default 2 s.
+    /// Sets how long any one request to Redis may take, connecting included. Default 2 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long an attempt to connect may take, TLS and authentication included. Default 1 s; never longer than
-    /// [`timeout`](Self::timeout).
+    /// Sets how long an attempt to connect may take, TLS and authentication included. Default 1 s;
+    /// never longer than [`timeout`](Self::timeout).
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// After how long a lease ends whose holder died. Default 10 s; at least twice [`timeout`](Self::timeout), so that one
-    /// question without an answer loses no lease. It is no bound on holding a lease: a living holder extends it.
+    /// Sets after how long a lease expires whose holder died. Default 10 s; at least twice
+    /// [`timeout`](Self::timeout), so that one request without an answer loses no lease. It does
+    /// not limit how long a lease can be held: a living holder extends it.
     pub fn lease_ttl(mut self, ttl: Duration) -> Self {
         self.lease_ttl = ttl;
         self
     }
 
-    /// Has Redis forget the entry of an account that nobody has written to for `time`. Default: entries stay. Give it more
-    /// than a refresh token's life.
+    /// Makes Redis forget the entry of an account once it was not written for `time`. Default:
+    /// entries stay. Give it more than the lifetime of a refresh token.
     pub fn forget_after(mut self, time: Duration) -> Self {
         self.forget_after = Some(time);
         self
     }
 
-    /// The store. It connects when it is first used: a Redis that is down does not keep a program from starting.
+    /// Returns the store. It connects when it is first used, so that a program can start while
+    /// Redis is down.
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Configuration`]: the URL cannot be used, the prefix holds other characters than it may, a time-out is
-    /// zero, or the lease's time to live is too short for the time-out.
+    /// [`StoreErrorKind::Configuration`]: the URL cannot be used, the prefix holds other characters
+    /// than it may, a time-out is zero, or the lease's time to live is too short for the time-out.
     pub fn build(self) -> Result<RedisStore, StoreError> {
         let wrong =
             |what: &str| Err(StoreError::new(StoreErrorKind::Configuration, format!("the Redis store's {what}")));

@@ -1,4 +1,4 @@
-//! A store in Redis or Valkey: for many processes, on many machines, that share a login.
+//! A store in Redis or Valkey, for processes on many machines that share a login.
 
 mod builder;
 mod keys;
@@ -21,15 +21,15 @@ use crate::redis::{Connection, Subscriptions, random_name};
 pub use self::builder::RedisStoreBuilder;
 pub use self::lease::RedisLease;
 
-/// The longest entry. A thousand times what tokens need; what is longer is none of ours.
+/// The longest entry, a thousand times what tokens need. This store has written nothing longer.
 const LONGEST: usize = 1024 * 1024;
-/// How long what was found instead of an entry is kept aside. It may hold secrets, so not for ever.
+/// How long what was found instead of an entry is kept aside. Not for ever: it may hold secrets.
 const KEPT_ASIDE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How often a change that was not told is looked for.
+/// How often the store looks for a change that no message announced.
 const POLL: Duration = Duration::from_secs(5);
 
-/// Keeps entries in [Redis](https://redis.io) 6.2 or later, or [Valkey](https://valkey.io): for processes on many machines that
-/// share a login. Clones are the same store.
+/// Keeps entries in [Redis](https://redis.io) 6.2 or later, or [Valkey](https://valkey.io), for
+/// processes on many machines that share a login. Clones are the same store.
 ///
 /// ```no_run
 /// use jwt_refresh_core::RedisStore;
@@ -38,17 +38,20 @@ const POLL: Duration = Duration::from_secs(5);
 /// # Ok::<(), jwt_refresh_core::StoreError>(())
 /// ```
 ///
-/// The URL is `redis://user:password@host:port/database`, where all but the host may be left out, and what
-/// is no plain letter or digit in user and password is percent-encoded; `rediss://` is TLS, for
-/// which enable the feature `redis-tls`; `unix:///path` is a socket. `valkey://` and `valkeys://` mean the same. Entries hold
-/// tokens, in the clear unless the session was given a key: use TLS wherever the network is not yours alone. It trusts the
-/// system's certificate authorities, or those in the file that the environment variable `SSL_CERT_FILE` names.
+/// The URL is `redis://user:password@host:port/database`, where all but the host may be left out.
+/// Everything in user and password but plain letters and digits is percent-encoded. `rediss://` is
+/// TLS, for which enable the feature `redis-tls`; `unix:///path` is a socket; `valkey://` and
+/// `valkeys://` mean the same as `redis://` and `rediss://`. Entries hold tokens, in the clear
+/// unless the session was given a key: use TLS on every network that others can use, too. The store
+/// trusts the system's certificate authorities, or those in the file that the environment variable
+/// `SSL_CERT_FILE` names.
 ///
 /// # What Redis promises
 ///
-/// As much as it is set up to. An answered write survives a crash of Redis with `appendonly yes` and `appendfsync always`; with
-/// `everysec` the last second may be lost, and without either, everything. A fail-over may lose what the replica had not got. An
-/// entry that was lost or became older shows as a revision that went back.
+/// As much as its configuration does. An answered write survives a crash of Redis with
+/// `appendonly yes` and `appendfsync always`; with `everysec` the last second may be lost, and
+/// without either, everything. A fail-over may lose what the replica had not received. An entry
+/// that was lost or replaced by an older one shows as a revision that went back.
 ///
 /// # Keys
 ///
@@ -56,17 +59,17 @@ const POLL: Duration = Duration::from_secs(5);
 ///
 /// | key | is |
 /// |---|---|
-/// | `jwt-refresh:{alice}:entry` | a hash of `account`, `revision`, `data` and `writer`, a random name of the save |
-/// | `jwt-refresh:{alice}:lease` | the random name of whoever may renew; ends by itself |
+/// | `jwt-refresh:{alice}:entry` | a hash: `account`, `revision`, `data`, `writer` (random, per save) |
+/// | `jwt-refresh:{alice}:lease` | the random name of the one that may renew; expires by itself |
 /// | `jwt-refresh:{alice}:corrupt` | what was found instead of an entry, for 7 days |
 ///
-/// and the channels `jwt-refresh:{alice}:saved` and `…:freed`. Other characters than letters, digits and `-_.@` are
-/// percent-encoded. All keys of an account are in one slot of a cluster. The store itself talks to one node, or to a proxy
-/// before a cluster, and follows no redirection.
+/// and the channels `jwt-refresh:{alice}:saved` and `…:freed`. Other characters than letters,
+/// digits and `-_.@` are percent-encoded. All keys of an account are in one slot of a cluster. The
+/// store itself talks to one node, or to a proxy in front of a cluster, and follows no redirection.
 ///
 /// # Access
 ///
-/// All that its user must be allowed:
+/// These are all the permissions that the store's user needs:
 ///
 /// ```text
 /// ACL SETUSER app on >password resetkeys ~jwt-refresh:* resetchannels &jwt-refresh:* nocommands
@@ -78,15 +81,16 @@ const POLL: Duration = Duration::from_secs(5);
 ///
 /// # Time
 ///
-/// Every question to Redis is answered, or has failed, within [`timeout`](RedisStoreBuilder::timeout), and a broken connection is
-/// opened anew by the next. The store must be used inside a tokio runtime with time and I/O enabled, and panics elsewhere; it may
-/// be used from several.
+/// Every request to Redis is answered, or has failed, within
+/// [`timeout`](RedisStoreBuilder::timeout). After a connection broke, the next request opens
+/// another. The store must be used inside a tokio runtime with time and I/O enabled, and panics
+/// elsewhere; it may be used from several.
 ///
 /// # Errors
 ///
-/// A message names the store by host and port, never by user or password. Being denied access and a wrong
-/// password are [`StoreErrorKind::Configuration`]; all else that keeps Redis from doing what it was asked to is
-/// [`StoreErrorKind::Unavailable`].
+/// A message names the store by host and port, never by user or password. Denied access and a wrong
+/// password are [`StoreErrorKind::Configuration`]. Everything else that keeps Redis from answering
+/// a request is [`StoreErrorKind::Unavailable`].
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Arc<Connection>,
@@ -97,7 +101,7 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// The store behind `url`, with default settings. It connects when it is first used.
+    /// Returns the store behind `url`, with default settings. It connects when it is first used.
     ///
     /// # Errors
     ///
@@ -106,13 +110,13 @@ impl RedisStore {
         Self::builder(url).build()
     }
 
-    /// Sets up the store behind `url`.
+    /// Returns a builder for the store behind `url`.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder::new(url)
     }
 
-    /// Whether the store can be reached with the user and password given: for a program that wants to know when it starts.
-    /// Cancel-safe.
+    /// Checks that the store can be reached with the user and password given, for a program that
+    /// wants to know when it starts. Cancel-safe.
     ///
     /// # Errors
     ///
@@ -129,7 +133,7 @@ impl RedisStore {
         StoreError::new(kind, format!("{what} the Redis store at {}", self.connection.name()))
     }
 
-    /// Whether the entry may be another than that of `revision`.
+    /// Returns whether the entry may be another than that of `revision`.
     async fn is_other(&self, account: &str, revision: u64) -> Result<bool, StoreError> {
         let mut command = redis::cmd("HGET");
         command.arg(self.keys(account).entry()).arg("revision");
@@ -161,7 +165,7 @@ impl TokenStore for RedisStore {
         }
     }
 
-    /// Cancel-safe: dropped, it is done or not. At most 1 MiB.
+    /// Cancel-safe: if it is cancelled, the entry has been written or not. At most 1 MiB.
     ///
     /// # Errors
     ///
@@ -194,26 +198,27 @@ impl TokenStore for RedisStore {
         if follows { Ok(()) } else { Err(conflict()) }
     }
 
-    /// Cancel-safe: a caller that goes away leaves no lease behind.
+    /// Cancel-safe: a caller that is cancelled leaves no lease behind.
     async fn lease(&self, account: &str) -> Result<RedisLease, StoreError> {
         LeaseHolder::new(self.connection.clone(), self.subscriptions.clone(), self.keys(account), self.lease_ttl)?
             .lease()
             .await
     }
 
-    /// Cancel-safe. Told at once by Redis; where that fails, found within some 5 s of it being back.
+    /// Cancel-safe. Redis announces a change at once. A change that was not announced is found
+    /// within about 5 s after Redis is back.
     async fn changed(&self, account: &str, revision: u64) {
-        // Listening comes first: what changes after the look below is heard.
+        // Subscribed before the first look, so that a change after that look is announced.
         let mut saved = self.subscriptions.subscribe(self.keys(account).saved());
         loop {
             match self.is_other(account, revision).await {
                 Ok(true) => return,
-                // Loading it sets it aside.
+                // Loading it will set it aside.
                 Err(error) if error.kind() == StoreErrorKind::Corrupt => return,
                 // While Redis is away there is nothing that the caller could load.
                 Ok(false) | Err(_) => {}
             }
-            // Whether it was heard or the time is up, it is looked for.
+            // After a message and after the time, look again.
             let _ = timeout(POLL, saved.notified()).await;
         }
     }

@@ -1,14 +1,17 @@
-//! What must happen at once, as scripts that Redis runs at once.
+//! The store's scripts, for what must be done without any other command in between.
 //!
-//! Each may be sent again after a connection broke without an answer: the second run sees what the first did and answers alike.
+//! Each may be sent again after a connection broke without an answer: the second run sees what the
+//! first one did, and gives the same answer.
 
 use std::sync::LazyLock;
 
 use crate::redis::Script;
 
-/// The entry as `{revision, data}`, `nil` if there is none, or why it is not one; that which is none is set aside.
+/// Returns the entry as `{revision, data}`, or `nil` if there is none. If what is there is no
+/// entry, sets it aside and returns what it is instead.
 ///
-/// Keys: entry, corrupt. Arguments: account, longest data, how long what is corrupt is kept (ms), channel.
+/// Keys: entry, corrupt. Arguments: account, longest data, how long what is corrupt is kept (ms),
+/// channel.
 pub(super) static LOAD: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -34,11 +37,13 @@ return {held[2], held[3]}
     )
 });
 
-/// Writes the entry if it follows: 1 if it did, 0 if not.
+/// Writes the entry if it follows on the one that is there. Returns 1 if it did, 0 if not.
 ///
-/// `writer` tells a run of this very save that was sent twice from another's save.
+/// `writer` is a random name of the save: by it, the second run of a save that was sent twice is
+/// told from the save of another writer.
 ///
-/// Keys: entry. Arguments: revision before ('' if none), revision, data, account, writer, time to live (ms, 0: for ever), channel.
+/// Keys: entry. Arguments: revision before ('' if none), revision, data, account, writer, time to
+/// live (ms, 0: for ever), channel.
 pub(super) static SAVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -58,9 +63,9 @@ return 1
     )
 });
 
-/// Takes the lease: 0 if the caller has it now, else how long another still may (ms).
+/// Takes the lease. Returns 0 if the caller has it now, else how long its holder still may (ms).
 ///
-/// A lease that nobody wrote with an end gets one, so that it cannot be stuck.
+/// A lease that has no time to live is given one, so that it cannot be held for ever.
 ///
 /// Keys: lease. Arguments: owner, time to live (ms).
 pub(super) static TAKE: LazyLock<Script> = LazyLock::new(|| {
@@ -81,7 +86,7 @@ return math.max(left, 1)
     )
 });
 
-/// Extends the lease: 1, or 0 if the caller has it no more.
+/// Extends the lease. Returns 1, or 0 if the caller holds it no more.
 ///
 /// Keys: lease. Arguments: owner, time to live (ms).
 pub(super) static EXTEND: LazyLock<Script> = LazyLock::new(|| {
@@ -94,7 +99,7 @@ return 1
     )
 });
 
-/// Gives the lease back, if the caller still has it, and tells who waits for it.
+/// Gives the lease back if the caller still holds it, and announces that to those that wait for it.
 ///
 /// Keys: lease. Arguments: owner, channel.
 pub(super) static FREE: LazyLock<Script> = LazyLock::new(|| {
