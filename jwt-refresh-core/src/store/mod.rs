@@ -6,6 +6,7 @@ mod error;
 mod file;
 #[cfg(feature = "keyring")]
 mod keyring;
+mod locked;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -24,7 +25,8 @@ pub use self::keyring::KeyringStore;
 pub use self::redis::{RedisLease, RedisStore, RedisStoreBuilder};
 pub(crate) use any::{AnyLease, AnyStore};
 pub use error::{StoreError, StoreErrorKind};
-pub use file::{FileLease, FileStore};
+pub use file::FileStore;
+pub use locked::FileLease;
 pub use memory::{MemoryLease, MemoryStore};
 #[cfg(feature = "seal")]
 pub use sealed::{SealKey, Sealed};

@@ -1,11 +1,11 @@
-//! Names and format. What happens on disk is in the facade's `tests/stores`.
+//! Tests of names and format. Those of what happens on disk are in the workspace's `tests/stores`.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::files::stem;
 use super::format::{Flaw, LARGEST, decode, encode};
-use super::name::stem;
 use crate::store::Entry;
 
 fn entry(revision: u64, data: &[u8]) -> Entry {

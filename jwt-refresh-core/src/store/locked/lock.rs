@@ -1,35 +1,42 @@
-//! A lock that the operating system holds for a process and takes back when the process ends.
+//! A lock that the operating system holds for a process and frees when the process ends.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::folder::private;
+use super::folder::private_options;
 
-/// Held, and given back when dropped. Excludes every other one on the same path, in this process and in others.
+/// The right to renew an account of a [`FileStore`](crate::store::FileStore) or a `KeyringStore`.
+/// The operating system frees it when the process ends.
 #[derive(Debug)]
-pub(in crate::store) struct Lock(File);
+pub struct FileLease(#[expect(dead_code, reason = "held, and given back when dropped")] pub(super) Lock);
+
+/// A lock that is held until it is dropped. It excludes all others on the same path, in this
+/// process and in others.
+#[derive(Debug)]
+pub(super) struct Lock(File);
 
 impl Lock {
-    /// The lock on the file at `path`, which is made if it is not there; `None` if another has it.
-    pub(in crate::store) fn attempt(path: &Path) -> io::Result<Option<Self>> {
+    /// Locks the file at `path`, which is made if it is not there. Returns `None` if it is locked.
+    pub(super) fn attempt(path: &Path) -> io::Result<Option<Self>> {
         loop {
-            let file = private().read(true).write(true).create(true).open(path)?;
+            let file = private_options().read(true).write(true).create(true).open(path)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
-            // Somebody may have deleted the file since it was opened, and another may have made and locked a new one.
+            // The file may have been deleted since it was opened, and another process may have made
+            // and locked a new one.
             if is_at(&file, path)? {
                 return Ok(Some(Self(file)));
             }
         }
     }
 
-    /// Waits on this thread for the lock, for `at_most` that long.
-    pub(in crate::store) fn wait(path: &Path, at_most: Duration) -> io::Result<Option<Self>> {
+    /// Blocks until the file is locked, for `at_most` that long.
+    pub(super) fn wait(path: &Path, at_most: Duration) -> io::Result<Option<Self>> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
@@ -45,7 +52,8 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing gives it back too, but not while a child that was just forked still has a copy of the handle.
+        // Closing the file frees the lock too, but not while a child that was just forked still has
+        // a copy of the handle.
         let _ = self.0.unlock();
     }
 }
@@ -62,7 +70,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Elsewhere a file that is open cannot be replaced.
+/// On other systems a file that is open cannot be replaced.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
 fn is_at(_: &File, _: &Path) -> io::Result<bool> {

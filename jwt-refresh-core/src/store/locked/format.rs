@@ -1,4 +1,4 @@
-//! What is in an account's file:
+//! How an entry is written:
 //!
 //! | bytes | are |
 //! |---|---|
@@ -10,17 +10,18 @@
 //! | … | account, data |
 //! | 32 | SHA-256 of all before |
 //!
-//! Numbers are big-endian. Every version begins with the first two and ends with the last one.
+//! Numbers are big-endian. Every version of the format begins with the first two fields and ends
+//! with the last one.
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::store::Entry;
 
-/// What is written and read at most. An entry is a few KiB.
+/// Length of the largest entry that is written and read. Most are a few KiB.
 pub(in crate::store) const LARGEST: usize = 1 << 20;
 
-/// Length of what is before the account.
+/// Length of the fields before the account.
 pub(in crate::store) const HEAD: usize = MAGIC.len() + 4 + 8 + 4 + 4;
 
 const MAGIC: &[u8; 12] = b"jwt-refresh\n";
@@ -29,20 +30,20 @@ const SUM: usize = 32;
 
 /// Why bytes are no entry of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Flaw {
-    /// What it is instead.
+pub(super) enum Flaw {
+    /// They are no entry; the text says what they are instead.
     Corrupt(&'static str),
-    /// A whole entry in a later format.
+    /// They are an entry in a later version of the format.
     Later(u32),
 }
 
-/// The entry as it is written, unless it is too large.
-pub(in crate::store) fn encode(account: &str, entry: &Entry) -> Option<Zeroizing<Vec<u8>>> {
+/// Returns the bytes of the entry, or `None` if they are more than [`LARGEST`].
+pub(super) fn encode(account: &str, entry: &Entry) -> Option<Zeroizing<Vec<u8>>> {
     let size = HEAD + account.len() + entry.data.len() + SUM;
     if size > LARGEST {
         return None;
     }
-    // Never grown, so no copy of it is left behind.
+    // The vector never grows, so it leaves no copy of a secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(size));
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_be_bytes());
@@ -56,8 +57,8 @@ pub(in crate::store) fn encode(account: &str, entry: &Entry) -> Option<Zeroizing
     Some(bytes)
 }
 
-/// The account's entry that was written as `bytes`.
-pub(in crate::store) fn decode(account: &str, bytes: &[u8]) -> Result<Entry, Flaw> {
+/// Returns the account's entry that was written as `bytes`.
+pub(super) fn decode(account: &str, bytes: &[u8]) -> Result<Entry, Flaw> {
     const CUT: Flaw = Flaw::Corrupt("is cut short");
     if bytes.is_empty() {
         return Err(Flaw::Corrupt("is empty"));
@@ -94,8 +95,8 @@ pub(in crate::store) fn decode(account: &str, bytes: &[u8]) -> Result<Entry, Fla
     Ok(Entry { revision, data: Zeroizing::new(data.to_vec()) })
 }
 
-/// The revision that the first bytes of a file tell, if they look like ours.
-pub(super) fn revision(head: &[u8; HEAD]) -> Option<u64> {
+/// Returns the revision that the first bytes of an entry tell, if they are in this format.
+pub(in crate::store) fn revision(head: &[u8; HEAD]) -> Option<u64> {
     let (version, rest) = number(head.strip_prefix(MAGIC)?)?;
     let (revision, _) = rest.split_first_chunk()?;
     (version == VERSION).then(|| u64::from_be_bytes(*revision))

@@ -1,4 +1,4 @@
-//! The folder that a store's files are in, and who may look into it.
+//! The folder that a store's files are in, and who may use it.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// A folder of our own, made when it is first needed.
+/// A folder for a store's files alone, made when it is first needed.
 #[derive(Debug)]
 pub(in crate::store) struct Folder(PathBuf);
 
 impl Folder {
     pub(in crate::store) fn new(path: &Path) -> Self {
-        // The program may change its working directory; its tokens stay where they are.
+        // Made absolute, so that a change of the working directory does not move the store.
         Self(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
     }
 
@@ -20,7 +20,7 @@ impl Folder {
         &self.0
     }
 
-    /// Whether it is there, and is one that tokens may be in.
+    /// Returns whether it is there, and an error if tokens may not be in it.
     pub(in crate::store) fn exists(&self) -> Result<bool, StoreError> {
         match fs::metadata(&self.0) {
             Ok(metadata) => self.inspect(&metadata).map(|()| true),
@@ -29,8 +29,8 @@ impl Folder {
         }
     }
 
-    /// Makes it, unless it is there, for nobody but this user.
-    pub(in crate::store) fn make(&self) -> Result<(), StoreError> {
+    /// Makes it, unless it is there, for this user only.
+    pub(super) fn make(&self) -> Result<(), StoreError> {
         if self.exists()? {
             return Ok(());
         }
@@ -39,7 +39,7 @@ impl Folder {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&self.0).map_err(|error| self.failed(error))?;
-        self.0.parent().map_or(Ok(()), sync).map_err(|error| self.failed(error))
+        self.0.parent().map_or(Ok(()), sync_folder).map_err(|error| self.failed(error))
     }
 
     fn inspect(&self, metadata: &Metadata) -> Result<(), StoreError> {
@@ -59,8 +59,8 @@ impl Folder {
     }
 }
 
-/// Options that make a file for nobody but this user.
-pub(super) fn private() -> OpenOptions {
+/// Returns options that make a file for this user only.
+pub(in crate::store) fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -68,8 +68,8 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// Takes a file that was made by another program away from everybody but this user.
-pub(super) fn make_private(path: &Path, metadata: &Metadata) -> io::Result<()> {
+/// Removes the permissions of other users for a file that another program may have made.
+pub(in crate::store) fn make_private(path: &Path, metadata: &Metadata) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -81,16 +81,17 @@ pub(super) fn make_private(path: &Path, metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Brings what was renamed in a folder to disk.
-pub(super) fn sync(folder: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened like a file, and a rename is in the file system's journal.
+/// Syncs what was renamed or made in a folder to disk.
+pub(in crate::store) fn sync_folder(folder: &Path) -> io::Result<()> {
+    // On other systems a folder cannot be opened like a file, and a rename is in the file system's
+    // journal.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// `what`, because of `error`.
+/// Returns an error that says `what` happened, because of `error`.
 pub(in crate::store) fn disk_error(what: String, error: io::Error) -> StoreError {
     use io::ErrorKind::{IsADirectory, NotADirectory, PermissionDenied, ReadOnlyFilesystem, Unsupported};
-    // These do not pass by themselves.
+    // These do not go away by themselves.
     let kind = match error.kind() {
         PermissionDenied | NotADirectory | IsADirectory | ReadOnlyFilesystem | Unsupported => {
             StoreErrorKind::Configuration
