@@ -32,8 +32,8 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// Sets what the names of all keys and channels begin with: ASCII letters, digits, `-`, `_`, `.`,
-    /// `:` and `/`. Default `jwt-refresh`.
+    /// Sets what the names of all keys and channels begin with: ASCII letters, digits, `-`, `_`,
+    /// `.`, `:` and `/`. Default `jwt-refresh`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self

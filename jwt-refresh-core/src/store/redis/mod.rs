@@ -59,7 +59,7 @@ const POLL: Duration = Duration::from_secs(5);
 ///
 /// | key | is |
 /// |---|---|
-/// | `jwt-refresh:{alice}:entry` | a hash: `account`, `revision`, `data`, `writer` (random, per save) |
+/// | `jwt-refresh:{alice}:entry` | a hash: `account`, `revision`, `data`, `writer` (random) |
 /// | `jwt-refresh:{alice}:lease` | the random name of the one that may renew; expires by itself |
 /// | `jwt-refresh:{alice}:corrupt` | what was found instead of an entry, for 7 days |
 ///
