@@ -6,7 +6,7 @@ use super::Session;
 use super::shared::{Parts, Shared, Upkeep};
 use super::vault::Vault;
 use crate::authenticator::AnyAuthenticator;
-use crate::store::AnyStore;
+use crate::store::DynStore;
 use crate::{Authenticator, Clock, Error, Policy, TokenStore, Tokens};
 
 /// Puts a [`Session`] together: [`Session::builder`].
@@ -16,7 +16,7 @@ pub struct SessionBuilder {
     policy: Policy,
     clock: Clock,
     tokens: Option<Tokens>,
-    store: Option<(Arc<dyn AnyStore>, String)>,
+    store: Option<(Arc<dyn DynStore>, String)>,
     upkeep: Upkeep,
 }
 

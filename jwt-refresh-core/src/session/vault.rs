@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::record::Record;
 use crate::policy::{CorruptEntry, Policy};
-use crate::store::{AnyLease, AnyStore, Entry};
+use crate::store::{DynLease, DynStore, Entry};
 use crate::{StoreError, StoreErrorKind};
 
 pub(super) struct Vault {
-    store: Arc<dyn AnyStore>,
+    store: Arc<dyn DynStore>,
     account: String,
     /// The highest revision seen: a store that shows a lower one has lost what was written since.
     seen: AtomicU64,
@@ -24,7 +24,7 @@ pub(super) struct Found {
 }
 
 impl Vault {
-    pub(super) fn new(store: Arc<dyn AnyStore>, account: String) -> Self {
+    pub(super) fn new(store: Arc<dyn DynStore>, account: String) -> Self {
         Self { store, account, seen: AtomicU64::new(0) }
     }
 
@@ -80,7 +80,7 @@ impl Vault {
     }
 
     /// The lease, or `None` if others had it all the time: the store is there, and it is not our turn.
-    pub(super) async fn lease(&self, policy: &Policy) -> Result<Option<AnyLease>, StoreError> {
+    pub(super) async fn lease(&self, policy: &Policy) -> Result<Option<DynLease>, StoreError> {
         tokio::time::timeout(longest_turn(policy), self.store.lease(&self.account)).await.ok().transpose()
     }
 

@@ -1,7 +1,8 @@
-//! Where tokens outlive the process and are shared by many: an entry an account, told by revision, and a lease that lets one
-//! at a time renew it. A store knows bytes, revisions and leases, and nothing of tokens or HTTP.
+//! Where tokens outlive the process and are shared. A store has one entry for each account, told
+//! from older ones by its revision, and a lease for each account, so that one session at a time
+//! renews it. A store knows bytes, revisions and leases, and nothing of tokens or HTTP.
 
-mod any;
+mod dynamic;
 mod error;
 mod file;
 #[cfg(feature = "keyring")]
@@ -23,7 +24,7 @@ use zeroize::Zeroizing;
 pub use self::keyring::KeyringStore;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLease, RedisStore, RedisStoreBuilder};
-pub(crate) use any::{AnyLease, AnyStore};
+pub(crate) use dynamic::{DynLease, DynStore};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
 pub use locked::FileLease;
@@ -31,12 +32,13 @@ pub use memory::{MemoryLease, MemoryStore};
 #[cfg(feature = "seal")]
 pub use sealed::{SealKey, Sealed};
 
-/// What a store holds of an account: bytes that it need not understand, and their revision.
+/// What a store holds for an account: bytes that the store need not understand, and their revision.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Counts the writes of this account's entry, from 1.
+    /// The number of this write of the account's entry, from 1.
     pub revision: u64,
-    /// What was written. It holds secrets, in the clear unless the session was given a key.
+    /// The bytes that were written. They hold secrets, in the clear unless the session was given a
+    /// key.
     pub data: Zeroizing<Vec<u8>>,
 }
 
@@ -46,48 +48,53 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Where a session keeps its tokens. Several sessions, in one process or in many, that use the same account in the same store
-/// share one login.
+/// Where a session keeps its tokens. Sessions that use the same account in the same store share one
+/// login, in one process or in many.
 ///
-/// `account` is the name that the user gave the session; it holds no secret. Every future may be dropped at any time; what it
-/// would have done is then done or not.
+/// `account` is the name that the user gave the session; it holds no secret. Every future may be
+/// dropped at any time; what it would have done is then done or not.
 pub trait TokenStore: Send + Sync + 'static {
-    /// Held by whoever renews. Dropping it gives it back, and so does the death of the process that holds it, if later.
+    /// The right to renew an account. It is given back when it is dropped, and, though perhaps
+    /// later, when the process that holds it dies.
     type Lease: Send + Sync + 'static;
 
-    /// The account's entry, if there is one.
+    /// Returns the account's entry, if there is one.
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Unavailable`], or [`StoreErrorKind::Corrupt`] if what is there is no entry of that account. A store
-    /// keeps what is corrupt aside, where it can be looked at, and has no entry from then on.
+    /// [`StoreErrorKind::Unavailable`], or [`StoreErrorKind::Corrupt`] if what is there is no entry
+    /// of that account. A store sets aside what is corrupt, where it can be looked at, and has no
+    /// entry from then on.
     fn load(&self, account: &str) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send;
 
-    /// Writes `entry` if it follows on the one that is there: if its revision is by 1 higher, or is 1 and there is none. Whoever
-    /// sees it sees all of it, and once the future has ended it survives a crash.
+    /// Writes `entry` if it follows on the one that is there: if its revision is higher by 1, or is
+    /// 1 and there is none. A reader sees all of it or nothing, and once the future has ended it
+    /// survives a crash.
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Conflict`] if it does not follow, [`StoreErrorKind::Unavailable`] if it was not written, or may not have
-    /// been.
+    /// [`StoreErrorKind::Conflict`] if it does not follow, [`StoreErrorKind::Unavailable`] if it
+    /// was not written, or may not have been.
     fn save(&self, account: &str, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Waits until this caller is the one who may renew the account. The caller bounds the wait.
+    /// Waits until this caller is the only one that may renew the account. The caller bounds the
+    /// wait.
     ///
     /// # Errors
     ///
     /// [`StoreErrorKind::Unavailable`].
     fn lease(&self, account: &str) -> impl Future<Output = Result<Self::Lease, StoreError>> + Send;
 
-    /// Waits until the account's entry may be another than the one of `revision` (0: none). It may end too early, and
-    /// must end in the end; the caller then [`load`](Self::load)s.
+    /// Waits until the account's entry may be another than the one of `revision` (0: none), after
+    /// which the caller [`load`](Self::load)s it. It may end too early. After a change it must end
+    /// sooner or later.
     fn changed(&self, account: &str, revision: u64) -> impl Future<Output = ()> + Send {
         let _ = (account, revision);
         tokio::time::sleep(POLL)
     }
 }
 
-/// How often a store that is not told of changes looks for them.
+/// How often changes are looked for in a store that does not announce them.
 pub(crate) const POLL: Duration = Duration::from_secs(1);
 
 impl<S: TokenStore> TokenStore for Arc<S> {

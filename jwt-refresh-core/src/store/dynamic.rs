@@ -1,20 +1,20 @@
-//! Stores whose type the session need not know.
+//! Stores behind a trait object, so that a session is not generic over its store.
 
 use super::{Entry, StoreError, TokenStore};
 use crate::provider::BoxFuture;
 
-/// A lease of a store whose type the session need not know.
-pub(crate) type AnyLease = Box<dyn Send + Sync>;
+/// A lease of any store.
+pub(crate) type DynLease = Box<dyn Send + Sync>;
 
-/// A store whose type the session need not know.
-pub(crate) trait AnyStore: Send + Sync {
+/// A [`TokenStore`] as a trait object.
+pub(crate) trait DynStore: Send + Sync {
     fn load<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Option<Entry>, StoreError>>;
     fn save<'a>(&'a self, account: &'a str, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>>;
-    fn lease<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<AnyLease, StoreError>>;
+    fn lease<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<DynLease, StoreError>>;
     fn changed<'a>(&'a self, account: &'a str, revision: u64) -> BoxFuture<'a, ()>;
 }
 
-impl<S: TokenStore> AnyStore for S {
+impl<S: TokenStore> DynStore for S {
     fn load<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Option<Entry>, StoreError>> {
         Box::pin(S::load(self, account))
     }
@@ -23,8 +23,8 @@ impl<S: TokenStore> AnyStore for S {
         Box::pin(S::save(self, account, entry))
     }
 
-    fn lease<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<AnyLease, StoreError>> {
-        Box::pin(async move { Ok(Box::new(S::lease(self, account).await?) as AnyLease) })
+    fn lease<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<DynLease, StoreError>> {
+        Box::pin(async move { Ok(Box::new(S::lease(self, account).await?) as DynLease) })
     }
 
     fn changed<'a>(&'a self, account: &'a str, revision: u64) -> BoxFuture<'a, ()> {
