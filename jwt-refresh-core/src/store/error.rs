@@ -1,4 +1,4 @@
-//! What can be wrong with a store.
+//! What a store can fail with.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,17 +8,19 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// It cannot be reached, or did not answer in time. What was to be written may have been, or not.
+    /// It cannot be reached, or did not answer in time. What was to be written may have been
+    /// written or not.
     Unavailable,
-    /// The entry does not follow on the one that is there: another has written meanwhile.
+    /// The entry does not follow on the one that is there: another writer has written meanwhile.
     Conflict,
-    /// What is there is no entry of this account: truncated, foreign, too large, or older than one that was there before.
+    /// What is there is no entry of this account: truncated, foreign, too large, or older than one
+    /// that was there before.
     Corrupt,
     /// It is set up in a way that cannot work.
     Configuration,
 }
 
-/// Why a store could not do what it was asked to. Holds no secret.
+/// Why a call of a store failed. Holds no secret.
 #[derive(Clone, Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -27,18 +29,19 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// An error of `kind`; `what` happened, as a clause that names the store, and holds no secret.
+    /// Returns an error of `kind`. `what` is a clause that says what happened. It names the store
+    /// and holds no secret.
     pub fn new(kind: StoreErrorKind, what: impl Into<String>) -> Self {
         Self { kind, what: what.into(), source: None }
     }
 
-    /// What caused it, which must not hold a secret.
+    /// Adds what caused it, which must not hold a secret.
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));
         self
     }
 
-    /// What kind of failure it is.
+    /// Returns what kind of failure it is.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }

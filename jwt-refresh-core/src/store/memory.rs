@@ -1,4 +1,4 @@
-//! A store in memory: for sessions of one process that share a login, and for tests.
+//! A store in memory, for sessions of one process that share a login, and for tests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,32 +9,33 @@ use super::{Entry, StoreError, StoreErrorKind, TokenStore};
 
 /// Keeps entries as long as the process lives. Clones are the same store.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryStore(Arc<Mutex<BTreeMap<String, Place>>>);
+pub struct MemoryStore(Arc<Mutex<BTreeMap<String, MemorySlot>>>);
 
+/// One account's entry and lease.
 #[derive(Clone, Debug)]
-struct Place {
+struct MemorySlot {
     entry: watch::Sender<Option<Entry>>,
     lease: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Returns an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn place(&self, account: &str) -> Place {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = places.get(account) {
-            return place.clone();
+    fn slot(&self, account: &str) -> MemorySlot {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(account) {
+            return slot.clone();
         }
-        let place = Place { entry: watch::Sender::new(None), lease: Arc::default() };
-        places.insert(account.to_owned(), place.clone());
-        place
+        let slot = MemorySlot { entry: watch::Sender::new(None), lease: Arc::default() };
+        slots.insert(account.to_owned(), slot.clone());
+        slot
     }
 }
 
-/// Held by whoever renews an account of a [`MemoryStore`].
+/// The right to renew an account of a [`MemoryStore`].
 #[derive(Debug)]
 pub struct MemoryLease(#[expect(dead_code, reason = "held, and given back when dropped")] OwnedMutexGuard<()>);
 
@@ -42,7 +43,7 @@ impl TokenStore for MemoryStore {
     type Lease = MemoryLease;
 
     async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
-        Ok(self.place(account).entry.borrow().clone())
+        Ok(self.slot(account).entry.borrow().clone())
     }
 
     async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
@@ -54,20 +55,20 @@ impl TokenStore for MemoryStore {
             }
             follows
         };
-        if self.place(account).entry.send_if_modified(follows) {
+        if self.slot(account).entry.send_if_modified(follows) {
             return Ok(());
         }
         Err(StoreError::new(StoreErrorKind::Conflict, "another has written to the memory store meanwhile"))
     }
 
     async fn lease(&self, account: &str) -> Result<MemoryLease, StoreError> {
-        Ok(MemoryLease(self.place(account).lease.lock_owned().await))
+        Ok(MemoryLease(self.slot(account).lease.lock_owned().await))
     }
 
     async fn changed(&self, account: &str, revision: u64) {
-        let mut entry = self.place(account).entry.subscribe();
+        let mut entry = self.slot(account).entry.subscribe();
         let is_other = |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| entry.revision) != revision;
-        // The sender lives in this very store, so the wait cannot be cut off.
+        // The sender lives as long as this store, so the wait is not cut off.
         let _ = entry.wait_for(is_other).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Sealing bytes: PASETO of version 4 with a key, and bound to what they are.
+//! Seals bytes as a PASETO of version 4, bound to what they are.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -7,10 +7,10 @@ use pasetors::version4::{LocalToken, V4};
 use pasetors::{Local, errors};
 use zeroize::Zeroizing;
 
-use super::SealKey;
+use super::key::SealKey;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// Seals `data` with `key`, as what `binding` says and nothing else.
+/// Seals `data` with `key`. It is opened only with the same `binding`, which says what it is.
 pub(crate) fn seal(key: &SealKey, binding: &str, data: &[u8]) -> Result<String, StoreError> {
     let footer = footer(&key.id());
     let sealed = LocalToken::encrypt(
@@ -28,10 +28,10 @@ pub(crate) fn seal(key: &SealKey, binding: &str, data: &[u8]) -> Result<String, 
 ///
 /// # Errors
 ///
-/// What is wrong with it, as the end of a sentence that begins with what it is.
+/// What is wrong with `data`, as the end of a sentence that begins with what it is.
 pub(crate) fn open(keys: &[SealKey], binding: &str, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let token = parse(data).ok_or("is not sealed, or is damaged")?;
-    // The footer says which key it claims; that the claim is true is known once it is opened.
+    // The footer names a key. That it is the right one is known once the token is opened.
     let key = keys.iter().find(|key| footer(&key.id()).as_bytes() == token.untrusted_footer());
     let key = key.ok_or("is sealed with a key that is not given")?;
     let opened = LocalToken::decrypt(key.symmetric(), &token, None, Some(binding.as_bytes()))
@@ -47,7 +47,7 @@ fn footer(id: &str) -> String {
     format!(r#"{{"kid":"{id}"}}"#)
 }
 
-/// What is sealed: a PASETO holds a JSON object.
+/// What is sealed: a JSON object, as PASETO demands.
 struct Payload;
 
 impl Payload {
@@ -55,7 +55,7 @@ impl Payload {
     const AFTER: &str = r#""}"#;
 
     fn wrap(data: &[u8]) -> Zeroizing<String> {
-        // Never grown, so no copy of it is left behind.
+        // The string never grows, so it leaves no copy of a secret behind.
         let size = Self::BEFORE.len() + data.len().div_ceil(3) * 4 + Self::AFTER.len();
         let mut payload = Zeroizing::new(String::with_capacity(size));
         payload.push_str(Self::BEFORE);

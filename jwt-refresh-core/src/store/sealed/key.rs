@@ -7,11 +7,12 @@ use pasetors::keys::{Generate as _, SymmetricKey};
 use pasetors::paserk::{FormatAsPaserk, Id};
 use pasetors::version4::V4;
 
-use crate::Secret;
+use crate::secret::Secret;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// A key to seal entries with: 32 bytes, written as [PASERK](https://github.com/paseto-standard/paserk) `k4.local.…`. Shown by
-/// nothing but [`to_paserk`](Self::to_paserk), and wiped when dropped.
+/// A key to seal entries with: 32 bytes, written as
+/// [PASERK](https://github.com/paseto-standard/paserk) `k4.local.…`. Only
+/// [`to_paserk`](Self::to_paserk) shows it, and it is wiped when dropped.
 ///
 /// ```
 /// # use jwt_refresh_core::{SealKey, StoreError};
@@ -26,18 +27,19 @@ use crate::store::{StoreError, StoreErrorKind};
 pub struct SealKey(SymmetricKey<V4>);
 
 impl SealKey {
-    /// A new key, from the operating system's randomness.
+    /// Returns a new key, from the operating system's randomness.
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Unavailable`] if it has none.
+    /// [`StoreErrorKind::Unavailable`] if the system gives no random bytes.
     pub fn generate() -> Result<Self, StoreError> {
         SymmetricKey::generate().map(Self).map_err(|error| {
             StoreError::new(StoreErrorKind::Unavailable, "no key could be generated").caused_by(format!("{error:?}"))
         })
     }
 
-    /// The key in the environment variable `name`, as `k4.local.…`; white space round it does not count.
+    /// Returns the key in the environment variable `name`, written as `k4.local.…`. White space
+    /// around it does not count.
     ///
     /// # Errors
     ///
@@ -50,12 +52,12 @@ impl SealKey {
         })
     }
 
-    /// The key itself, as `k4.local.…`, to be kept in a safe place.
+    /// Returns the key itself, as `k4.local.…`, to be kept in a safe place.
     pub fn to_paserk(&self) -> Secret {
         paserk(&self.0).into()
     }
 
-    /// Its name, `k4.lid.…`: a hash, no secret. Entries tell by it which key they need.
+    /// Returns its name, `k4.lid.…`: a hash, no secret. An entry names the key that it needs by it.
     pub fn id(&self) -> String {
         paserk(&Id::from(&self.0))
     }
@@ -68,8 +70,8 @@ impl SealKey {
 impl FromStr for SealKey {
     type Err = StoreError;
 
-    /// Reads `k4.local.…`; white space round it does not count. The [`StoreErrorKind::Configuration`] otherwise shows nothing of
-    /// the string.
+    /// Reads `k4.local.…`. White space around it does not count. If the string holds no key, the
+    /// [`StoreErrorKind::Configuration`] shows nothing of it.
     fn from_str(paserk: &str) -> Result<Self, StoreError> {
         let key = SymmetricKey::try_from(paserk.trim());
         key.map(Self).map_err(|_| invalid("the key to seal tokens with is not of the form `k4.local.…`".to_owned()))
@@ -86,8 +88,9 @@ fn invalid(what: String) -> StoreError {
     StoreError::new(StoreErrorKind::Configuration, what)
 }
 
-/// The longest of them fits, so that no copy of a key is left behind.
+/// Returns the PASERK of a key or an id.
 fn paserk(value: &impl FormatAsPaserk) -> String {
+    // The longest fits, so the string does not grow and leave a copy of the key behind.
     let mut text = String::with_capacity(64);
     // Writing to a string cannot fail.
     let _ = value.fmt(&mut text);

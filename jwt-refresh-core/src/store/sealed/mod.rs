@@ -1,4 +1,4 @@
-//! Entries that only who has the key can read, in any store.
+//! Entries that cannot be read without the key, in any store.
 
 pub(crate) mod envelope;
 mod key;
@@ -11,15 +11,17 @@ pub use key::SealKey;
 
 /// Encrypts entries before they reach a store, which may be any.
 ///
-/// An entry becomes a [PASETO](https://paseto.io) of version 4, `v4.local.…` (`XChaCha20` and keyed `BLAKE2b`), whose footer names the key
-/// by its PASERK id, and to which account and revision are bound: one that was copied to another account, or under another revision,
-/// is not opened. It is about 1.8 times as large as what is in it. An older entry that is put back under its own revision
-/// is opened: that the revision fell is for the reader to see.
+/// An entry becomes a [PASETO](https://paseto.io) of version 4, `v4.local.…` (`XChaCha20` and keyed
+/// `BLAKE2b`). Its footer names the key by its PASERK id. Account and revision are bound to it: an
+/// entry that was copied to another account, or under another revision, is not opened. It is about
+/// 1.8 times as large as what is in it. An older entry that is put back under its own revision is
+/// opened; the reader can see that the revision fell.
 ///
-/// An entry that cannot be opened (the key is another, or somebody changed it) is a [`StoreErrorKind::Corrupt`], but stays in the
-/// store: with the right key it is there again. Until then nothing follows on it, so a [`save`](TokenStore::save) of
-/// revision 1 is a [`StoreErrorKind::Conflict`]. Entries that were written without a key are not read: an attacker who can
-/// write to the store could write such.
+/// An entry that cannot be opened (the key is another, or the entry was changed) is a
+/// [`StoreErrorKind::Corrupt`], but stays in the store: with the right key it can be read again.
+/// Until then nothing follows on it, so a [`save`](TokenStore::save) of revision 1 is a
+/// [`StoreErrorKind::Conflict`]. Entries that were written without a key are not read, because an
+/// attacker who can write to the store could write such entries.
 ///
 /// Leases, waits and cancellation are those of the store.
 ///
@@ -27,29 +29,33 @@ pub use key::SealKey;
 /// # use jwt_refresh_core::{FileStore, SealKey, Sealed, StoreError};
 /// # fn main() -> Result<(), StoreError> {
 /// // The variable holds `k4.local.…`, as `SealKey::generate` makes it.
-/// let store = Sealed::new(FileStore::new("/var/lib/catalog/tokens"), SealKey::from_env("CATALOG_TOKEN_KEY")?);
+/// let key = SealKey::from_env("CATALOG_TOKEN_KEY")?;
+/// let store = Sealed::new(FileStore::new("/var/lib/catalog/tokens"), key);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct Sealed<S> {
     store: S,
-    keys: Keys,
+    keys: KeySource,
 }
 
-type Keys = Arc<dyn Fn() -> Result<Vec<SealKey>, StoreError> + Send + Sync>;
+/// Hands out the keys: the first seals, and each opens what was sealed with it.
+type KeySource = Arc<dyn Fn() -> Result<Vec<SealKey>, StoreError> + Send + Sync>;
 
 impl<S: TokenStore> Sealed<S> {
-    /// Seals what is in `store` with `key`.
+    /// Returns a store that seals what is in `store` with `key`.
     pub fn new(store: S, key: SealKey) -> Self {
         Self::with_keys(store, move || Ok(vec![key.clone()]))
     }
 
-    /// Seals with the first of the keys that `keys` hands out, and opens what was sealed with any of them. To change the key, put
-    /// the new one first and keep the old one until every account was written once.
+    /// Returns a store that seals with the first of the keys that `keys` returns, and opens what
+    /// was sealed with any of them. To change the key, put the new one first and keep the old one
+    /// until every account was written once.
     ///
-    /// `keys` is called at each load and save, in the task that loads or saves, so it must not block: have it hand out keys that
-    /// were fetched before. Its error becomes that of the load or save.
+    /// `keys` is called at each load and save, in the task that loads or saves, so it must not
+    /// block: have it return keys that were fetched before. Its error becomes that of the load or
+    /// save.
     pub fn with_keys(store: S, keys: impl Fn() -> Result<Vec<SealKey>, StoreError> + Send + Sync + 'static) -> Self {
         Self { store, keys: Arc::new(keys) }
     }
@@ -100,7 +106,8 @@ impl<S: fmt::Debug> fmt::Debug for Sealed<S> {
     }
 }
 
-/// What is authenticated with an entry and not in it. Digits end where the account begins.
+/// Returns what is authenticated with an entry and is not in it. The revision ends at the first
+/// byte that is no digit, so no two pairs of account and revision have the same binding.
 fn binding(account: &str, revision: u64) -> String {
     format!("jwt-refresh entry {revision} of {account}")
 }
