@@ -4,7 +4,8 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use jwt_refresh::{Account, AuthWorker, Authenticator, Error, RedisPool, Tokens};
+use jwt_refresh::pool::{Account, AuthWorker, RedisPool};
+use jwt_refresh::{Authenticator, Error, Tokens};
 
 const ACCOUNTS: usize = 1000;
 /// How many callers there are at once.

@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
+use jwt_refresh::jwt::Jwt;
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Event, Jwt, ManualClock};
+use jwt_refresh::{Event, ManualClock};
 use jwt_refresh_testkit::TestServer;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -9,8 +9,8 @@ use std::io::{IsTerminal, Write, stdout};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jwt_refresh::pool::{Account, Pool};
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Account, Pool};
 use jwt_refresh_testkit::TestServer;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Response, StatusCode};

@@ -11,8 +11,8 @@ use std::io::ErrorKind;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use jwt_refresh::pool::{Account, AuthWorker, PoolPolicy, RedisPool};
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Account, AuthWorker, PoolPolicy, RedisPool};
 use jwt_refresh_testkit::TestServer;
 use tokio::process::{Child, Command};
 

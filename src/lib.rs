@@ -1,7 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-pub use jwt_refresh_core::*;
+#[doc(inline)]
+pub use jwt_refresh_core::{jwt, pool, store};
+
+pub use jwt_refresh_core::{
+    AccessToken, Authenticator, Clock, Error, ErrorKind, Event, Events, LifetimeUnit, ManualClock, Policy,
+    RefreshToken, Renewal, Secret, Session, SessionBuilder, SessionStats, TokenFields, TokenProvider, Tokens,
+    Unauthorized,
+};
+#[cfg(feature = "reqwest")]
+pub use jwt_refresh_core::{Bearer, HttpAuthenticator, HttpAuthenticatorBuilder};
 pub use jwt_refresh_macros::refresh_token;
 
 /// What most files that define or call an API need: `use jwt_refresh::prelude::*;`.

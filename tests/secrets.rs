@@ -4,9 +4,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jwt_refresh::jwt::Jwt;
 use jwt_refresh::{
-    Authenticator, Clock, Error, HttpAuthenticator, Jwt, ManualClock, Policy, RefreshToken, Secret, Session,
-    TokenFields, TokenProvider, Tokens,
+    Authenticator, Clock, Error, HttpAuthenticator, ManualClock, Policy, RefreshToken, Secret, Session, TokenFields,
+    TokenProvider, Tokens,
 };
 use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
 

@@ -4,7 +4,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jwt_refresh::{Account, Error, Pool, PoolPolicy, TokenProvider};
+use jwt_refresh::pool::{Account, Pool, PoolPolicy};
+use jwt_refresh::{Error, TokenProvider};
 
 use crate::server::Server;
 use crate::{ACCOUNTS, EXCHANGES};

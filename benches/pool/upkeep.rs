@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use jwt_refresh::{Account, Cause, Error, Pool, PoolPolicy, TokenProvider};
+use jwt_refresh::pool::{Account, Pool, PoolPolicy, QuarantineCause};
+use jwt_refresh::{Error, TokenProvider};
 
 use crate::server::{Login, SLICE, Server};
 use crate::{ACCOUNTS, EXCHANGES};
@@ -34,7 +35,7 @@ async fn keep_up() -> Result<(), Error> {
     let begun = Instant::now();
     while server.refreshed.load(Ordering::Relaxed) < ACCOUNTS {
         assert!(begun.elapsed() < PATIENCE, "some accounts were not refreshed");
-        let expired = pool.status().quarantined.iter().filter(|one| one.cause == Cause::Expired).count();
+        let expired = pool.status().quarantined.iter().filter(|one| one.cause == QuarantineCause::Expired).count();
         assert_eq!(expired, 0, "accounts are out because their tokens expired");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

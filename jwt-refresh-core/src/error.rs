@@ -56,10 +56,10 @@ pub enum ErrorKind {
 /// program. It holds no secret, so it can be logged. Clones are cheap and are the same error: all callers that waited for
 /// one refresh share its failure.
 #[derive(Clone)]
-pub struct Error(Arc<Inner>);
+pub struct Error(Arc<Details>);
 
 #[derive(Clone)]
-struct Inner {
+struct Details {
     kind: ErrorKind,
     /// What happened, as a clause: "the server denied the credentials".
     what: String,
@@ -75,7 +75,7 @@ struct Inner {
 impl Error {
     /// An error of `kind`; `what` happened, as a clause that starts in lower case. It must not contain a secret.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(Details {
             kind,
             what: what.into(),
             endpoint: None,
@@ -148,7 +148,7 @@ impl Error {
         self.0.by_login
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut Details)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }
@@ -267,7 +267,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, what, endpoint, status, code, retry_after, source, by_login: _ } = &*self.0;
+        let Details { kind, what, endpoint, status, code, retry_after, source, by_login: _ } = &*self.0;
         f.debug_struct("Error")
             .field("kind", kind)
             .field("what", what)

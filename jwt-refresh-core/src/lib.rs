@@ -1,62 +1,49 @@
-//! The core of `jwt-refresh`: everything that runs. Most people depend on `jwt-refresh`, which re-exports this.
+//! The core of `jwt-refresh`: everything that runs. Most people depend on `jwt-refresh`, which
+//! re-exports this.
 //!
-//! Dependencies point one way: [`TokenProvider`] is what a caller sees; [`Session`] is one; it asks an [`Authenticator`]
-//! for [`Tokens`] and reads its [`Clock`] by its [`Policy`].
+//! Dependencies point one way: [`TokenProvider`] is what a caller sees; [`Session`] and
+//! [`Pool`](pool::Pool) are two; they ask an [`Authenticator`] for [`Tokens`] and read a [`Clock`] by a
+//! [`Policy`].
 
 #![forbid(unsafe_code)]
 // A panic in library code is a defect; tests say `unwrap` as they please.
 #![warn(clippy::unwrap_used)]
 
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
 mod authenticator;
-#[cfg(feature = "reqwest")]
-mod bearer;
-mod blocking;
 mod clock;
 mod error;
-#[cfg(feature = "reqwest")]
-mod http;
 mod json;
-mod jwt;
+pub mod jwt;
+#[doc(hidden)]
+pub mod macro_support;
 mod policy;
-mod pool;
+pub mod pool;
 mod provider;
 #[cfg(feature = "redis")]
 mod redis;
-mod rejection;
+mod renewal;
 mod runtime;
 mod secret;
+#[cfg(feature = "reqwest")]
+mod send;
 mod session;
-mod spared;
-mod store;
+pub mod store;
 mod sync;
 mod token;
 
 pub use authenticator::Authenticator;
 #[cfg(feature = "reqwest")]
 pub use authenticator::{HttpAuthenticator, HttpAuthenticatorBuilder};
-#[cfg(feature = "reqwest")]
-pub use bearer::Bearer;
 pub use clock::{Clock, ManualClock};
 pub use error::{Error, ErrorKind};
-pub use jwt::{Claims, DecodeError, Header, Jwt};
-pub use policy::{CorruptEntry, Policy, StoreFailure};
-pub use pool::{
-    Account, Cause, Health, Lease, LeaseRequest, Pool, PoolBuilder, PoolPolicy, PoolStatus, Quarantined, Selection,
-};
-#[cfg(feature = "redis")]
-pub use pool::{AuthWorker, AuthWorkerBuilder, RedisPool, RedisPoolBuilder};
+pub use macro_support::Unauthorized;
+pub use policy::Policy;
 pub use provider::{Renewal, TokenProvider};
-pub use rejection::Unauthorized;
 pub use secret::Secret;
+#[cfg(feature = "reqwest")]
+pub use send::Bearer;
 pub use session::{Event, Events, Session, SessionBuilder, SessionStats};
-#[cfg(feature = "keyring")]
-pub use store::KeyringStore;
-pub use store::{Entry, FileLease, FileStore, MemoryLease, MemoryStore, StoreError, StoreErrorKind, TokenStore};
-#[cfg(feature = "redis")]
-pub use store::{RedisLease, RedisStore, RedisStoreBuilder};
-#[cfg(feature = "seal")]
-pub use store::{SealKey, Sealed};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};
+
+#[doc(hidden)]
+pub use macro_support as __private;

@@ -4,7 +4,8 @@ use std::borrow::Borrow;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::{AccessToken, Error};
+use crate::error::Error;
+use crate::token::AccessToken;
 
 /// A future in a box.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -13,7 +13,7 @@ pub(crate) use own::{handle, wait};
 mod callers {
     use tokio::runtime::Handle;
 
-    use crate::{Error, ErrorKind};
+    use crate::error::{Error, ErrorKind};
 
     pub(crate) fn handle() -> Result<Handle, Error> {
         Handle::try_current().map_err(|_| {
@@ -30,7 +30,8 @@ mod own {
 
     use tokio::runtime::{Builder, Handle, Runtime};
 
-    use crate::{Error, ErrorKind, Renewal};
+    use crate::error::{Error, ErrorKind};
+    use crate::provider::Renewal;
 
     /// Two, so that an authenticator may call a method of another session that is not async.
     const THREADS: usize = 2;

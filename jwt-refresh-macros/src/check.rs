@@ -58,7 +58,7 @@ fn check(site: &Site<'_>) -> TokenStream {
 
 // Output:
 //     match RESULT {
-//         ::core::result::Result::Ok(token) => token.spared(),    // without `from`: Ok(_) => {}
+//         ::core::result::Result::Ok(_) => {}    // with `from`: Ok(token) => token.unused_lease()
 //         ::core::result::Result::Err(error) => return ::jwt_refresh::__private::fail(error),
 //     }
 fn leave_unused(site: &Site<'_>, result: &TokenStream) -> TokenStream {

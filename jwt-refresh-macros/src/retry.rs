@@ -17,7 +17,8 @@ use crate::site::{Place, Site};
 //
 // Output:
 //     let mut held = TOKEN;
-//     ::jwt_refresh::__private::spared(&held).spared();    // with `from`, without `token`
+//     // With `from`, without `token`:
+//     ::jwt_refresh::__private::unused_lease(&held).unused_lease();
 //     let mut rerun = false;
 //     loop {
 //         {
@@ -50,7 +51,7 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group) -> TokenStream {
         Shape::Async | Shape::Future => quote_spanned!(Span::mixed_site()=> renewal.await),
     });
     let unused = site.unused_lease().filter(|_| site.options.token.is_none());
-    let unused = unused.map(|method| quote_spanned!(Span::mixed_site()=> #runtime::spared(&held).#method();));
+    let unused = unused.map(|method| quote_spanned!(Span::mixed_site()=> #runtime::unused_lease(&held).#method();));
     quote_spanned! {Span::mixed_site()=>
         #kept
         let mut held = #token;

@@ -131,7 +131,7 @@ impl<'a> Site<'a> {
     /// that is where a user names a pool.
     pub(crate) fn unused_lease(&self) -> Option<Ident> {
         self.options.from.as_ref()?;
-        Some(Ident::new("spared", Place::of(&self.function.sig.ident).start))
+        Some(Ident::new("unused_lease", Place::of(&self.function.sig.ident).start))
     }
 
     /// Returns `::jwt_refresh::__private::fail(error)`, placed at the return type.

@@ -1,5 +1,6 @@
+use jwt_refresh::Error;
+use jwt_refresh::pool::{Account, Pool};
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Account, Error, Pool};
 use jwt_refresh_testkit::TestServer;
 
 use crate::a_day_in_the_life;

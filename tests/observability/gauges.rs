@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jwt_refresh::{Account, Cause, HttpAuthenticator, ManualClock, Pool};
+use jwt_refresh::pool::{Account, Pool, QuarantineCause};
+use jwt_refresh::{HttpAuthenticator, ManualClock};
 use jwt_refresh_testkit::TestServer;
 
 use crate::recorder::Recorded;
@@ -25,7 +26,8 @@ async fn pool(server: &TestServer, accounts: usize) -> (Pool, ManualClock) {
     let pool = pool.accounts((0..accounts).map(|number| account(server, &format!("a{number}")))).build().unwrap();
     let settled = |pool: &Pool| {
         let status = pool.status();
-        (status.active == accounts - 1 && status.quarantined.iter().all(|one| one.cause == Cause::Denied)).then_some(())
+        (status.active == accounts - 1 && status.quarantined.iter().all(|one| one.cause == QuarantineCause::Denied))
+            .then_some(())
     };
     until("the accounts have logged in, but for one", || settled(&pool)).await;
     (pool, clock)

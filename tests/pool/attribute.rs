@@ -1,5 +1,6 @@
+use jwt_refresh::pool::{Pool, QuarantineCause};
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Cause, Error, ErrorKind, Pool};
+use jwt_refresh::{Error, ErrorKind};
 
 use crate::{World, active};
 
@@ -76,7 +77,7 @@ async fn an_account_whose_fresh_token_is_rejected_is_in_quarantine_after_one_cal
     assert_eq!(error.downcast_ref::<Error>().map(Error::kind), Some(ErrorKind::RejectedAsIssued));
     let status = api.pool.status();
     let [one] = &status.quarantined[..] else { panic!("{status}") };
-    assert!(one.cause == Cause::Rejected && one.returns_in.is_some(), "{one:?}");
+    assert!(one.cause == QuarantineCause::Rejected && one.returns_in.is_some(), "{one:?}");
     let counted = api.world.server.stats();
     assert_eq!((counted.rejected, counted.logins, counted.refreshes), (2, 1, 1), "nothing more is asked of the server");
 }
@@ -101,6 +102,9 @@ async fn a_plain_method_tells_of_the_second_rejection_too() {
     active(&api.pool, 1).await;
     Plain(api.pool.clone()).call().unwrap_err();
     let status = api.pool.status();
-    assert!(status.quarantined.iter().all(|one| one.cause == Cause::Rejected && one.returns_in.is_some()), "{status}");
+    assert!(
+        status.quarantined.iter().all(|one| one.cause == QuarantineCause::Rejected && one.returns_in.is_some()),
+        "{status}"
+    );
     assert_eq!(status.active, 0);
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use jwt_refresh::{ErrorKind, Pool};
+use jwt_refresh::ErrorKind;
+use jwt_refresh::pool::Pool;
 
 use crate::{SECOND, World, active, until};
 

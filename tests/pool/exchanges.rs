@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use jwt_refresh::{Account, Authenticator, Error, Pool, Tokens};
+use jwt_refresh::pool::{Account, Pool};
+use jwt_refresh::{Authenticator, Error, Tokens};
 use tokio::sync::Semaphore;
 
 use crate::{active, policy, until};

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use jwt_refresh::Pool;
+use jwt_refresh::pool::Pool;
 
 use crate::throughput::Load;
 use crate::{SECOND, World, active, is_pending, quiet};

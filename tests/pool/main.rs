@@ -13,7 +13,8 @@ mod throughput;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use jwt_refresh::{Account, HttpAuthenticator, Lease, ManualClock, Pool, PoolBuilder, PoolPolicy};
+use jwt_refresh::pool::{Account, Lease, Pool, PoolBuilder, PoolPolicy};
+use jwt_refresh::{HttpAuthenticator, ManualClock};
 use jwt_refresh_testkit::TestServer;
 
 const SECOND: Duration = Duration::from_secs(1);

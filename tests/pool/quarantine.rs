@@ -1,11 +1,12 @@
 use std::time::Duration;
 
-use jwt_refresh::{Cause, ErrorKind, Health, Pool};
+use jwt_refresh::ErrorKind;
+use jwt_refresh::pool::{Health, Pool, QuarantineCause};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
 use crate::{MINUTE, SECOND, World, active, quiet, until};
 
-fn cause(pool: &Pool) -> Option<(Cause, Option<Duration>)> {
+fn cause(pool: &Pool) -> Option<(QuarantineCause, Option<Duration>)> {
     pool.status().quarantined.first().map(|one| (one.cause, one.returns_in))
 }
 
@@ -15,7 +16,7 @@ async fn an_account_that_is_refused_goes_into_quarantine_and_returns_once_it_can
     world.server.ban("a1");
     let pool = world.pool(3).build().unwrap();
     active(&pool, 2).await;
-    until("a1 is refused", || matches!(cause(&pool), Some((Cause::Denied, Some(_))))).await;
+    until("a1 is refused", || matches!(cause(&pool), Some((QuarantineCause::Denied, Some(_))))).await;
     assert_eq!(pool.status().health(), Health::Degraded);
     for _ in 0..10 {
         assert_ne!(pool.lease().await.unwrap().account(), "a1");
@@ -53,7 +54,7 @@ async fn a_rejection_that_survives_a_renewal_is_quarantine_and_a_late_one_is_not
     let error = pool.lease().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoAccount);
     assert!(error.to_string().contains("token rejected"), "{error}");
-    assert_eq!(cause(&pool).unwrap().0, Cause::Rejected);
+    assert_eq!(cause(&pool).unwrap().0, QuarantineCause::Rejected);
 
     world.pass(MINUTE);
     let lease = pool.lease().await.unwrap();
@@ -83,7 +84,7 @@ async fn after_a_429_an_account_rests_as_long_as_it_was_told() {
     active(&pool, 2).await;
     let limited = pool.lease().await.unwrap();
     limited.rate_limited(Some(20 * SECOND));
-    assert_eq!(cause(&pool), Some((Cause::RateLimited, Some(20 * SECOND))));
+    assert_eq!(cause(&pool), Some((QuarantineCause::RateLimited, Some(20 * SECOND))));
     for _ in 0..5 {
         assert_ne!(pool.lease().await.unwrap().account(), limited.account());
     }
@@ -115,7 +116,7 @@ async fn a_used_up_quota_is_no_rate_and_a_new_token_does_not_bring_it_back() {
     // The token is refreshed ahead meanwhile.
     world.pass(58 * MINUTE);
     until("it was refreshed", || world.server.stats().refreshes == 1).await;
-    assert_eq!(cause(&pool).unwrap().0, Cause::QuotaUsedUp);
+    assert_eq!(cause(&pool).unwrap().0, QuarantineCause::QuotaUsedUp);
     let error = pool.lease().await.unwrap_err();
     assert!(error.to_string().contains("quota used up"), "{error}");
     world.pass(33 * MINUTE);

@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex};
 
-use jwt_refresh::{ErrorKind, Pool};
+use jwt_refresh::ErrorKind;
+use jwt_refresh::pool::Pool;
 
 use crate::{SECOND, World, active, is_pending, policy, quiet};
 

@@ -1,4 +1,5 @@
-use jwt_refresh::{Account, HttpAuthenticator, Pool};
+use jwt_refresh::HttpAuthenticator;
+use jwt_refresh::pool::{Account, Pool};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
 use crate::{MINUTE, SECOND, World, active, policy, until};

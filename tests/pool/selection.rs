@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use jwt_refresh::{Pool, Selection};
+use jwt_refresh::pool::{Pool, Selection};
 
 use crate::{World, active, policy};
 

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jwt_refresh::ErrorKind;
+use jwt_refresh::pool::{Account, Pool};
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Account, ErrorKind, Pool};
 use jwt_refresh_testkit::{AccountStats, TestServer};
 
 const SECOND: Duration = Duration::from_secs(1);

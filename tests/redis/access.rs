@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jwt_refresh::{RedisStore, RedisStoreBuilder, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{RedisStore, RedisStoreBuilder, StoreErrorKind, TokenStore};
 use tokio::time::timeout;
 
 use crate::server::{SOON, Server, free_port};

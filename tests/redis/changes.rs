@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jwt_refresh::{RedisStore, TokenStore};
+use jwt_refresh::store::{RedisStore, TokenStore};
 use tokio::time::timeout;
 
 use crate::server::{Proxy, SOON, Server};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jwt_refresh::{RedisStore, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{RedisStore, StoreErrorKind, TokenStore};
 
 use crate::server::{Proxy, Server};
 use crate::{entry, kind, revision, store, until};

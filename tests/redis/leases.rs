@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use jwt_refresh::{RedisLease, RedisStore, TokenStore};
+use jwt_refresh::store::{RedisLease, RedisStore, TokenStore};
 use tokio::time::timeout;
 
 use crate::server::{Proxy, SOON, Server};

@@ -18,7 +18,7 @@ mod tls;
 
 use std::time::Duration;
 
-use jwt_refresh::{Entry, RedisStore, RedisStoreBuilder, StoreError, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{RedisStore, RedisStoreBuilder, StoreEntry, StoreError, StoreErrorKind, TokenStore};
 
 use server::Server;
 
@@ -33,8 +33,8 @@ fn hasty(url: &str) -> RedisStoreBuilder {
 
 const HASTE: Duration = Duration::from_millis(400);
 
-fn entry(revision: u64, data: &str) -> Entry {
-    Entry { revision, data: data.as_bytes().to_vec().into() }
+fn entry(revision: u64, data: &str) -> StoreEntry {
+    StoreEntry { revision, data: data.as_bytes().to_vec().into() }
 }
 
 async fn revision(store: &RedisStore, account: &str) -> u64 {

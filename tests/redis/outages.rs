@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jwt_refresh::{RedisStore, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{RedisStore, StoreErrorKind, TokenStore};
 use tokio::time::timeout;
 
 use crate::server::{SOON, Server, free_port, silent_server};

@@ -3,9 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use jwt_refresh::{
-    ErrorKind, HttpAuthenticator, ManualClock, Policy, RedisStore, Session, SessionBuilder, StoreFailure,
-};
+use jwt_refresh::store::{RedisStore, StoreFailure};
+use jwt_refresh::{ErrorKind, HttpAuthenticator, ManualClock, Policy, Session, SessionBuilder};
 use jwt_refresh_testkit::TestServer;
 
 use crate::server::{Proxy, Server};

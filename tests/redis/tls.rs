@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use jwt_refresh::{RedisStore, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{RedisStore, StoreErrorKind, TokenStore};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use crate::server::{Server, free_port};

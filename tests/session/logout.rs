@@ -2,7 +2,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jwt_refresh::{Authenticator, Error, ErrorKind, HttpAuthenticator, MemoryStore, RefreshToken, Session, Tokens};
+use jwt_refresh::store::MemoryStore;
+use jwt_refresh::{Authenticator, Error, ErrorKind, HttpAuthenticator, RefreshToken, Session, Tokens};
 use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
 
 use crate::{World, until};

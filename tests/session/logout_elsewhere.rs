@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use jwt_refresh::{
-    Entry, ErrorKind, MemoryLease, MemoryStore, Policy, Session, StoreError, StoreErrorKind, TokenStore,
-};
+use jwt_refresh::store::{MemoryLease, MemoryStore, StoreEntry, StoreError, StoreErrorKind, TokenStore};
+use jwt_refresh::{ErrorKind, Policy, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 use tokio::sync::Notify;
 
@@ -81,7 +80,7 @@ impl Slow {
 impl TokenStore for Slow {
     type Lease = MemoryLease;
 
-    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+    async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
         self.check()?;
         let entry = self.inner.load(account).await;
         if self.holds() {
@@ -92,7 +91,7 @@ impl TokenStore for Slow {
         entry
     }
 
-    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
+    async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
         self.check()?;
         self.inner.save(account, entry).await?;
         let less = |left: u32| left.checked_sub(1);

@@ -1,7 +1,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jwt_refresh::{CorruptEntry, Entry, MemoryLease, MemoryStore, Policy, Session, StoreError, TokenStore};
+use jwt_refresh::store::{CorruptEntry, MemoryLease, MemoryStore, StoreEntry, StoreError, TokenStore};
+use jwt_refresh::{Policy, Session};
 
 use crate::World;
 
@@ -14,7 +15,7 @@ struct Lying {
     lie: Arc<Mutex<Option<Lie>>>,
 }
 
-type Lie = fn(Entry) -> Entry;
+type Lie = fn(StoreEntry) -> StoreEntry;
 
 impl Lying {
     fn tell(&self, lie: Option<Lie>) {
@@ -25,7 +26,7 @@ impl Lying {
 impl TokenStore for Lying {
     type Lease = MemoryLease;
 
-    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+    async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
         let entry = self.inner.load(account).await?;
         let lie = *self.lie.lock().unwrap();
         Ok(match lie {
@@ -34,7 +35,7 @@ impl TokenStore for Lying {
         })
     }
 
-    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
+    async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
         self.inner.save(account, entry).await
     }
 
@@ -43,20 +44,20 @@ impl TokenStore for Lying {
     }
 }
 
-fn edited(entry: &Entry, from: &str, to: &str) -> Entry {
+fn edited(entry: &StoreEntry, from: &str, to: &str) -> StoreEntry {
     let data = String::from_utf8(entry.data.to_vec()).unwrap().replace(from, to).into_bytes();
-    Entry { revision: entry.revision, data: data.into() }
+    StoreEntry { revision: entry.revision, data: data.into() }
 }
 
 fn lies() -> Vec<(&'static str, Lie)> {
     vec![
-        ("malformed", |entry| Entry { data: b"{".to_vec().into(), ..entry }),
-        ("empty", |entry| Entry { data: Vec::new().into(), ..entry }),
-        ("huge", |entry| Entry { data: vec![b' '; 2 << 20].into(), ..entry }),
+        ("malformed", |entry| StoreEntry { data: b"{".to_vec().into(), ..entry }),
+        ("empty", |entry| StoreEntry { data: Vec::new().into(), ..entry }),
+        ("huge", |entry| StoreEntry { data: vec![b' '; 2 << 20].into(), ..entry }),
         ("another account's", |entry| edited(&entry, "\"ada\"", "\"eve\"")),
         ("of an unknown format", |entry| edited(&entry, "\"format\":1", "\"format\":99")),
-        ("another revision's", |entry| Entry { revision: entry.revision + 1, ..entry }),
-        ("older than before", |entry| Entry { revision: entry.revision - 1, ..entry }),
+        ("another revision's", |entry| StoreEntry { revision: entry.revision + 1, ..entry }),
+        ("older than before", |entry| StoreEntry { revision: entry.revision - 1, ..entry }),
     ]
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use jwt_refresh::{ErrorKind, MemoryStore, Policy, StoreFailure, TokenStore};
+use jwt_refresh::store::{MemoryStore, StoreFailure, TokenStore};
+use jwt_refresh::{ErrorKind, Policy};
 
 use crate::World;
 

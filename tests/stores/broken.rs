@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jwt_refresh::{Entry, MemoryStore, StoreError, TokenStore};
+use jwt_refresh::store::{MemoryStore, StoreEntry, StoreError, TokenStore};
 use jwt_refresh_testkit::conformance;
 
 use crate::file::entry;
@@ -43,12 +43,12 @@ type Lease = Option<Arc<<MemoryStore as TokenStore>::Lease>>;
 impl TokenStore for Broken {
     type Lease = Lease;
 
-    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+    async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
         let loaded = self.0.load(&self.key(account)).await?;
         Ok(loaded.filter(|entry| self.1 != Flaw::LosesEmptyEntries || !entry.data.is_empty()))
     }
 
-    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
+    async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
         let account = self.key(account);
         let mut entry = entry.clone();
         if self.1 == Flaw::CutsLargeEntries {

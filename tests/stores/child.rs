@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use jwt_refresh::{FileStore, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{FileStore, StoreErrorKind, TokenStore};
 
 use crate::file::entry;
 

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jwt_refresh::{Entry, FileStore, StoreError, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{FileStore, StoreEntry, StoreError, StoreErrorKind, TokenStore};
 use jwt_refresh_testkit::conformance;
 use tempfile::TempDir;
 
-pub(crate) fn entry(revision: u64, data: &[u8]) -> Entry {
-    Entry { revision, data: data.to_vec().into() }
+pub(crate) fn entry(revision: u64, data: &[u8]) -> StoreEntry {
+    StoreEntry { revision, data: data.to_vec().into() }
 }
 
 /// A folder with the entry of `alice`, revision 1, and that entry's file.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use jwt_refresh::{KeyringStore, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{KeyringStore, StoreErrorKind, TokenStore};
 #[cfg(feature = "seal")]
-use jwt_refresh::{SealKey, Sealed};
+use jwt_refresh::store::{SealKey, Sealed};
 use jwt_refresh_testkit::conformance;
 use keyring_core::{CredentialStore, Error, mock};
 use tempfile::TempDir;

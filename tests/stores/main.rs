@@ -11,7 +11,7 @@ mod processes;
 #[cfg(feature = "seal")]
 mod sealed;
 
-use jwt_refresh::MemoryStore;
+use jwt_refresh::store::MemoryStore;
 use jwt_refresh_testkit::conformance;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jwt_refresh::{FileStore, TokenStore};
+use jwt_refresh::store::{FileStore, TokenStore};
 
 use crate::child::{start, wait_until_ready};
 use crate::file::entry;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use jwt_refresh::{FileStore, MemoryStore, SealKey, Sealed, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{FileStore, MemoryStore, SealKey, Sealed, StoreErrorKind, TokenStore};
 use jwt_refresh_testkit::conformance;
 
 use crate::file::entry;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use jwt_refresh::pool::{Account, Pool, PoolPolicy};
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Account, Pool, PoolPolicy};
 use jwt_refresh_testkit::TestServer;
 
 use self::caller::{Api, Outcomes, call};
@@ -50,7 +50,10 @@ impl World {
         let server = Arc::new(all.clone().fold(server, |server, name| server.account(name, PASSWORD)).start());
         let accounts = all.map(|name| account(&server, name));
         let policy = Policy::default().backoff(QUARANTINE, LONGEST_QUARANTINE);
-        let policy = PoolPolicy::default().tokens(policy).quarantine(QUARANTINE, LONGEST_QUARANTINE).probation(SECOND);
+        let policy = PoolPolicy::default()
+            .tokens(policy)
+            .quarantine(QUARANTINE, LONGEST_QUARANTINE)
+            .renewed_again_window(SECOND);
         let pool = Pool::builder().accounts(accounts).policy(policy).build().unwrap();
         let world = Self { server, healthy, struck, pool };
         world.recovered().await;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use jwt_refresh::{Account, AuthWorker, Bearer, ErrorKind, HttpAuthenticator, Lease, Policy, PoolPolicy, RedisPool};
+use jwt_refresh::pool::{Account, AuthWorker, Lease, PoolPolicy, RedisPool};
+use jwt_refresh::{Bearer, ErrorKind, HttpAuthenticator, Policy};
 use jwt_refresh_testkit::TestServer;
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use jwt_refresh::RedisPool;
+use jwt_refresh::pool::RedisPool;
 use jwt_refresh_testkit::{AccountStats, Stats, TestServer};
 
 use crate::caller::Tally;

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jwt_refresh::SessionBuilder;
 #[cfg(feature = "redis")]
-use jwt_refresh::RedisStore;
-use jwt_refresh::{Entry, FileStore, SessionBuilder, TokenStore};
+use jwt_refresh::store::RedisStore;
+use jwt_refresh::store::{FileStore, StoreEntry, TokenStore};
 use serde::{Deserialize, Serialize};
 
 /// The account that all processes use.
@@ -52,7 +53,7 @@ impl Shelf {
 pub(crate) struct Contents(serde_json::Value);
 
 impl Contents {
-    fn read(entry: Option<Entry>) -> Self {
+    fn read(entry: Option<StoreEntry>) -> Self {
         Self(entry.map_or(serde_json::Value::Null, |entry| serde_json::from_slice(&entry.data).expect("JSON")))
     }
 

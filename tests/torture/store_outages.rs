@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::join_all;
-use jwt_refresh::{ErrorKind, Policy, RedisStore, Session, StoreFailure};
+use jwt_refresh::store::{RedisStore, StoreFailure};
+use jwt_refresh::{ErrorKind, Policy, Session};
 use jwt_refresh_testkit::{Stats, TestServer};
 
 use crate::caller::Caller;

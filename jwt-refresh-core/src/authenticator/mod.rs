@@ -1,16 +1,18 @@
 //! How tokens are got: a login, and a refresh. Written by the user in a dozen lines, or configured ([`HttpAuthenticator`]).
 //! An authenticator knows the server and nothing of locks, clocks or stores: the session calls it once at a time.
 
+mod dynamic;
 #[cfg(feature = "reqwest")]
 mod http;
 
 use std::sync::Arc;
 
+pub(crate) use self::dynamic::DynAuthenticator;
 #[cfg(feature = "reqwest")]
 pub use self::http::{HttpAuthenticator, HttpAuthenticatorBuilder};
 
-use crate::provider::Renewal;
-use crate::{Error, RefreshToken, Tokens};
+use crate::error::Error;
+use crate::token::{RefreshToken, Tokens};
 
 /// Gets tokens from a server. The session sees to it that at most one of these calls runs at a time, in a task of its own,
 /// under a time-out.
@@ -73,26 +75,5 @@ impl<T: Authenticator> Authenticator for Arc<T> {
 
     fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {
         T::revoke(self, token)
-    }
-}
-
-/// An authenticator whose type the session need not know.
-pub(crate) trait AnyAuthenticator: Send + Sync {
-    fn login(self: Arc<Self>) -> Renewal<Tokens>;
-    fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens>;
-    fn revoke(self: Arc<Self>, token: RefreshToken) -> Renewal<()>;
-}
-
-impl<A: Authenticator> AnyAuthenticator for A {
-    fn login(self: Arc<Self>) -> Renewal<Tokens> {
-        Box::pin(async move { A::login(&self).await })
-    }
-
-    fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens> {
-        Box::pin(async move { A::refresh(&self, &token).await })
-    }
-
-    fn revoke(self: Arc<Self>, token: RefreshToken) -> Renewal<()> {
-        Box::pin(async move { A::revoke(&self, &token).await })
     }
 }

@@ -28,13 +28,13 @@ const LONGEST: usize = 256 * 1024;
 /// A decoded, **unverified** JSON Web Token in its compact form: header, claims, and the signature as given.
 ///
 /// ```
-/// use jwt_refresh_core::Jwt;
+/// use jwt_refresh_core::jwt::Jwt;
 ///
 /// let jwt = Jwt::decode("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjEzMDA4MTkzODB9.c2ln")?;
 /// assert_eq!(jwt.header().algorithm(), Some("HS256"));
 /// assert_eq!(jwt.claims().subject(), Some("ada"));
 /// assert_eq!(jwt.signature(), "c2ln");
-/// # Ok::<(), jwt_refresh_core::DecodeError>(())
+/// # Ok::<(), jwt_refresh_core::jwt::DecodeError>(())
 /// ```
 #[derive(Clone)]
 pub struct Jwt {

@@ -1,31 +1,29 @@
 //! An account of a pool, as its user describes it.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::identity::{Identity, Named};
 use super::limit::Limit;
-use super::schedule::Line;
-use super::terms::{Pinned, Terms};
-use crate::{Authenticator, Error};
-
-pub(super) type Pin = Arc<dyn Any + Send + Sync>;
+use super::limits::{Limits, Pin, Pinned, TagIndex};
+use crate::authenticator::{Authenticator, DynAuthenticator};
+use crate::error::Error;
+use crate::token::{RefreshToken, Tokens};
 
 /// An account to be added to a [`Pool`](super::Pool): how it logs in, and how much may be asked of it. Without limits of its own
 /// it serves whatever comes.
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use jwt_refresh_core::{Account, Authenticator};
+/// # use jwt_refresh_core::pool::Account;
+/// # use jwt_refresh_core::Authenticator;
 /// # fn account(login: impl Authenticator) -> Account {
 /// Account::new("ada@example.com", login).rate(10, Duration::from_secs(1)).burst(3).concurrency(4).tag("eu")
 /// # }
 /// ```
 #[must_use = "an account does nothing until it is added to a pool"]
 pub struct Account {
-    pub(super) identity: Arc<dyn Identity>,
+    pub(super) identity: Arc<dyn NamedAuthenticator>,
     pin: Option<Pin>,
     pub(super) tags: Vec<String>,
     rate: Option<(u32, Duration)>,
@@ -101,9 +99,9 @@ impl Account {
         self.pin(client)
     }
 
-    pub(super) fn terms(&self, tags: Box<[Line]>) -> Result<Terms, Error> {
+    pub(super) fn limits(&self, tags: Box<[TagIndex]>) -> Result<Limits, Error> {
         let limit = self.rate.map(|(requests, per)| Limit::new(requests, per, self.burst)).transpose()?;
-        Ok(Terms {
+        Ok(Limits {
             limit: limit.unwrap_or_default(),
             concurrency: self.concurrency,
             usage_cap: self.usage_cap,
@@ -126,5 +124,35 @@ impl fmt::Debug for Account {
             .field("weight", &self.weight)
             .field("tags", &self.tags)
             .finish_non_exhaustive()
+    }
+}
+
+/// A name and an authenticator of whatever type, behind one pointer: there may be a million.
+pub(super) trait NamedAuthenticator: DynAuthenticator {
+    fn name(&self) -> &str;
+}
+
+struct Named<A> {
+    name: Box<str>,
+    authenticator: A,
+}
+
+impl<A: Authenticator> NamedAuthenticator for Named<A> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl<A: Authenticator> Authenticator for Named<A> {
+    fn login(&self) -> impl Future<Output = Result<Tokens, Error>> + Send {
+        self.authenticator.login()
+    }
+
+    fn refresh(&self, token: &RefreshToken) -> impl Future<Output = Result<Tokens, Error>> + Send {
+        self.authenticator.refresh(token)
+    }
+
+    fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {
+        self.authenticator.revoke(token)
     }
 }

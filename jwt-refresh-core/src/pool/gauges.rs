@@ -2,11 +2,9 @@
 //! true of an idle pool too, and cost a lease nothing; those of a pool in Redis are set by whoever asks for its status. Pools are
 //! told apart by their number, those in Redis by their name; accounts are not told apart, since each would be a series of its own.
 
-use std::sync::Arc;
-
-use super::core::Core;
-use super::quarantine::Causes;
-use super::{Health, PoolStatus};
+use super::quarantine::CauseCounts;
+use super::status::{Health, PoolStatus};
+use crate::clock::Clock;
 
 /// How often they are set, in nanoseconds: a few times between two looks of a collector, as collectors are commonly set up.
 const EVERY: i64 = 5_000_000_000;
@@ -33,13 +31,14 @@ pub(super) struct Gauges {
 }
 
 impl Gauges {
-    /// Shows how the pool is doing, if it is time to. When it will be again.
-    pub(super) fn show(&mut self, core: &Arc<Core>) -> i64 {
-        let now = core.clock.moment().boot.as_nanos();
+    /// Shows the status of a pool, if it is time to. Returns when it will be again, in nanoseconds
+    /// since boot.
+    pub(super) fn show(&mut self, pool: u64, clock: &Clock, status: impl FnOnce() -> (PoolStatus, CauseCounts)) -> i64 {
+        let now = clock.moment().boot.as_nanos();
         if self.pool.is_none() || now >= self.due {
-            let (status, causes) = core.gauged();
-            set(&core.id.to_string(), &status, causes, health(&status));
-            self.pool = Some(core.id);
+            let (status, causes) = status();
+            set(&pool.to_string(), &status, causes, health(&status));
+            self.pool = Some(pool);
             self.due = now.saturating_add(EVERY);
         }
         self.due
@@ -50,7 +49,7 @@ impl Drop for Gauges {
     fn drop(&mut self) {
         if let Some(pool) = self.pool {
             // In no health, neither good nor bad: nobody is to be alarmed by a pool that is not needed any more.
-            set(&pool.to_string(), &ENDED, Causes::default(), f64::NAN);
+            set(&pool.to_string(), &ENDED, CauseCounts::default(), f64::NAN);
         }
     }
 }
@@ -58,7 +57,7 @@ impl Drop for Gauges {
 /// Shows the status of a pool that has a name.
 #[cfg(feature = "redis")]
 pub(super) fn show(pool: &str, status: &PoolStatus) {
-    let mut causes = Causes::default();
+    let mut causes = CauseCounts::default();
     for one in &status.quarantined {
         causes.change(None, Some(one.cause));
     }
@@ -74,7 +73,7 @@ fn health(status: &PoolStatus) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody has that many accounts or callers")]
-fn set(pool: &str, status: &PoolStatus, causes: Causes, health: f64) {
+fn set(pool: &str, status: &PoolStatus, causes: CauseCounts, health: f64) {
     let set = |name: &'static str, value: f64| metrics::gauge!(name, "pool" => pool.to_owned()).set(value);
     set("jwt_refresh_pool_accounts", status.accounts as f64);
     set("jwt_refresh_pool_active", status.active as f64);

@@ -6,8 +6,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::Pin;
-use crate::AccessToken;
+use super::limits::Pin;
+use crate::token::AccessToken;
 
 /// The token of one of a pool's accounts, for one call. It goes where an [`AccessToken`] goes (`.bearer(&lease)`), and is given
 /// back when its last clone is dropped.
@@ -16,10 +16,10 @@ use crate::AccessToken;
 /// `#[refresh_token(retry)]` that is done for you), [`rate_limited`](Self::rate_limited) (429),
 /// [`quota_used_up`](Self::quota_used_up), [`fine`](Self::fine).
 #[derive(Clone)]
-pub struct Lease(Arc<dyn Tenancy>);
+pub struct Lease(Arc<dyn LeaseBackend>);
 
 /// What a lease is to the pool that gave it. Dropping it gives the lease back.
-pub(super) trait Tenancy: Send + Sync {
+pub(super) trait LeaseBackend: Send + Sync {
     fn account(&self) -> &str;
     fn token(&self) -> &AccessToken;
     fn pin(&self) -> Option<&Pin>;
@@ -46,8 +46,8 @@ impl Report {
 }
 
 impl Lease {
-    pub(super) fn new(tenancy: impl Tenancy + 'static) -> Self {
-        Self(Arc::new(tenancy))
+    pub(super) fn new(backend: impl LeaseBackend + 'static) -> Self {
+        Self(Arc::new(backend))
     }
 
     pub(super) fn pool(&self) -> u64 {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 
 /// By how much a caller who waits may be woken too late without the account losing a part of its rate: timers have a grain of a
 /// millisecond or two, and a machine with much to do adds to that.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::Policy;
+use crate::error::Error;
+use crate::policy::Policy;
 
 /// Which of the accounts that could serve a call serves it. A call with a [`key`](super::LeaseRequest::key) goes to the key's
 /// account, whatever the selection.
@@ -21,7 +22,7 @@ pub enum Selection {
 /// The numbers a pool goes by.
 ///
 /// ```
-/// use jwt_refresh_core::{PoolPolicy, Selection};
+/// use jwt_refresh_core::pool::{PoolPolicy, Selection};
 ///
 /// let policy = PoolPolicy::default().selection(Selection::Weighted).exchanges(32);
 /// ```
@@ -31,11 +32,11 @@ pub struct PoolPolicy {
     pub(super) selection: Selection,
     pub(super) exchanges: usize,
     pub(super) queue: usize,
-    pub(super) patience: Duration,
+    pub(super) max_inline_wait: Duration,
     pub(super) cool_down: (Duration, Duration),
     pub(super) quota_pause: Duration,
     pub(super) quarantine: (Duration, Duration),
-    pub(super) probation: Duration,
+    pub(super) renewed_again_window: Duration,
 }
 
 impl Default for PoolPolicy {
@@ -45,11 +46,11 @@ impl Default for PoolPolicy {
             selection: Selection::default(),
             exchanges: 16,
             queue: 10_000,
-            patience: Duration::from_secs(5),
+            max_inline_wait: Duration::from_secs(5),
             cool_down: (Duration::from_secs(1), Duration::from_secs(60)),
             quota_pause: Duration::from_secs(3600),
             quarantine: (Duration::from_secs(30), Duration::from_secs(3600)),
-            probation: Duration::from_secs(30),
+            renewed_again_window: Duration::from_secs(30),
         }
     }
 }
@@ -82,8 +83,8 @@ impl PoolPolicy {
 
     /// Up to how long an account that was answered 429 merely rests, as if its rate did not let it serve. An account that has to
     /// rest for longer goes into quarantine. Default 5 s.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn max_inline_wait(mut self, max_inline_wait: Duration) -> Self {
+        self.max_inline_wait = max_inline_wait;
         self
     }
 
@@ -110,12 +111,20 @@ impl PoolPolicy {
 
     /// How soon after a token was renewed because of a 401 another 401 means that the renewal did not help, and puts the account
     /// into quarantine. Default 30 s. A lease that is said to be [`fine`](super::Lease::fine) ends the time.
-    pub fn probation(mut self, time: Duration) -> Self {
-        self.probation = time;
+    pub fn renewed_again_window(mut self, time: Duration) -> Self {
+        self.renewed_again_window = time;
         self
     }
 
-    /// The pause before the next login of an account in quarantine, after the `failures`th failure in a row.
+    /// The pause before the next exchange of an account, after the `failures`th failure in a row.
+    pub(super) fn failure_pause(&self, error: &Error, failures: u8) -> Duration {
+        if error.is_transient() {
+            return self.tokens.pause(u32::from(failures), error.retry_after());
+        }
+        self.quarantine_pause(failures)
+    }
+
+    /// The pause before the next login of an account that was refused `failures` times in a row.
     pub(super) fn quarantine_pause(&self, failures: u8) -> Duration {
         doubled(self.quarantine, failures).mul_f64(1.0 - 0.5 * fastrand::f64())
     }

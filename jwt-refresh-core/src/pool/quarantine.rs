@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Why an account of a pool does not serve calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Cause {
+pub enum QuarantineCause {
     /// It was added, and has not logged in yet.
     Joining,
     /// Its token was rejected with 401.
@@ -18,35 +18,34 @@ pub enum Cause {
     Expired,
     /// Its token has served as many calls as one may.
     UsageCap,
-    /// It was answered 429, and has to rest for longer than the policy's patience.
+    /// It was answered 429, and has to rest for longer than a caller waits in line for it.
     RateLimited,
     /// Its quota is used up.
     QuotaUsedUp,
 }
 
-impl Cause {
-    /// All there are, in the order of their declaration.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Joining,
-        Self::Rejected,
-        Self::Denied,
-        Self::Expired,
-        Self::UsageCap,
-        Self::RateLimited,
-        Self::QuotaUsedUp,
+impl QuarantineCause {
+    /// Each cause, the name that programs know it by, and what people read. The names do not change
+    /// from release to release.
+    const TABLE: [(Self, &'static str, &'static str); 7] = [
+        (Self::Joining, "joining", "not logged in yet"),
+        (Self::Rejected, "rejected", "token rejected"),
+        (Self::Denied, "denied", "login denied"),
+        (Self::Expired, "expired", "token expired"),
+        (Self::UsageCap, "usage_cap", "usage cap reached"),
+        (Self::RateLimited, "rate_limited", "rate-limited"),
+        (Self::QuotaUsedUp, "quota_used_up", "quota used up"),
     ];
 
-    /// What programs know it by, which does not change from release to release.
+    /// What programs know it by.
     pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Joining => "joining",
-            Self::Rejected => "rejected",
-            Self::Denied => "denied",
-            Self::Expired => "expired",
-            Self::UsageCap => "usage_cap",
-            Self::RateLimited => "rate_limited",
-            Self::QuotaUsedUp => "quota_used_up",
-        }
+        Self::TABLE[self as usize].1
+    }
+
+    /// The cause that programs know by `name`.
+    #[cfg(feature = "redis")]
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        Self::TABLE.iter().find(|(_, known, _)| *known == name).map(|(cause, ..)| *cause)
     }
 
     /// Whether the account rests until a time, and new tokens would not help.
@@ -55,24 +54,16 @@ impl Cause {
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for QuarantineCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Joining => "not logged in yet",
-            Self::Rejected => "token rejected",
-            Self::Denied => "login denied",
-            Self::Expired => "token expired",
-            Self::UsageCap => "usage cap reached",
-            Self::RateLimited => "rate-limited",
-            Self::QuotaUsedUp => "quota used up",
-        })
+        f.pad(Self::TABLE[*self as usize].2)
     }
 }
 
 /// An account that does not serve.
 #[derive(Clone, Debug)]
 pub(super) struct Quarantine {
-    pub(super) cause: Cause,
+    pub(super) cause: QuarantineCause,
     /// When it returns, or is tried again, in nanoseconds since boot. `None`: new tokens are on their way, and callers may wait.
     pub(super) until: Option<i64>,
     pub(super) error: Option<Error>,
@@ -80,11 +71,11 @@ pub(super) struct Quarantine {
 
 /// How many accounts do not serve, by why: to be had without looking at each.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Causes([u32; Cause::ALL.len()]);
+pub(super) struct CauseCounts([u32; QuarantineCause::TABLE.len()]);
 
-impl Causes {
+impl CauseCounts {
     /// An account went into quarantine, out of it, or has another cause to be there.
-    pub(super) fn change(&mut self, from: Option<Cause>, to: Option<Cause>) {
+    pub(super) fn change(&mut self, from: Option<QuarantineCause>, to: Option<QuarantineCause>) {
         if let Some(count) = from.and_then(|cause| self.0.get_mut(cause as usize)) {
             *count -= 1;
         }
@@ -98,8 +89,8 @@ impl Causes {
     }
 
     #[cfg(feature = "metrics")]
-    pub(super) fn each(&self) -> impl Iterator<Item = (Cause, u32)> {
-        Cause::ALL.into_iter().zip(self.0)
+    pub(super) fn each(&self) -> impl Iterator<Item = (QuarantineCause, u32)> {
+        QuarantineCause::TABLE.into_iter().map(|(cause, ..)| cause).zip(self.0)
     }
 }
 
@@ -109,10 +100,11 @@ mod tests {
 
     #[test]
     fn every_cause_has_a_count_of_its_own() {
-        for (place, cause) in Cause::ALL.into_iter().enumerate() {
-            let mut causes = Causes::default();
+        for (place, (cause, ..)) in QuarantineCause::TABLE.into_iter().enumerate() {
+            let mut causes = CauseCounts::default();
             causes.change(None, Some(cause));
             assert_eq!((causes.0[place], causes.total()), (1, 1), "{cause}");
+            assert_eq!(cause as usize, place, "{cause} stands elsewhere in the table");
             causes.change(Some(cause), None);
             assert_eq!(causes.total(), 0);
         }

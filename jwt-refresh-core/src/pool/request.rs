@@ -5,18 +5,32 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::lease::Lease;
-use crate::clock::{Moment, Timestamp};
-use crate::{Clock, Error, ErrorKind, Renewal};
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::error::{Error, ErrorKind};
+use crate::provider::Renewal;
 
-/// Whoever gives leases.
-pub(super) trait Lessor: Send + Sync {
+/// What gives leases: a pool.
+pub(super) trait LeaseSource: Send + Sync {
+    /// Tells the pool from every other one in the process.
+    fn id(&self) -> u64;
+
     fn clock(&self) -> &Clock;
-    fn lease(self: Arc<Self>, wanted: Wanted) -> Renewal<Lease>;
+
+    /// A lease of any account, if there is one without waiting or asking another process.
+    fn at_once(self: &Arc<Self>) -> Option<Lease>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
+    /// A lease by `terms`, after a wait if that is what it takes.
+    fn lease(self: Arc<Self>, terms: LeaseTerms) -> Renewal<Lease>;
 }
 
-/// What a caller wants, in its own words.
+/// What a caller asks for.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct LeaseTerms {
     pub(super) tag: Option<String>,
     pub(super) key: Option<String>,
     /// Until when it waits.
@@ -26,7 +40,7 @@ pub(super) struct Wanted {
 /// Asks a pool for a lease: [`Pool::lease`](super::Pool::lease). `.await` it.
 #[must_use = "a request does nothing until it is awaited"]
 pub struct LeaseRequest {
-    lessor: Arc<dyn Lessor>,
+    source: Arc<dyn LeaseSource>,
     tag: Option<String>,
     key: Option<String>,
     deadline: Option<SystemTime>,
@@ -34,8 +48,8 @@ pub struct LeaseRequest {
 }
 
 impl LeaseRequest {
-    pub(super) fn new(lessor: Arc<dyn Lessor>) -> Self {
-        Self { lessor, tag: None, key: None, deadline: None, within: None }
+    pub(super) fn new(source: Arc<dyn LeaseSource>) -> Self {
+        Self { source, tag: None, key: None, deadline: None, within: None }
     }
 
     /// Of an account with this tag only.
@@ -64,7 +78,7 @@ impl LeaseRequest {
     }
 
     fn until(&self) -> Result<Moment, Error> {
-        let now = self.lessor.clock().moment();
+        let now = self.source.clock().moment();
         let deadline = match self.deadline.map(Timestamp::from) {
             Some(time) if time < now.wall => {
                 let ago = now.wall.since(time);
@@ -86,7 +100,7 @@ impl IntoFuture for LeaseRequest {
 
     fn into_future(self) -> Renewal<Lease> {
         match self.until() {
-            Ok(until) => self.lessor.lease(Wanted { tag: self.tag, key: self.key, until }),
+            Ok(until) => self.source.lease(LeaseTerms { tag: self.tag, key: self.key, until }),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }

@@ -2,17 +2,32 @@
 
 use std::sync::Arc;
 
-use super::Session;
-use super::shared::{Parts, Shared, Upkeep};
-use super::vault::Vault;
-use crate::authenticator::AnyAuthenticator;
-use crate::store::DynStore;
-use crate::{Authenticator, Clock, Error, Policy, TokenStore, Tokens};
+use super::account_store::AccountStore;
+use super::shared::{Parts, SessionShared, Upkeep};
+use super::{Session, background};
+use crate::authenticator::{Authenticator, DynAuthenticator};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::policy::Policy;
+use crate::store::{DynStore, TokenStore};
+use crate::token::Tokens;
+
+impl Session {
+    /// A session with the default [`Policy`](crate::Policy) that logs in when a token is first needed.
+    pub fn new(authenticator: impl Authenticator) -> Self {
+        Self::builder(authenticator).build()
+    }
+
+    /// Puts a session together from an authenticator and whatever else it should go by.
+    pub fn builder(authenticator: impl Authenticator) -> SessionBuilder {
+        SessionBuilder::new(authenticator)
+    }
+}
 
 /// Puts a [`Session`] together: [`Session::builder`].
 #[must_use = "a builder does nothing until `build` or `login` is called"]
 pub struct SessionBuilder {
-    authenticator: Arc<dyn AnyAuthenticator>,
+    authenticator: Arc<dyn DynAuthenticator>,
     policy: Policy,
     clock: Clock,
     tokens: Option<Tokens>,
@@ -70,11 +85,12 @@ impl SessionBuilder {
     /// The session. It logs in when a token is first needed.
     pub fn build(self) -> Session {
         let Self { authenticator, policy, clock, tokens, store, upkeep } = self;
-        let vault = store.map(|(store, account)| Vault::new(store, account));
-        let shared = Shared::new(Parts { authenticator, policy, clock, vault, upkeep });
+        let store = store.map(|(store, account)| AccountStore::new(store, account));
+        let shared = SessionShared::new(Parts { authenticator, policy, clock, store, upkeep });
         if let Some(tokens) = tokens {
             shared.begin_from(tokens);
         }
+        background::start(&shared);
         Session(shared)
     }
 

@@ -2,8 +2,8 @@
 
 use tokio::sync::broadcast;
 
-use super::state::Landing;
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::renewal::Outcome;
 
 /// Something that happened to a session.
 #[derive(Clone, Debug)]
@@ -22,14 +22,14 @@ pub enum Event {
 }
 
 impl Event {
-    pub(super) fn of(landing: &Landing) -> Self {
-        match landing {
-            Landing::Renewed(_) | Landing::Unsaved(_) => Self::Renewed,
-            Landing::Failed { error, .. } if error.kind() == ErrorKind::ReauthenticationRequired => {
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Renewed(_) | Outcome::Unsaved(_) => Self::Renewed,
+            Outcome::Failed { error, .. } if error.kind() == ErrorKind::ReauthenticationRequired => {
                 Self::ReauthenticationRequired(error.clone())
             }
-            Landing::Failed { error, .. } => Self::Failed(error.clone()),
-            Landing::LoggedOut => Self::LoggedOut,
+            Outcome::Failed { error, .. } => Self::Failed(error.clone()),
+            Outcome::LoggedOut => Self::LoggedOut,
         }
     }
 }

@@ -1,47 +1,40 @@
 //! One account's tokens, and the one way to renew them.
 //!
-//! `state` is the machine that decides; `desk` the lock round it, and beside it the two words that make the check cheap, with
-//! `replica` for the token itself; `shared` what all clones of a session share; `lifetime` is the arithmetic of expiry, and `holding` what it is applied to.
+//! `state` is the machine that decides; `cell` the lock round it, and beside it the two words that make the check cheap, with
+//! `replica` for the token itself; `shared` what all clones of a session share; `lifetime` is the arithmetic of expiry, and `issued` what it is applied to.
 //!
 //! A `renewal` is a task; what it says to the server is `exchange`, and if there is a store it goes about it as `joint` says,
-//! through the `vault`, which reads and writes `record`s. The `companions` watch clock and store.
+//! through the `store`, which reads and writes `record`s. The `companions` watch clock and store.
 
+mod account_store;
+mod acquire;
+mod background;
 mod builder;
-mod companions;
-mod desk;
 mod events;
-mod exchange;
-mod holding;
-mod joint;
-mod lifetime;
+mod fast_path;
+mod pending;
 mod record;
-mod renewal;
-mod replica;
+mod replacement;
 mod shared;
 mod state;
+mod state_cell;
 mod stats;
-mod tally;
+mod store_follow;
+mod store_sync;
+mod task;
 mod telemetry;
-mod vault;
 
 use std::fmt;
 use std::sync::Arc;
 
-use shared::Shared;
+use self::shared::SessionShared;
+use crate::error::Error;
+use crate::provider::{Renewal, TokenProvider};
+use crate::token::{AccessToken, Tokens};
 
 pub use builder::SessionBuilder;
 pub use events::{Event, Events};
 pub use stats::SessionStats;
-
-pub(crate) use exchange::{Party, exchange};
-pub(crate) use holding::{Grant, Holding};
-#[cfg(feature = "redis")]
-pub(crate) use lifetime::Lifetime;
-pub(crate) use renewal::{is_within, next_id, within};
-pub(crate) use state::{Landing, Plan};
-pub(crate) use telemetry::count_answer;
-
-use crate::{AccessToken, Authenticator, Error, Renewal, TokenProvider, Tokens};
 
 /// One account that stays logged in: its tokens, and at most one renewal of them at a time.
 ///
@@ -64,17 +57,13 @@ use crate::{AccessToken, Authenticator, Error, Renewal, TokenProvider, Tokens};
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Session(Arc<Shared>);
+pub struct Session(Arc<SessionShared>);
 
 impl Session {
-    /// A session with the default [`Policy`](crate::Policy) that logs in when a token is first needed.
-    pub fn new(authenticator: impl Authenticator) -> Self {
-        Self::builder(authenticator).build()
-    }
-
-    /// Puts a session together from an authenticator and whatever else it should go by.
-    pub fn builder(authenticator: impl Authenticator) -> SessionBuilder {
-        SessionBuilder::new(authenticator)
+    /// What the session does, with the tasks running that watch its clock and store.
+    fn awake(&self) -> &Arc<SessionShared> {
+        background::start(&self.0);
+        &self.0
     }
 
     /// A fresh access token: the one held, or after a renewal that all who ask share.
@@ -90,7 +79,7 @@ impl Session {
     pub async fn token(&self) -> Result<AccessToken, Error> {
         match self.0.ready() {
             Some(token) => Ok(token),
-            None => self.0.fresh().await,
+            None => self.awake().fresh().await,
         }
     }
 
@@ -105,7 +94,7 @@ impl Session {
     ///
     /// Dropping the future drops the wait alone; the login goes on.
     pub async fn login(&self) -> Result<AccessToken, Error> {
-        self.0.log_in_now().await
+        self.awake().log_in_now().await
     }
 
     /// A fresh access token, as [`token`](Self::token), for a thread that may wait. Never panics, inside a runtime neither; but
@@ -118,7 +107,7 @@ impl Session {
     /// As [`token`](Self::token).
     #[cfg(feature = "blocking")]
     pub fn blocking_token(&self) -> Result<AccessToken, Error> {
-        self.0.ready().map_or_else(|| crate::runtime::wait(|| self.fresh()), Ok)
+        self.0.ready().map_or_else(|| crate::runtime::wait(|| TokenProvider::fresh(self)), Ok)
     }
 
     /// Logs in now, as [`login`](Self::login), for a thread that may wait.
@@ -128,7 +117,7 @@ impl Session {
     /// As [`login`](Self::login).
     #[cfg(feature = "blocking")]
     pub fn blocking_login(&self) -> Result<AccessToken, Error> {
-        crate::runtime::wait(|| Box::pin(self.0.log_in_now()))
+        crate::runtime::wait(|| Box::pin(self.awake().log_in_now()))
     }
 
     /// Takes tokens that came from elsewhere in place of those held: captured at a login that a person did in a browser, say.
@@ -186,18 +175,18 @@ impl TokenProvider for Session {
     }
 
     fn fresh(&self) -> Renewal<AccessToken> {
-        Box::pin(self.0.fresh())
+        Box::pin(self.awake().fresh())
     }
 
     fn rejected(&self, token: &AccessToken) -> Renewal<AccessToken> {
-        self.0.desk.reject(token.generation());
+        self.0.cell.reject(token.generation());
         self.fresh()
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let token = self.0.desk.lock().token();
-        f.debug_struct("Session").field("id", &self.0.id()).field("token", &token).finish_non_exhaustive()
+        let token = self.0.cell.lock().token();
+        f.debug_struct("Session").field("id", &self.0.id).field("token", &token).finish_non_exhaustive()
     }
 }

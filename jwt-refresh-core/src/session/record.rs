@@ -3,11 +3,12 @@
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::holding::{Grant, Holding};
-use super::lifetime::Lifetime;
 use crate::clock::{Moment, Timestamp};
 use crate::json::Object;
-use crate::{AccessToken, Policy, RefreshToken, StoreError, StoreErrorKind};
+use crate::policy::Policy;
+use crate::renewal::{IssuedTokens, Lifetime, RefreshCredential};
+use crate::store::{StoreError, StoreErrorKind};
+use crate::token::{AccessToken, RefreshToken};
 
 const FORMAT: u64 = 1;
 /// No account's tokens are longer.
@@ -17,12 +18,12 @@ const LONGEST: usize = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     /// The number of the account's last access token.
-    pub(super) issue: u64,
-    pub(super) status: Status,
+    pub(super) sequence: u64,
+    pub(super) status: LoginStatus,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Status {
+pub(super) enum LoginStatus {
     Active(Active),
     LoggedOut,
 }
@@ -30,7 +31,7 @@ pub(super) enum Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Active {
     access: Option<Access>,
-    pub(super) grant: Grant,
+    pub(super) credential: RefreshCredential,
     /// Set just before the refresh token is spent, and cleared with what came of it: found set by somebody who has the lease,
     /// it means that whoever set it died in between.
     pub(super) spending: bool,
@@ -51,56 +52,59 @@ impl std::fmt::Debug for Access {
 }
 
 impl Record {
-    pub(super) fn logged_out(issue: u64) -> Self {
-        Self { issue, status: Status::LoggedOut }
+    pub(super) fn logged_out(sequence: u64) -> Self {
+        Self { sequence, status: LoginStatus::LoggedOut }
     }
 
-    /// Without tokens, to note a grant in.
-    pub(super) fn empty(issue: u64) -> Self {
-        Self { issue, status: Status::Active(Active { access: None, grant: Grant::None, spending: false }) }
+    /// Without tokens, to note a credential in.
+    pub(super) fn empty(sequence: u64) -> Self {
+        Self {
+            sequence,
+            status: LoginStatus::Active(Active { access: None, credential: RefreshCredential::None, spending: false }),
+        }
     }
 
-    pub(super) fn of(holding: &Holding, now: Moment) -> Self {
-        let expires = holding.life.expires.wall;
+    pub(super) fn of(issued: &IssuedTokens, now: Moment) -> Self {
+        let expires = issued.life.expires.wall;
         let access = Access {
-            token: holding.token.expose().to_owned(),
+            token: issued.token.expose().to_owned(),
             issued: now.wall.as_nanos(),
             expires: (expires != Timestamp::NEVER).then_some(expires.as_nanos()),
         };
-        let active = Active { access: Some(access), grant: holding.grant.clone(), spending: false };
-        Self { issue: holding.issue, status: Status::Active(active) }
+        let active = Active { access: Some(access), credential: issued.credential.clone(), spending: false };
+        Self { sequence: issued.sequence, status: LoginStatus::Active(active) }
     }
 
     pub(super) fn is_logged_out(&self) -> bool {
-        self.status == Status::LoggedOut
+        self.status == LoginStatus::LoggedOut
     }
 
     /// Whether a refresh token is about to be spent.
     pub(super) fn is_spending(&self) -> bool {
-        matches!(&self.status, Status::Active(active) if active.spending)
+        matches!(&self.status, LoginStatus::Active(active) if active.spending)
     }
 
-    pub(super) fn grant(&self) -> Option<&Grant> {
+    pub(super) fn credential(&self) -> Option<&RefreshCredential> {
         match &self.status {
-            Status::Active(active) => Some(&active.grant),
-            Status::LoggedOut => None,
+            LoginStatus::Active(active) => Some(&active.credential),
+            LoginStatus::LoggedOut => None,
         }
     }
 
-    /// The same with another grant.
-    pub(super) fn with(&self, grant: Grant, spending: bool) -> Self {
-        let Status::Active(active) = &self.status else { return self.clone() };
-        Self { issue: self.issue, status: Status::Active(Active { grant, spending, ..active.clone() }) }
+    /// The same with another credential.
+    pub(super) fn with(&self, credential: RefreshCredential, spending: bool) -> Self {
+        let LoginStatus::Active(active) = &self.status else { return self.clone() };
+        Self { sequence: self.sequence, status: LoginStatus::Active(Active { credential, spending, ..active.clone() }) }
     }
 
     /// What a session that reads it holds.
-    pub(super) fn holding(&self, policy: &Policy, now: Moment) -> Option<Holding> {
-        let Status::Active(Active { access: Some(access), grant, .. }) = &self.status else { return None };
+    pub(super) fn issued_tokens(&self, policy: &Policy, now: Moment) -> Option<IssuedTokens> {
+        let LoginStatus::Active(Active { access: Some(access), credential, .. }) = &self.status else { return None };
         let token = AccessToken::new(&access.token).ok()?;
         let start = now.at_wall(Timestamp::from_nanos(access.issued));
         let expires = access.expires.map(Timestamp::from_nanos);
         let life = Lifetime::new(policy, start, expires, fastrand::f64());
-        Some(Holding { token, life, grant: grant.clone(), issue: self.issue })
+        Some(IssuedTokens { token, life, credential: credential.clone(), sequence: self.sequence })
     }
 
     pub(super) fn write(&self, account: &str, revision: u64) -> Zeroizing<Vec<u8>> {
@@ -108,21 +112,21 @@ impl Record {
             "format": FORMAT,
             "account": account,
             "revision": revision,
-            "issue": self.issue,
+            "issue": self.sequence,
         });
         match &self.status {
-            Status::LoggedOut => json["status"] = "logged out".into(),
-            Status::Active(active) => {
+            LoginStatus::LoggedOut => json["status"] = "logged out".into(),
+            LoginStatus::Active(active) => {
                 json["status"] = "active".into();
                 if let Some(access) = &active.access {
                     json["access_token"] = access.token.as_str().into();
                     json["issued_ns"] = access.issued.into();
                     json["expires_ns"] = access.expires.into();
                 }
-                let (token, doubtful) = match &active.grant {
-                    Grant::None => (None, false),
-                    Grant::Sound(token) => (Some(token), false),
-                    Grant::Doubtful(token) => (Some(token), true),
+                let (token, doubtful) = match &active.credential {
+                    RefreshCredential::None => (None, false),
+                    RefreshCredential::Valid(token) => (Some(token), false),
+                    RefreshCredential::InDoubt(token) => (Some(token), true),
                 };
                 json["refresh_token"] = token.map(RefreshToken::expose).into();
                 json["doubtful"] = doubtful.into();
@@ -159,9 +163,9 @@ impl Record {
         if number("revision")? != revision {
             return Err(corrupt("is of another revision than the store says"));
         }
-        let issue = number("issue")?;
+        let sequence = number("issue")?;
         match text("status")?.as_deref() {
-            Some("logged out") => return Ok(Self::logged_out(issue)),
+            Some("logged out") => return Ok(Self::logged_out(sequence)),
             Some("active") => {}
             _ => return Err(corrupt("has no status that this version knows")),
         }
@@ -175,13 +179,13 @@ impl Record {
                 Some(Access { token, issued, expires: time("expires_ns")? })
             }
         };
-        let grant = match (text("refresh_token")?, flag("doubtful")?) {
-            (None, _) => Grant::None,
-            (Some(token), true) => Grant::Doubtful(token.into()),
-            (Some(token), false) => Grant::Sound(token.into()),
+        let credential = match (text("refresh_token")?, flag("doubtful")?) {
+            (None, _) => RefreshCredential::None,
+            (Some(token), true) => RefreshCredential::InDoubt(token.into()),
+            (Some(token), false) => RefreshCredential::Valid(token.into()),
         };
-        let active = Active { access, grant, spending: flag("spending")? };
-        Ok(Self { issue, status: Status::Active(active) })
+        let active = Active { access, credential, spending: flag("spending")? };
+        Ok(Self { sequence, status: LoginStatus::Active(active) })
     }
 }
 
@@ -200,30 +204,30 @@ mod tests {
         Moment { wall, boot: Timestamp::from_nanos(5) }
     }
 
-    fn holding(seconds: u64) -> Holding {
-        let tokens = crate::Tokens::new("AccessS3cret").unwrap().refresh_token("RefreshS3cret");
-        Holding::captured(&Policy::default(), tokens.expires_in(Duration::from_secs(seconds)), now(), 3)
+    fn issued(seconds: u64) -> IssuedTokens {
+        let tokens = crate::token::Tokens::new("AccessS3cret").unwrap().refresh_token("RefreshS3cret");
+        IssuedTokens::captured(&Policy::default(), tokens.expires_in(Duration::from_secs(seconds)), now(), 3)
     }
 
     #[test]
     fn what_is_written_is_read_again() {
-        let record = Record::of(&holding(60), now());
-        for record in [record.with(Grant::Doubtful("r".into()), true), record, Record::logged_out(9)] {
+        let record = Record::of(&issued(60), now());
+        for record in [record.with(RefreshCredential::InDoubt("r".into()), true), record, Record::logged_out(9)] {
             assert_eq!(Record::read(&record.write("ada", 7), "ada", 7).unwrap(), record);
         }
     }
 
     #[test]
     fn another_process_sees_the_same_expiry() {
-        let record = Record::of(&holding(60), now());
-        let read = record.holding(&Policy::default(), now() + Duration::from_secs(10)).unwrap();
+        let record = Record::of(&issued(60), now());
+        let read = record.issued_tokens(&Policy::default(), now() + Duration::from_secs(10)).unwrap();
         assert_eq!(read.life.expires, now() + Duration::from_secs(60));
-        assert_eq!(read.issue, 3);
+        assert_eq!(read.sequence, 3);
     }
 
     #[test]
     fn an_entry_that_lies_is_told_by_what_is_wrong_with_it() {
-        let good = String::from_utf8(Record::of(&holding(60), now()).write("ada", 7).to_vec()).unwrap();
+        let good = String::from_utf8(Record::of(&issued(60), now()).write("ada", 7).to_vec()).unwrap();
         for (data, part) in [
             (good.replace("ada", "eve"), "another account"),
             (good.replace("\"revision\":7", "\"revision\":6"), "another revision"),
@@ -243,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_record_shows_no_secret_in_debug() {
-        let shown = format!("{:?}", Record::of(&holding(60), now()));
+        let shown = format!("{:?}", Record::of(&issued(60), now()));
         assert!(!shown.contains("S3cret"), "{shown}");
     }
 }

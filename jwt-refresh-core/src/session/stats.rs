@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Error;
+use crate::error::Error;
 
 /// A snapshot of a session's counters: [`Session::stats`](crate::Session::stats).
 #[derive(Clone, Debug)]

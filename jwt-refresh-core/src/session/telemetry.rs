@@ -1,12 +1,13 @@
 //! What a session counts, and whom it tells of what happens.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::broadcast;
 
 use super::events::{Event, Events};
-use crate::Error;
+use crate::error::Error;
+use crate::renewal::{Action, count_answer, count_wait};
+use crate::sync::Mutex;
 
 /// How far behind a watcher may fall before it misses events.
 const BACKLOG: usize = 64;
@@ -44,26 +45,26 @@ impl Telemetry {
     /// A caller has to wait for a renewal.
     pub(super) fn waited(&self) {
         self.waits.fetch_add(1, Ordering::Relaxed);
-        count("jwt_refresh_waits_total");
+        count_wait();
     }
 
     /// The server answered a login or a refresh, well or not.
-    pub(super) fn answered(&self, action: &'static str, error: Option<&Error>) {
+    pub(super) fn answered(&self, action: Action, error: Option<&Error>) {
         if let Some(error) = error {
-            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            *self.last_error.lock() = Some(error.clone());
         }
         let counter = match action {
             _ if error.is_some() => &self.failures,
-            "login" => &self.logins,
-            _ => &self.refreshes,
+            Action::Login => &self.logins,
+            Action::Refresh => &self.refreshes,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        count_answer(action, error.is_none());
+        count_answer(action, error);
     }
 
     pub(super) fn note(&self, event: Event) {
         if let Event::Failed(error) | Event::ReauthenticationRequired(error) = &event {
-            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            *self.last_error.lock() = Some(error.clone());
         }
         // Nobody may be watching; that is not an error.
         let _ = self.events.send(event);
@@ -80,24 +81,7 @@ impl Telemetry {
             refreshes: read(&self.refreshes),
             failures: read(&self.failures),
             waits: read(&self.waits),
-            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            last_error: self.last_error.lock().clone(),
         }
     }
 }
-
-/// Counts a login or a refresh, a session's or a pool's.
-pub(crate) fn count_answer(action: &'static str, succeeded: bool) {
-    count(match action {
-        _ if !succeeded => "jwt_refresh_failures_total",
-        "login" => "jwt_refresh_logins_total",
-        _ => "jwt_refresh_refreshes_total",
-    });
-}
-
-#[cfg(feature = "metrics")]
-fn count(name: &'static str) {
-    metrics::counter!(name).increment(1);
-}
-
-#[cfg(not(feature = "metrics"))]
-fn count(_: &'static str) {}

@@ -1,6 +1,6 @@
 //! Stores behind a trait object, so that a session is not generic over its store.
 
-use super::{Entry, StoreError, TokenStore};
+use super::{StoreEntry, StoreError, TokenStore};
 use crate::provider::BoxFuture;
 
 /// A lease of any store.
@@ -8,18 +8,18 @@ pub(crate) type DynLease = Box<dyn Send + Sync>;
 
 /// A [`TokenStore`] as a trait object.
 pub(crate) trait DynStore: Send + Sync {
-    fn load<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Option<Entry>, StoreError>>;
-    fn save<'a>(&'a self, account: &'a str, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn load<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Option<StoreEntry>, StoreError>>;
+    fn save<'a>(&'a self, account: &'a str, entry: &'a StoreEntry) -> BoxFuture<'a, Result<(), StoreError>>;
     fn lease<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<DynLease, StoreError>>;
     fn changed<'a>(&'a self, account: &'a str, revision: u64) -> BoxFuture<'a, ()>;
 }
 
 impl<S: TokenStore> DynStore for S {
-    fn load<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Option<Entry>, StoreError>> {
+    fn load<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Option<StoreEntry>, StoreError>> {
         Box::pin(S::load(self, account))
     }
 
-    fn save<'a>(&'a self, account: &'a str, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn save<'a>(&'a self, account: &'a str, entry: &'a StoreEntry) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(S::save(self, account, entry))
     }
 

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::locked::{self, AccountFiles, FileLease, Folder, LockedEntry, Medium};
 use super::locked::{disk_error, make_private, private_options, sync_folder};
-use super::{Entry, StoreError, StoreErrorKind, TokenStore};
+use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
 
 /// How often a change is looked for.
 const POLL: Duration = Duration::from_millis(250);
@@ -38,12 +38,12 @@ const POLL: Duration = Duration::from_millis(250);
 /// that had begun is then done or not, and its lock is given back.
 ///
 /// ```
-/// # use jwt_refresh_core::{Entry, FileStore, TokenStore};
+/// # use jwt_refresh_core::store::{FileStore, StoreEntry, TokenStore};
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), jwt_refresh_core::StoreError> {
+/// # async fn main() -> Result<(), jwt_refresh_core::store::StoreError> {
 /// # let folder = std::env::temp_dir().join(format!("jwt-refresh-doc-{}", std::process::id()));
 /// let store = FileStore::new(&folder);
-/// store.save("alice@example.com", &Entry { revision: 1, data: b"tokens".to_vec().into() }).await?;
+/// store.save("alice@example.com", &StoreEntry { revision: 1, data: b"tokens".to_vec().into() }).await?;
 /// let entry = FileStore::new(&folder).load("alice@example.com").await?;
 /// assert_eq!(entry.unwrap().revision, 1);
 /// # std::fs::remove_dir_all(folder).unwrap();
@@ -74,7 +74,7 @@ impl TokenStore for FileStore {
     type Lease = FileLease;
 
     /// See [`TokenStore::load`].
-    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+    async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
         self.entry(account).load().await
     }
 
@@ -85,7 +85,7 @@ impl TokenStore for FileStore {
     /// Beside those: [`StoreErrorKind::Corrupt`] if the file that was there is no entry of the
     /// account: it is set aside now, so revision 1 is what follows.
     /// [`StoreErrorKind::Configuration`] if account and entry are larger than 1 MiB.
-    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
+    async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
         self.entry(account).save(entry.clone()).await
     }
 

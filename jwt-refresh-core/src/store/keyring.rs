@@ -9,7 +9,7 @@ use keyring_core::{CredentialStore, Entry as Credential, Error as KeyringError};
 use zeroize::Zeroizing;
 
 use super::locked::{AccountFiles, FileLease, Folder, LockedEntry, Medium};
-use super::{Entry, StoreError, StoreErrorKind, TokenStore};
+use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
 
 /// Keeps entries in the operating system's keyring: Keychain on macOS, Credential Manager on
 /// Windows, Secret Service elsewhere.
@@ -30,7 +30,7 @@ use super::{Entry, StoreError, StoreErrorKind, TokenStore};
 /// looked for every second.
 ///
 /// ```no_run
-/// # use jwt_refresh_core::KeyringStore;
+/// # use jwt_refresh_core::store::KeyringStore;
 /// let store = KeyringStore::new("com.example.catalog", "/home/alice/.local/state/catalog");
 /// ```
 #[derive(Clone)]
@@ -77,11 +77,11 @@ impl KeyringStore {
 impl TokenStore for KeyringStore {
     type Lease = FileLease;
 
-    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+    async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
         self.entry(account).load().await
     }
 
-    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
+    async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
         self.entry(account).save(entry.clone()).await
     }
 

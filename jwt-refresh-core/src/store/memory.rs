@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use super::{Entry, StoreError, StoreErrorKind, TokenStore};
+use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
 
 /// Keeps entries as long as the process lives. Clones are the same store.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +14,7 @@ pub struct MemoryStore(Arc<Mutex<BTreeMap<String, MemorySlot>>>);
 /// One account's entry and lease.
 #[derive(Clone, Debug)]
 struct MemorySlot {
-    entry: watch::Sender<Option<Entry>>,
+    entry: watch::Sender<Option<StoreEntry>>,
     lease: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -42,12 +42,12 @@ pub struct MemoryLease(#[expect(dead_code, reason = "held, and given back when d
 impl TokenStore for MemoryStore {
     type Lease = MemoryLease;
 
-    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+    async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
         Ok(self.slot(account).entry.borrow().clone())
     }
 
-    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
-        let follows = |held: &mut Option<Entry>| {
+    async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
+        let follows = |held: &mut Option<StoreEntry>| {
             let revision = held.as_ref().map_or(0, |held| held.revision);
             let follows = entry.revision == revision + 1;
             if follows {
@@ -67,7 +67,7 @@ impl TokenStore for MemoryStore {
 
     async fn changed(&self, account: &str, revision: u64) {
         let mut entry = self.slot(account).entry.subscribe();
-        let is_other = |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| entry.revision) != revision;
+        let is_other = |entry: &Option<StoreEntry>| entry.as_ref().map_or(0, |entry| entry.revision) != revision;
         // The sender lives as long as this store, so the wait is not cut off.
         let _ = entry.wait_for(is_other).await;
     }

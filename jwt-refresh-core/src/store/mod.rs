@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 pub use self::keyring::KeyringStore;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLease, RedisStore, RedisStoreBuilder};
+pub use crate::policy::{CorruptEntry, StoreFailure};
 pub(crate) use dynamic::{DynLease, DynStore};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
@@ -34,7 +35,7 @@ pub use sealed::{SealKey, Sealed};
 
 /// What a store holds for an account: bytes that the store need not understand, and their revision.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct StoreEntry {
     /// The number of this write of the account's entry, from 1.
     pub revision: u64,
     /// The bytes that were written. They hold secrets, in the clear unless the session was given a
@@ -42,9 +43,9 @@ pub struct Entry {
     pub data: Zeroizing<Vec<u8>>,
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for StoreEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Entry {{ revision: {}, {} bytes }}", self.revision, self.data.len())
+        write!(f, "StoreEntry {{ revision: {}, {} bytes }}", self.revision, self.data.len())
     }
 }
 
@@ -65,7 +66,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// [`StoreErrorKind::Unavailable`], or [`StoreErrorKind::Corrupt`] if what is there is no entry
     /// of that account. A store sets aside what is corrupt, where it can be looked at, and has no
     /// entry from then on.
-    fn load(&self, account: &str) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send;
+    fn load(&self, account: &str) -> impl Future<Output = Result<Option<StoreEntry>, StoreError>> + Send;
 
     /// Writes `entry` if it follows on the one that is there: if its revision is higher by 1, or is
     /// 1 and there is none. A reader sees all of it or nothing, and once the future has ended it
@@ -75,7 +76,7 @@ pub trait TokenStore: Send + Sync + 'static {
     ///
     /// [`StoreErrorKind::Conflict`] if it does not follow, [`StoreErrorKind::Unavailable`] if it
     /// was not written, or may not have been.
-    fn save(&self, account: &str, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn save(&self, account: &str, entry: &StoreEntry) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Waits until this caller is the only one that may renew the account. The caller bounds the
     /// wait.
@@ -100,11 +101,11 @@ pub(crate) const POLL: Duration = Duration::from_secs(1);
 impl<S: TokenStore> TokenStore for Arc<S> {
     type Lease = S::Lease;
 
-    fn load(&self, account: &str) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send {
+    fn load(&self, account: &str) -> impl Future<Output = Result<Option<StoreEntry>, StoreError>> + Send {
         S::load(self, account)
     }
 
-    fn save(&self, account: &str, entry: &Entry) -> impl Future<Output = Result<(), StoreError>> + Send {
+    fn save(&self, account: &str, entry: &StoreEntry) -> impl Future<Output = Result<(), StoreError>> + Send {
         S::save(self, account, entry)
     }
 

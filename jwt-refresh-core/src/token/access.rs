@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use http::HeaderValue;
 
 use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind};
 use crate::jwt::Jwt;
-use crate::{Error, ErrorKind};
 
 const SCHEME: &str = "Bearer ";
 
@@ -16,9 +16,9 @@ const SCHEME: &str = "Bearer ";
 ///
 /// Cloning costs a reference count. `Debug` shows generation and expiry, never the token; there is no `Display`.
 #[derive(Clone)]
-pub struct AccessToken(Arc<Inner>);
+pub struct AccessToken(Arc<TokenData>);
 
-struct Inner {
+struct TokenData {
     header: HeaderValue,
     /// `NEVER` if nobody said.
     expires_at: Timestamp,
@@ -43,7 +43,7 @@ impl AccessToken {
         let mut header = HeaderValue::from_str(&[SCHEME, token].concat())
             .map_err(|_| Error::new(ErrorKind::BadAnswer, "field `access_token` does not fit into a header"))?;
         header.set_sensitive(true);
-        Ok(Self(Arc::new(Inner { header, expires_at: Timestamp::NEVER, generation: 0 })))
+        Ok(Self(Arc::new(TokenData { header, expires_at: Timestamp::NEVER, generation: 0 })))
     }
 
     /// The same token, with when it expires.
@@ -58,11 +58,11 @@ impl AccessToken {
 
     pub(crate) fn issued(mut self, expires_at: Timestamp, generation: u64) -> Self {
         // Nobody else has it yet, as a rule. A clone of the header would cost memory for as long as the token lives.
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            (inner.expires_at, inner.generation) = (expires_at, generation);
+        if let Some(data) = Arc::get_mut(&mut self.0) {
+            (data.expires_at, data.generation) = (expires_at, generation);
             return self;
         }
-        Self(Arc::new(Inner { header: self.0.header.clone(), expires_at, generation }))
+        Self(Arc::new(TokenData { header: self.0.header.clone(), expires_at, generation }))
     }
 
     /// A copy that shares nothing with `self`, for one thread to clone from: a reference count that two threads share
@@ -73,7 +73,7 @@ impl AccessToken {
             header
         });
         match header {
-            Ok(header) => Self(Arc::new(Inner { header, ..*self.0 })),
+            Ok(header) => Self(Arc::new(TokenData { header, ..*self.0 })),
             Err(_) => self.clone(),
         }
     }

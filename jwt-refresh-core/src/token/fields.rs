@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+use super::tokens::Tokens;
+use crate::error::{Error, ErrorKind};
 use crate::json::{self, Object};
-use crate::{Error, ErrorKind, Tokens};
 
 /// The unit of a lifetime in an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +117,17 @@ impl TokenFields {
             tokens = tokens.expires_at(SystemTime::UNIX_EPOCH + seconds(path, &value, 1.0)?);
         }
         Ok(tokens)
+    }
+}
+
+impl Tokens {
+    /// Reads a JSON answer by RFC 6749 §5.1: `access_token`, and if there `refresh_token` and `expires_in`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadAnswer`](crate::ErrorKind::BadAnswer) naming the field that is missing or malformed.
+    pub fn from_json(body: &[u8]) -> Result<Self, Error> {
+        TokenFields::default().read(body)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Secret;
+use crate::secret::Secret;
 
 /// A refresh token. It is worth as much as a password: `Debug` shows nothing of it, there is no `Display`, and it is wiped
 /// from memory when dropped.

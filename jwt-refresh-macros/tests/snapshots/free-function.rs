@@ -25,7 +25,7 @@ where
         );
         if let ::core::option::Option::Some(renewal) = stale {
             match renewal.await {
-                ::core::result::Result::Ok(token) => token.spared(),
+                ::core::result::Result::Ok(token) => token.unused_lease(),
                 ::core::result::Result::Err(error) => {
                     return crate::auth::__private::fail(error);
                 }

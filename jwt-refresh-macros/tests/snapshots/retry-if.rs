@@ -24,7 +24,7 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
             }
         }
     };
-    ::jwt_refresh::__private::spared(&held).spared();
+    ::jwt_refresh::__private::unused_lease(&held).unused_lease();
     let mut rerun = false;
     loop {
         {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jwt_refresh_core::TokenStore;
+use jwt_refresh_core::store::TokenStore;
 
 use super::{entry, load, save, within};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jwt_refresh_core::{Entry, TokenStore};
+use jwt_refresh_core::store::{StoreEntry, TokenStore};
 
 use super::{assert_conflict, entry, load, save, within};
 
@@ -40,7 +40,7 @@ pub(super) async fn what_is_saved_is_what_is_loaded<S: TokenStore>(make: &impl A
 pub(super) async fn an_entry_must_follow_on_the_one_that_is_there<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "an entry is written only if its revision is by 1 higher, or is 1 and there is none";
     let (one, other) = (make().await, make().await);
-    let mut held: Option<Entry> = None;
+    let mut held: Option<StoreEntry> = None;
     let steps = [(2, false), (0, false), (u64::MAX, false), (1, true), (1, false), (3, false), (0, false), (2, true)];
     let later = [(2, false), (1, false), (4, false), (u64::MAX, false), (3, true)];
     for (at, (revision, follows)) in steps.into_iter().chain(later).enumerate() {
@@ -81,7 +81,7 @@ pub(super) async fn accounts_are_separate_whatever_their_names<S: TokenStore>(ma
 }
 
 #[track_caller]
-fn assert_same(loaded: Option<&Entry>, expected: Option<&Entry>, promise: impl fmt::Display) {
+fn assert_same(loaded: Option<&StoreEntry>, expected: Option<&StoreEntry>, promise: impl fmt::Display) {
     assert!(
         loaded == expected,
         "{promise}: {loaded:?} was loaded in place of {expected:?} (or one of this size with other bytes)"

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jwt_refresh_core::TokenStore;
+use jwt_refresh_core::store::TokenStore;
 use tokio::time::timeout;
 
 use super::{entry, lease, load, save, within};

@@ -1,7 +1,7 @@
 //! Checks that a [`TokenStore`] keeps every promise of the trait.
 //!
 //! ```
-//! use jwt_refresh_core::MemoryStore;
+//! use jwt_refresh_core::store::MemoryStore;
 //! use jwt_refresh_testkit::conformance;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -20,7 +20,7 @@ mod writers;
 use std::future::Future;
 use std::time::Duration;
 
-use jwt_refresh_core::{Entry, StoreError, StoreErrorKind, TokenStore};
+use jwt_refresh_core::store::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
 
 /// Runs a store through every promise of [`TokenStore`], in some seconds.
 ///
@@ -56,22 +56,22 @@ async fn within<T>(promise: &str, step: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, step).await.unwrap_or_else(|_| panic!("{promise}: not within {PATIENCE:?}"))
 }
 
-fn entry(revision: u64, data: impl Into<Vec<u8>>) -> Entry {
-    Entry { revision, data: data.into().into() }
+fn entry(revision: u64, data: impl Into<Vec<u8>>) -> StoreEntry {
+    StoreEntry { revision, data: data.into().into() }
 }
 
-async fn load(store: &impl TokenStore, account: &str, promise: &str) -> Option<Entry> {
+async fn load(store: &impl TokenStore, account: &str, promise: &str) -> Option<StoreEntry> {
     let loaded = within(promise, store.load(account)).await;
     loaded.unwrap_or_else(|error| panic!("{promise}: `load` of account {account:?} failed: {error}"))
 }
 
-async fn save(store: &impl TokenStore, account: &str, entry: &Entry, promise: &str) {
+async fn save(store: &impl TokenStore, account: &str, entry: &StoreEntry, promise: &str) {
     let saved = within(promise, store.save(account, entry)).await;
     saved.unwrap_or_else(|error| panic!("{promise}: `save` of account {account:?}, {entry:?}, failed: {error}"));
 }
 
 /// Saves; `false` if the store says that another was first.
-async fn try_save(store: &impl TokenStore, account: &str, entry: &Entry, promise: &str) -> bool {
+async fn try_save(store: &impl TokenStore, account: &str, entry: &StoreEntry, promise: &str) -> bool {
     match within(promise, store.save(account, entry)).await {
         Ok(()) => true,
         Err(error) => {

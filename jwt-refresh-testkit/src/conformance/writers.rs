@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jwt_refresh_core::TokenStore;
+use jwt_refresh_core::store::TokenStore;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 

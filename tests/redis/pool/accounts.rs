@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jwt_refresh::{Pool, RedisPool};
+use jwt_refresh::pool::{Pool, RedisPool};
 
 use super::{POOL, SECOND, World, active, policy};
 use crate::until;
@@ -136,7 +136,8 @@ async fn tokens_are_refreshed_ahead_once_a_lifetime_by_whichever_worker_is_first
 #[cfg(feature = "seal")]
 #[tokio::test]
 async fn with_keys_nothing_in_redis_can_be_read_without_them() {
-    use jwt_refresh::{ErrorKind, SealKey};
+    use jwt_refresh::ErrorKind;
+    use jwt_refresh::store::SealKey;
     let world = World::new(1).await;
     let key = SealKey::generate().unwrap();
     let worker = world.builder().key(key.clone()).vault_key(SealKey::generate().unwrap());
@@ -187,7 +188,8 @@ async fn logins_are_counted_and_asking_for_the_status_sets_the_gauges_under_the_
     world.server.ban("a2");
     let recorded = crate::recorder::Recorded::here();
     let accounts = (0..3).map(|number| world.account(number));
-    let _worker = jwt_refresh::AuthWorker::builder(&world.redis.url(), "shop").accounts(accounts).build().unwrap();
+    let _worker =
+        jwt_refresh::pool::AuthWorker::builder(&world.redis.url(), "shop").accounts(accounts).build().unwrap();
     let pool = RedisPool::builder(&world.redis.url(), "shop").build().unwrap();
     until("a2 is refused", async || {
         pool.status().await.unwrap();

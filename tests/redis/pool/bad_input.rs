@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use jwt_refresh::{ErrorKind, RedisPool};
+use jwt_refresh::ErrorKind;
+use jwt_refresh::pool::RedisPool;
 
 use super::{POOL, SECOND, World, active};
 use crate::server::free_port;

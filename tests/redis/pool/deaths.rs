@@ -1,7 +1,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use jwt_refresh::{Account, AuthWorker, Authenticator, Error, ErrorKind, RedisPool, Tokens};
+use jwt_refresh::pool::{Account, AuthWorker, RedisPool};
+use jwt_refresh::{Authenticator, Error, ErrorKind, Tokens};
 
 use super::{POOL, SECOND, World, active};
 use crate::server::Proxy;

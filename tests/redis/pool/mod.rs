@@ -11,7 +11,8 @@ mod selection;
 
 use std::time::Duration;
 
-use jwt_refresh::{Account, AuthWorker, AuthWorkerBuilder, HttpAuthenticator, Lease, PoolPolicy, RedisPool};
+use jwt_refresh::HttpAuthenticator;
+use jwt_refresh::pool::{Account, AuthWorker, AuthWorkerBuilder, Lease, PoolPolicy, RedisPool};
 use jwt_refresh_testkit::{Builder, TestServer};
 
 use crate::server::Server;

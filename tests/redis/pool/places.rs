@@ -1,4 +1,4 @@
-use jwt_refresh::RedisPool;
+use jwt_refresh::pool::RedisPool;
 
 use super::{SECOND, World, active};
 use crate::until;

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
-use jwt_refresh::{Cause, ErrorKind, RedisPool};
+use jwt_refresh::ErrorKind;
+use jwt_refresh::pool::{QuarantineCause, RedisPool};
 
 use super::{POOL, SECOND, World, active, policy};
 use crate::until;
 
-async fn cause(pool: &RedisPool) -> Option<(Cause, Option<Duration>)> {
+async fn cause(pool: &RedisPool) -> Option<(QuarantineCause, Option<Duration>)> {
     pool.status().await.unwrap().quarantined.first().map(|one| (one.cause, one.returns_in))
 }
 
@@ -68,7 +69,7 @@ async fn an_account_that_is_refused_is_left_alone_and_returns_once_it_can_log_in
     let accounts = (0..2).map(|number| world.account(number));
     let _worker = world.builder().accounts(accounts).policy(short).build().unwrap();
     let pool = world.pool();
-    until("a1 is refused", async || matches!(cause(&pool).await, Some((Cause::Denied, Some(_))))).await;
+    until("a1 is refused", async || matches!(cause(&pool).await, Some((QuarantineCause::Denied, Some(_))))).await;
     for _ in 0..10 {
         assert_eq!(pool.lease().await.unwrap().account(), "a0");
     }
@@ -85,7 +86,7 @@ async fn after_a_429_an_account_rests_for_the_whole_fleet_and_comes_back_without
     active(&pool, 2).await;
     let limited = pool.lease().await.unwrap();
     limited.rate_limited(Some(SECOND * 6));
-    until("it rests", async || matches!(cause(&pool).await, Some((Cause::RateLimited, Some(_))))).await;
+    until("it rests", async || matches!(cause(&pool).await, Some((QuarantineCause::RateLimited, Some(_))))).await;
     for _ in 0..5 {
         assert_ne!(other.lease().await.unwrap().account(), limited.account());
     }

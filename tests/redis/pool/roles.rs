@@ -1,6 +1,7 @@
 //! Roles: those who use tokens see no credential, whatever they ask Redis for.
 
-use jwt_refresh::{AuthWorker, ErrorKind, RedisPool};
+use jwt_refresh::ErrorKind;
+use jwt_refresh::pool::{AuthWorker, RedisPool};
 use redis::Value;
 
 use super::{POOL, SECOND, World, active};

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use jwt_refresh::{RedisPool, Selection};
+use jwt_refresh::pool::{RedisPool, Selection};
 
 use super::{SECOND, World, active, policy};
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jwt_refresh::pool::{Lease, Pool};
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Error, ErrorKind, Lease, Pool};
+use jwt_refresh::{Error, ErrorKind};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Response, StatusCode};
 

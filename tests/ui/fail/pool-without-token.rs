@@ -1,4 +1,5 @@
-use jwt_refresh::{Error, Pool, Session, refresh_token};
+use jwt_refresh::pool::Pool;
+use jwt_refresh::{Error, Session, refresh_token};
 
 struct Api {
     pool: Pool,

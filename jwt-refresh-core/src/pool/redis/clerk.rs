@@ -8,8 +8,9 @@ use super::fleet::Fleet;
 use super::outbox::Outbox;
 use super::place::Place;
 use super::scripts::BEAT;
+use crate::error::Error;
 use crate::redis::Connection;
-use crate::{Error, StoreError};
+use crate::store::StoreError;
 
 /// How often a process says that it lives. After five times that without a word it is taken for dead.
 pub(super) const PULSE: Duration = Duration::from_secs(2);

@@ -7,17 +7,23 @@ use std::time::Duration;
 use tracing::Instrument;
 use zeroize::Zeroizing;
 
-use super::super::spread::earlier;
 use super::fleet::binding;
 use super::office::{Claim, Office, to_micros};
 use super::record::NEVER;
 use super::scripts::{FAILED, RENEWED};
 use super::vault;
-use crate::authenticator::AnyAuthenticator;
+use crate::authenticator::DynAuthenticator;
+use crate::clock::Clock;
 use crate::clock::{Moment, Timestamp};
+use crate::error::Error;
+use crate::policy::Policy;
+use crate::pool::refresh_time::jittered_refresh_time;
 use crate::redis::Script;
-use crate::session::{Grant, Holding, Landing, Lifetime, Party, Plan, count_answer, exchange, within};
-use crate::{Clock, Error, ErrorKind, Policy, StoreError};
+use crate::renewal::{
+    Action, IssuedTokens, Lifetime, Outcome, Plan, RefreshCredential, RenewalContext, count_answer, exchange, revoke,
+    within,
+};
+use crate::store::StoreError;
 
 /// The pauses between attempts to tell Redis: the first, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -54,41 +60,41 @@ enum Verdict {
 
 impl Errand {
     /// Makes the exchange in a task of its own: should the authenticator panic, the claim is given up all the same.
-    async fn exchanged(self: &Arc<Self>) -> Landing {
+    async fn exchanged(self: &Arc<Self>) -> Outcome {
         let (errand, grant) = (Arc::clone(self), self.claim.grant.clone());
-        let doubt = grant.clone().in_doubt();
+        let before = grant.clone();
         let work = async move { exchange(&*errand, Plan::Renew, grant, 1).await };
         let task = tokio::spawn(within(self.office.id, work).in_current_span());
-        task.await.unwrap_or_else(|_| {
-            let what = "the exchange was cut off by a panic or the end of its runtime";
-            Landing::failed(Error::new(ErrorKind::Aborted, what), doubt)
-        })
+        task.await.unwrap_or_else(|_| Outcome::cut_off(Plan::Renew, before))
     }
 
-    async fn land(&self, landing: Landing) {
+    async fn land(&self, landing: Outcome) {
         let (grant, told) = match landing {
-            Landing::Renewed(holding) | Landing::Unsaved(holding) => {
-                (holding.grant.clone(), self.renewed(&holding).await)
+            Outcome::Renewed(holding) | Outcome::Unsaved(holding) => {
+                (holding.credential.clone(), self.renewed(&holding).await)
             }
-            Landing::Failed { error, grant, .. } => (grant.clone(), self.failed(&error, &grant).await),
-            Landing::LoggedOut => return,
+            Outcome::Failed { error, credential: grant, .. } => (grant.clone(), self.failed(&error, &grant).await),
+            Outcome::LoggedOut => return,
         };
         match told {
             Ok(Verdict::Taken) => {}
             Ok(Verdict::Overtaken) => {
                 tracing::warn!(target: "jwt_refresh", account = self.claim.account, "another auth worker took over an exchange");
             }
-            Ok(Verdict::Gone) => revoke(&self.claim.charge.authenticator, grant).await,
+            Ok(Verdict::Gone) => {
+                let timeout = self.office.policy.tokens.refresh_timeout;
+                let _ = revoke(&self.claim.charge.authenticator, &grant, timeout).await;
+            }
             Err(error) => {
                 tracing::error!(target: "jwt_refresh", account = self.claim.account, %error, "new tokens could not be kept");
             }
         }
     }
 
-    async fn renewed(&self, holding: &Holding) -> Result<Verdict, StoreError> {
+    async fn renewed(&self, holding: &IssuedTokens) -> Result<Verdict, StoreError> {
         let account = &self.claim.account;
         let token = self.office.place.cloak.wrap(&binding(account), holding.token.expose().as_bytes())?;
-        let kept = vault::write(&self.office.vault, account, &holding.grant)?;
+        let kept = vault::write(&self.office.vault, account, &holding.credential)?;
         let life = &holding.life;
         let again = self.again(life);
         let [usable, expires, again] = [life.due, life.expires, again].map(|edge| self.on_redis(edge).to_string());
@@ -102,18 +108,14 @@ impl Errand {
             return life.ahead;
         }
         let now = self.office.clock.moment().boot.as_nanos();
-        let boot = earlier(life.ahead.boot.as_nanos(), life.expires.boot.as_nanos(), now);
+        let boot = jittered_refresh_time(life.ahead.boot.as_nanos(), life.expires.boot.as_nanos(), now);
         Moment { boot: Timestamp::from_nanos(boot), ..life.ahead }
     }
 
-    async fn failed(&self, error: &Error, grant: &Grant) -> Result<Verdict, StoreError> {
-        let (policy, failures) = (&self.office.policy, self.claim.failures.saturating_add(1));
+    async fn failed(&self, error: &Error, grant: &RefreshCredential) -> Result<Verdict, StoreError> {
+        let failures = u8::try_from(self.claim.failures.saturating_add(1)).unwrap_or(u8::MAX);
         let is_final = !error.is_transient();
-        let pause = if is_final {
-            policy.quarantine_pause(u8::try_from(failures).unwrap_or(u8::MAX))
-        } else {
-            policy.tokens.pause(failures, error.retry_after())
-        };
+        let pause = self.office.policy.failure_pause(error, failures);
         let kept = vault::write(&self.office.vault, &self.claim.account, grant)?;
         let pause = pause.as_micros().to_string();
         let texts = [pause, u8::from(is_final).to_string(), error.to_string()];
@@ -134,7 +136,7 @@ impl Errand {
                 Ok(1) => return Ok(Verdict::Taken),
                 Ok(-1) => return Ok(Verdict::Gone),
                 Ok(_) => return Ok(Verdict::Overtaken),
-                Err(error) if error.kind() == crate::StoreErrorKind::Configuration => return Err(error),
+                Err(error) if error.kind() == crate::store::StoreErrorKind::Configuration => return Err(error),
                 Err(error) => {
                     tracing::warn!(target: "jwt_refresh", %error, "the pool's Redis does not take what was issued");
                 }
@@ -150,16 +152,8 @@ impl Errand {
     }
 }
 
-/// Ends a login that nobody will use, as far as its server lets it.
-pub(super) async fn revoke(authenticator: &Arc<dyn AnyAuthenticator>, grant: Grant) {
-    let (Grant::Sound(token) | Grant::Doubtful(token)) = grant else { return };
-    if let Err(error) = Arc::clone(authenticator).revoke(token).await {
-        tracing::debug!(target: "jwt_refresh", %error, "a refresh token was not revoked");
-    }
-}
-
-impl Party for Errand {
-    fn authenticator(&self) -> &Arc<dyn AnyAuthenticator> {
+impl RenewalContext for Errand {
+    fn authenticator(&self) -> &Arc<dyn DynAuthenticator> {
         &self.claim.charge.authenticator
     }
 
@@ -171,14 +165,14 @@ impl Party for Errand {
         &self.office.clock
     }
 
-    fn answered(&self, action: &'static str, error: Option<&Error>) {
-        count_answer(action, error.is_none());
+    fn answered(&self, action: Action, error: Option<&Error>) {
+        count_answer(action, error);
         let count = if error.is_none() { &self.good } else { &self.bad };
         count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whoever has the claim is alone.
-    async fn rotated_elsewhere(&self, _issue: u64) -> Option<Landing> {
+    async fn rotated_elsewhere(&self, _sequence: u64) -> Option<Outcome> {
         None
     }
 }

@@ -8,11 +8,8 @@ use std::time::Duration;
 use redis::Value;
 use tokio::runtime::Handle;
 
-use super::super::lease::Lease;
-use super::super::request::{Lessor, Wanted};
-use super::super::status::Tally;
 use super::Pins;
-use super::lease::{Known, Tenant};
+use super::lease::{Known, RedisLeaseBackend};
 use super::outbox::{Message, Outbox};
 use super::place::{Place, failed, tag};
 use super::queue::{Aim, Queue};
@@ -20,9 +17,17 @@ use super::record::{self, Record};
 use super::scripts::CONFIRM;
 use super::teller::Teller;
 use super::wire::{self, Answer, Bytes, Grant, Nobody, Returning, strange};
+use crate::clock::Clock;
 use crate::clock::Moment;
+use crate::error::{Error, ErrorKind};
+use crate::pool::counters::PoolCounters;
+use crate::pool::failure::{self, FirstToReturn};
+use crate::pool::lease::Lease;
+use crate::pool::request::{LeaseSource, LeaseTerms};
+use crate::provider::Renewal;
 use crate::redis::{Connection, Subscription, Subscriptions, random_name};
-use crate::{AccessToken, Clock, Error, ErrorKind, Renewal, session};
+use crate::renewal;
+use crate::token::AccessToken;
 
 /// How often a caller looks for what it was not told.
 const POLL: Duration = Duration::from_secs(2);
@@ -52,7 +57,7 @@ pub(super) struct Fleet {
 }
 
 struct State {
-    tally: Tally,
+    tally: PoolCounters,
     /// Accounts by their names, with the record that was read last.
     known: HashMap<Arc<str>, (Bytes, Known)>,
     /// Leases that count against their accounts' concurrency.
@@ -68,7 +73,7 @@ struct Want {
 }
 
 impl Want {
-    fn of(wanted: &Wanted) -> Self {
+    fn of(wanted: &LeaseTerms) -> Self {
         let suffix = wanted.tag.as_deref().map(|name| format!(":{}", tag(name))).unwrap_or_default();
         let place = wanted.key.as_deref().map(|key| place_of(key).to_string()).unwrap_or_default();
         Self { aim: (suffix, place), until: wanted.until }
@@ -104,7 +109,7 @@ impl Fleet {
             void,
             _hub: hub,
             state: Mutex::new(State {
-                tally: Tally::new(clock.moment().boot.as_nanos()),
+                tally: PoolCounters::new(clock.moment().boot.as_nanos()),
                 known: HashMap::new(),
                 held: HashMap::new(),
                 fine: HashMap::new(),
@@ -113,7 +118,7 @@ impl Fleet {
         }))
     }
 
-    async fn get(self: Arc<Self>, wanted: Wanted) -> Result<Lease, Error> {
+    async fn get(self: Arc<Self>, wanted: LeaseTerms) -> Result<Lease, Error> {
         let want = Want::of(&wanted);
         // What this process knows already, such as that a token was rejected, goes before its question.
         if self.outbox.is_urgent() {
@@ -142,16 +147,14 @@ impl Fleet {
         {
             return Ok(grant);
         }
-        if session::is_within(self.id) {
-            let what = "a login or refresh asked its own pool for a lease, and could wait for itself";
-            return Err(Error::new(ErrorKind::Reentrant, what));
+        if renewal::is_within(self.id) {
+            return Err(failure::reentrant());
         }
         let _waiting = self.queue.join()?;
         let turn = self.queue.turn(&want.aim);
-        let late = || Error::new(ErrorKind::Busy, "no account of the pool came free before the lease's deadline");
         let _turn = tokio::select! {
             turn = turn.lock() => turn,
-            () = self.clock.sleep_until(want.until) => return Err(late()),
+            () = self.clock.sleep_until(want.until) => return Err(failure::deadline_passed()),
         };
         let mut free = self.free.resubscribe();
         loop {
@@ -162,7 +165,7 @@ impl Fleet {
             tokio::select! {
                 () = free.notified() => {}
                 () = tokio::time::sleep(again) => {}
-                () = self.clock.sleep_until(want.until) => return Err(late()),
+                () = self.clock.sleep_until(want.until) => return Err(failure::deadline_passed()),
             }
         }
     }
@@ -216,7 +219,7 @@ impl Fleet {
             self.state().held.insert(held, Arc::clone(&known.name));
         }
         let fleet = Arc::clone(self);
-        Ok(Lease::new(Tenant { fleet, known, held: grant.held, released: AtomicBool::new(false) }))
+        Ok(Lease::new(RedisLeaseBackend { fleet, known, held: grant.held, released: AtomicBool::new(false) }))
     }
 
     /// The account that was granted. Its token is made ready once, and not for each lease.
@@ -300,12 +303,16 @@ impl Fleet {
     }
 }
 
-impl Lessor for Fleet {
+impl LeaseSource for Fleet {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
     fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    fn lease(self: Arc<Self>, wanted: Wanted) -> Renewal<Lease> {
+    fn lease(self: Arc<Self>, wanted: LeaseTerms) -> Renewal<Lease> {
         Box::pin(self.get(wanted))
     }
 }
@@ -337,23 +344,14 @@ pub(super) fn binding(account: &str) -> String {
 
 fn none_open((suffix, _): &Aim, nobody: Nobody) -> Error {
     let tag = suffix.strip_prefix(':');
-    let with = tag.map(|tag| format!(" with the tag {tag:?}")).unwrap_or_default();
     let Nobody { members, first } = nobody;
     match (members, tag) {
-        (None, Some(tag)) => {
-            let what = format!("no account of the pool was ever given the tag {tag:?} (see `Account::tag`)");
-            return Error::new(ErrorKind::Configuration, what);
-        }
-        (None | Some(0), _) => {
-            return Error::new(ErrorKind::NoAccount, format!("the pool has no account{with}"));
-        }
+        (None, Some(tag)) => return failure::unknown_tag(tag),
+        (None | Some(0), _) => return failure::no_account(tag),
         _ => {}
     }
-    let what = format!("every account{with} is in quarantine");
-    let Some(Returning { name, wait, cause, why }) = first else { return Error::new(ErrorKind::NoAccount, what) };
-    let wait = micros(wait);
-    let what = format!("{what}: the first, {name:?}, returns in {:.1} s ({cause})", wait.as_secs_f64());
-    let error = Error::new(ErrorKind::NoAccount, what).retry_in(wait);
+    let Some(Returning { name, wait, cause, why }) = first else { return failure::all_quarantined(tag, None) };
+    let error = failure::all_quarantined(tag, Some(&FirstToReturn { account: &name, wait: micros(wait), cause }));
     if why.is_empty() { error } else { error.caused_by(why) }
 }
 

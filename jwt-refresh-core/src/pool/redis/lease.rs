@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::account::Pin;
-use super::super::lease::{Report, Tenancy};
 use super::fleet::Fleet;
 use super::outbox::Message;
-use crate::AccessToken;
+use crate::pool::lease::{LeaseBackend, Report};
+use crate::pool::limits::Pin;
+use crate::token::AccessToken;
 
 /// What belongs to an account, as this process has seen it.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub(super) struct Known {
     pub(super) pin: Option<Pin>,
 }
 
-pub(super) struct Tenant {
+pub(super) struct RedisLeaseBackend {
     pub(super) fleet: Arc<Fleet>,
     pub(super) known: Known,
     /// Which of the leases that the account's concurrency counts, if it does.
@@ -25,7 +25,7 @@ pub(super) struct Tenant {
     pub(super) released: AtomicBool,
 }
 
-impl Tenant {
+impl RedisLeaseBackend {
     fn release(&self) {
         let Some(held) = self.held else { return };
         if !self.released.swap(true, Ordering::AcqRel) {
@@ -35,13 +35,13 @@ impl Tenant {
     }
 }
 
-impl Drop for Tenant {
+impl Drop for RedisLeaseBackend {
     fn drop(&mut self) {
         self.release();
     }
 }
 
-impl Tenancy for Tenant {
+impl LeaseBackend for RedisLeaseBackend {
     fn account(&self) -> &str {
         &self.known.name
     }

@@ -29,12 +29,14 @@ use std::time::Duration;
 
 use self::fleet::Fleet;
 use self::place::Settings;
-use super::lease::Lease;
+use super::limits::Pin;
+use super::provider::provide_leases;
 use super::request::LeaseRequest;
 use super::status::PoolStatus;
+use crate::error::Error;
+use crate::runtime;
 #[cfg(feature = "seal")]
-use crate::SealKey;
-use crate::{Error, Renewal, TokenProvider, runtime};
+use crate::store::SealKey;
 
 pub use worker::{AuthWorker, AuthWorkerBuilder};
 
@@ -49,7 +51,7 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 ///
 /// ```no_run
 /// # async fn doc() -> Result<(), jwt_refresh_core::Error> {
-/// use jwt_refresh_core::RedisPool;
+/// use jwt_refresh_core::pool::RedisPool;
 ///
 /// let pool = RedisPool::builder("redis://worker:password@redis.example.com/0", "catalog").build()?;
 /// let lease = pool.lease().await?;
@@ -133,26 +135,7 @@ impl RedisPool {
     }
 }
 
-impl TokenProvider for RedisPool {
-    type Token = Lease;
-
-    fn fresh(&self) -> Renewal<Lease> {
-        self.lease().into_future()
-    }
-
-    /// Reports the rejection, and asks for another lease.
-    fn rejected(&self, lease: &Lease) -> Renewal<Lease> {
-        self.rejected_again(lease);
-        self.fresh()
-    }
-
-    /// Reports the rejection.
-    fn rejected_again(&self, lease: &Lease) {
-        if lease.pool() == self.0.id {
-            lease.rejected();
-        }
-    }
-}
+provide_leases!(RedisPool);
 
 impl fmt::Debug for RedisPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,7 +144,7 @@ impl fmt::Debug for RedisPool {
 }
 
 /// What a process pins to an account, by its name.
-type Pins = Arc<dyn Fn(&str) -> Option<super::account::Pin> + Send + Sync>;
+type Pins = Arc<dyn Fn(&str) -> Option<Pin> + Send + Sync>;
 
 /// Sets up a [`RedisPool`]: [`RedisPool::builder`].
 #[must_use = "a builder does nothing until `build` is called"]

@@ -9,18 +9,20 @@ use redis::Value;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::super::account::Account;
-use super::super::policy::{PoolPolicy, Selection};
 use super::fleet::place_of;
 use super::place::{Cloak, Place, failed, tag};
 use super::record::whole;
 use super::scripts::{CLAIM, EXTEND, REGISTER, REMOVE, TICK};
 use super::{vault, wire};
-use crate::authenticator::AnyAuthenticator;
+use crate::authenticator::DynAuthenticator;
+use crate::clock::Clock;
 use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind};
+use crate::pool::account::Account;
+use crate::pool::policy::{PoolPolicy, Selection};
 use crate::redis::{Connection, random_name};
-use crate::session::Grant;
-use crate::{Clock, Error, ErrorKind, StoreError};
+use crate::renewal::RefreshCredential;
+use crate::store::StoreError;
 
 /// So many accounts are registered at once.
 const BATCH: usize = 200;
@@ -30,7 +32,7 @@ const PAGE: usize = 256;
 /// An account, as the worker that has its credentials knows it.
 #[derive(Clone)]
 pub(super) struct Charge {
-    pub(super) authenticator: Arc<dyn AnyAuthenticator>,
+    pub(super) authenticator: Arc<dyn DynAuthenticator>,
     /// Its limits and tags, as Redis is told them.
     terms: String,
 }
@@ -55,7 +57,7 @@ pub(super) struct Claim {
     pub(super) owner: String,
     pub(super) account: String,
     pub(super) charge: Charge,
-    pub(super) grant: Grant,
+    pub(super) grant: RefreshCredential,
     /// Failures in a row before.
     pub(super) failures: u32,
     /// How far Redis's clock is ahead of this machine's time since boot, in µs; rather too little than too much.
@@ -144,7 +146,7 @@ impl Office {
     }
 
     /// Removes an account from the fleet. Its refresh token is answered with its authenticator, to be revoked.
-    pub(super) async fn remove(&self, name: &str) -> Result<Option<(Option<Charge>, Grant)>, Error> {
+    pub(super) async fn remove(&self, name: &str) -> Result<Option<(Option<Charge>, RefreshCredential)>, Error> {
         let charge = {
             let mut state = self.state();
             state.unregistered.retain(|other| other != name);
@@ -249,12 +251,12 @@ impl Office {
             Selection::Weighted => "weighted",
         });
         for (noun, time) in [
-            ("probation", policy.probation),
+            ("probation", policy.renewed_again_window),
             ("quarantine_first", policy.quarantine.0),
             ("quarantine_longest", policy.quarantine.1),
             ("cool_down_first", policy.cool_down.0),
             ("cool_down_longest", policy.cool_down.1),
-            ("patience", policy.patience),
+            ("patience", policy.max_inline_wait),
             ("quota_pause", policy.quota_pause),
             ("longest_retry_after", policy.tokens.longest_retry_after),
             ("held", self.holds.lease),
@@ -322,7 +324,7 @@ impl Office {
             tracing::warn!(target: "jwt_refresh", account, "{what}");
         }
         let grant = match (wire::integer(&afresh)?, died) {
-            (1, _) => Grant::None,
+            (1, _) => RefreshCredential::None,
             // Whoever had claimed it may have sent the refresh token, or not.
             (_, 1) => grant.in_doubt(),
             _ => grant,
@@ -370,7 +372,7 @@ pub(super) fn to_micros(time: Timestamp) -> f64 {
 
 /// An account's limits and tags, as the scripts read them.
 fn terms(account: &Account) -> Result<String, Error> {
-    let terms = account.terms(Box::default())?;
+    let terms = account.limits(Box::default())?;
     let limited = |number: u32| (number < u32::MAX).then_some(number);
     let mut tags: Vec<String> = account.tags.iter().map(|name| tag(name)).collect();
     tags.sort_unstable();

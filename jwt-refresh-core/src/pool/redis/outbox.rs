@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::super::lease::Report;
 use super::place::Keys;
 use super::scripts::REPORT;
-use crate::StoreError;
+use crate::pool::lease::Report;
 use crate::redis::Connection;
+use crate::store::StoreError;
 
 /// So many reports are sent at once.
 const BATCH: usize = 100;

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-#[cfg(feature = "seal")]
-use crate::SealKey;
+use crate::error::{Error, ErrorKind};
 use crate::redis::{Connection, client, encode, is_prefix};
+use crate::secret::Secret;
+#[cfg(feature = "seal")]
+use crate::store::SealKey;
+use crate::store::StoreError;
 #[cfg(feature = "seal")]
 use crate::store::sealed::envelope;
-use crate::{Error, ErrorKind, Secret, StoreError};
 
 /// What a user says of it.
 pub(super) struct Settings {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::{Error, ErrorKind};
+use crate::error::Error;
+use crate::pool::failure;
 
 /// What callers wait for: a line's suffix and a place on its ring.
 pub(super) type Aim = (String, String);
@@ -38,7 +39,7 @@ impl Queue {
     }
 
     pub(super) fn full(&self) -> Error {
-        Error::new(ErrorKind::Busy, format!("{} callers wait for a lease already", self.waiting()))
+        failure::queue_full(self.waiting())
     }
 
     /// Counts one who waits.

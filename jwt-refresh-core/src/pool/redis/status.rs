@@ -7,12 +7,13 @@ use std::time::Duration;
 use redis::Value;
 use serde_json::Value as Json;
 
-use super::super::status::{PoolStatus, Quarantined};
 use super::fleet::Fleet;
 use super::place::failed;
 use super::scripts::STATUS;
 use super::wire;
-use crate::Error;
+use crate::error::Error;
+use crate::pool::quarantine::QuarantineCause;
+use crate::pool::status::{PoolStatus, QuarantinedAccount};
 
 impl Fleet {
     pub(super) async fn status(self: &Arc<Self>) -> Result<PoolStatus, Error> {
@@ -72,11 +73,11 @@ impl Raw {
         }
     }
 
-    fn quarantined(&self, name: &str, why: &Json) -> Option<Quarantined> {
+    fn quarantined(&self, name: &str, why: &Json) -> Option<QuarantinedAccount> {
         let left = |till: &str| Duration::try_from_secs_f64((till.parse::<f64>().ok()? - self.now).max(0.0) / 1e6).ok();
-        Some(Quarantined {
+        Some(QuarantinedAccount {
             account: name.to_owned(),
-            cause: wire::cause(why.get("cause")?.as_str()?)?,
+            cause: QuarantineCause::by_name(why.get("cause")?.as_str()?)?,
             returns_in: why.get("till").and_then(Json::as_str).and_then(left),
         })
     }

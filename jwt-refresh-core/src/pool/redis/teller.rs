@@ -18,7 +18,7 @@ use super::place::failed;
 use super::queue::Aim;
 use super::scripts::LEASE;
 use super::wire::{self, Answer};
-use crate::Error;
+use crate::error::Error;
 use crate::provider::BoxFuture;
 
 /// So many callers are in one question.

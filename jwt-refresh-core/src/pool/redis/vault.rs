@@ -4,24 +4,25 @@ use zeroize::Zeroizing;
 
 use super::place::Cloak;
 use crate::json::Object;
-use crate::session::Grant;
-use crate::{RefreshToken, StoreError};
+use crate::renewal::RefreshCredential;
+use crate::store::StoreError;
+use crate::token::RefreshToken;
 
 /// To be kept; empty if there is nothing to keep.
-pub(super) fn write(cloak: &Cloak, account: &str, grant: &Grant) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+pub(super) fn write(cloak: &Cloak, account: &str, grant: &RefreshCredential) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let (token, doubtful) = match grant {
-        Grant::None => return Ok(Zeroizing::default()),
-        Grant::Sound(token) => (token, false),
-        Grant::Doubtful(token) => (token, true),
+        RefreshCredential::None => return Ok(Zeroizing::default()),
+        RefreshCredential::Valid(token) => (token, false),
+        RefreshCredential::InDoubt(token) => (token, true),
     };
     let json = serde_json::json!({ "refresh_token": token.expose(), "doubtful": doubtful });
     cloak.wrap(&binding(account), Zeroizing::new(json.to_string()).as_bytes())
 }
 
 /// What was kept. What cannot be read is as good as nothing: the account logs in.
-pub(super) fn read(cloak: &Cloak, account: &str, kept: &[u8]) -> Grant {
+pub(super) fn read(cloak: &Cloak, account: &str, kept: &[u8]) -> RefreshCredential {
     if kept.is_empty() {
-        return Grant::None;
+        return RefreshCredential::None;
     }
     let read = || {
         let data = cloak.unwrap(&binding(account), kept)?;
@@ -30,14 +31,14 @@ pub(super) fn read(cloak: &Cloak, account: &str, kept: &[u8]) -> Grant {
         let token = field("refresh_token")?.and_then(|token| token.as_str().map(RefreshToken::from));
         let doubtful = field("doubtful")?.and_then(|doubtful| doubtful.as_bool()).unwrap_or(true);
         Ok::<_, &str>(match token {
-            Some(token) if doubtful => Grant::Doubtful(token),
-            Some(token) => Grant::Sound(token),
-            None => Grant::None,
+            Some(token) if doubtful => RefreshCredential::InDoubt(token),
+            Some(token) => RefreshCredential::Valid(token),
+            None => RefreshCredential::None,
         })
     };
     read().unwrap_or_else(|why| {
         tracing::warn!(target: "jwt_refresh", account, "the refresh token in the pool's vault {why}; logging in instead");
-        Grant::None
+        RefreshCredential::None
     })
 }
 
@@ -52,7 +53,9 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_again() {
         let cloak = Cloak::default();
-        for grant in [Grant::None, Grant::Sound("r".into()), Grant::Doubtful("r".into())] {
+        for grant in
+            [RefreshCredential::None, RefreshCredential::Valid("r".into()), RefreshCredential::InDoubt("r".into())]
+        {
             assert_eq!(read(&cloak, "a", &write(&cloak, "a", &grant).unwrap()), grant);
         }
     }
@@ -60,20 +63,20 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_as_good_as_nothing() {
         for kept in [&b"c"[..], b"c{", b"cnull", b"s", b"x{}", b"c{\"refresh_token\":7}"] {
-            assert_eq!(read(&Cloak::default(), "a", kept), Grant::None);
+            assert_eq!(read(&Cloak::default(), "a", kept), RefreshCredential::None);
         }
     }
 
     #[cfg(feature = "seal")]
     #[test]
     fn what_is_sealed_is_read_with_its_key_for_its_account_alone() {
-        let with_key = || Cloak { key: Some(crate::SealKey::generate().unwrap()) };
+        let with_key = || Cloak { key: Some(crate::store::SealKey::generate().unwrap()) };
         let cloak = with_key();
-        let kept = write(&cloak, "a", &Grant::Sound("RefreshS3cret".into())).unwrap();
+        let kept = write(&cloak, "a", &RefreshCredential::Valid("RefreshS3cret".into())).unwrap();
         assert!(!String::from_utf8_lossy(&kept).contains("S3cret"));
-        assert_eq!(read(&cloak, "a", &kept), Grant::Sound("RefreshS3cret".into()));
-        assert_eq!(read(&cloak, "b", &kept), Grant::None);
-        assert_eq!(read(&with_key(), "a", &kept), Grant::None);
-        assert_eq!(read(&Cloak::default(), "a", &kept), Grant::None);
+        assert_eq!(read(&cloak, "a", &kept), RefreshCredential::Valid("RefreshS3cret".into()));
+        assert_eq!(read(&cloak, "b", &kept), RefreshCredential::None);
+        assert_eq!(read(&with_key(), "a", &kept), RefreshCredential::None);
+        assert_eq!(read(&Cloak::default(), "a", &kept), RefreshCredential::None);
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use redis::Value;
 use zeroize::Zeroizing;
 
-use super::super::quarantine::Cause;
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::pool::quarantine::QuarantineCause;
 
 /// What holds a token, and is wiped.
 pub(super) type Bytes = Arc<Zeroizing<Vec<u8>>>;
@@ -47,7 +47,7 @@ pub(super) struct Returning {
     pub(super) name: String,
     /// In µs.
     pub(super) wait: f64,
-    pub(super) cause: Cause,
+    pub(super) cause: QuarantineCause,
     pub(super) why: String,
 }
 
@@ -104,22 +104,8 @@ fn answer(answer: Value) -> Option<Answer> {
 fn returning(fields: &mut impl Iterator<Item = Value>) -> Option<Returning> {
     let name = text(fields.next()?)?;
     let wait = number(&fields.next()?)?;
-    let cause = cause(&text(fields.next()?)?)?;
+    let cause = QuarantineCause::by_name(&text(fields.next()?)?)?;
     Some(Returning { name, wait, cause, why: text(fields.next()?)? })
-}
-
-/// The scripts' word for it.
-pub(super) fn cause(word: &str) -> Option<Cause> {
-    Some(match word {
-        "joining" => Cause::Joining,
-        "rejected" => Cause::Rejected,
-        "denied" => Cause::Denied,
-        "expired" => Cause::Expired,
-        "usage_cap" => Cause::UsageCap,
-        "rate_limited" => Cause::RateLimited,
-        "quota_used_up" => Cause::QuotaUsedUp,
-        _ => return None,
-    })
 }
 
 pub(super) fn strange() -> Error {

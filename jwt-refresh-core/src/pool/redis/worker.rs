@@ -8,11 +8,15 @@ use super::clerk::PULSE;
 use super::errand;
 use super::office::{Holds, Office};
 use super::place::{Cloak, Settings};
-#[cfg(feature = "seal")]
-use crate::SealKey;
-use crate::pool::{Account, PoolPolicy};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind};
+use crate::pool::account::Account;
+use crate::pool::policy::PoolPolicy;
 use crate::redis::{Subscription, Subscriptions};
-use crate::{Clock, Error, ErrorKind, runtime};
+use crate::renewal::revoke;
+use crate::runtime;
+#[cfg(feature = "seal")]
+use crate::store::SealKey;
 
 /// Logs the accounts of a [`RedisPool`](super::RedisPool) in, and keeps their tokens fresh. Run one, or several on several
 /// machines: whichever sees first that an account is due claims it, and if that one dies, another takes over.
@@ -23,7 +27,8 @@ use crate::{Clock, Error, ErrorKind, runtime};
 /// # #[cfg(feature = "reqwest")]
 /// # async fn doc(logins: Vec<(String, String)>) -> Result<(), jwt_refresh_core::Error> {
 /// # use std::time::Duration;
-/// use jwt_refresh_core::{Account, AuthWorker, HttpAuthenticator};
+/// use jwt_refresh_core::pool::{Account, AuthWorker};
+/// use jwt_refresh_core::HttpAuthenticator;
 ///
 /// let mut worker = AuthWorker::builder("redis://auth:password@redis.example.com/0", "catalog");
 /// for (email, password) in logins {
@@ -89,7 +94,8 @@ impl AuthWorker {
     pub async fn remove(&self, name: &str) -> Result<bool, Error> {
         let Some((charge, grant)) = self.0.remove(name).await? else { return Ok(false) };
         if let Some(charge) = charge {
-            self.0.runtime.spawn(async move { errand::revoke(&charge.authenticator, grant).await });
+            let timeout = self.0.policy.tokens.refresh_timeout;
+            self.0.runtime.spawn(async move { revoke(&charge.authenticator, &grant, timeout).await });
         }
         Ok(true)
     }

@@ -1,9 +1,9 @@
 use std::time::{Duration, SystemTime};
 
-use super::super::lifetime::Exchange;
 use super::*;
-use crate::Tokens;
 use crate::clock::Timestamp;
+use crate::renewal::RequestTimes;
+use crate::token::Tokens;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -20,29 +20,29 @@ fn tokens(seconds: u64) -> Tokens {
     Tokens::new("access").unwrap().expires_in(Duration::from_secs(seconds))
 }
 
-/// The next issue after those that `state` has seen.
-fn landing(state: &State, tokens: Tokens, at: Moment) -> Landing {
-    let exchange = Exchange { asked: at, answered: at };
-    Landing::Renewed(Holding::issued(&policy(), tokens, exchange, None, state.next_issue()).unwrap())
+/// The next sequence after those that `state` has seen.
+fn outcome(state: &SessionState, tokens: Tokens, at: Moment) -> Outcome {
+    let times = RequestTimes { sent: at, answered: at };
+    Outcome::Renewed(IssuedTokens::issued(&policy(), tokens, times, None, state.next_sequence()).unwrap())
 }
 
 fn outage() -> Error {
     Error::new(ErrorKind::Unavailable, "down")
 }
 
-fn failure() -> Landing {
-    Landing::failed(outage(), Grant::Sound("refresh".into()))
+fn failure() -> Outcome {
+    Outcome::failed(outage(), RefreshCredential::Valid("refresh".into()))
 }
 
-fn renew(state: &mut State, tokens: Tokens, at: Moment) {
-    let ticket = state.begin(Plan::Renew).unwrap();
-    let landing = landing(state, tokens, at);
-    state.land(ticket, landing, &policy(), at).make();
+fn renew(state: &mut SessionState, tokens: Tokens, at: Moment) {
+    let permit = state.begin(Plan::Renew).unwrap();
+    let outcome = outcome(state, tokens, at);
+    state.complete(permit, outcome, &policy(), at).send();
 }
 
 /// A session with a token of 100 s: ahead from about 90 s, due from 95 s, expired from 100 s.
-fn logged_in() -> State {
-    let mut state = State::new();
+fn logged_in() -> SessionState {
+    let mut state = SessionState::new();
     renew(&mut state, tokens(100).refresh_token("refresh"), start());
     state
 }
@@ -51,70 +51,75 @@ fn after(seconds: u64) -> Moment {
     start() + SECOND * u32::try_from(seconds).unwrap()
 }
 
-fn served(look: &Look) -> Option<u64> {
-    match look {
-        Look::Serve(token) => Some(token.generation()),
+/// What those are told who wait for a renewal that has ended.
+fn result(pending: PendingRenewal) -> RenewalResult {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(pending.result())
+}
+
+fn served(step: &NextStep) -> Option<u64> {
+    match step {
+        NextStep::Serve(token) => Some(token.generation()),
         _ => None,
     }
 }
 
 #[test]
 fn a_new_session_has_to_renew_and_has_nothing_to_serve_meanwhile() {
-    assert!(matches!(State::new().look(start()), Look::Renew(None)));
+    assert!(matches!(SessionState::new().next_step(start()), NextStep::Renew(None)));
 }
 
 #[test]
 fn a_fresh_token_is_served_ahead_of_expiry_it_is_served_and_renewed_and_when_due_it_is_waited_for() {
     let state = logged_in();
-    assert_eq!(served(&state.look(after(80))), Some(1));
-    assert!(matches!(state.look(after(94)), Look::Renew(Some(_))));
-    assert!(matches!(state.look(after(95)), Look::Renew(None)));
+    assert_eq!(served(&state.next_step(after(80))), Some(1));
+    assert!(matches!(state.next_step(after(94)), NextStep::Renew(Some(_))));
+    assert!(matches!(state.next_step(after(95)), NextStep::Renew(None)));
 }
 
 #[test]
 fn while_a_renewal_is_under_way_nobody_begins_another() {
     let mut state = logged_in();
     let _ticket = state.begin(Plan::Renew).unwrap();
-    assert_eq!(served(&state.look(after(94))), Some(1));
-    assert!(matches!(state.look(after(96)), Look::Wait(_)));
+    assert_eq!(served(&state.next_step(after(94))), Some(1));
+    assert!(matches!(state.next_step(after(96)), NextStep::Wait(_)));
     assert!(state.begin(Plan::LogIn).is_err());
 }
 
 #[test]
 fn a_failure_displaces_no_live_token_and_is_shared_after_its_end() {
     let mut state = logged_in();
-    let ticket = state.begin(Plan::Renew).unwrap();
-    let outcome = ticket.subscribe();
+    let permit = state.begin(Plan::Renew).unwrap();
+    let pending = permit.subscribe();
     let slow = policy().backoff(SECOND * 60, SECOND * 60);
-    state.land(ticket, failure(), &slow, after(96)).make();
+    state.complete(permit, failure(), &slow, after(96)).send();
 
-    let verdict = outcome.borrow().clone().unwrap();
+    let verdict = result(pending);
     assert_eq!(verdict.token().unwrap().unwrap().generation(), 1, "whoever waited goes on with the token that lives");
-    assert_eq!(served(&state.look(after(99))), Some(1));
-    let Look::Fail(error) = state.look(after(100)) else { panic!("served an expired token") };
+    assert_eq!(served(&state.next_step(after(99))), Some(1));
+    let NextStep::Fail(error) = state.next_step(after(100)) else { panic!("served an expired token") };
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(matches!(state.look(after(96 + 60)), Look::Renew(None)), "the pause is over");
+    assert!(matches!(state.next_step(after(96 + 60)), NextStep::Renew(None)), "the pause is over");
 }
 
 #[test]
 fn the_check_is_quiet_while_a_renewal_or_a_pause_lasts_but_never_beyond_the_tokens_life() {
     let mut state = logged_in();
     assert!(after(91).reached(state.quiet_until()));
-    let ticket = state.begin(Plan::Renew).unwrap();
+    let permit = state.begin(Plan::Renew).unwrap();
     assert_eq!(state.quiet_until(), after(95));
-    state.land(ticket, failure(), &policy().backoff(SECOND * 60, SECOND * 60), after(92)).make();
+    state.complete(permit, failure(), &policy().backoff(SECOND * 60, SECOND * 60), after(92)).send();
     assert_eq!(state.quiet_until(), after(100));
 }
 
 #[test]
 fn retry_after_stretches_the_pause_up_to_the_policys_limit() {
-    let mut state = State::new();
+    let mut state = SessionState::new();
     for (asked, paused) in [(120, 120), (86_400, 600)] {
-        let ticket = state.begin(Plan::Renew).unwrap();
+        let permit = state.begin(Plan::Renew).unwrap();
         let error = outage().retry_in(Duration::from_secs(asked));
-        state.land(ticket, Landing::failed(error, Grant::None), &policy(), start()).make();
-        assert!(matches!(state.look(after(paused - 1)), Look::Fail(_)));
-        assert!(matches!(state.look(after(paused)), Look::Renew(None)));
+        state.complete(permit, Outcome::failed(error, RefreshCredential::None), &policy(), start()).send();
+        assert!(matches!(state.next_step(after(paused - 1)), NextStep::Fail(_)));
+        assert!(matches!(state.next_step(after(paused)), NextStep::Renew(None)));
     }
 }
 
@@ -133,16 +138,16 @@ fn a_refresh_without_a_new_refresh_token_keeps_the_old_one_and_one_with_it_repla
     for (brought, kept) in [(None, "old"), (Some("new"), "new")] {
         let mut answer = tokens(100);
         answer.refresh = brought.map(Into::into);
-        let exchange = Exchange { asked: start(), answered: start() };
-        let holding = Holding::issued(&policy(), answer, exchange, Some("old".into()), 1).unwrap();
-        assert_eq!(holding.grant, Grant::Sound(kept.into()));
+        let times = RequestTimes { sent: start(), answered: start() };
+        let issued = IssuedTokens::issued(&policy(), answer, times, Some("old".into()), 1).unwrap();
+        assert_eq!(issued.credential, RefreshCredential::Valid(kept.into()));
     }
 }
 
 #[test]
 fn a_token_that_is_issued_expired_is_an_error_but_its_refresh_token_is_kept() {
-    let exchange = Exchange { asked: start(), answered: start() };
-    let issued = Holding::issued(&policy(), tokens(0).refresh_token("new"), exchange, None, 1);
+    let times = RequestTimes { sent: start(), answered: start() };
+    let issued = IssuedTokens::issued(&policy(), tokens(0).refresh_token("new"), times, None, 1);
     let (error, refresh) = issued.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadAnswer);
     assert_eq!(refresh.unwrap().expose(), "new");
@@ -155,32 +160,32 @@ fn rejections_do_not_shorten_the_pause_that_a_server_asked_for() {
         state.reject(generation, &policy(), start());
         renew(&mut state, tokens(100), start());
     }
-    let ticket = state.begin(Plan::Renew).unwrap();
+    let permit = state.begin(Plan::Renew).unwrap();
     let error = outage().retry_in(Duration::from_secs(120));
-    state.land(ticket, Landing::failed(error, Grant::None), &policy(), start()).make();
+    state.complete(permit, Outcome::failed(error, RefreshCredential::None), &policy(), start()).send();
     state.reject(5, &policy(), start());
-    assert!(matches!(state.look(after(119)), Look::Fail(error) if error.kind() == ErrorKind::Unavailable));
+    assert!(matches!(state.next_step(after(119)), NextStep::Fail(error) if error.kind() == ErrorKind::Unavailable));
 }
 
 #[test]
 fn a_pause_ends_though_the_wall_clock_was_set_back() {
-    let mut state = State::new();
-    let ticket = state.begin(Plan::Renew).unwrap();
-    state.land(ticket, Landing::failed(outage(), Grant::None), &policy(), start()).make();
+    let mut state = SessionState::new();
+    let permit = state.begin(Plan::Renew).unwrap();
+    state.complete(permit, Outcome::failed(outage(), RefreshCredential::None), &policy(), start()).send();
     let later = Moment { wall: start().wall - SECOND * 3600, boot: after(60).boot };
-    assert!(matches!(state.look(later), Look::Renew(None)));
+    assert!(matches!(state.next_step(later), NextStep::Renew(None)));
 }
 
 #[test]
 fn a_newer_token_from_the_store_is_taken_and_an_older_one_is_not() {
     let mut state = logged_in();
-    let of = |issue| Holding::captured(&policy(), tokens(100), start(), issue);
+    let of = |sequence| IssuedTokens::captured(&policy(), tokens(100), start(), sequence);
     assert!(!state.follow(of(1)));
     assert!(state.follow(of(5)));
-    assert_eq!((state.generation(), state.issue()), (2, 5));
-    let ticket = state.begin(Plan::Renew).unwrap();
+    assert_eq!((state.generation(), state.sequence()), (2, 5));
+    let permit = state.begin(Plan::Renew).unwrap();
     assert!(state.follow(of(6)), "while a renewal waits for its turn");
-    state.land(ticket, Landing::Renewed(of(6)), &policy(), start()).make();
+    state.complete(permit, Outcome::Renewed(of(6)), &policy(), start()).send();
     assert_eq!(state.generation(), 3, "which finds the same token, and does not count it twice");
     state.log_out();
     assert!(!state.follow(of(9)), "logout wins");
@@ -191,9 +196,9 @@ fn the_rejection_of_an_older_token_changes_nothing() {
     let mut state = logged_in();
     renew(&mut state, tokens(100), start());
     state.reject(1, &policy(), start());
-    assert_eq!(served(&state.look(start())), Some(2));
+    assert_eq!(served(&state.next_step(start())), Some(2));
     state.reject(2, &policy(), start());
-    assert!(matches!(state.look(start()), Look::Renew(None)));
+    assert!(matches!(state.next_step(start()), NextStep::Renew(None)));
 }
 
 #[test]
@@ -205,60 +210,62 @@ fn tokens_rejected_again_and_again_end_in_an_error_that_says_so_until_the_window
         renew(&mut state, tokens(100), start());
     }
     state.reject(5, &policy(), after(1));
-    let Look::Fail(error) = state.look(after(29)) else { panic!("went on renewing") };
+    let NextStep::Fail(error) = state.next_step(after(29)) else { panic!("went on renewing") };
     assert_eq!(error.kind(), ErrorKind::RejectedAsIssued);
-    assert!(matches!(state.look(after(30)), Look::Renew(None)));
+    assert!(matches!(state.next_step(after(30)), NextStep::Renew(None)));
 }
 
 #[test]
 fn a_renewal_that_lands_after_a_logout_does_not_bring_the_session_back() {
     let mut state = logged_in();
-    let ticket = state.begin(Plan::Renew).unwrap();
-    let outcome = ticket.subscribe();
+    let permit = state.begin(Plan::Renew).unwrap();
+    let pending = permit.subscribe();
     state.log_out();
-    let landing = landing(&state, tokens(100), start());
-    state.land(ticket, landing, &policy(), start()).make();
-    assert!(matches!(state.look(start()), Look::Fail(error) if error.kind() == ErrorKind::LoggedOut));
+    let outcome = outcome(&state, tokens(100), start());
+    state.complete(permit, outcome, &policy(), start()).send();
+    assert!(matches!(state.next_step(start()), NextStep::Fail(error) if error.kind() == ErrorKind::LoggedOut));
     assert_eq!(state.quiet_until(), Moment::LONG_AGO);
-    assert_eq!(outcome.borrow().clone().unwrap().success().unwrap_err().kind(), ErrorKind::LoggedOut);
+    assert_eq!(result(pending).success().unwrap_err().kind(), ErrorKind::LoggedOut);
 }
 
 #[test]
 fn a_login_that_fails_leaves_token_and_refresh_token_as_they_were() {
     let mut state = logged_in();
-    let ticket = state.begin(Plan::LogIn).unwrap();
-    let outcome = ticket.subscribe();
-    let grant = ticket.basis.grant.clone();
+    let permit = state.begin(Plan::LogIn).unwrap();
+    let pending = permit.subscribe();
+    let credential = permit.basis.credential.clone();
     let error = Error::new(ErrorKind::ReauthenticationRequired, "wrong password");
-    state.land(ticket, Landing::failed(error, grant), &policy(), start()).make();
-    assert!(outcome.borrow().clone().unwrap().success().is_err());
-    assert_eq!(served(&state.look(start())), Some(1));
-    assert!(matches!(state.look(after(100)), Look::Renew(None)), "it can still refresh");
+    state.complete(permit, Outcome::failed(error, credential), &policy(), start()).send();
+    assert!(result(pending).success().is_err());
+    assert_eq!(served(&state.next_step(start())), Some(1));
+    assert!(matches!(state.next_step(after(100)), NextStep::Renew(None)), "it can still refresh");
 }
 
 #[test]
 fn when_nothing_is_left_to_renew_with_the_live_token_is_served_to_its_end_and_then_the_error() {
     let mut state = logged_in();
-    let ticket = state.begin(Plan::Renew).unwrap();
+    let permit = state.begin(Plan::Renew).unwrap();
     let error = Error::new(ErrorKind::ReauthenticationRequired, "over");
-    state.land(ticket, Landing::failed(error, Grant::None), &policy(), after(95)).make();
-    assert_eq!(served(&state.look(after(99))), Some(1));
+    state.complete(permit, Outcome::failed(error, RefreshCredential::None), &policy(), after(95)).send();
+    assert_eq!(served(&state.next_step(after(99))), Some(1));
     for later in [100, 100_000] {
-        assert!(matches!(state.look(after(later)), Look::Fail(e) if e.kind() == ErrorKind::ReauthenticationRequired));
+        assert!(
+            matches!(state.next_step(after(later)), NextStep::Fail(e) if e.kind() == ErrorKind::ReauthenticationRequired)
+        );
     }
 }
 
 #[test]
 fn what_a_failure_withholds_is_not_served_while_the_next_renewal_is_under_way() {
     let mut state = logged_in();
-    let ticket = state.begin(Plan::Renew).unwrap();
-    let failed = Landing::Failed { error: outage(), grant: Grant::None, serving: Serving::Nothing };
-    state.land(ticket, failed, &policy(), after(80)).make();
-    assert!(matches!(state.look(after(80)), Look::Fail(_)));
-    assert!(matches!(state.look(after(81)), Look::Renew(None)), "the pause is over");
+    let permit = state.begin(Plan::Renew).unwrap();
+    let failed = Outcome::Failed { error: outage(), credential: RefreshCredential::None, serving: Serving::Nothing };
+    state.complete(permit, failed, &policy(), after(80)).send();
+    assert!(matches!(state.next_step(after(80)), NextStep::Fail(_)));
+    assert!(matches!(state.next_step(after(81)), NextStep::Renew(None)), "the pause is over");
 
     let _ticket = state.begin(Plan::Renew).unwrap();
-    assert!(matches!(state.look(after(82)), Look::Wait(_)));
-    assert!(state.patience(after(82)).is_none());
+    assert!(matches!(state.next_step(after(82)), NextStep::Wait(_)));
+    assert!(state.longest_wait(after(82)).is_none());
     assert_eq!(state.quiet_until(), Moment::LONG_AGO);
 }

@@ -16,7 +16,7 @@
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::store::Entry;
+use crate::store::StoreEntry;
 
 /// Length of the largest entry that is written and read. Most are a few KiB.
 pub(in crate::store) const LARGEST: usize = 1 << 20;
@@ -38,7 +38,7 @@ pub(super) enum Flaw {
 }
 
 /// Returns the bytes of the entry, or `None` if they are more than [`LARGEST`].
-pub(super) fn encode(account: &str, entry: &Entry) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn encode(account: &str, entry: &StoreEntry) -> Option<Zeroizing<Vec<u8>>> {
     let size = HEAD + account.len() + entry.data.len() + SUM;
     if size > LARGEST {
         return None;
@@ -58,7 +58,7 @@ pub(super) fn encode(account: &str, entry: &Entry) -> Option<Zeroizing<Vec<u8>>>
 }
 
 /// Returns the account's entry that was written as `bytes`.
-pub(super) fn decode(account: &str, bytes: &[u8]) -> Result<Entry, Flaw> {
+pub(super) fn decode(account: &str, bytes: &[u8]) -> Result<StoreEntry, Flaw> {
     const CUT: Flaw = Flaw::Corrupt("is cut short");
     if bytes.is_empty() {
         return Err(Flaw::Corrupt("is empty"));
@@ -92,7 +92,7 @@ pub(super) fn decode(account: &str, bytes: &[u8]) -> Result<Entry, Flaw> {
     if data.len() != data_length as usize || revision == 0 {
         return Err(Flaw::Corrupt("is damaged"));
     }
-    Ok(Entry { revision, data: Zeroizing::new(data.to_vec()) })
+    Ok(StoreEntry { revision, data: Zeroizing::new(data.to_vec()) })
 }
 
 /// Returns the revision that the first bytes of an entry tell, if they are in this format.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{Entry, StoreError, StoreErrorKind};
+use super::{StoreEntry, StoreError, StoreErrorKind};
 use format::Flaw;
 use lock::Lock;
 
@@ -56,12 +56,12 @@ impl<M: Medium> LockedEntry<M> {
     }
 
     /// Returns the entry. What is there and is no entry is set aside, and an error says so.
-    pub(super) async fn load(self) -> Result<Option<Entry>, StoreError> {
+    pub(super) async fn load(self) -> Result<Option<StoreEntry>, StoreError> {
         blocking(move || self.load_now()).await
     }
 
     /// Writes `entry` if it follows on the one that is there.
-    pub(super) async fn save(self, entry: Entry) -> Result<(), StoreError> {
+    pub(super) async fn save(self, entry: StoreEntry) -> Result<(), StoreError> {
         blocking(move || self.save_now(&entry)).await
     }
 
@@ -82,7 +82,7 @@ impl<M: Medium> LockedEntry<M> {
 
 /// The blocking part.
 impl<M: Medium> LockedEntry<M> {
-    fn load_now(&self) -> Result<Option<Entry>, StoreError> {
+    fn load_now(&self) -> Result<Option<StoreEntry>, StoreError> {
         if let Ok(entry) = self.read()? {
             return Ok(entry);
         }
@@ -92,7 +92,7 @@ impl<M: Medium> LockedEntry<M> {
         self.load_locked(&lock)
     }
 
-    fn save_now(&self, entry: &Entry) -> Result<(), StoreError> {
+    fn save_now(&self, entry: &StoreEntry) -> Result<(), StoreError> {
         let bytes = format::encode(self.files.account(), entry).ok_or_else(|| {
             let what = format!("the entry for {} is larger than 1 MiB", self.medium.name());
             StoreError::new(StoreErrorKind::Configuration, what)
@@ -108,7 +108,7 @@ impl<M: Medium> LockedEntry<M> {
     }
 
     /// Returns the entry, and sets aside what is no entry.
-    fn load_locked(&self, _: &Lock) -> Result<Option<Entry>, StoreError> {
+    fn load_locked(&self, _: &Lock) -> Result<Option<StoreEntry>, StoreError> {
         let (kind, what) = match self.read()? {
             Ok(entry) => return Ok(entry),
             Err(Flaw::Corrupt(what)) => {
@@ -122,7 +122,7 @@ impl<M: Medium> LockedEntry<M> {
         Err(StoreError::new(kind, format!("{} {what}", self.medium.name())))
     }
 
-    fn read(&self) -> Result<Result<Option<Entry>, Flaw>, StoreError> {
+    fn read(&self) -> Result<Result<Option<StoreEntry>, Flaw>, StoreError> {
         let bytes = self.medium.read()?;
         Ok(bytes.map(|bytes| format::decode(self.files.account(), &bytes)).transpose())
     }

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use super::files::stem;
 use super::format::{Flaw, LARGEST, decode, encode};
-use crate::store::Entry;
+use crate::store::StoreEntry;
 
-fn entry(revision: u64, data: &[u8]) -> Entry {
-    Entry { revision, data: data.to_vec().into() }
+fn entry(revision: u64, data: &[u8]) -> StoreEntry {
+    StoreEntry { revision, data: data.to_vec().into() }
 }
 
 #[test]

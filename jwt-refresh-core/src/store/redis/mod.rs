@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use self::keys::EntryKeys;
 use self::lease::LeaseHolder;
-use super::{Entry, StoreError, StoreErrorKind, TokenStore};
+use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
 use crate::redis::{Connection, Subscriptions, random_name};
 
 pub use self::builder::RedisStoreBuilder;
@@ -32,10 +32,10 @@ const POLL: Duration = Duration::from_secs(5);
 /// processes on many machines that share a login. Clones are the same store.
 ///
 /// ```no_run
-/// use jwt_refresh_core::RedisStore;
+/// use jwt_refresh_core::store::RedisStore;
 ///
 /// let store = RedisStore::new("rediss://app:password@redis.example.com:6380/0")?;
-/// # Ok::<(), jwt_refresh_core::StoreError>(())
+/// # Ok::<(), jwt_refresh_core::store::StoreError>(())
 /// ```
 ///
 /// The URL is `redis://user:password@host:port/database`, where all but the host may be left out.
@@ -147,7 +147,7 @@ impl TokenStore for RedisStore {
     type Lease = RedisLease;
 
     /// Cancel-safe.
-    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+    async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
         let keys = self.keys(account);
         let arguments = [account.to_owned(), LONGEST.to_string(), KEPT_ASIDE.as_millis().to_string(), keys.saved()];
         let arguments = arguments.each_ref().map(String::as_bytes);
@@ -170,7 +170,7 @@ impl TokenStore for RedisStore {
     /// # Errors
     ///
     /// [`StoreErrorKind::Configuration`] also if the entry is too large.
-    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
+    async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
         let conflict = || self.error(StoreErrorKind::Conflict, "another has written meanwhile to");
         if entry.data.len() > LONGEST {
             return Err(self.error(StoreErrorKind::Configuration, "an entry is too large for"));
@@ -224,14 +224,14 @@ impl TokenStore for RedisStore {
     }
 }
 
-fn entry(answer: Value) -> Option<Entry> {
+fn entry(answer: Value) -> Option<StoreEntry> {
     let Value::Array(fields) = answer else { return None };
     let [Value::BulkString(revision), Value::BulkString(data)] = <[Value; 2]>::try_from(fields).ok()? else {
         return None;
     };
     let data = Zeroizing::new(data);
     let revision = str::from_utf8(&revision).ok()?.parse().ok()?;
-    Some(Entry { revision, data })
+    Some(StoreEntry { revision, data })
 }
 
 impl fmt::Debug for RedisStore {

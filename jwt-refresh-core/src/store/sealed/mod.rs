@@ -6,7 +6,7 @@ mod key;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Entry, StoreError, StoreErrorKind, TokenStore};
+use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
 pub use key::SealKey;
 
 /// Encrypts entries before they reach a store, which may be any.
@@ -26,7 +26,7 @@ pub use key::SealKey;
 /// Leases, waits and cancellation are those of the store.
 ///
 /// ```no_run
-/// # use jwt_refresh_core::{FileStore, SealKey, Sealed, StoreError};
+/// # use jwt_refresh_core::store::{FileStore, SealKey, Sealed, StoreError};
 /// # fn main() -> Result<(), StoreError> {
 /// // The variable holds `k4.local.…`, as `SealKey::generate` makes it.
 /// let key = SealKey::from_env("CATALOG_TOKEN_KEY")?;
@@ -60,33 +60,33 @@ impl<S: TokenStore> Sealed<S> {
         Self { store, keys: Arc::new(keys) }
     }
 
-    fn seal(&self, account: &str, entry: &Entry) -> Result<Entry, StoreError> {
+    fn seal(&self, account: &str, entry: &StoreEntry) -> Result<StoreEntry, StoreError> {
         let keys = (self.keys)()?;
         let key = keys.first().ok_or_else(|| {
             StoreError::new(StoreErrorKind::Configuration, "there is no key to seal the tokens of the store with")
         })?;
         let sealed = envelope::seal(key, &binding(account, entry.revision), &entry.data)?;
-        Ok(Entry { revision: entry.revision, data: sealed.into_bytes().into() })
+        Ok(StoreEntry { revision: entry.revision, data: sealed.into_bytes().into() })
     }
 
-    fn open(&self, account: &str, entry: &Entry) -> Result<Entry, StoreError> {
+    fn open(&self, account: &str, entry: &StoreEntry) -> Result<StoreEntry, StoreError> {
         let data = envelope::open(&(self.keys)()?, &binding(account, entry.revision), &entry.data).map_err(|why| {
             let what = format!("the entry of account {account:?}, revision {}, {why}", entry.revision);
             StoreError::new(StoreErrorKind::Corrupt, what)
         })?;
-        Ok(Entry { revision: entry.revision, data })
+        Ok(StoreEntry { revision: entry.revision, data })
     }
 }
 
 impl<S: TokenStore> TokenStore for Sealed<S> {
     type Lease = S::Lease;
 
-    async fn load(&self, account: &str) -> Result<Option<Entry>, StoreError> {
+    async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
         let entry = self.store.load(account).await?;
         entry.map(|entry| self.open(account, &entry)).transpose()
     }
 
-    async fn save(&self, account: &str, entry: &Entry) -> Result<(), StoreError> {
+    async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
         let sealed = self.seal(account, entry)?;
         self.store.save(account, &sealed).await
     }

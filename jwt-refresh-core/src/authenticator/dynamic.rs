@@ -1,0 +1,28 @@
+//! Authenticators whose type the caller need not know.
+
+use std::sync::Arc;
+
+use super::Authenticator;
+use crate::provider::Renewal;
+use crate::token::{RefreshToken, Tokens};
+
+/// An authenticator whose type the session need not know.
+pub(crate) trait DynAuthenticator: Send + Sync {
+    fn login(self: Arc<Self>) -> Renewal<Tokens>;
+    fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens>;
+    fn revoke(self: Arc<Self>, token: RefreshToken) -> Renewal<()>;
+}
+
+impl<A: Authenticator> DynAuthenticator for A {
+    fn login(self: Arc<Self>) -> Renewal<Tokens> {
+        Box::pin(async move { A::login(&self).await })
+    }
+
+    fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens> {
+        Box::pin(async move { A::refresh(&self, &token).await })
+    }
+
+    fn revoke(self: Arc<Self>, token: RefreshToken) -> Renewal<()> {
+        Box::pin(async move { A::revoke(&self, &token).await })
+    }
+}

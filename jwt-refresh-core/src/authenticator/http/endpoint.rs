@@ -1,0 +1,98 @@
+//! Where credentials may be sent: to `https`, or to this very machine.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use crate::error::{Error, ErrorKind};
+
+/// Whether credentials may go over plain `http` to another machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plaintext {
+    LoopbackOnly,
+    Anywhere,
+}
+
+/// A token endpoint that credentials may be sent to.
+#[derive(Clone)]
+pub(super) struct Endpoint(Url);
+
+impl Endpoint {
+    pub(super) fn parse(url: &str, plaintext: Plaintext) -> Result<Self, Error> {
+        let parsed =
+            Url::parse(url).map_err(|error| configuration(format!("the endpoint is not a URL ({error})")).at(url))?;
+        match parsed.scheme() {
+            "https" => Ok(Self(parsed)),
+            "http" if plaintext == Plaintext::Anywhere || is_loopback(&parsed) => Ok(Self(parsed)),
+            "http" => Err(configuration(
+                "credentials would go over plain http to another machine; use https, or `allow_plain_http`",
+            )
+            .at(parsed)),
+            _ => Err(configuration("the endpoint is neither https nor http").at(parsed)),
+        }
+    }
+
+    pub(super) fn is_plaintext(&self) -> bool {
+        self.0.scheme() == "http"
+    }
+
+    pub(super) fn url(&self) -> Url {
+        self.0.clone()
+    }
+}
+
+impl AsRef<str> for Endpoint {
+    fn as_ref(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    /// Without user, password and query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.0.scheme(), self.0.host_str().unwrap_or_default(), self.0.path())
+    }
+}
+
+/// RFC 6761 §6.3 lets `localhost` be nothing but this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        None => false,
+    }
+}
+
+fn configuration(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_go_to_https_or_to_this_machine() {
+        for url in ["https://api.example/x", "http://localhost:1/x", "http://127.8.9.1/x", "http://[::1]:8080/x"] {
+            assert!(Endpoint::parse(url, Plaintext::LoopbackOnly).is_ok(), "{url}");
+        }
+        for url in [
+            "http://api.example/x",
+            "http://localhost.evil.example/x",
+            "http://10.0.0.1/",
+            "ftp://127.0.0.1/",
+            "api",
+            "",
+        ] {
+            let error = Endpoint::parse(url, Plaintext::LoopbackOnly).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
+        }
+    }
+
+    #[test]
+    fn plain_http_elsewhere_is_possible_when_asked_for() {
+        assert!(Endpoint::parse("http://10.0.0.1/", Plaintext::Anywhere).is_ok());
+    }
+}

@@ -1,0 +1,69 @@
+//! What the macro's output calls in methods that are not async. Without the feature `blocking` the same functions are there, and
+//! the compiler says which feature is missing to whoever calls them.
+
+#[cfg(not(feature = "blocking"))]
+pub use disabled::{check, rejected, token};
+#[cfg(feature = "blocking")]
+pub use enabled::{check, rejected, token};
+
+#[cfg(feature = "blocking")]
+mod enabled {
+    use crate::error::Error;
+    use crate::macro_support::unused_lease::{UnusedToken, unused_lease};
+    use crate::provider::TokenProvider;
+    use crate::runtime;
+
+    /// Makes sure that the token is fresh, for a method that does without it.
+    #[inline]
+    pub fn check<P: TokenProvider<Token = T> + ?Sized, T: Send + 'static>(
+        provider: &P,
+    ) -> Result<UnusedToken<T>, Error> {
+        if provider.is_ready() { Ok(UnusedToken::new()) } else { wait(provider).map(|token| unused_lease(&token)) }
+    }
+
+    /// The fresh token, for a method that binds it.
+    #[inline]
+    pub fn token<P: TokenProvider + ?Sized>(provider: &P) -> Result<P::Token, Error> {
+        provider.ready().map_or_else(|| wait(provider), Ok)
+    }
+
+    /// Tells the provider that `token` was rejected, and gets a newer one.
+    pub fn rejected<P: TokenProvider + ?Sized>(provider: &P, token: &P::Token) -> Result<P::Token, Error> {
+        runtime::wait(|| provider.rejected(token))
+    }
+
+    #[cold]
+    fn wait<P: TokenProvider + ?Sized>(provider: &P) -> Result<P::Token, Error> {
+        runtime::wait(|| provider.fresh())
+    }
+}
+
+#[cfg(not(feature = "blocking"))]
+mod disabled {
+    use crate::error::Error;
+    use crate::macro_support::unused_lease::UnusedToken;
+    use crate::provider::TokenProvider;
+
+    /// Cannot be called.
+    pub fn check<P: TokenProvider<Token = T> + FeatureBlocking + ?Sized, T>(_: &P) -> Result<UnusedToken<T>, Error> {
+        unreachable!("nothing implements `FeatureBlocking`")
+    }
+
+    /// Cannot be called.
+    pub fn token<P: TokenProvider + FeatureBlocking + ?Sized>(_: &P) -> Result<P::Token, Error> {
+        unreachable!("nothing implements `FeatureBlocking`")
+    }
+
+    /// Cannot be called.
+    pub fn rejected<P: TokenProvider + FeatureBlocking + ?Sized>(_: &P, _: &P::Token) -> Result<P::Token, Error> {
+        unreachable!("nothing implements `FeatureBlocking`")
+    }
+
+    /// Implemented by nothing: its absence is the message.
+    #[diagnostic::on_unimplemented(
+        message = "`#[refresh_token]` on a method that is not async needs the feature `blocking` of `jwt-refresh`",
+        label = "needs the feature `blocking`",
+        note = "in Cargo.toml: `jwt-refresh = {{ version = \"…\", features = [\"blocking\"] }}`; or make the method `async`"
+    )]
+    pub trait FeatureBlocking {}
+}

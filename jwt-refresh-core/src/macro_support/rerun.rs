@@ -1,0 +1,108 @@
+//! A method that may run its body twice: what it keeps for the second run, and when there is one.
+
+use http::StatusCode;
+
+use crate::error::{Error, ErrorKind};
+use crate::provider::{Renewal, TokenProvider};
+
+/// A provider, or a reference to one, to be kept until the method has run.
+#[derive(Debug)]
+pub struct Kept<T>(pub T);
+
+/// What can be cloned is kept as a clone, which borrows nothing. The compiler prefers this `keep` where both apply.
+impl<P: TokenProvider + Clone> Kept<&P> {
+    pub fn keep(self) -> P {
+        self.0.clone()
+    }
+}
+
+/// All else is kept as it is.
+pub trait Keep<T> {
+    /// The provider.
+    fn keep(self) -> T;
+}
+
+impl<T> Keep<T> for Kept<T> {
+    fn keep(self) -> T {
+        self.0
+    }
+}
+
+/// A newer token than the one that was rejected.
+pub fn rejected<P: TokenProvider<Token = T> + ?Sized, T>(provider: &P, token: &T) -> Renewal<T> {
+    provider.rejected(token)
+}
+
+/// Tells the provider that the newer one was rejected, too, and the caller.
+#[cold]
+pub fn rejected_again<P: TokenProvider + ?Sized>(provider: &P, token: &P::Token) -> Error {
+    provider.rejected_again(token);
+    Error::new(
+        ErrorKind::RejectedAsIssued,
+        "the access token was rejected with 401, and so was the one that replaced it",
+    )
+    .answered(StatusCode::UNAUTHORIZED)
+}
+
+/// An argument for one run of the body: the other one needs it, too. Takes it by `&mut` so that the run does not borrow it
+/// by `&`, which would ask for `Sync`.
+#[inline]
+pub fn again<T: Again>(argument: &mut T) -> T {
+    argument.clone()
+}
+
+/// The same for an argument that cannot be had by `&mut`.
+#[inline]
+pub fn again_from<T: Again>(argument: &T) -> T {
+    argument.clone()
+}
+
+/// Arguments that can be had twice.
+#[diagnostic::on_unimplemented(
+    message = "`retry` may run the body twice, and `{Self}` can be had only once",
+    label = "not `Clone`",
+    note = "derive `Clone` for it, or take it by reference or in an `Arc`, or do without `retry` on this method"
+)]
+pub trait Again: Clone {}
+
+impl<T: Clone> Again for T {}
+
+/// What `retry_if` says of a result.
+#[inline]
+pub fn retry_if<R, By>(predicate: impl Predicate<R, By>, result: &R) -> bool {
+    predicate.ask(result)
+}
+
+/// Functions that look at an error, or at a whole result.
+#[diagnostic::on_unimplemented(
+    message = "`retry_if` takes a function that looks at the method's error or at its result, and says whether that is a 401",
+    label = "not a `fn(&E) -> bool` or `fn(&Result<T, E>) -> bool`"
+)]
+pub trait Predicate<R, By> {
+    /// Whether the body must run again.
+    fn ask(self, result: &R) -> bool;
+}
+
+/// Marks functions that look at the error.
+#[derive(Debug)]
+pub struct ByError;
+
+/// Marks functions that look at the result.
+#[derive(Debug)]
+pub struct ByResult;
+
+#[diagnostic::do_not_recommend]
+impl<T, E, F: FnOnce(&E) -> bool> Predicate<Result<T, E>, ByError> for F {
+    #[inline]
+    fn ask(self, result: &Result<T, E>) -> bool {
+        result.as_ref().is_err_and(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, E, F: FnOnce(&Result<T, E>) -> bool> Predicate<Result<T, E>, ByResult> for F {
+    #[inline]
+    fn ask(self, result: &Result<T, E>) -> bool {
+        self(result)
+    }
+}

@@ -1,0 +1,83 @@
+//! How a caller gets a lease: at once, or after it has waited for one.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::shared::PoolShared;
+use super::waiters::WaiterId;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind};
+use crate::pool::failure;
+use crate::pool::lease::Lease;
+use crate::pool::request::{LeaseSource, LeaseTerms};
+use crate::provider::Renewal;
+use crate::renewal;
+
+impl LeaseSource for PoolShared {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn at_once(self: &Arc<Self>) -> Option<Lease> {
+        let found = self.change(|state, now| {
+            let selector = state.selector(None, None).ok()?;
+            state.take(selector, now).ok()?.ok()
+        });
+        found.map(|granted| self.hand_over(granted))
+    }
+
+    fn lease(self: Arc<Self>, terms: LeaseTerms) -> Renewal<Lease> {
+        Box::pin(wait_for_lease(self, terms))
+    }
+}
+
+/// Returns a lease by `terms`, after a wait if that is what it takes.
+async fn wait_for_lease(pool: Arc<PoolShared>, terms: LeaseTerms) -> Result<Lease, Error> {
+    let queued = pool.change(|state, now| {
+        let selector = state.selector(terms.tag.as_deref(), terms.key.as_deref())?;
+        let wait_for = match state.take(selector, now)? {
+            Ok(granted) => return Ok(Err(granted)),
+            Err(wait_for) => wait_for,
+        };
+        if renewal::is_within(pool.id) {
+            return Err(failure::reentrant());
+        }
+        if state.waiting() >= pool.policy.queue {
+            return Err(failure::queue_full(state.waiting()));
+        }
+        let (reply, answer) = oneshot::channel();
+        Ok(Ok((state.enqueue(selector, wait_for, reply), answer)))
+    })?;
+    let (id, mut answer) = match queued {
+        Ok(queued) => queued,
+        Err(granted) => return Ok(pool.hand_over(granted)),
+    };
+    let queued = Queued { pool: &pool, id };
+    let answer = tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        () = pool.clock.sleep_until(terms.until) => {
+            drop(queued);
+            // The lease may have come at the last moment.
+            return answer.try_recv().unwrap_or_else(|_| Err(failure::deadline_passed()));
+        }
+    };
+    answer.unwrap_or_else(|_| Err(Error::new(ErrorKind::Aborted, "the wait for a lease was lost")))
+}
+
+/// A caller in the queue. If the caller is dropped, it leaves the queue.
+struct Queued<'a> {
+    pool: &'a Arc<PoolShared>,
+    id: WaiterId,
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.pool.change(|state, _| state.cancel(self.id));
+    }
+}

@@ -1,0 +1,113 @@
+//! The tasks that do a pool's jobs: a login or a refresh of one account, or the revocation for one that
+//! was removed. When a task has done a job it goes on with the next that is due: to spawn a task for
+//! each would take longer than all that the pool has to do for it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use tracing::Instrument;
+
+use super::job::{Job, Request};
+use super::shared::{AnswerCounts, PoolShared};
+use crate::authenticator::DynAuthenticator;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::policy::Policy;
+use crate::pool::policy::PoolPolicy;
+use crate::renewal::{Action, CutOffGuard, Outcome, Plan, RenewalContext, count_answer, exchange, revoke, within};
+
+/// Starts a task with `job`.
+pub(super) fn spawn(pool: &Arc<PoolShared>, job: Job) {
+    let task = RenewalTask {
+        pool: Arc::downgrade(pool),
+        id: pool.id,
+        policy: Arc::clone(&pool.policy),
+        clock: pool.clock.clone(),
+        answers: Arc::clone(&pool.answers),
+    };
+    pool.runtime.spawn(within(pool.id, task.run(job)));
+}
+
+/// Does jobs of a pool. It does not keep the pool alive: what is due when the last handle is dropped
+/// is not done any more.
+struct RenewalTask {
+    pool: Weak<PoolShared>,
+    id: u64,
+    policy: Arc<PoolPolicy>,
+    clock: Clock,
+    answers: Arc<AnswerCounts>,
+}
+
+impl RenewalTask {
+    async fn run(self, job: Job) {
+        let mut next = Some(job);
+        while let Some(job) = next {
+            next = self.complete(job).await;
+            // An authenticator that never waits must not keep its thread from all others.
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    /// Does the job. Returns the next one, unless none is due or the pool has ended meanwhile.
+    async fn complete(&self, job: Job) -> Option<Job> {
+        let span = tracing::debug_span!("jwt_refresh.exchange", pool = self.id, account = job.identity.name());
+        let authenticator: Arc<dyn DynAuthenticator> = Arc::clone(&job.identity) as _;
+        let credential = match &job.request {
+            Request::Exchange(_, credential) | Request::Revocation(credential) => credential.clone(),
+        };
+        let is_exchange = matches!(job.request, Request::Exchange(..));
+        let guard = CutOffGuard::new(job, |job: Job| self.cut_off(&job));
+        let outcome = if is_exchange {
+            let renewer = AccountRenewer { task: self, authenticator: &authenticator };
+            Some(exchange(&renewer, Plan::Renew, credential, 1).instrument(span).await)
+        } else {
+            let _ = revoke(&authenticator, &credential, self.policy.tokens.refresh_timeout).instrument(span).await;
+            None
+        };
+        let (job, pool) = (guard.disarm()?, self.pool.upgrade()?);
+        pool.change(|state, now| {
+            state.complete(&job, outcome, &pool.policy, now);
+            state.begin(&pool.policy, now)
+        })
+    }
+
+    fn cut_off(&self, job: &Job) {
+        let Some(pool) = self.pool.upgrade() else { return };
+        let outcome = match &job.request {
+            Request::Exchange(_, credential) => Some(Outcome::cut_off(Plan::Renew, credential.clone())),
+            Request::Revocation(_) => None,
+        };
+        pool.change(|state, now| state.complete(job, outcome, &pool.policy, now));
+    }
+}
+
+/// Gets new tokens for one account.
+struct AccountRenewer<'a> {
+    task: &'a RenewalTask,
+    authenticator: &'a Arc<dyn DynAuthenticator>,
+}
+
+impl RenewalContext for AccountRenewer<'_> {
+    fn authenticator(&self) -> &Arc<dyn DynAuthenticator> {
+        self.authenticator
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.task.policy.tokens
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.task.clock
+    }
+
+    fn answered(&self, action: Action, error: Option<&Error>) {
+        count_answer(action, error);
+        let answers = &self.task.answers;
+        let count = if error.is_none() { &answers.succeeded } else { &answers.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn rotated_elsewhere(&self, _sequence: u64) -> Option<Outcome> {
+        None
+    }
+}

@@ -1,0 +1,44 @@
+//! The one task that watches a pool's clock. It sleeps until the first account has something due,
+//! begins the exchanges that are due, as many at once as the policy allows, and gives accounts to
+//! waiting callers as their rates allow. It ends with the pool.
+
+use std::sync::{Arc, Weak};
+
+use tokio::sync::Notify;
+
+use super::renew;
+use super::shared::PoolShared;
+use crate::clock::{Clock, Moment, Timestamp};
+#[cfg(feature = "metrics")]
+use crate::pool::gauges::Gauges;
+
+pub(super) fn start(pool: &Arc<PoolShared>) {
+    pool.runtime.spawn(run(Arc::downgrade(pool), Arc::clone(&pool.wake), pool.clock.clone()));
+}
+
+async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
+    #[cfg(feature = "metrics")]
+    let mut gauges = Gauges::default();
+    loop {
+        let until = {
+            let Some(pool) = pool.upgrade() else { return };
+            let (jobs, until) = pool.change(|state, now| {
+                let jobs: Vec<_> = std::iter::from_fn(|| state.begin(&pool.policy, now)).collect();
+                state.armed = state.wake_at(&pool.policy);
+                (jobs, state.armed)
+            });
+            for job in jobs {
+                renew::spawn(&pool, job);
+            }
+            #[cfg(feature = "metrics")]
+            let until = until.min(gauges.show(pool.id, &pool.clock, || pool.status_by_cause()));
+            until
+        };
+        // Time since boot alone: see `Edges`.
+        let until = Moment { wall: Timestamp::NEVER, boot: Timestamp::from_nanos(until) };
+        tokio::select! {
+            () = wake.notified() => {}
+            () = clock.sleep_until(until) => {}
+        }
+    }
+}

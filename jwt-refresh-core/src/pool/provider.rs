@@ -1,0 +1,34 @@
+//! How a pool provides tokens: the same for all pools.
+
+/// Implements [`TokenProvider`](crate::provider::TokenProvider) for a pool: a handle whose only field
+/// is an `Arc` of a [`LeaseSource`](super::request::LeaseSource).
+macro_rules! provide_leases {
+    ($pool:ty) => {
+        impl $crate::provider::TokenProvider for $pool {
+            type Token = $crate::pool::lease::Lease;
+
+            fn ready(&self) -> Option<Self::Token> {
+                $crate::pool::request::LeaseSource::at_once(&self.0)
+            }
+
+            fn fresh(&self) -> $crate::provider::Renewal<Self::Token> {
+                IntoFuture::into_future(self.lease())
+            }
+
+            /// Reports the rejection, and asks for another lease.
+            fn rejected(&self, lease: &Self::Token) -> $crate::provider::Renewal<Self::Token> {
+                self.rejected_again(lease);
+                self.fresh()
+            }
+
+            /// Reports the rejection.
+            fn rejected_again(&self, lease: &Self::Token) {
+                if lease.pool() == $crate::pool::request::LeaseSource::id(&*self.0) {
+                    lease.rejected();
+                }
+            }
+        }
+    };
+}
+
+pub(super) use provide_leases;

@@ -1,0 +1,110 @@
+//! A status as programs read it. The names are written here, not derived: they are a promise, and a field that is renamed must
+//! not break it. Written by hand it also needs `serde_core` alone, which is there for `serde_json` anyway.
+
+use serde_core::ser::{Serialize, SerializeStruct, Serializer};
+
+use super::{Health, PoolStatus, QuarantinedAccount};
+use crate::pool::quarantine::QuarantineCause;
+
+impl Serialize for PoolStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("PoolStatus", 10)?;
+        fields.serialize_field("health", &self.health())?;
+        fields.serialize_field("accounts", &self.accounts)?;
+        fields.serialize_field("active", &self.active)?;
+        fields.serialize_field("quarantined", &self.quarantined)?;
+        fields.serialize_field("waiting", &self.waiting)?;
+        fields.serialize_field("leases", &self.leases)?;
+        fields.serialize_field("average_ttl_seconds", &self.average_ttl.map(|ttl| ttl.as_secs_f64()))?;
+        fields.serialize_field("refresh_success", &self.refresh_success)?;
+        fields.serialize_field("requests_per_token_per_minute", &self.requests_per_token_per_minute)?;
+        fields.serialize_field("auth_overhead", &self.auth_overhead)?;
+        fields.end()
+    }
+}
+
+impl Serialize for QuarantinedAccount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("QuarantinedAccount", 3)?;
+        fields.serialize_field("account", &self.account)?;
+        fields.serialize_field("cause", &self.cause)?;
+        fields.serialize_field("returns_in_seconds", &self.returns_in.map(|wait| wait.as_secs_f64()))?;
+        fields.end()
+    }
+}
+
+impl Serialize for Health {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl Serialize for QuarantineCause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_status_has_stable_names_and_its_times_in_seconds() {
+        let quarantined =
+            |account: &str, cause, returns_in| QuarantinedAccount { account: account.to_owned(), cause, returns_in };
+        let status = PoolStatus {
+            accounts: 45,
+            active: 43,
+            quarantined: vec![
+                quarantined("ada", QuarantineCause::RateLimited, Some(Duration::from_millis(12_500))),
+                quarantined("bob", QuarantineCause::Joining, None),
+            ],
+            waiting: 3,
+            leases: 12_345,
+            average_ttl: Some(Duration::from_secs(1800)),
+            refresh_success: None,
+            requests_per_token_per_minute: 12.25,
+            auth_overhead: 0.5,
+        };
+        let expected = json!({
+            "health": "good",
+            "accounts": 45,
+            "active": 43,
+            "quarantined": [
+                { "account": "ada", "cause": "rate_limited", "returns_in_seconds": 12.5 },
+                { "account": "bob", "cause": "joining", "returns_in_seconds": null },
+            ],
+            "waiting": 3,
+            "leases": 12_345,
+            "average_ttl_seconds": 1800.0,
+            "refresh_success": null,
+            "requests_per_token_per_minute": 12.25,
+            "auth_overhead": 0.5,
+        });
+        assert_eq!(serde_json::to_value(&status).unwrap(), expected);
+    }
+
+    const CAUSES: [QuarantineCause; 7] = [
+        QuarantineCause::Joining,
+        QuarantineCause::Rejected,
+        QuarantineCause::Denied,
+        QuarantineCause::Expired,
+        QuarantineCause::UsageCap,
+        QuarantineCause::RateLimited,
+        QuarantineCause::QuotaUsedUp,
+    ];
+
+    #[test]
+    fn causes_and_health_are_snake_case_strings() {
+        let expected =
+            json!(["joining", "rejected", "denied", "expired", "usage_cap", "rate_limited", "quota_used_up"]);
+        assert_eq!(serde_json::to_value(CAUSES).unwrap(), expected);
+        let health = [Health::Good, Health::Degraded, Health::Down];
+        assert_eq!(serde_json::to_value(health).unwrap(), json!(["good", "degraded", "down"]));
+    }
+}

@@ -1,0 +1,87 @@
+//! What came of a renewal, also of one that was cut off.
+
+use super::credential::RefreshCredential;
+use super::issued::IssuedTokens;
+use super::plan::Plan;
+use crate::error::{Error, ErrorKind};
+
+/// What came of a renewal.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// New tokens: of our own, or another process's.
+    Renewed(IssuedTokens),
+    /// New tokens of our own that the store does not have yet.
+    Unsaved(IssuedTokens),
+    /// An error, what is left to refresh with, and whether what lives may be served.
+    Failed { error: Error, credential: RefreshCredential, serving: Serving },
+    /// Another process has logged the account out.
+    LoggedOut,
+}
+
+impl Outcome {
+    pub(crate) fn failed(error: Error, credential: RefreshCredential) -> Self {
+        Self::Failed { error, credential, serving: Serving::WhatLives }
+    }
+
+    /// What came of a renewal whose task was cut off before it ended: nobody knows how far it got.
+    /// `credential` is what it started from.
+    pub(crate) fn cut_off(plan: Plan, credential: RefreshCredential) -> Self {
+        let what = "the renewal was cut off by a panic or the end of its runtime";
+        let left = match plan {
+            Plan::Renew => credential.in_doubt(),
+            // A login sends no refresh token.
+            Plan::LogIn => credential,
+        };
+        Self::failed(Error::new(ErrorKind::Aborted, what), left)
+    }
+
+    /// What the account can be refreshed with from now on.
+    pub(crate) fn into_credential(self) -> RefreshCredential {
+        match self {
+            Self::Renewed(issued) | Self::Unsaved(issued) => issued.credential,
+            Self::Failed { credential, .. } => credential,
+            Self::LoggedOut => RefreshCredential::None,
+        }
+    }
+
+    /// What new tokens can be refreshed with.
+    pub(crate) fn new_credential(&self) -> Option<RefreshCredential> {
+        match self {
+            Self::Renewed(issued) | Self::Unsaved(issued) => Some(issued.credential.clone()),
+            Self::Failed { .. } | Self::LoggedOut => None,
+        }
+    }
+}
+
+/// Whether a failure leaves the token from before in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serving {
+    WhatLives,
+    Nothing,
+}
+
+/// Holds what a task has to complete. If the task is cut off before (the authenticator panics, the
+/// runtime is shut down), the guard completes it all the same, so that nobody waits for ever.
+pub(crate) struct CutOffGuard<T, F: FnOnce(T)> {
+    pending: Option<(T, F)>,
+}
+
+impl<T, F: FnOnce(T)> CutOffGuard<T, F> {
+    /// `cut_off` completes `pending` with [`Outcome::cut_off`].
+    pub(crate) fn new(pending: T, cut_off: F) -> Self {
+        Self { pending: Some((pending, cut_off)) }
+    }
+
+    /// Ends the guard: the caller completes what was pending.
+    pub(crate) fn disarm(mut self) -> Option<T> {
+        self.pending.take().map(|(pending, _)| pending)
+    }
+}
+
+impl<T, F: FnOnce(T)> Drop for CutOffGuard<T, F> {
+    fn drop(&mut self) {
+        if let Some((pending, cut_off)) = self.pending.take() {
+            cut_off(pending);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! How a caller gets a token: the one held, or after a renewal.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::pending::PendingRenewal;
+use super::shared::SessionShared;
+use super::state::RenewalPermit;
+use super::state_cell::Acquisition;
+use super::task;
+use crate::error::{Error, ErrorKind};
+use crate::token::AccessToken;
+use crate::{renewal, runtime};
+
+impl SessionShared {
+    /// Returns a fresh token, after a renewal if that is what it takes. The renewal begins at once;
+    /// the future only waits.
+    pub(super) fn fresh(self: &Arc<Self>) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
+        let acquired = self.acquire();
+        let shared = Arc::clone(self);
+        async move {
+            let mut acquired = acquired?;
+            loop {
+                let pending = match acquired {
+                    Ok(token) => return Ok(token),
+                    Err(pending) => pending,
+                };
+                shared.telemetry.waited();
+                if let Some(result) = shared.wait(pending).await {
+                    return result;
+                }
+                acquired = shared.acquire()?;
+            }
+        }
+    }
+
+    /// Waits for a renewal, but not until the token held has expired. `None`: the caller looks again.
+    async fn wait(&self, pending: PendingRenewal) -> Option<Result<AccessToken, Error>> {
+        let longest = self.cell.lock().longest_wait(self.cell.clock.moment());
+        let Some((token, until)) = longest else { return pending.result().await.token() };
+        tokio::select! {
+            biased;
+            result = pending.result() => result.token(),
+            () = self.cell.clock.sleep_until(until) => Some(Ok(token)),
+        }
+    }
+
+    /// Logs in now, whatever is held. The login begins at once; the future only waits.
+    pub(super) fn log_in_now(self: &Arc<Self>) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
+        let begun = self.begin_login();
+        async move { begun?.result().await.success() }
+    }
+
+    fn begin_login(self: &Arc<Self>) -> Result<PendingRenewal, Error> {
+        if renewal::is_within(self.id) {
+            return Err(reentrant());
+        }
+        let runtime = runtime::handle()?;
+        match self.cell.begin_login() {
+            Ok(permit) => Ok(self.launch(permit, &runtime)),
+            Err(under_way) => Ok(under_way),
+        }
+    }
+
+    /// Returns a token, or the renewal to wait for.
+    pub(super) fn acquire(self: &Arc<Self>) -> Result<Result<AccessToken, PendingRenewal>, Error> {
+        match self.cell.acquire(runtime::handle)? {
+            Acquisition::Serve(token) => Ok(Ok(token)),
+            Acquisition::Wait(_) if renewal::is_within(self.id) => Err(reentrant()),
+            Acquisition::Wait(pending) => Ok(Err(pending)),
+            Acquisition::Launch(permit, runtime, live) => {
+                let pending = self.launch(permit, &runtime);
+                Ok(live.ok_or(pending))
+            }
+        }
+    }
+
+    /// Launches a renewal. The lock is released by now: a runtime that was shut down drops the task
+    /// on the spot, and its guard then takes the lock to complete the renewal.
+    fn launch(self: &Arc<Self>, permit: RenewalPermit, runtime: &Handle) -> PendingRenewal {
+        let pending = permit.subscribe();
+        task::spawn(Arc::clone(self), permit, runtime);
+        pending
+    }
+}
+
+fn reentrant() -> Error {
+    Error::new(ErrorKind::Reentrant, "a login or refresh asked its own session for a token, and would wait for itself")
+}

@@ -1,0 +1,52 @@
+//! Taking over what other processes have written into the store.
+
+use super::account_store::{AccountStore, FoundEntry};
+use super::events::Event;
+use super::pending::PendingRenewal;
+use super::record::Record;
+use super::shared::SessionShared;
+use super::state_cell::Followed;
+
+impl SessionShared {
+    /// Takes what another process has written. Returns the revision that was found, or `None` if the
+    /// store failed.
+    pub(super) async fn follow_store(&self) -> Option<u64> {
+        let store = self.store.as_ref()?;
+        loop {
+            let FoundEntry { revision, record } = store.load(self.policy()).await.ok()?;
+            match record {
+                Some(record) if record.is_logged_out() => {
+                    let Some(renewal) = self.follow_logout(store, revision) else { return Some(revision) };
+                    // It may be a login that the user asked for, which will overwrite the logout. If
+                    // it is not, this is the last look at the store, so it is waited for.
+                    let _ = renewal.result().await;
+                }
+                Some(record) => {
+                    self.follow_tokens(&record);
+                    return Some(revision);
+                }
+                None => return Some(revision),
+            }
+        }
+    }
+
+    fn follow_tokens(&self, record: &Record) {
+        let Some(issued) = record.issued_tokens(self.policy(), self.cell.clock.moment()) else { return };
+        if self.cell.follow(issued) {
+            self.telemetry.note(Event::Adopted);
+        }
+    }
+
+    /// Follows a logout that is in the store, unless a later entry is known of. While a renewal is
+    /// under way nothing is done: it is returned, to be waited for first.
+    fn follow_logout(&self, store: &AccountStore, revision: u64) -> Option<PendingRenewal> {
+        match self.cell.follow_logout(|| store.has_seen(revision + 1)) {
+            Followed::Already => None,
+            Followed::Now => {
+                self.telemetry.note(Event::LoggedOut);
+                None
+            }
+            Followed::After(renewal) => Some(renewal),
+        }
+    }
+}
