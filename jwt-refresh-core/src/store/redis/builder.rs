@@ -9,6 +9,22 @@ use crate::redis::{Connection, Subscriptions, client, is_prefix};
 use crate::secret::Secret;
 use crate::store::{StoreError, StoreErrorKind};
 
+impl RedisStore {
+    /// Returns the store behind `url`, with default settings. It connects when it is first used.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Configuration`] if the URL cannot be used.
+    pub fn new(url: &str) -> Result<Self, StoreError> {
+        Self::builder(url).build()
+    }
+
+    /// Returns a builder for the store behind `url`.
+    pub fn builder(url: &str) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url)
+    }
+}
+
 /// Sets up a [`RedisStore`]; made by [`RedisStore::builder`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RedisStoreBuilder {

@@ -101,20 +101,6 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Returns the store behind `url`, with default settings. It connects when it is first used.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreErrorKind::Configuration`] if the URL cannot be used.
-    pub fn new(url: &str) -> Result<Self, StoreError> {
-        Self::builder(url).build()
-    }
-
-    /// Returns a builder for the store behind `url`.
-    pub fn builder(url: &str) -> RedisStoreBuilder {
-        RedisStoreBuilder::new(url)
-    }
-
     /// Checks that the store can be reached with the user and password given, for a program that
     /// wants to know when it starts. Cancel-safe.
     ///
