@@ -53,12 +53,7 @@ impl AccountFiles {
         self.folder.path().join(format!("{}.{ending}", self.stem))
     }
 
-    /// Makes the folder, without which nothing can be locked.
-    pub(super) fn make_folder(&self) -> Result<(), StoreError> {
-        self.folder.make()
-    }
-
-    /// Waits for the lock that keeps other writers out.
+    /// Waits for the lock that keeps other writers out. The folder must be there.
     pub(super) fn lock(&self) -> Result<Lock, StoreError> {
         let path = self.path("lock");
         let lock = Lock::wait(&path, LOCK_TIMEOUT)
@@ -71,7 +66,7 @@ impl AccountFiles {
 
     /// Takes the lease, unless it is held.
     pub(super) fn try_lease(&self) -> Result<Option<Lock>, StoreError> {
-        self.make_folder()?;
+        self.folder.make()?;
         let path = self.path("lease");
         Lock::attempt(&path)
             .map_err(|error| disk_error(format!("the lease file {} cannot be locked", path.display()), error))

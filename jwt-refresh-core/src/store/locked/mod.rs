@@ -87,7 +87,7 @@ impl<M: Medium> LockedEntry<M> {
             return Ok(entry);
         }
         // A writer may just have replaced it, so look again while no writer can.
-        self.files.make_folder()?;
+        self.files.folder().make()?;
         let lock = self.files.lock()?;
         self.load_locked(&lock)
     }
@@ -97,7 +97,7 @@ impl<M: Medium> LockedEntry<M> {
             let what = format!("the entry for {} is larger than 1 MiB", self.medium.name());
             StoreError::new(StoreErrorKind::Configuration, what)
         })?;
-        self.files.make_folder()?;
+        self.files.folder().make()?;
         let lock = self.files.lock()?;
         let held = self.load_locked(&lock)?.map_or(0, |held| held.revision);
         if held.checked_add(1) != Some(entry.revision) {

@@ -84,8 +84,8 @@ impl LeaseHolder {
         Ok(Self { connection, subscriptions, key: keys.lease(), keys, owner, ttl })
     }
 
-    /// Waits for the lease. All of it happens in a task, so that a caller that is cancelled leaves no
-    /// lease behind.
+    /// Waits for the lease. All of it happens in a task, so that a caller that is cancelled leaves
+    /// no lease behind.
     pub(super) async fn lease(self) -> Result<RedisLease, StoreError> {
         let (sender, lease) = oneshot::channel();
         tokio::spawn(self.hold(sender));
