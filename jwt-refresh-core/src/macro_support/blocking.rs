@@ -1,5 +1,5 @@
-//! What the macro's output calls in methods that are not async. Without the feature `blocking` the same functions are there, and
-//! the compiler says which feature is missing to whoever calls them.
+//! What the macro's output calls in methods that are not async. Without the feature `blocking` the
+//! same functions exist but cannot be called: the compiler's error names the missing feature.
 
 #[cfg(not(feature = "blocking"))]
 pub use disabled::{check, rejected, token};
@@ -13,7 +13,7 @@ mod enabled {
     use crate::provider::TokenProvider;
     use crate::runtime;
 
-    /// Makes sure that the token is fresh, for a method that does without it.
+    /// Waits until the token is fresh, for a method that does not use it.
     #[inline]
     pub fn check<P: TokenProvider<Token = T> + ?Sized, T: Send + 'static>(
         provider: &P,
@@ -21,13 +21,13 @@ mod enabled {
         if provider.is_ready() { Ok(UnusedToken::new()) } else { wait(provider).map(|token| unused_lease(&token)) }
     }
 
-    /// The fresh token, for a method that binds it.
+    /// Waits for a fresh token, for a method that uses it.
     #[inline]
     pub fn token<P: TokenProvider + ?Sized>(provider: &P) -> Result<P::Token, Error> {
         provider.ready().map_or_else(|| wait(provider), Ok)
     }
 
-    /// Tells the provider that `token` was rejected, and gets a newer one.
+    /// Reports that `token` was rejected, and waits for a newer one.
     pub fn rejected<P: TokenProvider + ?Sized>(provider: &P, token: &P::Token) -> Result<P::Token, Error> {
         runtime::wait(|| provider.rejected(token))
     }
@@ -59,7 +59,7 @@ mod disabled {
         unreachable!("nothing implements `FeatureBlocking`")
     }
 
-    /// Implemented by nothing: its absence is the message.
+    /// Implemented by no type. The compiler's error about that is the message to the user.
     #[diagnostic::on_unimplemented(
         message = "`#[refresh_token]` on a method that is not async needs the feature `blocking` of `jwt-refresh`",
         label = "needs the feature `blocking`",

@@ -1,20 +1,23 @@
-//! What the macro's output calls, under the name `__private`. Not part of the public interface: it changes together with the
-//! macro, which pins it.
+//! What the macro's output uses, under the name `__private`. It is not part of the public
+//! interface: it changes together with the macro, whose version `jwt-refresh` pins.
 
 mod answer;
 pub mod blocking;
 mod output;
 mod rerun;
+mod unauthorized;
 mod unused_lease;
 
 use crate::provider::{Renewal, TokenProvider};
 
-pub use answer::{Unauthorized, answer};
+pub use answer::answer;
 pub use output::{CarryError, fail};
 pub use rerun::{Keep, Kept, again, again_from, rejected, rejected_again, retry_if};
+pub use unauthorized::Unauthorized;
 pub use unused_lease::{UnusedToken, unused_lease};
 
-/// Makes sure that the token is fresh, for a method that does without it: `None` if it is.
+/// Makes sure that the token is fresh, for a method that does not use it. Returns `None` if it is,
+/// or else the future that waits for a fresh one.
 #[inline]
 pub fn check<P: TokenProvider<Token = T> + ?Sized, T: Send + 'static>(provider: &P) -> Option<Renewal<UnusedToken<T>>> {
     if provider.is_ready() { None } else { Some(renew(provider)) }
@@ -26,7 +29,7 @@ fn renew<P: TokenProvider<Token = T> + ?Sized, T: Send + 'static>(provider: &P) 
     Box::pin(async move { renewal.await.map(|token| unused_lease(&token)) })
 }
 
-/// The fresh token, for a method that binds it, or the wait for it.
+/// Returns the fresh token for a method that uses it, or else the future that waits for it.
 #[inline]
 pub fn token<P: TokenProvider<Token = T> + ?Sized, T>(provider: &P) -> Result<T, Renewal<T>> {
     provider.ready().ok_or_else(|| provider.fresh())

@@ -1,14 +1,14 @@
-//! Return types of methods, which must be able to hold the error of a failed refresh.
+//! The return types of annotated methods. They must be able to hold the error of a failed refresh.
 
 use crate::error::Error;
 
-/// Carries a refresh error out of a method in the method's own return type.
+/// Returns the error of a failed refresh as a value of the method's return type.
 #[inline]
 pub fn fail<R: CarryError>(error: Error) -> R {
     R::carry(error)
 }
 
-/// Return types that can hold a refresh error.
+/// A return type that can hold the error of a failed refresh.
 #[diagnostic::on_unimplemented(
     message = "a method with `#[refresh_token]` must be able to return the error of a failed refresh, and `{Self}` cannot",
     label = "cannot carry a `jwt_refresh::Error`",
@@ -16,19 +16,20 @@ pub fn fail<R: CarryError>(error: Error) -> R {
             `anyhow::Error` have it already"
 )]
 pub trait CarryError {
-    /// What it holds when all went well.
+    /// What it holds after a success.
     type Value;
-    /// What it holds otherwise.
+    /// What it holds after a failure.
     type Failure;
 
-    /// The error as a value of this return type.
+    /// Returns `error` as a value of this return type.
     fn carry(error: Error) -> Self;
 
-    /// Which of the two it holds.
-    fn sides(&self) -> Result<&Self::Value, &Self::Failure>;
+    /// Returns the value or the error that it holds.
+    fn as_result(&self) -> Result<&Self::Value, &Self::Failure>;
 }
 
-// Without this the compiler reports `E: From<Error>`, and the advice above is never read.
+// Without this attribute the compiler reports the missing `E: From<Error>`, and does not show the
+// advice above.
 #[diagnostic::do_not_recommend]
 impl<T, E: From<Error>> CarryError for Result<T, E> {
     type Value = T;
@@ -40,7 +41,7 @@ impl<T, E: From<Error>> CarryError for Result<T, E> {
     }
 
     #[inline]
-    fn sides(&self) -> Result<&T, &E> {
+    fn as_result(&self) -> Result<&T, &E> {
         self.as_ref()
     }
 }

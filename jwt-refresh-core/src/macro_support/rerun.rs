@@ -1,24 +1,26 @@
-//! A method that may run its body twice: what it keeps for the second run, and when there is one.
+//! Support for methods whose body may run twice: what they keep for the second run, and when there
+//! is one.
 
 use http::StatusCode;
 
 use crate::error::{Error, ErrorKind};
 use crate::provider::{Renewal, TokenProvider};
 
-/// A provider, or a reference to one, to be kept until the method has run.
+/// A provider, or a reference to one, that a method keeps until it has run.
 #[derive(Debug)]
 pub struct Kept<T>(pub T);
 
-/// What can be cloned is kept as a clone, which borrows nothing. The compiler prefers this `keep` where both apply.
+/// A reference to a provider that is `Clone` is replaced by a clone, which borrows nothing. The
+/// compiler prefers this `keep` to that of [`Keep`] where both apply.
 impl<P: TokenProvider + Clone> Kept<&P> {
     pub fn keep(self) -> P {
         self.0.clone()
     }
 }
 
-/// All else is kept as it is.
+/// Keeps all other providers as they are.
 pub trait Keep<T> {
-    /// The provider.
+    /// Returns the provider.
     fn keep(self) -> T;
 }
 
@@ -28,12 +30,13 @@ impl<T> Keep<T> for Kept<T> {
     }
 }
 
-/// A newer token than the one that was rejected.
+/// Reports that `token` was rejected, and returns the future that waits for a newer one.
 pub fn rejected<P: TokenProvider<Token = T> + ?Sized, T>(provider: &P, token: &T) -> Renewal<T> {
     provider.rejected(token)
 }
 
-/// Tells the provider that the newer one was rejected, too, and the caller.
+/// Reports to the provider that the newer token was rejected too, and returns the error for the
+/// caller.
 #[cold]
 pub fn rejected_again<P: TokenProvider + ?Sized>(provider: &P, token: &P::Token) -> Error {
     provider.rejected_again(token);
@@ -44,20 +47,21 @@ pub fn rejected_again<P: TokenProvider + ?Sized>(provider: &P, token: &P::Token)
     .answered(StatusCode::UNAUTHORIZED)
 }
 
-/// An argument for one run of the body: the other one needs it, too. Takes it by `&mut` so that the run does not borrow it
-/// by `&`, which would ask for `Sync`.
+/// Returns a clone of an argument for one run of the body, because the other run needs the argument
+/// too. Takes the argument by `&mut` so that the run does not borrow it by `&`, which would require
+/// `Sync`.
 #[inline]
 pub fn again<T: Again>(argument: &mut T) -> T {
     argument.clone()
 }
 
-/// The same for an argument that cannot be had by `&mut`.
+/// Like [`again`], for an argument that cannot be borrowed by `&mut`.
 #[inline]
 pub fn again_from<T: Again>(argument: &T) -> T {
     argument.clone()
 }
 
-/// Arguments that can be had twice.
+/// Arguments that can be cloned for each run.
 #[diagnostic::on_unimplemented(
     message = "`retry` may run the body twice, and `{Self}` can be had only once",
     label = "not `Clone`",
@@ -67,10 +71,10 @@ pub trait Again: Clone {}
 
 impl<T: Clone> Again for T {}
 
-/// What `retry_if` says of a result.
+/// Returns whether `predicate` says of `result` that the body must run again.
 #[inline]
 pub fn retry_if<R, By>(predicate: impl Predicate<R, By>, result: &R) -> bool {
-    predicate.ask(result)
+    predicate.test(result)
 }
 
 /// Functions that look at an error, or at a whole result.
@@ -79,8 +83,8 @@ pub fn retry_if<R, By>(predicate: impl Predicate<R, By>, result: &R) -> bool {
     label = "not a `fn(&E) -> bool` or `fn(&Result<T, E>) -> bool`"
 )]
 pub trait Predicate<R, By> {
-    /// Whether the body must run again.
-    fn ask(self, result: &R) -> bool;
+    /// Returns whether the body must run again.
+    fn test(self, result: &R) -> bool;
 }
 
 /// Marks functions that look at the error.
@@ -94,7 +98,7 @@ pub struct ByResult;
 #[diagnostic::do_not_recommend]
 impl<T, E, F: FnOnce(&E) -> bool> Predicate<Result<T, E>, ByError> for F {
     #[inline]
-    fn ask(self, result: &Result<T, E>) -> bool {
+    fn test(self, result: &Result<T, E>) -> bool {
         result.as_ref().is_err_and(self)
     }
 }
@@ -102,7 +106,7 @@ impl<T, E, F: FnOnce(&E) -> bool> Predicate<Result<T, E>, ByError> for F {
 #[diagnostic::do_not_recommend]
 impl<T, E, F: FnOnce(&Result<T, E>) -> bool> Predicate<Result<T, E>, ByResult> for F {
     #[inline]
-    fn ask(self, result: &Result<T, E>) -> bool {
+    fn test(self, result: &Result<T, E>) -> bool {
         self(result)
     }
 }

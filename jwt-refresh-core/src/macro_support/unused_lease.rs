@@ -1,4 +1,5 @@
-//! Methods that do without the token: fine if it is a session's, which all calls share, and a mistake if it was taken for one call.
+//! Detects methods that do not use their token. That is right if the token is a session's, which
+//! all calls share, and a mistake if it was taken from a pool for one call.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,18 +7,19 @@ use std::ops::Deref;
 
 use crate::pool::Lease;
 
-/// The token that a method does without, by its type alone.
+/// The type of a token that a method does not use.
 ///
-/// Whether it may is for the compiler to find out, as in `answer`: it looks for a method in a type before it looks behind its
-/// [`Deref`]. So a token for one call is found out where its type is known, and nothing is asked of any other, nor where the
-/// type is not known.
+/// *Deref-based specialization*, as in `answer`, decides whether it may be unused: the compiler
+/// looks for a method of a type before it looks for one of the target of its [`Deref`]. So it finds
+/// [`unused_lease`](Self::unused_lease) if the token is for one call, and that of `SharedToken`
+/// if it is not, or if its type is unknown as in generic code.
 pub struct UnusedToken<T>(SharedToken, PhantomData<fn() -> T>);
 
-/// A token that is as good if nobody takes it.
+/// A token that may be unused.
 #[derive(Debug)]
 pub struct SharedToken;
 
-/// That a method does without `token`.
+/// States that a method does not use `_token`.
 pub fn unused_lease<T>(_token: &T) -> UnusedToken<T> {
     UnusedToken::new()
 }
@@ -30,7 +32,8 @@ impl<T> UnusedToken<T> {
 }
 
 impl<T: ForOneCall> UnusedToken<T> {
-    /// Cannot be called.
+    /// Cannot be called, because no type implements [`UsedByItsMethod`]. The compiler's error says
+    /// what to do instead.
     pub fn unused_lease(&self)
     where
         T: UsedByItsMethod,
@@ -40,7 +43,7 @@ impl<T: ForOneCall> UnusedToken<T> {
 
 impl SharedToken {
     /// Does nothing.
-    #[expect(clippy::unused_self, reason = "a method, for those of a type come before those behind its `Deref`")]
+    #[expect(clippy::unused_self, reason = "it stands in for the method of `UnusedToken`")]
     #[inline]
     pub fn unused_lease(&self) {}
 }
@@ -60,12 +63,12 @@ impl<T> fmt::Debug for UnusedToken<T> {
     }
 }
 
-/// Tokens that are taken for one call, and charged to somebody.
+/// Tokens that are taken for one call, which is charged to an account.
 pub trait ForOneCall {}
 
 impl ForOneCall for Lease {}
 
-/// Implemented by nothing: its absence is the message.
+/// Implemented by no type. The compiler's error about that is the message to the user.
 #[diagnostic::on_unimplemented(
     message = "this method takes a `{Self}` from a pool, which is charged for a call, and does not use it",
     label = "does not use its `{Self}`",
