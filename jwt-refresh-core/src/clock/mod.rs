@@ -1,8 +1,9 @@
-//! Time: the clocks that expiry is read on, and the hand-moved ones that tests put in their place.
+//! The clocks by which expiry is decided: the system's clock, and manual clocks for tests.
 //!
-//! Before every call the *coarse real-time* clock is read, where there is one: it costs a quarter of [`SystemTime::now`], and
-//! unlike the monotonic clock it goes on while the machine is suspended. But it can be stepped. So whatever else is decided is
-//! decided by a [`Moment`], which has the time since boot in it too: nobody can step that.
+//! The check before each call reads the *coarse real-time* clock where the system has one. That
+//! costs a quarter of [`SystemTime::now`], and unlike the monotonic clock it counts the time in
+//! which the machine is suspended. But it can be stepped. All other decisions therefore use a
+//! [`Moment`], which also contains the time since boot: that clock cannot be stepped.
 
 mod moment;
 mod timestamp;
@@ -16,7 +17,8 @@ use tokio::sync::Notify;
 pub(crate) use moment::Moment;
 pub(crate) use timestamp::Timestamp;
 
-/// Where a session reads the time. [`Clock::system`] unless a test says otherwise; see [`ManualClock`].
+/// The clock from which a session or pool reads the time: [`Clock::system`] by default, or a
+/// [`ManualClock`] in tests.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
@@ -24,27 +26,30 @@ pub struct Clock(Source);
 enum Source {
     #[default]
     System,
-    Manual(Arc<Hands>),
+    Manual(Arc<ManualTime>),
 }
 
-/// What a manual clock shows.
+/// The time that a manual clock shows, in nanoseconds: on the wall clock since the Unix epoch, and
+/// since boot.
 #[derive(Debug)]
-struct Hands {
+struct ManualTime {
     wall: AtomicI64,
     boot: AtomicI64,
-    moved: Notify,
+    changed: Notify,
 }
 
-/// Timers stand still while the machine is suspended, so nobody sleeps for longer than this without looking at the clock.
+/// The longest sleep before the clock is read again. Timers stand still while the machine is
+/// suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 impl Clock {
-    /// The machine's real-time clock; on Linux and Android the coarse one, up to one kernel tick (1–10 ms) behind.
+    /// Returns the machine's real-time clock. On Linux and Android it is the coarse one, which is
+    /// up to one kernel tick (1–10 ms) behind.
     pub const fn system() -> Self {
         Self(Source::System)
     }
 
-    /// The time this clock shows.
+    /// Returns the time that this clock shows.
     pub fn now(&self) -> SystemTime {
         self.timestamp().into()
     }
@@ -53,32 +58,32 @@ impl Clock {
     pub(crate) fn timestamp(&self) -> Timestamp {
         match &self.0 {
             Source::System => system_now(),
-            Source::Manual(hands) => Timestamp::from_nanos(hands.wall.load(Ordering::Acquire)),
+            Source::Manual(time) => Timestamp::from_nanos(time.wall.load(Ordering::Acquire)),
         }
     }
 
     pub(crate) fn moment(&self) -> Moment {
         let boot = match &self.0 {
             Source::System => system_boot(),
-            Source::Manual(hands) => Timestamp::from_nanos(hands.boot.load(Ordering::Acquire)),
+            Source::Manual(time) => Timestamp::from_nanos(time.boot.load(Ordering::Acquire)),
         };
         Moment { wall: self.timestamp(), boot }
     }
 
-    /// Waits until `edge` has been reached on either clock.
-    pub(crate) async fn sleep_until(&self, edge: Moment) {
-        if edge == Moment::NEVER {
+    /// Waits until either clock has reached `deadline`. Never returns for [`Moment::NEVER`].
+    pub(crate) async fn sleep_until(&self, deadline: Moment) {
+        if deadline == Moment::NEVER {
             return std::future::pending().await;
         }
         loop {
             let left = match &self.0 {
-                Source::System => self.moment().until(edge),
-                Source::Manual(hands) => {
-                    let moved = hands.moved.notified();
-                    if self.moment().reached(edge) {
+                Source::System => self.moment().until(deadline),
+                Source::Manual(time) => {
+                    let changed = time.changed.notified();
+                    if self.moment().reached(deadline) {
                         return;
                     }
-                    moved.await;
+                    changed.await;
                     continue;
                 }
             };
@@ -90,47 +95,51 @@ impl Clock {
     }
 }
 
-/// A clock that moves only when told to, so that no test has to sleep until a token expires. Clones show the same time.
+/// A clock that moves only when it is told to, so that no test has to sleep until a token expires.
+/// Clones show the same time.
 ///
 /// ```
 /// # use std::time::Duration;
 /// use jwt_refresh_core::{Clock, ManualClock};
 ///
-/// let hand = ManualClock::new();
-/// let clock = Clock::from(&hand);
+/// let manual = ManualClock::new();
+/// let clock = Clock::from(&manual);
 /// let before = clock.now();
-/// hand.advance(Duration::from_secs(3600));
+/// manual.advance(Duration::from_secs(3600));
 /// assert_eq!(clock.now(), before + Duration::from_secs(3600));
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Hands>);
+pub struct ManualClock(Arc<ManualTime>);
 
 impl ManualClock {
-    /// Starts at the machine's present time, so that real servers' dates make sense beside it.
+    /// Returns a clock that shows the machine's current time, so that it agrees with the dates that
+    /// real servers send.
     pub fn new() -> Self {
         Self::at(SystemTime::now())
     }
 
-    /// Starts at `time`.
+    /// Returns a clock that shows `time`.
     pub fn at(time: SystemTime) -> Self {
         let wall = AtomicI64::new(Timestamp::from(time).as_nanos());
-        Self(Arc::new(Hands { wall, boot: AtomicI64::new(0), moved: Notify::new() }))
+        Self(Arc::new(ManualTime { wall, boot: AtomicI64::new(0), changed: Notify::new() }))
     }
 
-    /// Lets `duration` pass, awake or suspended.
+    /// Lets `duration` pass, as if the machine had been awake or suspended for that long. Stops at
+    /// the latest time that can be represented, in the year 2262.
     pub fn advance(&self, duration: Duration) {
         let later = |now| Some((Timestamp::from_nanos(now) + duration).as_nanos());
         for clock in [&self.0.boot, &self.0.wall] {
-            // Never an error: there always is a later time.
+            // `fetch_update` cannot fail, because `later` always returns a time.
             let _ = clock.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
         }
-        self.0.moved.notify_waiters();
+        self.0.changed.notify_waiters();
     }
 
-    /// Steps what the clock shows to `time`, forwards or backwards, as a person or a time server may. No time passes by it.
+    /// Sets the clock to `time`, forwards or backwards, as a person or a time server may do. No
+    /// time passes: the time since boot stays the same.
     pub fn step_to(&self, time: SystemTime) {
         self.0.wall.store(Timestamp::from(time).as_nanos(), Ordering::Release);
-        self.0.moved.notify_waiters();
+        self.0.changed.notify_waiters();
     }
 }
 
@@ -141,8 +150,8 @@ impl Default for ManualClock {
 }
 
 impl From<&ManualClock> for Clock {
-    fn from(hand: &ManualClock) -> Self {
-        Self(Source::Manual(Arc::clone(&hand.0)))
+    fn from(manual: &ManualClock) -> Self {
+        Self(Source::Manual(Arc::clone(&manual.0)))
     }
 }
 
@@ -165,7 +174,8 @@ fn system_now() -> Timestamp {
     SystemTime::now().into()
 }
 
-/// The monotonic clock is the next best: on some systems it counts time in suspend, on others not.
+/// Reads the monotonic clock, which is the next best: some systems count the time in suspend in it,
+/// others do not.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn system_boot() -> Timestamp {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
@@ -185,20 +195,20 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_that_is_stepped_back_does_not_bring_back_what_is_over() {
-        let hand = ManualClock::new();
-        let clock = Clock::from(&hand);
-        let edge = clock.moment() + Duration::from_secs(60);
-        hand.advance(Duration::from_secs(60));
-        hand.step_to(clock.now() - Duration::from_secs(3600));
-        assert!(clock.moment().reached(edge));
-        assert_eq!(clock.moment().until(edge), Duration::ZERO);
+    fn a_deadline_stays_reached_if_the_wall_clock_is_stepped_back() {
+        let manual = ManualClock::new();
+        let clock = Clock::from(&manual);
+        let deadline = clock.moment() + Duration::from_secs(60);
+        manual.advance(Duration::from_secs(60));
+        manual.step_to(clock.now() - Duration::from_secs(3600));
+        assert!(clock.moment().reached(deadline));
+        assert_eq!(clock.moment().until(deadline), Duration::ZERO);
     }
 
     #[test]
-    fn a_manual_clock_can_be_advanced_to_the_end_of_time() {
-        let hand = ManualClock::new();
-        hand.advance(Duration::MAX);
-        assert_eq!(Clock::from(&hand).timestamp(), Timestamp::NEVER);
+    fn a_manual_clock_that_is_advanced_too_far_stops_at_the_latest_time() {
+        let manual = ManualClock::new();
+        manual.advance(Duration::MAX);
+        assert_eq!(Clock::from(&manual).timestamp(), Timestamp::NEVER);
     }
 }

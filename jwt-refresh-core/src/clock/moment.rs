@@ -1,11 +1,11 @@
-//! A point in time on two clocks, one of which nobody can step.
+//! A point in time on two clocks, one of which cannot be stepped.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use super::timestamp::Timestamp;
 
-/// A point in time on two clocks: what the wall shows, and how long the machine has been up, suspended or not.
+/// A point in time on two clocks: the wall clock, and the time since boot, which counts suspend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
     pub(crate) wall: Timestamp,
@@ -16,12 +16,14 @@ impl Moment {
     pub(crate) const LONG_AGO: Self = Self { wall: Timestamp::LONG_AGO, boot: Timestamp::LONG_AGO };
     pub(crate) const NEVER: Self = Self { wall: Timestamp::NEVER, boot: Timestamp::NEVER };
 
-    /// Whether `edge` has been reached on either clock: a wall clock that was stepped back does not bring back what is over.
-    pub(crate) fn reached(self, edge: Self) -> bool {
-        self.wall >= edge.wall || self.boot >= edge.boot
+    /// Returns whether `deadline` has been reached on either clock. If the wall clock is stepped
+    /// back, a deadline that was reached thus stays reached.
+    pub(crate) fn reached(self, deadline: Self) -> bool {
+        self.wall >= deadline.wall || self.boot >= deadline.boot
     }
 
-    /// The moment at which the wall will show `time`, seen from this one, if nobody steps it.
+    /// Returns the moment at which the wall clock will show `time`, seen from `self`, unless it is
+    /// stepped.
     pub(crate) fn at_wall(self, time: Timestamp) -> Self {
         if time == Timestamp::NEVER {
             return Self::NEVER;
@@ -31,13 +33,15 @@ impl Moment {
         Self { wall: time, boot }
     }
 
+    /// Returns the earlier time on each of the two clocks.
     pub(crate) fn earlier(self, other: Self) -> Self {
         Self { wall: self.wall.min(other.wall), boot: self.boot.min(other.boot) }
     }
 
-    /// How long it is until `edge`, on the clock that reaches it first.
-    pub(crate) fn until(self, edge: Self) -> Duration {
-        edge.wall.since(self.wall).min(edge.boot.since(self.boot))
+    /// Returns how long it is until `deadline`, on the clock that reaches it first. Zero if it has
+    /// been reached.
+    pub(crate) fn until(self, deadline: Self) -> Duration {
+        deadline.wall.since(self.wall).min(deadline.boot.since(self.boot))
     }
 }
 

@@ -3,15 +3,16 @@
 use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime};
 
-/// A point in time in nanoseconds since the Unix epoch. Arithmetic saturates: a lifetime of ten thousand years is
-/// [`Timestamp::NEVER`], not an overflow.
+/// A point in time on one clock, in nanoseconds: since the Unix epoch on the wall clock, since boot
+/// on the other. Arithmetic saturates: a lifetime of ten thousand years ends at
+/// [`Timestamp::NEVER`] and does not overflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timestamp(i64);
 
 impl Timestamp {
-    /// Before every time a clock can show.
+    /// Before every time that a clock can show.
     pub(crate) const LONG_AGO: Self = Self(i64::MIN);
-    /// After every time a clock can show.
+    /// After every time that a clock can show.
     pub(crate) const NEVER: Self = Self(i64::MAX);
 
     pub(crate) const fn from_nanos(nanos: i64) -> Self {
@@ -22,12 +23,13 @@ impl Timestamp {
         self.0
     }
 
-    /// How long it is from `earlier` until `self`; zero if that lies behind.
+    /// Returns the time from `earlier` until `self`, or zero if `self` is before `earlier`.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
+/// Returns `duration` in nanoseconds, at most `i64::MAX`.
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_survive_the_way_through_system_time_on_both_sides_of_the_epoch() {
+    fn times_before_and_after_the_epoch_survive_conversion_to_system_time() {
         for nanos in [-1_500_000_001, -1, 0, 1, 1_900_000_000_123_456_789] {
             let time = Timestamp(nanos);
             assert_eq!(Timestamp::from(SystemTime::from(time)), time);

@@ -1,4 +1,4 @@
-//! The claims (RFC 7519 §4): the registered ones typed, every other one by name.
+//! The claims of a JWT (RFC 7519 §4): typed if they are registered, by name if not.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::DecodeError;
+use super::error::DecodeError;
 use crate::clock::Timestamp;
 use crate::json::{self, Object};
 
-/// What the issuer of a JWT says in it. Unverified.
+/// What the issuer of a JWT states in it. Unverified.
 #[derive(Clone)]
 pub struct Claims {
     subject: Option<String>,
@@ -45,49 +45,52 @@ impl Claims {
         })
     }
 
-    /// `sub`: whom the token speaks of.
+    /// Returns `sub`: whom the token is about.
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// `iss`: who issued it.
+    /// Returns `iss`: who issued the token.
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }
 
-    /// `jti`: the token's own identifier.
+    /// Returns `jti`: the identifier of the token.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// `aud`: whom it is meant for. A single string counts as a list of one (RFC 7519 §4.1.3).
+    /// Returns `aud`: for whom the token is meant. A single string counts as a list of one (RFC
+    /// 7519 §4.1.3).
     pub fn audience(&self) -> &[String] {
         &self.audience
     }
 
-    /// `exp`: when it expires, on the issuer's clock. May be a fraction of a second (RFC 7519 §2).
+    /// Returns `exp`: when the token expires, on the issuer's clock. It may have a fraction of a
+    /// second (RFC 7519 §2).
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at.map(Into::into)
     }
 
-    /// `iat`: when it was issued, on the issuer's clock.
+    /// Returns `iat`: when the token was issued, on the issuer's clock.
     pub fn issued_at(&self) -> Option<SystemTime> {
         self.issued_at.map(Into::into)
     }
 
-    /// `nbf`: before when it must not be accepted, on the issuer's clock.
+    /// Returns `nbf`: the time on the issuer's clock before which the token must not be accepted.
     pub fn not_before(&self) -> Option<SystemTime> {
         self.not_before.map(Into::into)
     }
 
-    /// Any claim that is not one of the registered ones above, by its name.
+    /// Returns a claim by its name, unless it is one of the registered claims above.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.others.get(name)
     }
 }
 
 impl fmt::Debug for Claims {
-    /// The claims about time in full, and the names of all others: what is in those may be personal.
+    /// Shows the claims about time, and of the unregistered claims only the names, because their
+    /// values may be personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
             .field("expires_at", &self.expires_at())

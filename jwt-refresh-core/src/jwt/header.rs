@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::DecodeError;
+use super::error::DecodeError;
 use crate::json::Object;
 
-/// The JOSE header of a JWT: how it is signed, and with which key.
+/// The JOSE header of a JWT: how the token is signed, and with which key.
 #[derive(Clone, Debug)]
 pub struct Header {
     algorithm: Option<String>,
@@ -18,17 +18,17 @@ impl Header {
         Ok(Self { algorithm: text(object, "alg")?, key_id: text(object, "kid")?, kind: text(object, "typ")? })
     }
 
-    /// `alg`: the signature's algorithm, such as `RS256`.
+    /// Returns `alg`: the algorithm of the signature, such as `RS256`.
     pub fn algorithm(&self) -> Option<&str> {
         self.algorithm.as_deref()
     }
 
-    /// `kid`: which key signed it.
+    /// Returns `kid`: which key signed the token.
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }
 
-    /// `typ`: what the token is, such as `JWT` or `at+jwt`.
+    /// Returns `typ`: the type of the token, such as `JWT` or `at+jwt`.
     pub fn kind(&self) -> Option<&str> {
         self.kind.as_deref()
     }

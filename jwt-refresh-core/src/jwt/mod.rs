@@ -1,7 +1,9 @@
-//! What is written in a JWT (RFC 7519), decoded without checking the signature: a client is not the token's audience, and
-//! has no key. Decoding is a hint about expiry and a help to people who look; nothing may depend on it (RFC 9068 §6).
+//! Decodes JWTs (RFC 7519) without checking their signature: a client is not the audience of a
+//! token and has no key. The content is a hint at the expiry and a help to people who inspect
+//! tokens. Nothing may depend on it (RFC 9068 §6).
 
 mod claims;
+mod error;
 mod header;
 
 use std::fmt;
@@ -10,11 +12,13 @@ use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 pub use claims::Claims;
+pub use error::DecodeError;
 pub use header::Header;
 
 use crate::json::Object;
 
-/// RFC 7515 §2: base64url without padding. Bits that encode nothing are let pass, as most decoders do.
+/// Base64url without padding (RFC 7515 §2). Trailing bits that encode nothing are accepted, as by
+/// most decoders.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
@@ -22,10 +26,12 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
-/// No signed token is longer; what is, is not worth the memory to decode.
-const LONGEST: usize = 256 * 1024;
+/// The longest token that is decoded, in bytes. No signed token is longer, so a longer one is not
+/// worth the memory.
+const MAX_LENGTH: usize = 256 * 1024;
 
-/// A decoded, **unverified** JSON Web Token in its compact form: header, claims, and the signature as given.
+/// A decoded, **unverified** JSON Web Token in compact form: header, claims, and the signature as
+/// it is in the token.
 ///
 /// ```
 /// use jwt_refresh_core::jwt::Jwt;
@@ -44,14 +50,15 @@ pub struct Jwt {
 }
 
 impl Jwt {
-    /// Decodes `token`. The signature is *not* checked: who wrote these claims is unknown.
+    /// Decodes `token`. The signature is *not* checked: it is unknown who wrote these claims.
     ///
     /// # Errors
     ///
-    /// If it is not a three-part JWS with JSON objects for header and payload (an encrypted, five-part JWE is not), or if a
-    /// registered claim has the wrong type or is out of range; the error names the part or the claim.
+    /// An error if `token` is not a JWS of three parts with JSON objects as header and payload (an
+    /// encrypted JWE of five parts is not), if it is longer than 256 KiB, or if a registered claim
+    /// has the wrong type or is out of range. The error names the part or the claim.
     pub fn decode(token: &str) -> Result<Self, DecodeError> {
-        if token.len() > LONGEST {
+        if token.len() > MAX_LENGTH {
             return Err(DecodeError::new("token", "is longer than 256 KiB"));
         }
         let mut parts = token.split('.');
@@ -68,24 +75,25 @@ impl Jwt {
         })
     }
 
-    /// The first section: how the token is signed.
+    /// Returns the first section: how the token is signed.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The second section: what the issuer says.
+    /// Returns the second section: what the issuer states.
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// The third section as it stands in the token, base64url; empty if the token is unsigned.
+    /// Returns the third section as it is in the token, in base64url. It is empty if the token is
+    /// unsigned.
     pub fn signature(&self) -> &str {
         &self.signature
     }
 }
 
 impl fmt::Debug for Jwt {
-    /// Header and claims; not the signature, which would make the token whole.
+    /// Shows header and claims, but not the signature, which would complete the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jwt").field("header", &self.header).field("claims", &self.claims).finish_non_exhaustive()
     }
@@ -98,28 +106,6 @@ fn section(name: &str, encoded: &str) -> Result<Vec<u8>, DecodeError> {
 fn object<'a>(name: &str, json: &'a [u8]) -> Result<Object<'a>, DecodeError> {
     Object::parse(json).map_err(|_| DecodeError::new(name, "is not a JSON object"))
 }
-
-/// Why a string is not a JWT that can be read: the part or claim, and what is wrong with it. Never its content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeError(String);
-
-impl DecodeError {
-    fn new(part: &str, problem: &str) -> Self {
-        Self(format!("{part} {problem}"))
-    }
-
-    fn claim(name: &str, problem: &str) -> Self {
-        Self(format!("claim `{name}` {problem}"))
-    }
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a readable JWT: {}", self.0)
-    }
-}
-
-impl std::error::Error for DecodeError {}
 
 #[cfg(test)]
 mod tests;

@@ -44,7 +44,7 @@ fn a_single_audience_and_an_unsigned_token_are_read() {
 }
 
 #[test]
-fn what_is_no_jws_is_told_by_the_part_that_is_not() {
+fn the_error_names_the_part_that_is_malformed() {
     let payload = encode("{}");
     for (token, part) in [
         (String::new(), "three parts"),
@@ -53,7 +53,7 @@ fn what_is_no_jws_is_told_by_the_part_that_is_not() {
         (format!("{payload}=.{payload}."), "header"),
         (format!("{payload}.{}.", encode("[1]")), "payload"),
         (format!("{payload}.{payload}.+/"), "signature"),
-        ("A".repeat(LONGEST + 1), "256 KiB"),
+        ("A".repeat(MAX_LENGTH + 1), "256 KiB"),
     ] {
         let error = Jwt::decode(&token).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
@@ -82,7 +82,7 @@ fn a_hostile_claim_is_named_in_the_error() {
 }
 
 #[test]
-fn debug_shows_neither_the_signature_nor_what_is_in_private_claims() {
+fn debug_shows_neither_the_signature_nor_the_values_of_private_claims() {
     let jwt = Jwt::decode(&token(r#"{"sub":"ada@example.com","note":"S3cret"}"#)).unwrap();
     let shown = format!("{jwt:?}");
     for hidden in ["S3cret", "ada@", &encode("signature")] {
@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn any_number_as_exp_is_read_or_named(number in any::<f64>()) {
+    fn any_number_as_exp_is_read_or_the_claim_is_named(number in any::<f64>()) {
         let text = serde_json::to_string(&number).unwrap();
         match Jwt::decode(&token(&format!(r#"{{"exp":{text}}}"#))) {
             Ok(jwt) if number.is_finite() => prop_assert!(jwt.claims().expires_at().is_some() && number >= 0.0),
@@ -112,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn any_claims_come_back_as_they_were(name in "[a-z]{4,9}", text in ".*", exp in 0_u32..) {
+    fn any_claims_are_decoded_as_they_were_encoded(name in "[a-z]{4,9}", text in ".*", exp in 0_u32..) {
         let claims = serde_json::json!({ name.clone(): text, "exp": exp }).to_string();
         let jwt = Jwt::decode(&token(&claims)).unwrap();
         prop_assert_eq!(jwt.claims().get(&name).unwrap(), &text);
