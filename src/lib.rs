@@ -13,7 +13,7 @@ pub use jwt_refresh_core::{
 pub use jwt_refresh_core::{Bearer, HttpAuthenticator, HttpAuthenticatorBuilder};
 pub use jwt_refresh_macros::refresh_token;
 
-/// What most files that define or call an API need: `use jwt_refresh::prelude::*;`.
+/// Re-exports what most modules need that define or call an API: `use jwt_refresh::prelude::*;`.
 pub mod prelude {
     pub use jwt_refresh_core::{
         AccessToken, Authenticator, Policy, RefreshToken, Secret, Session, TokenProvider, Tokens, Unauthorized,

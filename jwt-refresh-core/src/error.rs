@@ -1,7 +1,8 @@
-//! The one error type: what was tried, against which endpoint, what came of it, whether trying again helps, and what to do.
+//! The error type of this crate. An [`Error`] says what was attempted, at which endpoint, how it
+//! failed, whether a retry helps, and what to do.
 //!
-//! Nothing that a server sent is repeated in an error except a status and an RFC 6749 error code of harmless shape: bodies
-//! and headers of token endpoints are full of secrets.
+//! Of what a server sent, an error repeats only the status and an RFC 6749 error code of harmless
+//! shape, because the bodies and headers of token endpoints contain secrets.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,51 +11,60 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-/// What kind of failure an [`Error`] is. The kind decides what a session does next.
+/// The kind of failure that an [`Error`] reports. It decides what a session does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request did not reach the server. Transient; the refresh token is as good as before.
+    /// The request did not reach the server. Transient. The refresh token is as valid as before.
     Unreachable,
-    /// The request was sent, and no usable answer came: cut off, timed out. Transient, but whether the server acted on it is
-    /// unknown (a rotating server may have spent the refresh token).
+    /// The request was sent, but no usable answer arrived: the connection was cut, or the time-out
+    /// passed. Transient. It is unknown whether the server acted on the request; one that rotates
+    /// refresh tokens may have spent the token that was sent.
     Unanswered,
-    /// The server answered that it is busy (429) or out of order (5xx). Transient.
+    /// The server answered that it is overloaded (429) or out of order (5xx). Transient.
     Unavailable,
-    /// The server said yes, but its answer cannot be used: not JSON, a field missing or of the wrong type, too large.
+    /// The server answered, but the answer cannot be used: it is not JSON, lacks a field, has a
+    /// field of the wrong type, is too large, or has a status that no token endpoint sends, such as
+    /// a redirect. Transient.
     BadAnswer,
-    /// The server said no to these credentials (400, 401 or 403, `invalid_grant` and its like). Final for them.
+    /// The server refused these credentials (400, 401 or 403, with `invalid_grant` or a similar
+    /// code). Final for these credentials.
     Denied,
-    /// The authenticator cannot log in by itself; a person, or other code, has to.
+    /// The authenticator cannot log in by itself. A person, or other code, has to log in.
     LoginUnavailable,
-    /// Neither refresh nor login can bring a token any more. Final until new tokens are adopted or a login succeeds.
+    /// Neither a refresh nor a login can produce a token any more. Final until new tokens are
+    /// adopted or a login succeeds.
     ReauthenticationRequired,
     /// The session was logged out.
     LoggedOut,
-    /// New tokens were rejected as soon as they were issued, again and again.
+    /// The server repeatedly rejected new tokens as soon as they were issued. Transient.
     RejectedAsIssued,
-    /// A login or refresh asked its own session for a token, and would have waited for itself.
+    /// A login or refresh asked its own session or pool for a token, so it would wait for itself.
     Reentrant,
-    /// The authenticator panicked, or its runtime was shut down, in the middle of an exchange.
+    /// The authenticator panicked, or its runtime was shut down, during an exchange. Transient.
     Aborted,
     /// The token store failed. Transient.
     Store,
-    /// The program is set up in a way that cannot work: a credential for a plain `http://` host, no runtime.
+    /// The program is set up in a way that cannot work: for example, credentials would be sent to a
+    /// plain `http://` host, or there is no runtime.
     Configuration,
-    /// A pool has no account that can serve: it is empty, or all that could are in quarantine. Transient;
-    /// [`retry_after`](Error::retry_after) says when the first returns.
+    /// No account of a pool can serve: the pool is empty, or all accounts that could serve are in
+    /// quarantine. Transient. [`retry_after`](Error::retry_after) says when the first account
+    /// returns.
     NoAccount,
-    /// No account of a pool came free in time, or too many callers wait for one already. Transient.
+    /// No account of a pool became free in time, or too many callers are waiting already.
+    /// Transient.
     Busy,
-    /// An error of the authenticator's own making.
+    /// An error of the authenticator itself. Transient.
     Other,
 }
 
-/// Why there is no fresh token.
+/// The reason why there is no fresh token.
 ///
-/// `Display` says what was tried, against which endpoint, what came of it, and what to do; [`kind`](Self::kind) says it to a
-/// program. It holds no secret, so it can be logged. Clones are cheap and are the same error: all callers that waited for
-/// one refresh share its failure.
+/// `Display` says what was attempted, at which endpoint, how it failed and what to do;
+/// [`kind`](Self::kind) classifies the failure for a program. An error contains no secret, so it
+/// can be logged. Clones are cheap and refer to the same error: all callers that waited for one
+/// refresh share its failure.
 #[derive(Clone)]
 pub struct Error(Arc<Details>);
 
@@ -68,12 +78,14 @@ struct Details {
     code: Option<String>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
-    /// Whether a refresh that is a login by another name failed: no refresh token was sent, and to log in is no way out.
+    /// Whether the failed refresh was in fact a login: no refresh token was sent, and a login after
+    /// it would only repeat it.
     by_login: bool,
 }
 
 impl Error {
-    /// An error of `kind`; `what` happened, as a clause that starts in lower case. It must not contain a secret.
+    /// Creates an error of `kind`. `what` says what happened, as a clause that starts in lower
+    /// case. It must not contain a secret.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
         Self(Arc::new(Details {
             kind,
@@ -87,50 +99,54 @@ impl Error {
         }))
     }
 
-    /// The credentials are no good: what an [`Authenticator`](crate::Authenticator) answers so that the session stops using them.
+    /// Returns the error with which an [`Authenticator`](crate::Authenticator) reports that the
+    /// credentials are invalid, so that the session stops using them.
     pub fn denied(what: impl Into<String>) -> Self {
         Self::new(ErrorKind::Denied, what)
     }
 
-    /// This authenticator has no way to log in by itself.
+    /// Returns the error of an authenticator that cannot log in by itself.
     pub fn login_unavailable() -> Self {
         Self::new(ErrorKind::LoginUnavailable, "this authenticator cannot log in by itself")
     }
 
-    /// Wraps an error of the authenticator's own, which must not contain a secret.
+    /// Wraps an error of the authenticator itself, which must not contain a secret.
     pub fn other(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(ErrorKind::Other, "the authenticator failed").caused_by(source)
     }
 
-    /// Names the endpoint that was asked. A query, a fragment and a user in it are left out of the message.
+    /// Adds the endpoint of the request. Its user, password, query and fragment are left out of the
+    /// message.
     pub fn at(self, endpoint: impl AsRef<str>) -> Self {
         let endpoint = public_part(endpoint.as_ref());
         self.with(|inner| inner.endpoint = Some(endpoint))
     }
 
-    /// The status that the server answered.
+    /// Adds the status of the server's answer.
     pub fn answered(self, status: StatusCode) -> Self {
         self.with(|inner| inner.status = Some(status))
     }
 
-    /// The RFC 6749 §5.2 error code in the answer. Kept only if it looks like one.
+    /// Adds the error code of the server's answer (RFC 6749 §5.2). A code is kept only if it has
+    /// the usual shape: 1 to 64 lower-case ASCII letters and underscores.
     pub fn coded(self, code: &str) -> Self {
         let plausible = (1..=64).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         if plausible { self.with(|inner| inner.code = Some(code.to_owned())) } else { self }
     }
 
-    /// How long the server asked to be left alone (`Retry-After`).
+    /// Adds how long the server asked its clients to wait (`Retry-After`).
     pub fn retry_in(self, wait: Duration) -> Self {
         self.with(|inner| inner.retry_after = Some(wait))
     }
 
-    /// What caused it. The cause is shown by whoever prints the `source` chain, so it must not contain a secret.
+    /// Adds the cause. It is shown wherever the `source` chain is printed, so it must not contain a
+    /// secret.
     pub fn caused_by(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let source = Arc::from(source.into());
         self.with(|inner| inner.source = Some(source))
     }
 
-    /// The same failure, as the end of the road: nothing is left that could bring a token.
+    /// Turns this failure into a final one: nothing is left that could produce a token.
     pub(crate) fn into_final(self, what: &str) -> Self {
         self.with(|inner| {
             inner.kind = ErrorKind::ReauthenticationRequired;
@@ -139,7 +155,7 @@ impl Error {
         })
     }
 
-    /// The same failure, of a refresh that did nothing but log in.
+    /// Marks this failure as that of a refresh that only logged in.
     pub(crate) fn by_login(self) -> Self {
         self.with(|inner| inner.by_login = true)
     }
@@ -153,32 +169,36 @@ impl Error {
         self
     }
 
-    /// What kind of failure it is.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The endpoint that was asked, without query and user.
+    /// Returns the endpoint of the request, without user, password, query and fragment.
     pub fn endpoint(&self) -> Option<&str> {
         self.0.endpoint.as_deref()
     }
 
-    /// The status that the server answered.
+    /// Returns the status of the server's answer, if there was one.
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
 
-    /// The RFC 6749 §5.2 error code that the server answered, such as `invalid_grant`.
+    /// Returns the error code of the server's answer, such as `invalid_grant` (RFC 6749 §5.2), if
+    /// there was one.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
 
-    /// How long the server asked to be left alone.
+    /// Returns how long the server asked its clients to wait, if it did. For
+    /// [`ErrorKind::NoAccount`], returns how long it is until the first account returns, if that is
+    /// known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Whether the same call may succeed later with nothing changed. The session tries again by itself.
+    /// Returns whether the same call may succeed later without any change. After such an error the
+    /// session tries again by itself.
     pub fn is_transient(&self) -> bool {
         use ErrorKind as K;
         match self.0.kind {
@@ -201,17 +221,19 @@ impl Error {
         }
     }
 
-    /// Whether the server may have acted on the request although no usable answer came. After such a failure a refresh
-    /// token must not simply be sent again: to a rotating server that looks like theft (RFC 9700 §4.14.2).
+    /// Returns whether the server may have acted on the request although no usable answer arrived.
+    /// After such a failure the refresh token must not simply be sent again: to a server that
+    /// rotates refresh tokens that looks like theft (RFC 9700 §4.14.2).
     pub(crate) fn outcome_unknown(&self) -> bool {
         use ErrorKind as K;
         let by_kind = match self.0.kind {
             K::Unanswered | K::Aborted | K::Other => true,
-            // What answers 404 or a redirect is no token endpoint, and has spent nothing.
+            // A server that answers 404 or a redirect is not a token endpoint and has spent
+            // nothing.
             K::BadAnswer => self.0.status.is_none_or(|status| status.is_success()),
             _ => false,
         };
-        // A gateway that gave up waiting does not know what the server behind it did.
+        // A gateway that stopped waiting does not know what the server behind it did.
         let by_gateway = matches!(self.0.status, Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT));
         by_kind || by_gateway
     }
@@ -257,7 +279,8 @@ impl fmt::Display for Error {
             (None, Some(code)) => write!(f, " ({code})")?,
             (None, None) => {}
         }
-        // A pool asks for nothing: it has said when its first account returns.
+        // The message of a pool already says when its first account returns; no server asked for
+        // that wait.
         if let Some(wait) = self.0.retry_after.filter(|_| self.0.kind != ErrorKind::NoAccount) {
             write!(f, ", asked to wait {} s", wait.as_secs())?;
         }
@@ -286,8 +309,8 @@ impl StdError for Error {
     }
 }
 
-/// `url` without what may be secret in it: user and password, query, fragment. Of one that is malformed, so that a password
-/// may stand anywhere in it, nothing but the scheme.
+/// Returns `url` without the parts that may be secret: user, password, query and fragment. In a
+/// malformed URL a password may be anywhere; of such a URL only the scheme is kept, if it has one.
 pub(crate) fn public_part(url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let Some((scheme, rest)) = url[..end].split_once("://") else {
@@ -298,7 +321,8 @@ pub(crate) fn public_part(url: &str) -> String {
     if is_host(host) || !url.contains('@') { format!("{scheme}://{host}{path}") } else { format!("{scheme}://…") }
 }
 
-/// Whether it is a host and perhaps a port, and not `user:password` of a URL that a character of the password has cut short.
+/// Returns whether `host` is a host with an optional port, and not the beginning of `user:password`
+/// that a special character in the password has cut off.
 fn is_host(host: &str) -> bool {
     let after_address = host.rsplit_once(']').map_or(host, |(_address, port)| port);
     let port = after_address.rsplit_once(':').map_or("", |(_name, port)| port);
@@ -325,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_endpoint_that_is_no_url_nothing_is_shown_that_may_be_a_password() {
+    fn no_part_of_a_malformed_endpoint_that_may_be_a_password_is_shown() {
         for url in [
             "ada:S3cret@api.example/login",
             "https:/ada:S3cret@api.example",
@@ -343,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_says_what_where_and_what_to_do() {
+    fn the_message_says_what_happened_where_and_what_to_do() {
         let error = Error::denied("the refresh was denied")
             .at("https://api.example/refresh?x=1")
             .answered(StatusCode::BAD_REQUEST)

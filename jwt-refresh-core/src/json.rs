@@ -1,15 +1,15 @@
-//! JSON from strangers, read a field at a time: a field that nobody asked for can be as deep, huge or out of range as it
-//! likes, and one that was asked for is named in the error.
+//! Reads JSON from untrusted servers, one field at a time. A field that is not needed may be nested
+//! too deep, huge or out of range. An error about a field that is needed names it.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The last second of the year 9999, which is as late as anybody means. Unix time.
+/// The last second of the year 9999, in Unix time. A later time is out of range.
 pub(crate) const LATEST_SECOND: f64 = 253_402_300_799.0;
 
-/// An object whose values have not been read yet.
+/// A JSON object whose values have not been parsed yet.
 pub(crate) struct Object<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Object<'a> {
@@ -17,9 +17,10 @@ impl<'a> Object<'a> {
         serde_json::from_slice(json).map(Self)
     }
 
-    /// The value at a path of names joined by dots; `None` if it is missing or `null`.
+    /// Returns the value at a path of field names joined by dots, or `None` if it is missing or
+    /// `null`.
     ///
-    /// A name that contains dots itself is found too, if it stands at the top.
+    /// A name that contains dots is found too, as the whole path or as its end.
     pub(crate) fn at(&self, path: &str) -> Result<Option<Value>, String> {
         if let Some(raw) = self.0.get(path) {
             return read(path, raw);
@@ -38,7 +39,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Reads one value. The error names the field and never repeats its content.
+/// Parses one value, `null` as `None`. The error names the field and never repeats its content.
 pub(crate) fn read(field: &str, raw: &RawValue) -> Result<Option<Value>, String> {
     match serde_json::from_str(raw.get()) {
         Ok(Value::Null) => Ok(None),

@@ -1,12 +1,12 @@
-//! The core of `jwt-refresh`: everything that runs. Most people depend on `jwt-refresh`, which
-//! re-exports this.
+//! The core of `jwt-refresh`: everything but the macro. Most users depend on `jwt-refresh`, which
+//! re-exports this crate.
 //!
-//! Dependencies point one way: [`TokenProvider`] is what a caller sees; [`Session`] and
-//! [`Pool`](pool::Pool) are two; they ask an [`Authenticator`] for [`Tokens`] and read a [`Clock`] by a
-//! [`Policy`].
+//! Dependencies point in one direction. Callers see a [`TokenProvider`], which [`Session`] and
+//! [`Pool`](pool::Pool) implement. Both get [`Tokens`] from an [`Authenticator`], and decide by a
+//! [`Policy`] and a [`Clock`] when to renew them.
 
 #![forbid(unsafe_code)]
-// A panic in library code is a defect; tests say `unwrap` as they please.
+// A panic in library code is a defect. Tests may use `unwrap`.
 #![warn(clippy::unwrap_used)]
 
 mod authenticator;

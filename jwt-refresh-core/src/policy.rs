@@ -1,8 +1,9 @@
-//! Every number a session goes by, with its default, in one place.
+//! The settings by which sessions and pools renew tokens, each with its default.
 
 use std::time::Duration;
 
-/// The numbers a session goes by. The defaults suit tokens of any length, from seconds to months.
+/// The times, limits and pauses by which a session or a pool renews tokens, and what to do if a
+/// store fails. The defaults suit tokens of any lifetime, from seconds to months.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -25,38 +26,41 @@ pub struct Policy {
     pub(crate) corrupt_entry: CorruptEntry,
 }
 
-/// What a session does when it has to renew its tokens and its store cannot be used.
+/// What a session does if it has to renew its tokens and its store cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreFailure {
-    /// Every call fails until the store is back, even while the token lives. For accounts that must not be used unless all
-    /// see that they are.
+    /// Every call fails until the store is back, even while the token is valid. For accounts that
+    /// must not be used unless every process can see that they are in use.
     Fail,
-    /// Calls go on with the token until it expires, then they fail.
+    /// Calls continue with the current token until it expires; then they fail.
     #[default]
     ServeWhatLives,
-    /// The session renews by itself. Two processes that do so at once may spend the same refresh token, and a server that
-    /// detects reuse then ends the login.
+    /// The session renews without the store. If two processes do so at the same time, they may
+    /// spend the same refresh token, and a server that detects reuse then ends the login.
     RefreshUnguarded,
 }
 
-/// What a session makes of a store's entry that it cannot believe: malformed, huge, another account's, older than one before.
+/// What a session does with a store entry that cannot be right: one that is malformed, too large,
+/// of another account, or older than one that the session has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CorruptEntry {
-    /// As if there were none: the session goes on from what it holds, or logs in, and writes a new one.
+    /// The session acts as if there were no entry: it continues with the tokens that it holds, or
+    /// logs in, and writes a new entry.
     #[default]
     TreatAsEmpty,
-    /// As if the store were down, see [`StoreFailure`].
+    /// The session acts as if the store were down; see [`StoreFailure`].
     TreatAsDown,
 }
 
-/// The leeway takes up to this fraction of a token's life: a 5-second token is fresh for 4.75 s, not "always expired".
+/// The leeway is at most this fraction of a token's lifetime, so that a 5-second token is fresh for
+/// 4.75 s and not always expired.
 pub(crate) const LEEWAY_SHARE: f64 = 0.05;
-/// The refresh-ahead window takes up to this fraction of a token's life, jitter included.
+/// The refresh-ahead window, including its jitter, is at most this fraction of a token's lifetime.
 pub(crate) const AHEAD_SHARE: f64 = 0.5;
-/// The refresh-ahead window is made longer by up to this fraction of itself, at random, so that a fleet that logged in
-/// together does not refresh together.
+/// The refresh-ahead window is extended at random by up to this fraction of its length, so that
+/// processes that logged in at the same time do not refresh at the same time.
 pub(crate) const AHEAD_JITTER: f64 = 0.2;
 
 impl Default for Policy {
@@ -78,79 +82,87 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// How long before expiry callers wait for the refresh instead of going on with the token they have. Default 30 s; never
-    /// more than 5 % of the token's life.
+    /// Sets how long before expiry callers wait for the refresh instead of using the current token.
+    /// Default 30 s. The leeway is never more than 5 % of the token's lifetime.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// The last part of a token's life, as a fraction of it, in which it is refreshed in the background while callers go on
-    /// with it. Default 0.1; taken as at most 0.5, and `NaN` or less than 0 as 0. The window begins up to a fifth earlier, at random.
+    /// Sets the refresh-ahead window: the last part of a token's lifetime, as a fraction of it, in
+    /// which the token is refreshed in the background while callers still use it. Default 0.1.
+    /// Values above 0.5 count as 0.5; `NaN` and values below 0 count as 0. The window begins
+    /// earlier at random, by up to a fifth of its length.
     pub fn refresh_ahead(mut self, fraction: f64) -> Self {
         self.refresh_ahead = fraction;
         self
     }
 
-    /// How long a token lives if nothing says so: no `expires_in`, no `exp`. By default it lives until it is rejected.
+    /// Sets the lifetime of a token for which neither the server's answer nor the token states one
+    /// (no `expires_in`, no `exp`). By default such a token is used until the server rejects it.
     pub fn default_lifetime(mut self, lifetime: Duration) -> Self {
         self.default_lifetime = Some(lifetime);
         self
     }
 
-    /// After how long a login counts as unanswered. Default 30 s.
+    /// Sets how long a login may take before it counts as unanswered. Default 30 s.
     pub fn login_timeout(mut self, timeout: Duration) -> Self {
         self.login_timeout = timeout;
         self
     }
 
-    /// After how long a refresh counts as unanswered. Default 30 s. Be generous: the answer of a refresh that is cut off may
-    /// hold the only valid refresh token there is.
+    /// Sets how long a refresh may take before it counts as unanswered. Default 30 s. Choose a
+    /// generous value: if a refresh is cut off, its answer may contain the only valid refresh
+    /// token.
     pub fn refresh_timeout(mut self, timeout: Duration) -> Self {
         self.refresh_timeout = timeout;
         self
     }
 
-    /// The pause after a transient failure: `first`, then doubled each time up to `longest`, each cut by up to a half at
-    /// random. Default 0.5 s to 60 s. A server's `Retry-After` counts if it is longer.
+    /// Sets the pause after a transient failure: `first`, doubled after each further failure up to
+    /// `longest`, and each pause shortened at random by up to a half. Default 0.5 s and 60 s. If
+    /// the server's `Retry-After` is longer, it counts instead.
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff = (first, longest);
         self
     }
 
-    /// Up to how long a `Retry-After` is honoured. Default 10 minutes.
+    /// Sets the longest `Retry-After` that is honoured; a longer one is cut to this length. Default
+    /// 10 minutes.
     pub fn longest_retry_after(mut self, longest: Duration) -> Self {
         self.longest_retry_after = longest;
         self
     }
 
-    /// How many tokens may be rejected (401) within `window` before renewing them stops until the window has passed.
-    /// Default 5 in 30 s.
+    /// Sets how many tokens may be rejected (401) within `window` before the session stops renewing
+    /// them until the window has passed. Default 5 in 30 s.
     pub fn rejections(mut self, most: u32, window: Duration) -> Self {
         self.rejections = (most, window);
         self
     }
 
-    /// After how long a read or write of the store counts as failed. Default 2 s. The wait for a renewal that another process
-    /// does is not meant: that is as long as a refresh and a login may take.
+    /// Sets how long a read or write of the store may take before it counts as failed. Default 2 s.
+    /// It does not limit the wait for a renewal in another process: that may take as long as a
+    /// refresh and a login.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
     }
 
-    /// What to do when the store cannot be used. Default: serve the token while it lives.
+    /// Sets what to do if the store cannot be used. Default: [`StoreFailure::ServeWhatLives`].
     pub fn store_failure(mut self, answer: StoreFailure) -> Self {
         self.store_failure = answer;
         self
     }
 
-    /// What to make of an entry that cannot be believed. Default: as if there were none.
+    /// Sets what to do with a store entry that cannot be right. Default:
+    /// [`CorruptEntry::TreatAsEmpty`].
     pub fn corrupt_entry(mut self, answer: CorruptEntry) -> Self {
         self.corrupt_entry = answer;
         self
     }
 
-    /// The pause after the `failures`th failure in a row.
+    /// Returns how long to pause after the `failures`th failure in a row.
     pub(crate) fn pause(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let (first, longest) = self.backoff;
         let doubled = first.saturating_mul(1_u32 << failures.saturating_sub(1).min(20));

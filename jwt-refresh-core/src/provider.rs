@@ -1,4 +1,5 @@
-//! What the macro talks to: something that has a fresh token, and that can be told that a token was rejected.
+//! [`TokenProvider`]: the trait from which the macro's output gets fresh tokens, and to which it
+//! reports rejected ones.
 
 use std::borrow::Borrow;
 use std::pin::Pin;
@@ -7,17 +8,23 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::token::AccessToken;
 
-/// A future in a box.
+/// A boxed future.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A token on its way. It owns what it awaits, so that a future that waits for it borrows nothing from its provider.
-/// Dropping it is safe at any time: the exchange it waits for goes on.
+/// A future that waits for a fresh token. It owns what it awaits, so a caller's future that awaits
+/// it borrows nothing from the provider.
+///
+/// # Cancel safety
+///
+/// The future can be dropped at any time. The exchange that it waits for goes on.
 pub type Renewal<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
-/// Where `#[refresh_token]` gets its tokens from: a [`Session`](crate::Session), or anything of yours that has two answers.
+/// Provides access tokens to `#[refresh_token]`: a [`Session`](crate::Session), a
+/// [`Pool`](crate::pool::Pool), or a type of your own.
 ///
-/// Only [`fresh`](Self::fresh) and [`rejected`](Self::rejected) must be written. [`ready`](Self::ready) is the fast path: a
-/// provider that can tell without waiting that its token is fresh says so there, and no future is made at all.
+/// Only [`fresh`](Self::fresh) and [`rejected`](Self::rejected) are required.
+/// [`ready`](Self::ready) is the fast path: a provider that knows without waiting that its token is
+/// fresh returns it there, and no future is created.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not provide access tokens",
     label = "not a `TokenProvider`",
@@ -26,36 +33,50 @@ pub type Renewal<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
     note = "a `Session` is a `TokenProvider`, and so is a reference, `Box` or `Arc` of one; of a lock guard, write `*guard`"
 )]
 pub trait TokenProvider {
-    /// What a method gets: an [`AccessToken`], or something that holds one for as long as the method runs. A method that has
-    /// both `token` and `retry` gets a clone of it for each run, so it must be `Clone` there.
+    /// The type of the tokens: an [`AccessToken`], or a value that holds one for as long as the
+    /// method runs. A method with both `token` and `retry` gets a clone for each run, so the type
+    /// must be `Clone` there.
     type Token: Borrow<AccessToken> + Send + 'static;
 
-    /// A fresh token, if that can be told at once: without waiting, locking for long, or starting anything.
+    /// Returns a fresh token if there is one at once: without waiting, holding a lock for long, or
+    /// starting a renewal. The default returns `None`.
     #[inline]
     fn ready(&self) -> Option<Self::Token> {
         None
     }
 
-    /// Whether the token is fresh. The same question as [`ready`](Self::ready), for a caller that does not want the token.
+    /// Returns whether the token is fresh: like [`ready`](Self::ready), for a caller that does not
+    /// need the token.
     #[inline]
     fn is_ready(&self) -> bool {
         self.ready().is_some()
     }
 
-    /// A fresh token, after as long as it takes. The work may begin at once, before the future is polled.
+    /// Returns a future that waits until there is a fresh token. The renewal may begin at once,
+    /// before the future is polled.
+    ///
+    /// # Errors
+    ///
+    /// The future returns an error if there is no token that may be used and none can be obtained.
     fn fresh(&self) -> Renewal<Self::Token>;
 
-    /// Says that the server answered 401 to `token`, and asks for a newer one.
+    /// Reports that the server answered 401 to `token`, and returns a future that waits for a newer
+    /// token.
     ///
-    /// A provider that already has a newer one hands that out; it does not renew again (compare the token's
-    /// [`generation`](AccessToken::generation), never its bytes: two tokens issued in one second may be equal).
+    /// A provider that already has a newer token returns that one and does not renew again. It
+    /// compares the tokens by [`generation`](AccessToken::generation), never by their bytes: two
+    /// tokens that were issued within one second may be equal.
+    ///
+    /// # Errors
+    ///
+    /// As for [`fresh`](Self::fresh).
     fn rejected(&self, token: &Self::Token) -> Renewal<Self::Token>;
 
-    /// Says that the server answered 401 to `token`, too, which took the place of one that was [`rejected`](Self::rejected).
-    /// Nobody waits for another: the call has failed.
+    /// Reports that the server also answered 401 to `token`, which replaced one that was
+    /// [`rejected`](Self::rejected). No newer token is requested: the call has failed.
     ///
-    /// That is for a provider of many tokens to know, which can do without this one. The default does nothing, for if the only
-    /// token is no good, the next call says so.
+    /// This is for providers of many tokens, which can go on without this one. The default does
+    /// nothing: if the only token is invalid, the next call reports that.
     fn rejected_again(&self, token: &Self::Token) {
         let _ = token;
     }

@@ -1,8 +1,9 @@
-//! Which tokio runtime renewals run on.
+//! Selects the tokio runtime on which renewals run.
 //!
-//! Without the feature `blocking`: the caller's. With it: one of the library's own, started at the first renewal. A thread that
-//! waits for a token in a method that is not async may be a thread of the caller's runtime, its only one even; a renewal on
-//! that runtime would wait for the very thread that waits for it.
+//! Without the feature `blocking` that is the caller's runtime. With it, it is a runtime of the
+//! library, which is started at the first renewal. A thread that waits for a token in a method that
+//! is not async may belong to the caller's runtime, and may even be its only thread. A renewal on
+//! that runtime would wait for the thread that waits for the renewal.
 
 #[cfg(not(feature = "blocking"))]
 pub(crate) use callers::handle;
@@ -15,6 +16,7 @@ mod callers {
 
     use crate::error::{Error, ErrorKind};
 
+    /// Returns the caller's runtime, or an error if there is none.
     pub(crate) fn handle() -> Result<Handle, Error> {
         Handle::try_current().map_err(|_| {
             let what = "the token must be renewed, and there is no tokio runtime to do it on (or enable the feature `blocking`)";
@@ -33,9 +35,11 @@ mod own {
     use crate::error::{Error, ErrorKind};
     use crate::provider::Renewal;
 
-    /// Two, so that an authenticator may call a method of another session that is not async.
+    /// Two threads, so that an authenticator may call a method of another session that is not
+    /// async.
     const THREADS: usize = 2;
 
+    /// Returns the library's runtime, or an error if its threads cannot be started.
     pub(crate) fn handle() -> Result<Handle, Error> {
         static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
         let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,11 +54,13 @@ mod own {
         Ok(runtime.insert(started).handle().clone())
     }
 
-    /// Waits for what `begin` begins, on a thread of any kind: inside a runtime too.
+    /// Waits for the future that `begin` returns. May be called on any thread, also inside a
+    /// runtime.
     pub(crate) fn wait<T: Send + 'static>(begin: impl FnOnce() -> Renewal<T>) -> Result<T, Error> {
         let runtime = handle()?;
         let (sender, receiver) = mpsc::sync_channel(1);
-        // Begun here: a session tells by the task it is asked in whether it would wait for itself.
+        // `begin` is called in the caller's task, because a session recognises by the task whether
+        // the caller would wait for itself.
         let renewal = begin();
         runtime.spawn(async move { sender.send(renewal.await) });
         let receive =

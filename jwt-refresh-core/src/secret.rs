@@ -1,12 +1,13 @@
-//! Strings that must not be seen: wiped on drop, redacted in `Debug`, without `Display`.
+//! Strings that must not be shown: wiped on drop, redacted in `Debug`, without `Display`.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A password, a client secret, or another string that must not be seen.
+/// A password, a client secret, or another string that must not be shown.
 ///
-/// `Debug` shows nothing of it, there is no `Display`, and its memory is wiped when the last owner drops it.
+/// `Debug` shows nothing of it, there is no `Display`, and each copy is wiped from memory when it
+/// is dropped.
 ///
 /// ```
 /// let password = jwt_refresh_core::Secret::from("hunter2");
@@ -16,7 +17,8 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<Box<str>>);
 
 impl Secret {
-    /// The string itself. Named so that a reviewer finds every place where it leaves its wrapper.
+    /// Returns the string. The name makes it easy to find every place where the string leaves its
+    /// wrapper.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -24,7 +26,7 @@ impl Secret {
 
 impl From<String> for Secret {
     fn from(secret: String) -> Self {
-        // Copied: to shrink a string may move it, and leave behind what nobody wipes.
+        // The string is copied, because shrinking it may move it and leave an unwiped copy behind.
         Zeroizing::new(secret).as_str().into()
     }
 }

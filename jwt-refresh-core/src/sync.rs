@@ -1,5 +1,6 @@
-//! The primitives under the state machines: the standard library's, or those of the model checker
-//! that tries their interleavings (`RUSTFLAGS='--cfg shuttle'`, see `session/state_cell/model.rs`).
+//! Synchronization primitives for the state machines: those of the standard library, or those of a
+//! model checker that tries their interleavings (`RUSTFLAGS='--cfg shuttle'`, see
+//! `session/state_cell/model.rs`).
 
 #[cfg(not(all(test, shuttle)))]
 use std::sync as primitives;
@@ -10,8 +11,8 @@ use shuttle::sync as primitives;
 pub(crate) use primitives::MutexGuard;
 pub(crate) use primitives::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// A mutex that ignores poisoning: no code of a user runs under one, so a panic elsewhere in a
-/// thread that holds it leaves the data intact.
+/// A mutex that ignores poisoning. No user code runs while it is locked, so the data is intact even
+/// if a thread panics that holds it.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(primitives::Mutex<T>);
 

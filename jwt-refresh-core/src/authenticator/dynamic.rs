@@ -1,4 +1,4 @@
-//! Authenticators whose type the caller need not know.
+//! Authenticators behind a trait object.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::Authenticator;
 use crate::provider::Renewal;
 use crate::token::{RefreshToken, Tokens};
 
-/// An authenticator whose type the session need not know.
+/// An [`Authenticator`] behind a trait object, so that a session need not know its type.
 pub(crate) trait DynAuthenticator: Send + Sync {
     fn login(self: Arc<Self>) -> Renewal<Tokens>;
     fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens>;

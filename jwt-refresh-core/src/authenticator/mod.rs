@@ -1,5 +1,6 @@
-//! How tokens are got: a login, and a refresh. Written by the user in a dozen lines, or configured ([`HttpAuthenticator`]).
-//! An authenticator knows the server and nothing of locks, clocks or stores: the session calls it once at a time.
+//! Authenticators, which get tokens from a server by a login or a refresh. A user writes one in a
+//! dozen lines, or configures [`HttpAuthenticator`]. An authenticator knows the server, and nothing
+//! of locks, clocks or stores: a session never has two logins or refreshes under way.
 
 mod dynamic;
 #[cfg(feature = "reqwest")]
@@ -14,8 +15,8 @@ pub use self::http::{HttpAuthenticator, HttpAuthenticatorBuilder};
 use crate::error::Error;
 use crate::token::{RefreshToken, Tokens};
 
-/// Gets tokens from a server. The session sees to it that at most one of these calls runs at a time, in a task of its own,
-/// under a time-out.
+/// Gets tokens from a server. For each account at most one login or refresh runs at a time, in a
+/// task of its own. A call that exceeds the time-outs of the [`Policy`](crate::Policy) is dropped.
 ///
 /// ```
 /// use jwt_refresh_core::{Authenticator, Error, Secret, Tokens};
@@ -24,7 +25,8 @@ use crate::token::{RefreshToken, Tokens};
 ///
 /// impl Authenticator for KeyAndSecret {
 ///     async fn login(&self) -> Result<Tokens, Error> {
-///         let request = self.http.post(format!("{}/token", self.host)).basic_auth(&self.key, Some(self.secret.expose()));
+///         let url = format!("{}/token", self.host);
+///         let request = self.http.post(url).basic_auth(&self.key, Some(self.secret.expose()));
 ///         let answer = request.send().await?.error_for_status()?;
 ///         Tokens::from_json(&answer.bytes().await?)
 ///     }
@@ -33,31 +35,45 @@ use crate::token::{RefreshToken, Tokens};
 ///
 /// # Errors decide what happens next
 ///
-/// [`Error::denied`] (a 400, 401 or 403, if a `reqwest::Error` is passed on with `?`) is final: a denied refresh is followed
-/// by one login, a denied login ends in [`ReauthenticationRequired`](crate::ErrorKind::ReauthenticationRequired). All else is
-/// transient: the session serves the token it has, and tries again after a pause.
+/// [`Error::denied`] is final: after a denied refresh the session logs in once, and after a denied
+/// login it fails with [`ReauthenticationRequired`](crate::ErrorKind::ReauthenticationRequired). A
+/// `reqwest::Error` that is passed on with `?` becomes such an error if its status is 400, 401 or
+/// 403. All other errors, except [`Error::login_unavailable`], are transient: the session serves
+/// the token that it has, and tries again after a pause.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an `Authenticator`",
     note = "implement `async fn login(&self) -> Result<Tokens, jwt_refresh::Error>`, or configure a `HttpAuthenticator`"
 )]
 pub trait Authenticator: Send + Sync + 'static {
-    /// Logs in with whatever the authenticator has: a password, a key and its secret.
+    /// Logs in with the credentials of the authenticator, such as a password, or a key and its
+    /// secret.
     ///
-    /// One that cannot log in by itself answers [`Error::login_unavailable`].
+    /// # Errors
+    ///
+    /// An authenticator that cannot log in by itself returns [`Error::login_unavailable`]. For
+    /// other errors see [above](Self#errors-decide-what-happens-next).
     fn login(&self) -> impl Future<Output = Result<Tokens, Error>> + Send;
 
-    /// Exchanges a refresh token for new tokens (RFC 6749 §6). Logs in again unless written otherwise.
+    /// Exchanges a refresh token for new tokens (RFC 6749 §6). The default logs in again.
     ///
-    /// Must not try a second time by itself after an answer that did not come: a refresh token that is sent twice can be
-    /// taken for a stolen one (RFC 9700 §4.14.2).
+    /// An implementation must not repeat a request whose answer did not arrive: a server may take a
+    /// refresh token that is sent twice for a stolen one (RFC 9700 §4.14.2).
+    ///
+    /// # Errors
+    ///
+    /// See [above](Self#errors-decide-what-happens-next).
     fn refresh(&self, token: &RefreshToken) -> impl Future<Output = Result<Tokens, Error>> + Send {
         let _ = token;
         let login = self.login();
         async move { login.await.map_err(Error::by_login) }
     }
 
-    /// Tells the server that a refresh token is no longer wanted, at logout, and when the account is removed from a pool (RFC 7009).
-    /// Does nothing unless written otherwise.
+    /// Tells the server that a refresh token is no longer needed (RFC 7009): at logout, and when
+    /// the account is removed from a pool. The default does nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the server could not be told. The token may then be valid until it expires by itself.
     fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {
         let _ = token;
         async { Ok(()) }

@@ -1,14 +1,15 @@
-//! Putting a token on a request without formatting or copying it.
+//! Adds a token to a request without formatting or copying it.
 
 use http::header::AUTHORIZATION;
 
 use crate::token::AccessToken;
 
-/// `.bearer(&token)` on a request builder: sets `Authorization: Bearer …` from the ready-made, sensitive header value.
+/// Gives request builders the method `.bearer(&token)`. It adds `Authorization: Bearer …` from the
+/// ready-made header value of the token, which is marked sensitive.
 ///
-/// `reqwest`'s own `bearer_auth` formats the header anew for each request.
+/// The `bearer_auth` of `reqwest` formats the header anew for each request.
 pub trait Bearer {
-    /// Authorizes the request with `token` (RFC 6750 §2.1).
+    /// Returns the request builder with `token` in the `Authorization` header (RFC 6750 §2.1).
     fn bearer(self, token: &AccessToken) -> Self;
 }
 

@@ -1,4 +1,4 @@
-//! Putting tokens on requests, for the HTTP clients that this crate knows.
+//! Adds tokens to the requests of HTTP clients.
 
 mod bearer;
 

@@ -1,4 +1,4 @@
-//! The access token: a ready-made `Authorization` value that knows when it expires and which generation it is.
+//! The access token: a ready-made `Authorization` value with its expiry and its generation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,28 +12,32 @@ use crate::jwt::Jwt;
 
 const SCHEME: &str = "Bearer ";
 
-/// An access token, made ready to be sent: RFC 6750 §2.1 `Authorization: Bearer …`, marked sensitive.
+/// An access token, ready to be sent as `Authorization: Bearer …` (RFC 6750 §2.1), which is marked
+/// sensitive.
 ///
-/// Cloning costs a reference count. `Debug` shows generation and expiry, never the token; there is no `Display`.
+/// Cloning costs a reference count. `Debug` shows generation and expiry, never the token; there is
+/// no `Display`.
 #[derive(Clone)]
 pub struct AccessToken(Arc<TokenData>);
 
 struct TokenData {
     header: HeaderValue,
-    /// `NEVER` if nobody said.
+    /// [`Timestamp::NEVER`] if the expiry is unknown.
     expires_at: Timestamp,
     generation: u64,
 }
 
 impl AccessToken {
-    /// Wraps a token for a [`TokenProvider`](crate::TokenProvider) of your own: no known expiry, generation 0.
+    /// Wraps a token for a [`TokenProvider`](crate::TokenProvider) of your own, with no known
+    /// expiry and generation 0.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadAnswer`] if it is empty or has a character that RFC 6749 §A.12 does not allow in an access token (a
-    /// line break in it would otherwise become a header of the caller's request).
+    /// [`ErrorKind::BadAnswer`] if `token` is empty or has a character that RFC 6749 §A.12 does not
+    /// allow in an access token. A line break, for example, would add a header to the caller's
+    /// request.
     pub fn new(token: &str) -> Result<Self, Error> {
-        // VSCHAR but for the space, which would end the credentials in the header (RFC 6750 §2.1).
+        // VSCHAR without the space, which would end the credentials in the header (RFC 6750 §2.1).
         if token.is_empty() || !token.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
             return Err(Error::new(
                 ErrorKind::BadAnswer,
@@ -46,18 +50,20 @@ impl AccessToken {
         Ok(Self(Arc::new(TokenData { header, expires_at: Timestamp::NEVER, generation: 0 })))
     }
 
-    /// The same token, with when it expires.
+    /// Returns the same token, with `time` as its expiry on this machine's clock.
     pub fn expiring_at(&self, time: SystemTime) -> Self {
         self.clone().issued(time.into(), self.0.generation)
     }
 
-    /// The same token, as the `generation`th of its provider.
+    /// Returns the same token, as the `generation`th of its provider.
     pub fn of_generation(&self, generation: u64) -> Self {
         self.clone().issued(self.0.expires_at, generation)
     }
 
+    /// Returns the same token, with this expiry and generation.
     pub(crate) fn issued(mut self, expires_at: Timestamp, generation: u64) -> Self {
-        // Nobody else has it yet, as a rule. A clone of the header would cost memory for as long as the token lives.
+        // Usually there is no other reference. A clone of the header would cost memory for as long
+        // as the token lives.
         if let Some(data) = Arc::get_mut(&mut self.0) {
             (data.expires_at, data.generation) = (expires_at, generation);
             return self;
@@ -65,8 +71,8 @@ impl AccessToken {
         Self(Arc::new(TokenData { header: self.0.header.clone(), expires_at, generation }))
     }
 
-    /// A copy that shares nothing with `self`, for one thread to clone from: a reference count that two threads share
-    /// costs several times one that they do not.
+    /// Returns a copy that shares nothing with `self`, for one thread to clone from: a reference
+    /// count that two threads share costs several times as much as one that they do not share.
     pub(crate) fn unshared(&self) -> Self {
         let header = HeaderValue::from_bytes(self.0.header.as_bytes()).map(|mut header| {
             header.set_sensitive(true);
@@ -78,30 +84,33 @@ impl AccessToken {
         }
     }
 
-    /// The value of the `Authorization` header: `Bearer …`, marked sensitive.
+    /// Returns the value of the `Authorization` header: `Bearer …`, marked sensitive.
     pub fn header(&self) -> &HeaderValue {
         &self.0.header
     }
 
-    /// The token itself. Named so that a reviewer finds every place where it leaves its wrapper.
+    /// Returns the token itself. The name makes it easy to find every place where the token leaves
+    /// its wrapper.
     pub fn expose(&self) -> &str {
-        // It was made from a `&str`, so the header is one.
+        // The header was made from a `&str`, so the conversion back cannot fail.
         self.0.header.to_str().ok().and_then(|value| value.strip_prefix(SCHEME)).unwrap_or_default()
     }
 
-    /// When it expires on this machine's clock; `None` if nobody said.
+    /// Returns when the token expires on this machine's clock, or `None` if that is unknown.
     pub fn expires_at(&self) -> Option<SystemTime> {
         Some(self.0.expires_at).filter(|&time| time != Timestamp::NEVER).map(Into::into)
     }
 
-    /// Which token of its provider this is: later ones have higher numbers. This is what tells "newer", not the bytes: two
-    /// tokens issued within one second may be equal to the byte.
+    /// Returns the number of the token at its provider. Later tokens have higher numbers. Compare
+    /// this number and not the bytes to find the newer of two tokens: two that were issued within
+    /// one second may be equal to the byte.
     pub fn generation(&self) -> u64 {
         self.0.generation
     }
 
-    /// What is in it, if it is a JWT (unverified; see [`Jwt`]). `None` for opaque and encrypted tokens, which are as good:
-    /// a client must not depend on reading access tokens (RFC 9068 §6).
+    /// Decodes the token, if it is a JWT. The content is unverified; see [`Jwt`]. Returns `None`
+    /// for opaque and encrypted tokens, which are just as good: a client must not depend on reading
+    /// access tokens (RFC 9068 §6).
     pub fn jwt(&self) -> Option<Jwt> {
         Jwt::decode(self.expose()).ok()
     }
@@ -137,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_could_forge_a_header_are_refused_by_field_name() {
+    fn characters_that_could_forge_a_header_are_refused_and_the_field_is_named() {
         for token in ["", "a\r\nX-Admin: 1", "a b", "a\0", "tök", "\u{7f}"] {
             let error = AccessToken::new(token).unwrap_err();
             assert!(error.to_string().contains("`access_token`"), "{error}");

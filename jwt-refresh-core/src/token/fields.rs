@@ -1,4 +1,5 @@
-//! Where the tokens stand in a JSON answer: servers rename them, nest them, and count lifetimes in s or ms.
+//! Where a JSON answer contains the tokens. Servers rename and nest the fields, and give lifetimes
+//! in seconds or milliseconds.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,15 +13,15 @@ use crate::json::{self, Object};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LifetimeUnit {
-    /// Seconds, as RFC 6749 §5.1 has it.
+    /// Seconds, as in RFC 6749 §5.1.
     #[default]
     Seconds,
     /// Milliseconds.
     Milliseconds,
 }
 
-/// Where in a JSON answer the tokens stand. The default is RFC 6749 §5.1; other places are paths of field names joined by
-/// dots.
+/// Where a JSON answer contains the tokens. The default is that of RFC 6749 §5.1. Other places are
+/// given as paths: field names joined by dots.
 ///
 /// ```
 /// # fn main() -> Result<(), jwt_refresh_core::Error> {
@@ -30,7 +31,8 @@ pub enum LifetimeUnit {
 ///     .access_token("data.accessToken")
 ///     .refresh_token("data.refreshToken")
 ///     .expires_in("data.ttl", LifetimeUnit::Milliseconds);
-/// let tokens = fields.read(br#"{"data": {"accessToken": "a", "refreshToken": "r", "ttl": 60000}}"#)?;
+/// let answer = br#"{"data": {"accessToken": "a", "refreshToken": "r", "ttl": 60000}}"#;
+/// let tokens = fields.read(answer)?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -55,36 +57,39 @@ impl Default for TokenFields {
 }
 
 impl TokenFields {
-    /// The path of the access token, which must be there.
+    /// Sets the path of the access token, which must be present.
     pub fn access_token(mut self, path: impl Into<String>) -> Self {
         self.access_token = path.into();
         self
     }
 
-    /// The path of the refresh token, which may be missing, `null` or empty.
+    /// Sets the path of the refresh token, which may be missing, `null` or empty.
     pub fn refresh_token(mut self, path: impl Into<String>) -> Self {
         self.refresh_token = path.into();
         self
     }
 
-    /// The path of the lifetime, which may be missing or `null`: a number, or a string that is one.
+    /// Sets the path and the unit of the lifetime. Its value is a number, or a string that contains
+    /// one; it may be missing or `null`.
     pub fn expires_in(mut self, path: impl Into<String>, unit: LifetimeUnit) -> Self {
         self.expires_in = path.into();
         self.unit = unit;
         self
     }
 
-    /// The path of a time of expiry in seconds since the Unix epoch, on the server's clock.
+    /// Sets the path of the time of expiry, in seconds since the Unix epoch on the server's clock.
+    /// Its value is like that of the lifetime. By default no such field is read.
     pub fn expires_at(mut self, path: impl Into<String>) -> Self {
         self.expires_at = Some(path.into());
         self
     }
 
-    /// Reads a JSON answer.
+    /// Reads the tokens in a JSON answer.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadAnswer`] naming the field that is missing or malformed; the message never repeats its value.
+    /// [`ErrorKind::BadAnswer`] if the answer is not a JSON object, or if a field is missing or
+    /// malformed. The message names the field and never repeats its value.
     pub fn read(&self, body: &[u8]) -> Result<Tokens, Error> {
         let answer = Object::parse(body).map_err(|_| bad("the answer is not a JSON object"))?;
         let Some(access) = answer.at(&self.access_token).map_err(bad)? else {
@@ -121,17 +126,20 @@ impl TokenFields {
 }
 
 impl Tokens {
-    /// Reads a JSON answer by RFC 6749 §5.1: `access_token`, and if there `refresh_token` and `expires_in`.
+    /// Reads the tokens in a JSON answer by RFC 6749 §5.1: `access_token`, and if they are present
+    /// `refresh_token` and `expires_in`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadAnswer`](crate::ErrorKind::BadAnswer) naming the field that is missing or malformed.
+    /// [`ErrorKind::BadAnswer`] if the answer is not a JSON object, or if a field is missing
+    /// or malformed. The message names the field.
     pub fn from_json(body: &[u8]) -> Result<Self, Error> {
         TokenFields::default().read(body)
     }
 }
 
-/// A span of time out of a number, or a string that is one: servers send `3600`, `3600.0` and `"3600"`.
+/// Returns `scale` times `value`, in seconds. The value is a number or a string that contains one:
+/// servers send `3600`, `3600.0` and `"3600"`.
 fn seconds(field: &str, value: &Value, scale: f64) -> Result<Duration, Error> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
@@ -221,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_fields_that_nobody_asked_for_does_not_matter() {
+    fn fields_that_are_not_read_may_contain_anything() {
         let deep = "[".repeat(99_999) + &"]".repeat(99_999);
         let body = format!(r#"{{"x":{deep},"y":1e400,"access_token":"a"}}"#);
         assert!(Tokens::from_json(body.as_bytes()).is_ok());
     }
 
     #[test]
-    fn paths_lead_into_nested_objects_and_units_are_heeded() {
+    fn paths_reach_into_nested_objects_and_units_are_applied() {
         let fields = TokenFields::default()
             .access_token("data.token")
             .refresh_token("data.more.refresh")

@@ -1,4 +1,5 @@
-//! Tokens: what a caller is given, what a session keeps to itself, and what a server answered.
+//! Tokens: the access token that callers get, the refresh token that a session keeps to itself, and
+//! the answer of a server.
 
 mod access;
 mod fields;

@@ -1,17 +1,17 @@
-//! The refresh token: treated like a password.
+//! The refresh token, which is treated like a password.
 
 use std::fmt;
 
 use crate::secret::Secret;
 
-/// A refresh token. It is worth as much as a password: `Debug` shows nothing of it, there is no `Display`, and it is wiped
-/// from memory when dropped.
+/// A refresh token. It is worth as much as a password: `Debug` shows nothing of it, there is no
+/// `Display`, and it is wiped from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken(Secret);
 
 impl RefreshToken {
-    /// The token itself, to be sent to the server that issued it and to no other. Named so that a reviewer finds every
-    /// place where it leaves its wrapper.
+    /// Returns the token itself. Send it to the server that issued it and to no other. The name
+    /// makes it easy to find every place where the token leaves its wrapper.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }

@@ -1,4 +1,4 @@
-//! How the ready-made authenticator is configured.
+//! The configuration of a [`HttpAuthenticator`].
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::secret::Secret;
 use crate::token::TokenFields;
 
 impl HttpAuthenticator {
-    /// Starts from the URL that a login is posted to.
+    /// Returns a builder that posts logins to `login_url`.
     pub fn builder(login_url: impl Into<String>) -> HttpAuthenticatorBuilder {
         HttpAuthenticatorBuilder {
             login_url: login_url.into(),
@@ -24,7 +24,7 @@ impl HttpAuthenticator {
     }
 }
 
-/// Puts a [`HttpAuthenticator`] together: [`HttpAuthenticator::builder`].
+/// Configures a [`HttpAuthenticator`]. Created by [`HttpAuthenticator::builder`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HttpAuthenticatorBuilder {
     login_url: String,
@@ -37,61 +37,68 @@ pub struct HttpAuthenticatorBuilder {
 }
 
 impl HttpAuthenticatorBuilder {
-    /// The URL that a refresh is posted to. Without one, the session logs in again.
+    /// Sets the URL to which refreshes are posted. Without one, the session logs in again instead.
     pub fn refresh_url(mut self, url: impl Into<String>) -> Self {
         self.refresh_url = Some(url.into());
         self
     }
 
-    /// The URL where refresh tokens are revoked at logout, and when an account is removed from a pool (RFC 7009). Without one, the
-    /// server is told of neither.
+    /// Sets the URL at which refresh tokens are revoked (RFC 7009): at logout, and when an account
+    /// is removed from a pool. Without one, the server is not told.
     pub fn revocation_url(mut self, url: impl Into<String>) -> Self {
         self.revocation_url = Some(url.into());
         self
     }
 
-    /// A field of the login's JSON, such as `email`.
+    /// Adds a field to the JSON of the login, such as `email`.
     pub fn field(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.secret_field(name, value.into())
     }
 
-    /// A field of the login's JSON that is secret, such as `password`.
+    /// Adds a secret field to the JSON of the login, such as `password`.
     pub fn secret_field(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
         self.credentials.push((name.into(), value.into()));
         self
     }
 
-    /// Where in the answers the tokens stand, if not in `access_token`, `refresh_token` and `expires_in`.
+    /// Sets where an answer contains the tokens, if not in `access_token`, `refresh_token` and
+    /// `expires_in`.
     pub fn answer(mut self, fields: TokenFields) -> Self {
         self.answer = fields;
         self
     }
 
-    /// The way out: proxy, addresses, certificates, headers. A builder and not a client, since redirects are turned off in it,
-    /// and proxies too if an endpoint is plain `http` to this machine: a proxy is another one, and would read the credentials.
+    /// Sets the HTTP client: proxy, addresses, certificates, headers. It takes a builder and not a
+    /// client, because the authenticator sets redirects, retries, time-outs and idle connections
+    /// itself. It also turns proxies off if an endpoint is plain `http` on this machine, unless
+    /// plain `http` is [allowed](Self::allow_plain_http): a proxy may be another machine, which
+    /// could read the credentials.
     pub fn client(mut self, client: reqwest::ClientBuilder) -> Self {
         self.client = client;
         self
     }
 
-    /// Lets credentials go over plain `http` to other machines, where everybody on the way can read them.
+    /// Allows credentials to be sent over plain `http` to other machines, where everyone on the way
+    /// can read them.
     pub fn allow_plain_http(mut self) -> Self {
         self.plaintext = Plaintext::Anywhere;
         self
     }
 
-    /// The authenticator.
+    /// Returns the authenticator.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if a URL is malformed or plain `http` to another machine, or if reqwest cannot be set up.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a URL is malformed, is
+    /// neither `https` nor `http`, or is plain `http` to another machine, or if the HTTP client
+    /// cannot be set up.
     pub fn build(self) -> Result<HttpAuthenticator, Error> {
         let login = Endpoint::parse(&self.login_url, self.plaintext)?;
         let optional = |url: Option<String>| url.map(|url| Endpoint::parse(&url, self.plaintext)).transpose();
         let (refresh, revocation) = (optional(self.refresh_url)?, optional(self.revocation_url)?);
         let is_local = self.plaintext == Plaintext::LoopbackOnly
             && std::iter::once(&login).chain(&refresh).chain(&revocation).any(Endpoint::is_plaintext);
-        // The proxies of the environment among them.
+        // `no_proxy` also turns off the proxies of the environment.
         let client = if is_local { self.client.no_proxy() } else { self.client };
         let transport = Transport::new(client)?;
         Ok(HttpAuthenticator {
@@ -106,7 +113,7 @@ impl HttpAuthenticatorBuilder {
 }
 
 impl fmt::Debug for HttpAuthenticatorBuilder {
-    /// Neither credentials nor the parts of a URL that may be secret.
+    /// Leaves out the credentials and the parts of the URLs that may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpAuthenticatorBuilder")
             .field("login_url", &public_part(&self.login_url))

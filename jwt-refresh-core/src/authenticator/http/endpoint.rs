@@ -1,4 +1,4 @@
-//! Where credentials may be sent: to `https`, or to this very machine.
+//! The URLs to which credentials may be sent: `https`, or this machine.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,18 +7,19 @@ use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
 
-/// Whether credentials may go over plain `http` to another machine.
+/// Whether credentials may be sent over plain `http` to another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plaintext {
     LoopbackOnly,
     Anywhere,
 }
 
-/// A token endpoint that credentials may be sent to.
+/// The URL of a token endpoint to which credentials may be sent.
 #[derive(Clone)]
 pub(super) struct Endpoint(Url);
 
 impl Endpoint {
+    /// Parses `url`, and returns an error if credentials must not be sent there.
     pub(super) fn parse(url: &str, plaintext: Plaintext) -> Result<Self, Error> {
         let parsed =
             Url::parse(url).map_err(|error| configuration(format!("the endpoint is not a URL ({error})")).at(url))?;
@@ -49,13 +50,13 @@ impl AsRef<str> for Endpoint {
 }
 
 impl fmt::Debug for Endpoint {
-    /// Without user, password and query.
+    /// Shows the URL without user, password and query.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.0.scheme(), self.0.host_str().unwrap_or_default(), self.0.path())
     }
 }
 
-/// RFC 6761 §6.3 lets `localhost` be nothing but this machine.
+/// Returns whether the host is this machine. `localhost` is nothing else (RFC 6761 §6.3).
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_go_to_https_or_to_this_machine() {
+    fn credentials_are_sent_only_to_https_or_to_this_machine() {
         for url in ["https://api.example/x", "http://localhost:1/x", "http://127.8.9.1/x", "http://[::1]:8080/x"] {
             assert!(Endpoint::parse(url, Plaintext::LoopbackOnly).is_ok(), "{url}");
         }
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_elsewhere_is_possible_when_asked_for() {
+    fn plain_http_to_another_machine_is_possible_if_allowed() {
         assert!(Endpoint::parse("http://10.0.0.1/", Plaintext::Anywhere).is_ok());
     }
 }

@@ -1,4 +1,5 @@
-//! The ready-made authenticator over reqwest: a JSON login and a JSON refresh, both configured and not coded.
+//! The ready-made authenticator over reqwest: login and refresh in JSON, configured instead of
+//! coded.
 
 mod builder;
 mod endpoint;
@@ -19,11 +20,13 @@ use crate::error::Error;
 use crate::secret::Secret;
 use crate::token::{RefreshToken, TokenFields, Tokens};
 
-/// Logs in and refreshes by `POST`ing JSON: `{email, password}` or whatever fields the server wants, and `{refresh_token}`.
+/// Logs in and refreshes by `POST`ing JSON: `{email, password}` or the fields that the server
+/// requires for a login, and `{refresh_token}` for a refresh.
 ///
-/// Credentials go to `https` or to this machine alone, no redirect is followed, and an answer of over 256 KiB is not
-/// read. Every exchange has a connection of its own: one that the server has just closed would leave it unknown whether the
-/// request arrived.
+/// Credentials are sent only to `https` or to this machine, and no redirect is followed. The
+/// connection must be made within 10 s, and the whole answer must arrive within 29 s. An answer of
+/// more than 256 KiB is not read. Every exchange uses a connection of its own: if the server closed
+/// a reused one at that moment, it would be unknown whether the request arrived.
 ///
 /// ```
 /// # fn main() -> Result<(), jwt_refresh_core::Error> {
@@ -47,8 +50,8 @@ pub struct HttpAuthenticator {
 }
 
 impl HttpAuthenticator {
-    /// Asks for tokens, by JSON.
-    async fn ask<'a>(
+    /// Posts `fields` as JSON and returns the tokens in the answer.
+    async fn request_tokens<'a>(
         &self,
         action: &'static str,
         endpoint: &Endpoint,
@@ -64,15 +67,16 @@ impl HttpAuthenticator {
 impl Authenticator for HttpAuthenticator {
     async fn login(&self) -> Result<Tokens, Error> {
         let fields = self.credentials.iter().map(|(name, value)| (name.as_str(), value.expose()));
-        self.ask("login", &self.login, fields).await
+        self.request_tokens("login", &self.login, fields).await
     }
 
     async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
         let Some(endpoint) = &self.refresh else { return self.login().await.map_err(Error::by_login) };
-        self.ask("refresh", endpoint, std::iter::once(("refresh_token", token.expose()))).await
+        self.request_tokens("refresh", endpoint, std::iter::once(("refresh_token", token.expose()))).await
     }
 
-    /// RFC 7009 §2.1: a form, and by §2.2 any 200 means that the token is gone.
+    /// Posts the token in a form (RFC 7009 §2.1). Any 200 means that the token is no longer valid
+    /// (RFC 7009 §2.2).
     async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {
         let Some(endpoint) = &self.revocation else { return Ok(()) };
         let fields = [("token", token.expose()), ("token_type_hint", "refresh_token")];
@@ -83,7 +87,7 @@ impl Authenticator for HttpAuthenticator {
 }
 
 impl fmt::Debug for HttpAuthenticator {
-    /// Not the client: its default headers may be API keys.
+    /// Leaves out the client, because its default headers may be API keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpAuthenticator")
             .field("login", &self.login)

@@ -1,4 +1,4 @@
-//! What the answer of a token endpoint says: tokens, or which kind of no.
+//! Reads the answer of a token endpoint: tokens, or the reason why there are none.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::json::Object;
 use crate::token::{TokenFields, Tokens};
 
-/// A token endpoint's whole answer.
+/// The complete answer of a token endpoint.
 pub(super) struct TokenResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -18,7 +18,8 @@ pub(super) struct TokenResponse {
 }
 
 impl TokenResponse {
-    /// The tokens in it, or why there are none. `action` is what was asked for: "login", "refresh".
+    /// Returns the tokens in the answer, or an error that says why there are none. `action` names
+    /// the request in the error: "login" or "refresh".
     pub(super) fn tokens(&self, action: &str, fields: &TokenFields) -> Result<Tokens, Error> {
         if !self.status.is_success() {
             return Err(self.refusal(action));
@@ -30,10 +31,11 @@ impl TokenResponse {
         })
     }
 
+    /// Returns the error for an answer whose status is not a success.
     pub(super) fn refusal(&self, action: &str) -> Error {
         let code = self.code();
         let error = match (self.status, code.as_deref()) {
-            // Some servers answer 400 for what is no fault of the credentials.
+            // Some servers answer 400 with these codes, which say nothing against the credentials.
             (_, Some("temporarily_unavailable" | "server_error" | "slow_down")) => {
                 Error::new(ErrorKind::Unavailable, format!("the server could not do the {action}"))
             }
@@ -63,7 +65,7 @@ impl TokenResponse {
         }
     }
 
-    /// RFC 6749 §5.2 `error`.
+    /// Returns the error code in the body (`error`, RFC 6749 §5.2).
     fn code(&self) -> Option<String> {
         match Object::parse(&self.body).ok()?.at("error") {
             Ok(Some(serde_json::Value::String(code))) => Some(code),
@@ -72,12 +74,13 @@ impl TokenResponse {
     }
 }
 
-/// RFC 9110 §6.6.1 `Date`.
+/// Returns the time in the `Date` header (RFC 9110 §6.6.1).
 fn server_date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
-/// RFC 9110 §10.2.3 `Retry-After`: seconds, or a date, which is then compared with the server's own.
+/// Returns the wait in the `Retry-After` header (RFC 9110 §10.2.3). The header contains seconds or
+/// a date; a date is compared with the server's own `Date`.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
@@ -105,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_told_apart_by_what_they_mean_for_the_credentials() {
+    fn statuses_are_classified_by_what_they_mean_for_the_credentials() {
         for (status, body, kind) in [
             (400, r#"{"error":"invalid_grant"}"#, ErrorKind::Denied),
             (401, "", ErrorKind::Denied),
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_that_gave_up_leaves_the_outcome_unknown_and_a_busy_server_does_not() {
+    fn the_outcome_is_unknown_if_a_gateway_gave_up_but_not_if_the_server_is_busy() {
         assert!(refusal(502, "").outcome_unknown() && refusal(504, "").outcome_unknown());
         assert!(!refusal(503, "").outcome_unknown() && !refusal(429, "").outcome_unknown());
     }

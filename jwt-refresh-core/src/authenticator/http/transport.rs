@@ -1,4 +1,5 @@
-//! The way to a token endpoint: one request, one connection, no redirect, a time-out and a bounded body.
+//! Sends requests to token endpoints: each on a connection of its own, without redirects, with a
+//! time-out, and with a limit on the size of the answer.
 
 use std::time::Duration;
 
@@ -11,18 +12,18 @@ use super::endpoint::Endpoint;
 use super::response::TokenResponse;
 use crate::error::{Error, ErrorKind};
 
-/// No token endpoint's answer is longer.
+/// The longest body that is read, in bytes. No token endpoint sends a longer one.
 const LONGEST_BODY: usize = 256 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A little less than a session waits by default, so that the error names the endpoint.
+/// A little less than the default time-out of a session, so that the error names the endpoint.
 const TIMEOUT: Duration = Duration::from_secs(29);
 
-/// The HTTP client that credentials go through.
+/// The HTTP client that sends the credentials.
 #[derive(Clone)]
 pub(super) struct Transport(reqwest::Client);
 
 impl Transport {
-    /// Sets up the client that the user has configured for credentials.
+    /// Builds the client that the user configured, with the settings that credentials require.
     pub(super) fn new(client: reqwest::ClientBuilder) -> Result<Self, Error> {
         let client = client
             .redirect(redirect::Policy::none())
@@ -36,6 +37,7 @@ impl Transport {
             .map_err(|error| Error::new(ErrorKind::Configuration, "the HTTP client cannot be set up").caused_by(error))
     }
 
+    /// Posts `body` and returns the whole answer. `action` names the request in errors.
     pub(super) async fn post(
         &self,
         action: &'static str,
@@ -71,23 +73,24 @@ fn failure(action: &str, error: reqwest::Error) -> Error {
     Error::new(kind, what).caused_by(error.without_url())
 }
 
-/// For authenticators that call reqwest themselves and pass its errors on with `?`: a status is taken for what it means at a
-/// token endpoint, so that a 400, 401 or 403 is final and all else is transient.
+/// Converts the errors of authenticators that call reqwest themselves and pass its errors on with
+/// `?`. A status has the meaning that it has at a token endpoint: 400, 401 and 403 are final, all
+/// others are transient.
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
         let endpoint = error.url().map(ToString::to_string);
-        let told = match error.status() {
+        let converted = match error.status() {
             Some(status) => {
                 let response = TokenResponse { status, headers: HeaderMap::new(), body: Zeroizing::default() };
                 response.refusal("request")
             }
-            // What serde says of a body may quote it, so that is left out.
+            // The message of serde may quote the body, so it is left out.
             None if error.is_decode() => Self::new(ErrorKind::BadAnswer, "the answer is not what was expected"),
             None if error.is_builder() => {
                 Self::new(ErrorKind::Configuration, "the request cannot be built").caused_by(error.without_url())
             }
             None => failure("request", error),
         };
-        endpoint.into_iter().fold(told, Self::at)
+        endpoint.into_iter().fold(converted, Self::at)
     }
 }
