@@ -1,4 +1,4 @@
-//! What a renewal asks a server for, and how often it did.
+//! The requests that a renewal sends, and the metrics that count them.
 
 use crate::error::Error;
 
@@ -10,7 +10,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// What it is called in errors and traces.
+    /// Returns the name of the request in errors and traces.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Login => "login",
@@ -19,7 +19,7 @@ impl Action {
     }
 }
 
-/// Counts a login or a refresh, a session's or a pool's.
+/// Counts a login or refresh of a session or a pool: as a failure if there is an `error`.
 pub(crate) fn count_answer(action: Action, error: Option<&Error>) {
     count(match (error, action) {
         (Some(_), _) => "jwt_refresh_failures_total",
@@ -28,7 +28,7 @@ pub(crate) fn count_answer(action: Action, error: Option<&Error>) {
     });
 }
 
-/// Counts a caller of a session that has to wait for a renewal.
+/// Counts a caller of a session that waits for a renewal.
 pub(crate) fn count_wait() {
     count("jwt_refresh_waits_total");
 }

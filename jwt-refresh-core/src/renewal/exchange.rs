@@ -1,5 +1,5 @@
-//! What is said to the server in a renewal: a refresh, a login, or one after the other, whichever is soundest. A session says
-//! it for its one account, a pool for each of its many.
+//! The requests of one renewal to the server: a refresh, a login, or one after the other, whichever
+//! is safest. A session sends them for its one account, a pool for each of its accounts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,20 +17,23 @@ use crate::policy::Policy;
 use crate::provider::Renewal;
 use crate::token::{RefreshToken, Tokens};
 
-/// Whoever gets new tokens for an account.
+/// The session or pool that a renewal runs for.
 pub(crate) trait RenewalContext: Sync {
     fn authenticator(&self) -> &Arc<dyn DynAuthenticator>;
     fn policy(&self) -> &Policy;
     fn clock(&self) -> &Clock;
 
-    /// The server answered a login or a refresh, well or not.
+    /// Called after each login and each refresh, with the error if it failed.
     fn answered(&self, action: Action, error: Option<&Error>);
 
-    /// What another one got for the account meanwhile, where there may be another one.
+    /// Called when the server has denied the refresh token. Returns what another process has done
+    /// for the account meanwhile: got the tokens of `sequence` or later ones, or logged out.
+    /// Returns `None` if there is nothing, or no other process.
     fn rotated_elsewhere(&self, sequence: u64) -> impl Future<Output = Option<Outcome>> + Send;
 }
 
-/// Gets new tokens, the `sequence`th of the account.
+/// Renews the tokens of an account. `sequence` is the number that the new ones get. Each request is
+/// bounded by the policy's time-out for it.
 pub(crate) async fn exchange(
     context: &impl RenewalContext,
     plan: Plan,
@@ -40,6 +43,7 @@ pub(crate) async fn exchange(
     Renewer(context).exchange(plan, credential, sequence).await
 }
 
+/// Sends the requests of one renewal.
 struct Renewer<'a, C>(&'a C);
 
 impl<C: RenewalContext> Renewer<'_, C> {
@@ -52,22 +56,23 @@ impl<C: RenewalContext> Renewer<'_, C> {
         }
     }
 
-    /// Logs in; `credential` is what remains if that fails.
+    /// Logs in. If that fails, `credential` is what remains.
     async fn log_in(&self, credential: RefreshCredential, sequence: u64) -> Outcome {
-        match self.login(&credential, sequence).await {
+        match self.send_login(&credential, sequence).await {
             Ok(outcome) => outcome,
-            Err(error) => Outcome::failed(final_of(error), credential),
+            Err(error) => Outcome::failed(login_failure(error), credential),
         }
     }
 
     async fn refresh(&self, token: RefreshToken, sequence: u64) -> Outcome {
         let error = match self.send_refresh(&token).await {
-            Ok((tokens, times)) => return self.issued(tokens, times, token, sequence),
+            Ok((tokens, times)) => return self.refreshed(tokens, times, token, sequence),
             Err(error) => error,
         };
-        // The server was sent the password and not this token. To send it the same password again may lock the account.
+        // This refresh was a login: the server was sent the password and not the refresh token.
+        // Sending it the same password again may lock the account.
         if error.is_by_login() {
-            return Outcome::failed(final_of(error), RefreshCredential::None);
+            return Outcome::failed(login_failure(error), RefreshCredential::None);
         }
         if error.kind() != ErrorKind::Denied {
             let credential = if error.outcome_unknown() {
@@ -80,35 +85,36 @@ impl<C: RenewalContext> Renewer<'_, C> {
         if let Some(outcome) = self.0.rotated_elsewhere(sequence).await {
             return outcome;
         }
-        match self.login(&RefreshCredential::None, sequence).await {
+        match self.send_login(&RefreshCredential::None, sequence).await {
             Ok(outcome) => outcome,
-            Err(login) => neither(error, login),
+            Err(login) => refresh_and_login_failure(error, login),
         }
     }
 
-    /// With a refresh token of which nobody knows whether it is spent: a login is sound; only where none can be had is the
-    /// token tried again, since then there is nothing left to lose by it.
+    /// Renews with a refresh token that may have been spent. A login is safe, so it is tried first.
+    /// Only if the login is unavailable or denied is the token sent again, because then nothing can
+    /// be lost by that.
     async fn recover(&self, token: RefreshToken, sequence: u64) -> Outcome {
         let credential = RefreshCredential::InDoubt(token.clone());
-        let login = match self.login(&credential, sequence).await {
+        let login = match self.send_login(&credential, sequence).await {
             Ok(outcome) => return outcome,
             Err(error) if matches!(error.kind(), ErrorKind::LoginUnavailable | ErrorKind::Denied) => error,
             Err(error) => return Outcome::failed(error, credential),
         };
         match self.send_refresh(&token).await {
-            Ok((tokens, times)) => self.issued(tokens, times, token, sequence),
+            Ok((tokens, times)) => self.refreshed(tokens, times, token, sequence),
             Err(error) if error.kind() == ErrorKind::Denied && login.kind() == ErrorKind::LoginUnavailable => {
                 let what =
                     "a refresh whose answer never came has spent the refresh token, and there is no way to log in";
                 Outcome::failed(error.into_final(what), RefreshCredential::None)
             }
-            Err(error) if error.kind() == ErrorKind::Denied => neither(error, login),
+            Err(error) if error.kind() == ErrorKind::Denied => refresh_and_login_failure(error, login),
             Err(error) => Outcome::failed(error, credential),
         }
     }
 
-    /// `credential` is what remains if the answer is of no use.
-    async fn login(&self, credential: &RefreshCredential, sequence: u64) -> Result<Outcome, Error> {
+    /// Sends a login. `credential` is what remains if the answer cannot be used.
+    async fn send_login(&self, credential: &RefreshCredential, sequence: u64) -> Result<Outcome, Error> {
         let login = Arc::clone(self.0.authenticator()).login();
         let (tokens, times) = self.send(Action::Login, login, self.0.policy().login_timeout).await?;
         Ok(match IssuedTokens::issued(self.0.policy(), tokens, times, None, sequence) {
@@ -119,8 +125,8 @@ impl<C: RenewalContext> Renewer<'_, C> {
         })
     }
 
-    /// What the answer to a refresh with `sent` comes to.
-    fn issued(&self, tokens: Tokens, times: RequestTimes, sent: RefreshToken, sequence: u64) -> Outcome {
+    /// Returns the outcome of a refresh with the token `sent`.
+    fn refreshed(&self, tokens: Tokens, times: RequestTimes, sent: RefreshToken, sequence: u64) -> Outcome {
         match IssuedTokens::issued(self.0.policy(), tokens, times, Some(sent), sequence) {
             Ok(issued) => Outcome::Renewed(issued),
             Err((error, refresh)) => Outcome::failed(error, RefreshCredential::of(refresh)),
@@ -155,8 +161,9 @@ impl<C: RenewalContext> Renewer<'_, C> {
     }
 }
 
-/// What a failed login means: no is no until a person does something about it, all else may pass.
-fn final_of(login: Error) -> Error {
+/// Returns the error of a failed login. A denial and a missing login are final, because a person
+/// has to act on them; any other failure may pass.
+fn login_failure(login: Error) -> Error {
     match login.kind() {
         ErrorKind::Denied => login.into_final("the login was denied"),
         ErrorKind::LoginUnavailable => login.into_final("there is nothing to refresh with, and no way to log in"),
@@ -164,14 +171,15 @@ fn final_of(login: Error) -> Error {
     }
 }
 
-/// The refresh token is dead, and the login failed too: the login's failure is the one that can be mended, where there is a
-/// login.
-fn neither(refresh: Error, login: Error) -> Outcome {
+/// Returns the outcome if the refresh token was denied and the login failed too. The login's
+/// failure is reported, because that is the one that can be fixed, except where there is no way to
+/// log in.
+fn refresh_and_login_failure(refresh: Error, login: Error) -> Outcome {
     let error = match login.kind() {
         ErrorKind::LoginUnavailable => {
             refresh.into_final("the refresh token is no longer accepted, and there is no way to log in")
         }
-        _ => final_of(login),
+        _ => login_failure(login),
     };
     Outcome::failed(error, RefreshCredential::None)
 }

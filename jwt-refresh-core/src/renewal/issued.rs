@@ -1,4 +1,4 @@
-//! What a session holds: an access token and its life, and what it can be renewed with.
+//! An access token with its lifetime and with what it can be renewed with.
 
 use super::credential::RefreshCredential;
 use super::lifetime::{Lifetime, RequestTimes, expiry, expiry_of_captured};
@@ -7,22 +7,25 @@ use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::token::{AccessToken, RefreshToken, Tokens};
 
-/// An access token with all that belongs to it.
+/// An access token and what belongs to it.
 #[derive(Clone, Debug)]
 pub(crate) struct IssuedTokens {
     pub(crate) token: AccessToken,
     pub(crate) life: Lifetime,
     pub(crate) credential: RefreshCredential,
-    /// Counts the tokens that were issued to this account, in all processes that share its store.
+    /// The number of this token among all that were issued to the account, in all processes that
+    /// share its store.
     pub(crate) sequence: u64,
 }
 
 impl IssuedTokens {
-    /// What a server's answer comes to. `old` is the refresh token that was sent, if one was.
+    /// Returns the tokens of a server's answer. `old` is the refresh token that was sent, if one
+    /// was.
     ///
     /// # Errors
     ///
-    /// If the access token has already expired, with what can be refreshed with all the same, if the answer brought it.
+    /// If the access token has already expired. With the error comes the refresh token to go on
+    /// with, if there is one.
     pub(crate) fn issued(
         policy: &Policy,
         tokens: Tokens,
@@ -31,7 +34,8 @@ impl IssuedTokens {
         sequence: u64,
     ) -> Result<Self, (Error, Option<RefreshToken>)> {
         let expires = expiry(policy, &tokens, times);
-        // RFC 6749 §6: a new refresh token replaces the old one; without a new one the old one stays.
+        // RFC 6749 §6: a new refresh token replaces the old one; without a new one the old one
+        // stays.
         let refresh = tokens.refresh.or(old);
         if expires.is_some_and(|expires| expires <= times.answered.wall) {
             let error = Error::new(ErrorKind::BadAnswer, "the server issued an access token that has already expired");
@@ -41,7 +45,7 @@ impl IssuedTokens {
         Ok(Self { token: tokens.access, life, credential: RefreshCredential::of(refresh), sequence })
     }
 
-    /// What tokens come to that were captured elsewhere.
+    /// Returns tokens that were captured elsewhere, for example at a login in a browser.
     pub(crate) fn captured(policy: &Policy, tokens: Tokens, now: Moment, sequence: u64) -> Self {
         let expires = expiry_of_captured(policy, &tokens, now.wall);
         let life = Lifetime::new(policy, now, expires, fastrand::f64());

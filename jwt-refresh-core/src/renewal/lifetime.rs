@@ -1,4 +1,5 @@
-//! When a token is fresh, to be refreshed ahead, due, and expired (blueprint: the expiry rule). Pure arithmetic.
+//! The arithmetic of expiry: when an access token is renewed in the background, when callers wait
+//! for its renewal, and when it has expired. See "When has a token expired?" in DESIGN.md.
 
 use std::time::Duration;
 
@@ -8,43 +9,49 @@ use crate::policy::Policy;
 use crate::policy::{AHEAD_JITTER, AHEAD_SHARE, LEEWAY_SHARE};
 use crate::token::Tokens;
 
-/// The three edges in a token's life, in the order in which they are passed.
+/// The three points in the life of an access token, in the order in which they are reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lifetime {
-    /// From here on it is refreshed in the background.
+    /// The refresh-ahead window begins: the token is served, and renewed in the background.
     pub(crate) ahead: Moment,
-    /// From here on callers wait for the refresh.
+    /// The leeway begins: callers wait for the renewal.
     pub(crate) due: Moment,
-    /// From here on it is worth nothing.
+    /// The token has expired and is not used any more.
     pub(crate) expires: Moment,
 }
 
 impl Lifetime {
-    /// Of a token that a server has rejected.
+    /// The lifetime of a token that a server has rejected.
     pub(crate) const OVER: Self = Self { ahead: Moment::LONG_AGO, due: Moment::LONG_AGO, expires: Moment::LONG_AGO };
 
+    /// The lifetime of a token that is used until it is rejected.
     const ENDLESS: Self = Self { ahead: Moment::NEVER, due: Moment::NEVER, expires: Moment::NEVER };
 
-    /// From `start` on until the wall shows `expires`. `jitter` is a random number from 0 to 1.
+    /// Returns the lifetime of a token that lives from `start` until the wall clock shows
+    /// `expires`, or until it is rejected if there is no `expires`. `jitter` is a random number
+    /// from 0 to 1, which lengthens the refresh-ahead window.
     pub(crate) fn new(policy: &Policy, start: Moment, expires: Option<Timestamp>, jitter: f64) -> Self {
         let Some(expires) = expires.filter(|&expires| expires != Timestamp::NEVER) else { return Self::ENDLESS };
-        let whole = expires.since(start.wall);
+        let total = expires.since(start.wall);
         let expires = start.at_wall(expires);
-        let leeway = policy.leeway.min(whole.mul_f64(LEEWAY_SHARE));
+        let leeway = policy.leeway.min(total.mul_f64(LEEWAY_SHARE));
         let share = (policy.refresh_ahead.max(0.0) * (1.0 + AHEAD_JITTER * jitter)).min(AHEAD_SHARE);
-        let window = whole.mul_f64(share).max(leeway);
+        let window = total.mul_f64(share).max(leeway);
         Self { ahead: expires - window, due: expires - leeway, expires }
     }
 }
 
-/// When a request for tokens began and ended, on the local clock.
+/// When a request for tokens was sent and answered, on the local clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestTimes {
     pub(crate) sent: Moment,
     pub(crate) answered: Moment,
 }
 
-/// When the tokens' access token expires on the local clock: the earliest of what the hints say, `None` without any.
+/// Returns when the access token expires on the local clock. That is the earliest of the hints:
+/// `exp` and `expires_at`, converted from the server's clock, and `expires_in`, counted from before
+/// the request was sent. Without a hint it is the policy's default lifetime. Returns `None` if
+/// there is none of these.
 pub(crate) fn expiry(policy: &Policy, tokens: &Tokens, times: RequestTimes) -> Option<Timestamp> {
     let jwt = tokens.access.jwt();
     let claims = jwt.as_ref().map(Jwt::claims);
@@ -58,7 +65,9 @@ pub(crate) fn expiry(policy: &Policy, tokens: &Tokens, times: RequestTimes) -> O
     local.chain(lifetime).min().or_else(fallback)
 }
 
-/// When captured tokens expire: there was no request whose times could tell the server's clock from ours.
+/// Returns when captured tokens expire. `exp` and `expires_at` are read on the local clock, because
+/// there was no request whose times could show how the server's clock differs from it. `expires_in`
+/// counts from `now`.
 pub(crate) fn expiry_of_captured(policy: &Policy, tokens: &Tokens, now: Timestamp) -> Option<Timestamp> {
     let exp = tokens.access.jwt().and_then(|jwt| jwt.claims().expires_at());
     let times = [exp, tokens.expires_at].into_iter().flatten().map(Timestamp::from);
@@ -66,14 +75,15 @@ pub(crate) fn expiry_of_captured(policy: &Policy, tokens: &Tokens, now: Timestam
     times.chain(lifetime).min().or_else(|| policy.default_lifetime.map(|lifetime| now + lifetime))
 }
 
-/// What is known of the server's clock at the time of its answer. `Date` and most `iat` are whole seconds, so each is
-/// only known to lie within the second that follows.
+/// What is known of the server's clock at the time of its answer. `Date` and most `iat` are whole
+/// seconds, so the server's time lies within the second that follows.
 enum ServerClock {
     Date(Timestamp),
     IssuedAt(Timestamp),
     Unknown,
 }
 
+/// The resolution of `Date` and of most `iat`.
 const RESOLUTION: Duration = Duration::from_secs(1);
 
 impl ServerClock {
@@ -85,20 +95,22 @@ impl ServerClock {
         }
     }
 
-    /// `time` on the server's clock as a time on ours: unchanged if the two may agree, else as early as it can be.
+    /// Converts `time` from the server's clock to the local one. Returns it unchanged if the two
+    /// clocks may agree, and otherwise as early as it can be.
     fn to_local(&self, time: Timestamp, times: RequestTimes) -> Timestamp {
-        let (Self::Date(shown) | Self::IssuedAt(shown)) = *self else { return time };
-        let latest = shown + RESOLUTION;
-        if shown > times.answered.wall {
+        let (Self::Date(server_now) | Self::IssuedAt(server_now)) = *self else { return time };
+        let latest = server_now + RESOLUTION;
+        if server_now > times.answered.wall {
             return time - latest.since(times.sent.wall);
         }
         if latest >= times.sent.wall {
             return time;
         }
-        // The server's clock is behind ours. Or an old token was handed out again: then its `iat` tells nothing, and it is
-        // told by an `exp` that makes sense as it is.
-        let cached = matches!(self, Self::IssuedAt(_)) && time > times.answered.wall;
-        if cached { time } else { time + times.sent.wall.since(latest) }
+        // The server's clock is behind the local one, or the server handed out an old token again,
+        // whose `iat` does not show the server's clock. An `exp` that is in the future as it stands
+        // indicates an old token.
+        let is_old_token = matches!(self, Self::IssuedAt(_)) && time > times.answered.wall;
+        if is_old_token { time } else { time + times.sent.wall.since(latest) }
     }
 }
 
@@ -156,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn exp_is_read_on_the_servers_clock_ahead_and_behind() {
+    fn exp_is_read_on_the_servers_clock_whether_that_is_ahead_or_behind() {
         for skew in [-3600, 3600] {
             let server_now = NOW.checked_add_signed(skew).unwrap();
             let date = SystemTime::UNIX_EPOCH + Duration::from_secs(server_now);
@@ -167,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_date_iat_tells_the_servers_clock() {
+    fn without_a_date_header_iat_shows_the_servers_clock() {
         for skew in [-3600, 3600] {
             let iat = NOW.checked_add_signed(skew).unwrap();
             let lives = expires(&jwt(&format!(r#"{{"iat":{iat},"exp":{}}}"#, iat + 60))).unwrap();
@@ -176,19 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn an_old_token_that_is_handed_out_again_does_not_live_longer() {
+    fn an_old_token_that_is_handed_out_again_expires_no_later() {
         let tokens = jwt(&format!(r#"{{"iat":{},"exp":{}}}"#, NOW - 1800, NOW + 1800));
         assert_eq!(expires(&tokens), Some(1800.0));
     }
 
     #[test]
-    fn clocks_that_agree_to_the_second_are_taken_as_one() {
+    fn clocks_that_agree_to_the_second_are_treated_as_equal() {
         let date = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
         assert_eq!(expires(&jwt(&format!(r#"{{"exp":{}}}"#, NOW + 2)).server_time(date)), Some(2.0));
     }
 
     #[test]
-    fn without_any_hint_the_policy_decides() {
+    fn without_any_hint_the_policys_default_lifetime_counts() {
         assert_eq!(expires(&opaque()), None);
         let policy = Policy::default().default_lifetime(secs(3500.0));
         assert_eq!(expiry(&policy, &opaque(), times()), Some(at(3500.0)));
@@ -208,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_make_no_sense_are_clamped() {
+    fn refresh_ahead_fractions_out_of_range_are_clamped() {
         for ahead in [f64::NAN, -1.0, f64::INFINITY, 7.0] {
             let policy = Policy::default().refresh_ahead(ahead);
             let lifetime = Lifetime::new(&policy, moment(0.0), Some(at(100.0)), 1.0);

@@ -1,9 +1,9 @@
-//! Getting new tokens for an account: what sessions and pools have in common.
+//! The renewal of an account's tokens, which sessions and pools share.
 //!
-//! An `exchange` goes by a `plan` and asks a server for one `action` or two. It starts from a
-//! refresh `credential`, and its `outcome` is `issued` tokens with a `lifetime`, or a failure.
-//! `revoke` gives a refresh token back, and `reentrancy` tells a login that asks its own session for
-//! a token.
+//! `exchange` sends the requests of one renewal; `plan` says which requests it may send, and
+//! `action` names and counts them. `credential`, `issued`, `lifetime` and `outcome` hold what a
+//! renewal starts from and what it ends with, `revoke` revokes a refresh token, and `reentrancy`
+//! detects a login that asks its own session for a token.
 
 mod action;
 mod credential;

@@ -1,30 +1,31 @@
-//! What came of a renewal, also of one that was cut off.
+//! The outcome of a renewal, also of one that was cut off.
 
 use super::credential::RefreshCredential;
 use super::issued::IssuedTokens;
 use super::plan::Plan;
 use crate::error::{Error, ErrorKind};
 
-/// What came of a renewal.
+/// The outcome of a renewal.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// New tokens: of our own, or another process's.
+    /// New tokens, from this process or from another one.
     Renewed(IssuedTokens),
-    /// New tokens of our own that the store does not have yet.
+    /// New tokens from this process that the store does not have yet.
     Unsaved(IssuedTokens),
-    /// An error, what is left to refresh with, and whether what lives may be served.
+    /// An error, what is left to refresh with, and whether a live token may still be served.
     Failed { error: Error, credential: RefreshCredential, serving: Serving },
     /// Another process has logged the account out.
     LoggedOut,
 }
 
 impl Outcome {
+    /// Returns a failure after which a live token may still be served.
     pub(crate) fn failed(error: Error, credential: RefreshCredential) -> Self {
         Self::Failed { error, credential, serving: Serving::WhatLives }
     }
 
-    /// What came of a renewal whose task was cut off before it ended: nobody knows how far it got.
-    /// `credential` is what it started from.
+    /// Returns the outcome of a renewal whose task was cut off before it ended, so that it is
+    /// unknown how far it got. `credential` is what it started from.
     pub(crate) fn cut_off(plan: Plan, credential: RefreshCredential) -> Self {
         let what = "the renewal was cut off by a panic or the end of its runtime";
         let left = match plan {
@@ -35,7 +36,7 @@ impl Outcome {
         Self::failed(Error::new(ErrorKind::Aborted, what), left)
     }
 
-    /// What the account can be refreshed with from now on.
+    /// Returns what the account can be refreshed with from now on.
     pub(crate) fn into_credential(self) -> RefreshCredential {
         match self {
             Self::Renewed(issued) | Self::Unsaved(issued) => issued.credential,
@@ -44,7 +45,7 @@ impl Outcome {
         }
     }
 
-    /// What new tokens can be refreshed with.
+    /// Returns what the new tokens can be refreshed with, or `None` if there are no new tokens.
     pub(crate) fn new_credential(&self) -> Option<RefreshCredential> {
         match self {
             Self::Renewed(issued) | Self::Unsaved(issued) => Some(issued.credential.clone()),
@@ -53,26 +54,30 @@ impl Outcome {
     }
 }
 
-/// Whether a failure leaves the token from before in use.
+/// Which token may be served after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Serving {
+    /// The token from before, until it expires.
     WhatLives,
+    /// No token.
     Nothing,
 }
 
-/// Holds what a task has to complete. If the task is cut off before (the authenticator panics, the
-/// runtime is shut down), the guard completes it all the same, so that nobody waits for ever.
+/// Holds what a task has to complete. If the task is cut off first (the authenticator panics, or
+/// the runtime is shut down), the guard completes it when it is dropped, so that no caller waits
+/// forever.
 pub(crate) struct CutOffGuard<T, F: FnOnce(T)> {
     pending: Option<(T, F)>,
 }
 
 impl<T, F: FnOnce(T)> CutOffGuard<T, F> {
-    /// `cut_off` completes `pending` with [`Outcome::cut_off`].
+    /// Returns a guard that calls `cut_off` if it is dropped. `cut_off` completes `pending` with
+    /// [`Outcome::cut_off`].
     pub(crate) fn new(pending: T, cut_off: F) -> Self {
         Self { pending: Some((pending, cut_off)) }
     }
 
-    /// Ends the guard: the caller completes what was pending.
+    /// Disarms the guard. Returns what is pending, for the caller to complete.
     pub(crate) fn disarm(mut self) -> Option<T> {
         self.pending.take().map(|(pending, _)| pending)
     }

@@ -1,10 +1,10 @@
-//! How a renewal goes about it, and what it asks the server for.
+//! The two kinds of renewal.
 
-/// How a renewal goes about it.
+/// Which requests a renewal may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
-    /// Refresh or log in, whatever is soundest.
+    /// A refresh or a login, whichever is safest.
     Renew,
-    /// Log in, because the user said so. A failure leaves everything as it was.
+    /// A login that the user asked for. A failure leaves everything as it was.
     LogIn,
 }

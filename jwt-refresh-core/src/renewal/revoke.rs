@@ -1,4 +1,4 @@
-//! Telling a server that a refresh token is no longer wanted (RFC 7009).
+//! The revocation of a refresh token (RFC 7009).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,12 @@ use super::credential::RefreshCredential;
 use crate::authenticator::DynAuthenticator;
 use crate::error::{Error, ErrorKind};
 
-/// Revokes what `credential` holds, if it holds a refresh token. Returns an error if the server does
-/// not answer within `timeout`. A failure is logged here, so that a caller may ignore it: the token
-/// expires by itself.
+/// Revokes the refresh token of `credential`, if it has one. A failure is logged here, so callers
+/// may ignore it: the token expires by itself.
+///
+/// # Errors
+///
+/// The server's error, or [`ErrorKind::Unanswered`] if the server does not answer within `timeout`.
 pub(crate) async fn revoke(
     authenticator: &Arc<dyn DynAuthenticator>,
     credential: &RefreshCredential,
