@@ -22,7 +22,7 @@ pub(crate) struct Lifetime {
 
 impl Lifetime {
     /// The lifetime of a token that a server has rejected.
-    pub(crate) const OVER: Self = Self { ahead: Moment::LONG_AGO, due: Moment::LONG_AGO, expires: Moment::LONG_AGO };
+    pub(crate) const EXPIRED: Self = Self { ahead: Moment::LONG_AGO, due: Moment::LONG_AGO, expires: Moment::LONG_AGO };
 
     /// The lifetime of a token that is used until it is rejected.
     const ENDLESS: Self = Self { ahead: Moment::NEVER, due: Moment::NEVER, expires: Moment::NEVER };

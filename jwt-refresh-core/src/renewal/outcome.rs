@@ -21,7 +21,7 @@ pub(crate) enum Outcome {
 impl Outcome {
     /// Returns a failure after which a live token may still be served.
     pub(crate) fn failed(error: Error, credential: RefreshCredential) -> Self {
-        Self::Failed { error, credential, serving: Serving::WhatLives }
+        Self::Failed { error, credential, serving: Serving::LiveToken }
     }
 
     /// Returns the outcome of a renewal whose task was cut off before it ended, so that it is
@@ -58,7 +58,7 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Serving {
     /// The token from before, until it expires.
-    WhatLives,
+    LiveToken,
     /// No token.
     Nothing,
 }

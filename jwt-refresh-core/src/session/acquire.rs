@@ -1,4 +1,4 @@
-//! How a caller gets a token: the one held, or after a renewal.
+//! How a caller gets a token: the current one, or a new one from a renewal.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::token::AccessToken;
 use crate::{renewal, runtime};
 
 impl SessionShared {
-    /// Returns a fresh token, after a renewal if that is what it takes. The renewal begins at once;
-    /// the future only waits.
+    /// Returns a fresh token, from a renewal if one is needed. The renewal begins when this is
+    /// called; the future only waits.
     pub(super) fn fresh(self: &Arc<Self>) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
         let acquired = self.acquire();
         let shared = Arc::clone(self);
@@ -35,7 +35,8 @@ impl SessionShared {
         }
     }
 
-    /// Waits for a renewal, but not until the token held has expired. `None`: the caller looks again.
+    /// Waits for a renewal, or until half of the time has passed that a live token has left, and
+    /// then returns that token. Returns `None` if the caller has to look at the state again.
     async fn wait(&self, pending: PendingRenewal) -> Option<Result<AccessToken, Error>> {
         let longest = self.cell.lock().longest_wait(self.cell.clock.moment());
         let Some((token, until)) = longest else { return pending.result().await.token() };
@@ -46,7 +47,8 @@ impl SessionShared {
         }
     }
 
-    /// Logs in now, whatever is held. The login begins at once; the future only waits.
+    /// Logs in now, whatever tokens the session has. The login begins when this is called; the
+    /// future only waits.
     pub(super) fn log_in_now(self: &Arc<Self>) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
         let begun = self.begin_login();
         async move { begun?.result().await.success() }
@@ -76,8 +78,8 @@ impl SessionShared {
         }
     }
 
-    /// Launches a renewal. The lock is released by now: a runtime that was shut down drops the task
-    /// on the spot, and its guard then takes the lock to complete the renewal.
+    /// Launches a renewal. Called after the lock is released: a runtime that was shut down drops
+    /// the task at once, and the task's guard then takes the lock to complete the renewal.
     fn launch(self: &Arc<Self>, permit: RenewalPermit, runtime: &Handle) -> PendingRenewal {
         let pending = permit.subscribe();
         task::spawn(Arc::clone(self), permit, runtime);

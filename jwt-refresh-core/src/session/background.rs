@@ -1,5 +1,5 @@
-//! The two tasks that run beside a session for as long as it lives: one watches the clock, one the
-//! store. Neither keeps the session alive; both sleep nearly always.
+//! The two tasks that run in the background while a session exists: one watches the clock, the
+//! other the store. Neither keeps the session alive, and both sleep nearly all the time.
 
 use std::sync::{Arc, Weak};
 
@@ -11,8 +11,8 @@ use crate::clock::{Clock, Moment};
 use crate::runtime;
 use crate::store;
 
-/// Starts the tasks, unless they run or there is no runtime for them. A session may outlive the
-/// runtime that they were started on, so they are started again where one has ended.
+/// Starts the tasks, unless they run or there is no runtime for them. If one of them has ended,
+/// they are started again, because a session may outlive the runtime that they were started on.
 pub(super) fn start(shared: &Arc<SessionShared>) {
     let mut tasks = shared.background.lock();
     if !tasks.is_empty() && tasks.try_join_next().is_none() {
@@ -21,15 +21,15 @@ pub(super) fn start(shared: &Arc<SessionShared>) {
     let Ok(runtime) = runtime::handle() else { return };
     *tasks = JoinSet::new();
     let deadline = shared.cell.deadline();
-    tasks.spawn_on(tick(Arc::downgrade(shared), shared.cell.clock.clone(), deadline.clone()), &runtime);
+    tasks.spawn_on(watch_clock(Arc::downgrade(shared), shared.cell.clock.clone(), deadline.clone()), &runtime);
     if shared.store.is_some() {
-        tasks.spawn_on(follow(Arc::downgrade(shared), deadline), &runtime);
+        tasks.spawn_on(watch_store(Arc::downgrade(shared), deadline), &runtime);
     }
 }
 
-/// Has the session looked at when a deadline passes. The check before each call reads a clock that
-/// can be stepped back; this one cannot be misled so.
-async fn tick(session: Weak<SessionShared>, clock: Clock, mut deadline: watch::Receiver<Moment>) {
+/// Calls [`on_deadline`] whenever a deadline of the session passes. The fast path reads a clock
+/// that can be stepped back; the time since boot, which this task also reads, cannot be stepped.
+async fn watch_clock(session: Weak<SessionShared>, clock: Clock, mut deadline: watch::Receiver<Moment>) {
     loop {
         let next = *deadline.borrow_and_update();
         tokio::select! {
@@ -42,35 +42,35 @@ async fn tick(session: Weak<SessionShared>, clock: Clock, mut deadline: watch::R
         let Some(shared) = session.upgrade() else { return };
         on_deadline(&shared);
         drop(shared);
-        // It was seen; the next deadline comes with the next change.
+        // This deadline has been handled. The next one comes with the next change of the state.
         if deadline.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// A deadline has passed on a clock that cannot be stepped.
+/// Handles a deadline that has passed, on a clock that cannot be stepped.
 fn on_deadline(shared: &Arc<SessionShared>) {
     match shared.upkeep {
-        // What comes of it is told by events, and to the next caller.
+        // Events and the next caller report how the renewal ends.
         Upkeep::KeepFresh => drop(shared.acquire()),
-        Upkeep::OnDemand => shared.cell.distrust_check(),
+        Upkeep::OnDemand => shared.cell.close_fast_path_if_due(),
     }
 }
 
-/// Follows what other processes write into the store.
-async fn follow(session: Weak<SessionShared>, mut alive: watch::Receiver<Moment>) {
+/// Takes over what other processes write into the store.
+async fn watch_store(session: Weak<SessionShared>, mut deadline: watch::Receiver<Moment>) {
     let mut revision = 0;
     loop {
-        let waits = {
+        let change = {
             let Some(shared) = session.upgrade() else { return };
-            // The wait must not keep the session alive, so it holds its store only.
+            // The wait must not keep the session alive, so it holds only the store.
             let Some(store) = shared.store.clone() else { return };
             async move { store.changed(revision).await }
         };
         tokio::select! {
-            () = waits => {}
-            () = closed(&mut alive) => return,
+            () = change => {}
+            () = until_session_ends(&mut deadline) => return,
         }
         let Some(shared) = session.upgrade() else { return };
         match shared.follow_store().await {
@@ -80,6 +80,7 @@ async fn follow(session: Weak<SessionShared>, mut alive: watch::Receiver<Moment>
     }
 }
 
-async fn closed(alive: &mut watch::Receiver<Moment>) {
-    while alive.changed().await.is_ok() {}
+/// Waits until the session has ended, which closes the channel of its deadline.
+async fn until_session_ends(deadline: &mut watch::Receiver<Moment>) {
+    while deadline.changed().await.is_ok() {}
 }

@@ -1,4 +1,4 @@
-//! How a session is put together.
+//! The builder of a session.
 
 use std::sync::Arc;
 
@@ -13,18 +13,19 @@ use crate::store::{DynStore, TokenStore};
 use crate::token::Tokens;
 
 impl Session {
-    /// A session with the default [`Policy`](crate::Policy) that logs in when a token is first needed.
+    /// Returns a session with the default [`Policy`](crate::Policy), which logs in when a token is
+    /// first needed.
     pub fn new(authenticator: impl Authenticator) -> Self {
         Self::builder(authenticator).build()
     }
 
-    /// Puts a session together from an authenticator and whatever else it should go by.
+    /// Returns a builder for a session that uses `authenticator`.
     pub fn builder(authenticator: impl Authenticator) -> SessionBuilder {
         SessionBuilder::new(authenticator)
     }
 }
 
-/// Puts a [`Session`] together: [`Session::builder`].
+/// Builds a [`Session`]. Returned by [`Session::builder`].
 #[must_use = "a builder does nothing until `build` or `login` is called"]
 pub struct SessionBuilder {
     authenticator: Arc<dyn DynAuthenticator>,
@@ -47,65 +48,79 @@ impl SessionBuilder {
         }
     }
 
-    /// The numbers to go by.
+    /// Sets the time-outs, pauses and other numbers of the session. Default: those of
+    /// `Policy::default()`.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// The clock to read expiry on, for tests: see [`ManualClock`](crate::ManualClock).
+    /// Sets the clock that expiry is read on, for tests: see [`ManualClock`](crate::ManualClock).
+    /// Default: the system's clock.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
         self
     }
 
-    /// Starts from tokens captured earlier; with a store, only until the session has seen that the store has tokens of its own.
-    /// An `expires_in` in them counts from when the session is built, so give them
-    /// [`expires_at`](Tokens::expires_at) if they are older than that; the `exp` of a JWT is seen by itself.
+    /// Starts from tokens that were captured earlier. With a store, the session uses them only
+    /// until it has found that the store has tokens.
+    ///
+    /// An `expires_in` in them counts from when the session is built, so set
+    /// [`expires_at`](Tokens::expires_at) if they are older than that. The `exp` of a JWT need not
+    /// be set: the session reads it.
     pub fn tokens(mut self, tokens: Tokens) -> Self {
         self.tokens = Some(tokens);
         self
     }
 
-    /// Keeps the tokens in `store` as those of `account`: they outlive the process, and all sessions that name the same account
-    /// of the same store, in any process, share one login and renew it one at a time.
+    /// Keeps the tokens in `store` as those of `account`. They outlive the process, and all
+    /// sessions that name the same account of the same store, in any process, share one login and
+    /// renew it one at a time.
     ///
-    /// `account` is a name of your choice; it is shown in logs and must not be secret.
+    /// `account` is a name of your choice. It is shown in logs, so it must not be secret.
     pub fn store(mut self, store: impl TokenStore, account: impl Into<String>) -> Self {
         self.store = Some((Arc::new(store), account.into()));
         self
     }
 
-    /// Renews the token ahead of its expiry even if nobody calls, from the first login on until the session ends.
+    /// Renews the token before it expires even if there is no caller, from the first login until
+    /// the session ends.
     pub fn keep_fresh(mut self) -> Self {
         self.upkeep = Upkeep::KeepFresh;
         self
     }
 
-    /// The session. It logs in when a token is first needed.
+    /// Returns the session, which logs in when a token is first needed. Without a tokio runtime,
+    /// its background tasks start when a token is first needed, too.
     pub fn build(self) -> Session {
         let Self { authenticator, policy, clock, tokens, store, upkeep } = self;
         let store = store.map(|(store, account)| AccountStore::new(store, account));
         let shared = SessionShared::new(Parts { authenticator, policy, clock, store, upkeep });
         if let Some(tokens) = tokens {
-            shared.begin_from(tokens);
+            shared.start_from_captured(tokens);
         }
         background::start(&shared);
         Session(shared)
     }
 
-    /// The session, logged in: wrong credentials are known now, not at the first call. Tokens it was given are replaced.
+    /// Builds the session and logs in, so that wrong credentials are known now and not at the first
+    /// call. Tokens that the builder was given are replaced.
     ///
     /// # Errors
     ///
     /// Those of [`Session::login`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the session is dropped. A login that it began goes on to its end.
     pub async fn login(self) -> Result<Session, Error> {
         let session = self.build();
         session.login().await?;
         Ok(session)
     }
 
-    /// The session, logged in, as [`login`](Self::login), for a thread that may wait.
+    /// Builds the session and logs in as [`login`](Self::login) does, and blocks the current thread
+    /// until the login has ended.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What happens to a session, for a program that wants to watch.
+//! The events of a session, for a program that watches it.
 
 use tokio::sync::broadcast;
 
@@ -9,19 +9,23 @@ use crate::renewal::Outcome;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// There is a new access token: by a refresh or a login of this session, or by one that another process did meanwhile.
+    /// There is a new access token, from a login or refresh of this session, or from one that
+    /// another process did meanwhile.
     Renewed,
     /// Another process has put a newer token into the store, and this session took it.
     Adopted,
-    /// A renewal failed. It is tried again after a pause; a token that still lives is served on.
+    /// A renewal failed. It is tried again after a pause. Until then, a token that still lives is
+    /// served, unless the store failed and the policy is
+    /// [`StoreFailure::Fail`](crate::store::StoreFailure::Fail).
     Failed(Error),
-    /// Neither refresh nor login can bring a token any more. A person has to do something.
+    /// Neither refresh nor login can bring a token any more. A person has to act.
     ReauthenticationRequired(Error),
     /// The session was logged out, here or in another process.
     LoggedOut,
 }
 
 impl Event {
+    /// Returns the event for the outcome of a renewal.
     pub(super) fn of(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Renewed(_) | Outcome::Unsaved(_) => Self::Renewed,
@@ -34,7 +38,8 @@ impl Event {
     }
 }
 
-/// The events of a session, from when this was made: [`Session::events`](crate::Session::events).
+/// The events of a session from when this was created. Returned by
+/// [`Session::events`](crate::Session::events).
 #[derive(Debug)]
 pub struct Events(broadcast::Receiver<Event>);
 
@@ -43,11 +48,12 @@ impl Events {
         Self(receiver)
     }
 
-    /// The next event; `None` when the session has ended. Whoever is more than 64 events behind misses the oldest.
+    /// Waits for the next event. Returns `None` when the session has ended. If more than 64 events
+    /// are unread, the oldest are lost.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no event.
+    /// If the future is dropped, no event is lost.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             match self.0.recv().await {

@@ -1,10 +1,11 @@
-//! One account's tokens, and the one way to renew them.
+//! One account's tokens and their renewal.
 //!
-//! `state` is the machine that decides; `cell` the lock round it, and beside it the two words that make the check cheap, with
-//! `replica` for the token itself; `shared` what all clones of a session share; `lifetime` is the arithmetic of expiry, and `issued` what it is applied to.
-//!
-//! A `renewal` is a task; what it says to the server is `exchange`, and if there is a store it goes about it as `joint` says,
-//! through the `store`, which reads and writes `record`s. The `companions` watch clock and store.
+//! `state` is the state machine, `state_cell` its lock, `fast_path` keeps a call with a fresh token
+//! cheap, and `shared` is what all clones of a session share. `acquire` serves callers, `pending`
+//! is what they wait on, `task` runs a renewal, `replacement` logs out and adopts tokens, and
+//! `background` watches the clock and the store; `store_sync`, `store_follow`, `account_store` and
+//! `record` share tokens through a store, and `builder`, `telemetry`, `events` and `stats` hold
+//! what their names say.
 
 mod account_store;
 mod acquire;
@@ -38,9 +39,11 @@ pub use stats::SessionStats;
 
 /// One account that stays logged in: its tokens, and at most one renewal of them at a time.
 ///
-/// Clones are handles to the same session and cost a reference count. Unless told to [`keep_fresh`](SessionBuilder::keep_fresh),
-/// a session talks to its server only when somebody needs a token. A renewal that was begun goes on to its end even if whoever
-/// asked for it is gone. Beside it, a task looks at the clock and, with a store, another at that; both end with the session.
+/// Clones are handles to the same session and cost one reference count. A session sends requests to
+/// its server only when a caller needs a token, unless it is built with
+/// [`keep_fresh`](SessionBuilder::keep_fresh). A renewal that has begun runs to its end, even if
+/// the caller that began it is dropped. A background task watches the clock and, with a store,
+/// another one watches the store; both end with the session.
 ///
 /// ```no_run
 /// # #[cfg(feature = "reqwest")]
@@ -60,102 +63,128 @@ pub use stats::SessionStats;
 pub struct Session(Arc<SessionShared>);
 
 impl Session {
-    /// What the session does, with the tasks running that watch its clock and store.
-    fn awake(&self) -> &Arc<SessionShared> {
+    /// Starts the background tasks, unless they run, and returns what the clones share.
+    fn started(&self) -> &Arc<SessionShared> {
         background::start(&self.0);
         &self.0
     }
 
-    /// A fresh access token: the one held, or after a renewal that all who ask share.
+    /// Returns a fresh access token: the current one, or a new one from a renewal that all callers
+    /// share.
+    ///
+    /// A caller that waits while the current token still lives waits for at most half of the time
+    /// that the token has left, and then gets the current token.
     ///
     /// # Errors
     ///
-    /// When there is no token that lives and none can be had: see [`ErrorKind`](crate::ErrorKind). Inside the pause after a failure, that same
-    /// failure at once, without asking the server again.
+    /// If there is no live token and none can be had: see [`ErrorKind`](crate::ErrorKind). During
+    /// the pause after a failure, that same failure is returned at once, without asking the server
+    /// again. A renewal needs a tokio runtime, unless the feature `blocking` is enabled: without
+    /// one, the kind is [`Configuration`](crate::ErrorKind::Configuration). If a login or refresh
+    /// asks its own session for a token, the kind is [`Reentrant`](crate::ErrorKind::Reentrant).
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the wait alone; a renewal it began goes on.
+    /// If the future is dropped, only the wait ends. A renewal that it began goes on.
     pub async fn token(&self) -> Result<AccessToken, Error> {
         match self.0.ready() {
             Some(token) => Ok(token),
-            None => self.awake().fresh().await,
+            None => self.started().fresh().await,
         }
     }
 
-    /// Logs in now, even if the token held is fresh, and even after a logout. If a renewal is under way, its result is
-    /// this one's.
+    /// Logs in now, even if the current token is fresh, and even after a logout. Returns the new
+    /// token. If a renewal is already under way, waits for that one and returns its result.
     ///
     /// # Errors
     ///
-    /// Why the login failed. What was held before is still held.
+    /// The reason why the login failed. The session keeps the tokens that it had.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the wait alone; the login goes on.
+    /// If the future is dropped, only the wait ends. The login goes on.
     pub async fn login(&self) -> Result<AccessToken, Error> {
-        self.awake().log_in_now().await
+        self.started().log_in_now().await
     }
 
-    /// A fresh access token, as [`token`](Self::token), for a thread that may wait. Never panics, inside a runtime neither; but
-    /// a runtime's thread that waits here does nothing else meanwhile. So an [`Authenticator`] of your own needs an HTTP client of
-    /// its own: a connection that is kept alive belongs to the runtime that opened it, and if that one waits here, the renewal
-    /// waits for it until its time-out.
+    /// Returns a fresh access token as [`token`](Self::token) does, and blocks the current thread
+    /// until there is one.
+    ///
+    /// Does not panic, not even on a thread of a runtime, but such a thread does nothing else while
+    /// it waits. An [`Authenticator`](crate::Authenticator) of your own therefore needs an HTTP
+    /// client of its own: a connection that is kept alive belongs to the runtime that opened it. If
+    /// that runtime waits here, the renewal waits for the connection until its time-out.
     ///
     /// # Errors
     ///
-    /// As [`token`](Self::token).
+    /// As for [`token`](Self::token).
     #[cfg(feature = "blocking")]
     pub fn blocking_token(&self) -> Result<AccessToken, Error> {
         self.0.ready().map_or_else(|| crate::runtime::wait(|| TokenProvider::fresh(self)), Ok)
     }
 
-    /// Logs in now, as [`login`](Self::login), for a thread that may wait.
+    /// Logs in now as [`login`](Self::login) does, and blocks the current thread until the login
+    /// has ended.
     ///
     /// # Errors
     ///
-    /// As [`login`](Self::login).
+    /// As for [`login`](Self::login).
     #[cfg(feature = "blocking")]
     pub fn blocking_login(&self) -> Result<AccessToken, Error> {
-        crate::runtime::wait(|| Box::pin(self.awake().log_in_now()))
+        crate::runtime::wait(|| Box::pin(self.started().log_in_now()))
     }
 
-    /// Takes tokens that came from elsewhere in place of those held: captured at a login that a person did in a browser, say.
-    /// With a store, writes them there too.
+    /// Replaces the tokens of the session with `tokens`, for example with ones that were captured
+    /// at a login in a browser. With a store, writes them there too.
     ///
     /// # Errors
     ///
-    /// If they cannot be written to the store. This session holds them all the same.
+    /// If the tokens cannot be written to the store ([`Store`](crate::ErrorKind::Store)). The
+    /// session uses them all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// The session uses the tokens as soon as the future is polled. They are certain to be in the
+    /// store only after the future has ended.
     pub async fn adopt(&self, tokens: Tokens) -> Result<(), Error> {
         Arc::clone(&self.0).adopt(tokens).await
     }
 
-    /// Forgets all tokens, here and in the store, and tells the server, if the authenticator knows how (RFC 7009). From now on
-    /// every call fails with [`LoggedOut`](crate::ErrorKind::LoggedOut), in every process that shares the store, until
-    /// [`login`](Self::login) or [`adopt`](Self::adopt); a renewal under way does not bring the session back.
+    /// Forgets all tokens, in the session and in its store, and revokes the refresh token at the
+    /// server, if the authenticator knows how (RFC 7009). From then on every call fails with
+    /// [`LoggedOut`](crate::ErrorKind::LoggedOut), in every process that shares the store, until
+    /// [`login`](Self::login) or [`adopt`](Self::adopt). A renewal under way does not bring the
+    /// session back.
     ///
     /// # Errors
     ///
-    /// If store or server could not be told. This session is logged out all the same.
+    /// If the store or the server could not be told. This session is logged out all the same.
     ///
     /// # Cancel safety
     ///
-    /// This session is logged out as soon as the future was polled; store and server are told only if it is driven to its end.
+    /// The session is logged out as soon as the future is polled. The store and the server are told
+    /// only if the future is driven to its end.
     pub async fn logout(&self) -> Result<(), Error> {
         Arc::clone(&self.0).log_out().await
     }
 
-    /// Waits until no renewal is under way and all is saved, so that a program can end without losing a rotated token.
+    /// Waits until no renewal is under way and all new tokens are saved, so that a program can end
+    /// without losing a rotated refresh token. If the store fails, saving is tried 20 times more,
+    /// after a pause each, and then given up.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, only the wait ends.
     pub async fn flush(&self) {
         self.0.flush().await;
     }
 
-    /// What happens to the session from now on.
+    /// Returns a receiver for what happens to the session from now on.
     pub fn events(&self) -> Events {
         self.0.telemetry.events()
     }
 
-    /// What the session has done so far.
+    /// Returns a snapshot of what the session has done so far.
     pub fn stats(&self) -> SessionStats {
         self.0.stats()
     }
@@ -175,7 +204,7 @@ impl TokenProvider for Session {
     }
 
     fn fresh(&self) -> Renewal<AccessToken> {
-        Box::pin(self.awake().fresh())
+        Box::pin(self.started().fresh())
     }
 
     fn rejected(&self, token: &AccessToken) -> Renewal<AccessToken> {

@@ -1,23 +1,24 @@
-//! Waiting for a renewal that is under way, and what those who wait for it are told.
+//! The wait for a renewal that is under way, and the result that its callers get.
 
 use tokio::sync::watch;
 
 use crate::error::{Error, ErrorKind};
 use crate::token::AccessToken;
 
-/// What came of a renewal, for those who wait for it.
+/// The result of a renewal, for the callers that wait for it.
 #[derive(Clone, Debug)]
 pub(super) enum RenewalResult {
     Renewed(AccessToken),
-    /// It failed; the token from before may still live.
+    /// The renewal failed. The token is the one from before, if it may still be served.
     Failed(Error, Option<AccessToken>),
-    /// It says nothing about the next one: it was overtaken, or a login failed where there is
-    /// something to refresh with.
+    /// The result does not settle the next renewal: this one was overtaken by a logout or by other
+    /// tokens, or it was a login of the user's whose failure left everything as it was.
     Inconclusive(Error),
 }
 
 impl RenewalResult {
-    /// The result for a caller that needs a token, whichever. `None` if it has to look again.
+    /// Returns the result for a caller that needs a token, wherever it comes from. Returns `None`
+    /// if the caller has to look at the state again.
     pub(super) fn token(self) -> Option<Result<AccessToken, Error>> {
         match self {
             Self::Renewed(token) | Self::Failed(_, Some(token)) => Some(Ok(token)),
@@ -26,7 +27,7 @@ impl RenewalResult {
         }
     }
 
-    /// The result for a caller that wants to know whether the renewal itself succeeded.
+    /// Returns the result for a caller that wants to know whether the renewal itself succeeded.
     pub(super) fn success(self) -> Result<AccessToken, Error> {
         match self {
             Self::Renewed(token) => Ok(token),
@@ -44,13 +45,14 @@ impl PendingRenewal {
     pub(super) async fn result(mut self) -> RenewalResult {
         match self.0.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(result)) => result.clone(),
-            // Every renewal is completed, if only by the drop of its guard.
+            // Every renewal is completed, at the latest when its guard is dropped, so this is not
+            // reached.
             _ => RenewalResult::Failed(Error::new(ErrorKind::Aborted, "the renewal was lost"), None),
         }
     }
 }
 
-/// All callers that wait for one renewal.
+/// Sends the result of one renewal to all callers that wait for it.
 #[derive(Debug)]
 pub(super) struct ResultSender(watch::Sender<Option<RenewalResult>>);
 
@@ -59,13 +61,14 @@ impl ResultSender {
         Self(watch::Sender::new(None))
     }
 
+    /// Returns a handle to wait for the result.
     pub(super) fn subscribe(&self) -> PendingRenewal {
         PendingRenewal(self.0.subscribe())
     }
 }
 
-/// What the callers that wait for a renewal are to be told, once the lock is released and the check
-/// sees the new state.
+/// The result that the callers of a renewal have to be sent, after the lock is released and the
+/// fast path sees the new state.
 #[must_use = "callers wait for it"]
 pub(super) struct Notification {
     pub(super) sender: ResultSender,

@@ -1,4 +1,5 @@
-//! What a session writes into its store: one JSON object, readable by every version of this library that knows its format.
+//! The content of a session's entry in its store: one JSON object, which every version of this
+//! library that knows its format can read.
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -11,13 +12,13 @@ use crate::store::{StoreError, StoreErrorKind};
 use crate::token::{AccessToken, RefreshToken};
 
 const FORMAT: u64 = 1;
-/// No account's tokens are longer.
-const LONGEST: usize = 1024 * 1024;
+/// The longest entry that is read, in bytes. No account's tokens are longer.
+const MAX_LEN: usize = 1024 * 1024;
 
-/// What an entry says.
+/// The content of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
-    /// The number of the account's last access token.
+    /// The sequence of the account's newest access token.
     pub(super) sequence: u64,
     pub(super) status: LoginStatus,
 }
@@ -32,16 +33,17 @@ pub(super) enum LoginStatus {
 pub(super) struct Active {
     access: Option<Access>,
     pub(super) credential: RefreshCredential,
-    /// Set just before the refresh token is spent, and cleared with what came of it: found set by somebody who has the lease,
-    /// it means that whoever set it died in between.
+    /// Set just before the refresh token is spent, and cleared when the outcome is written. If a
+    /// process that has the lease finds it set, the process that set it has died in between.
     pub(super) spending: bool,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 struct Access {
     token: String,
+    /// In nanoseconds since the epoch.
     issued: i64,
-    /// `None`: it lives until it is rejected.
+    /// In nanoseconds since the epoch. `None` if the token lives until it is rejected.
     expires: Option<i64>,
 }
 
@@ -56,7 +58,7 @@ impl Record {
         Self { sequence, status: LoginStatus::LoggedOut }
     }
 
-    /// Without tokens, to note a credential in.
+    /// Returns a record without tokens, to note a credential in.
     pub(super) fn empty(sequence: u64) -> Self {
         Self {
             sequence,
@@ -64,6 +66,7 @@ impl Record {
         }
     }
 
+    /// Returns the record of tokens that a session got at `now`.
     pub(super) fn of(issued: &IssuedTokens, now: Moment) -> Self {
         let expires = issued.life.expires.wall;
         let access = Access {
@@ -79,11 +82,12 @@ impl Record {
         self.status == LoginStatus::LoggedOut
     }
 
-    /// Whether a refresh token is about to be spent.
+    /// Returns whether a refresh token was about to be spent.
     pub(super) fn is_spending(&self) -> bool {
         matches!(&self.status, LoginStatus::Active(active) if active.spending)
     }
 
+    /// Returns what the account can be refreshed with, unless it is logged out.
     pub(super) fn credential(&self) -> Option<&RefreshCredential> {
         match &self.status {
             LoginStatus::Active(active) => Some(&active.credential),
@@ -91,13 +95,13 @@ impl Record {
         }
     }
 
-    /// The same with another credential.
-    pub(super) fn with(&self, credential: RefreshCredential, spending: bool) -> Self {
+    /// Returns the record with another credential.
+    pub(super) fn with_credential(&self, credential: RefreshCredential, spending: bool) -> Self {
         let LoginStatus::Active(active) = &self.status else { return self.clone() };
         Self { sequence: self.sequence, status: LoginStatus::Active(Active { credential, spending, ..active.clone() }) }
     }
 
-    /// What a session that reads it holds.
+    /// Returns the tokens for a session that reads the record.
     pub(super) fn issued_tokens(&self, policy: &Policy, now: Moment) -> Option<IssuedTokens> {
         let LoginStatus::Active(Active { access: Some(access), credential, .. }) = &self.status else { return None };
         let token = AccessToken::new(&access.token).ok()?;
@@ -107,11 +111,13 @@ impl Record {
         Some(IssuedTokens { token, life, credential: credential.clone(), sequence: self.sequence })
     }
 
+    /// Returns the bytes of the entry of `revision`.
     pub(super) fn write(&self, account: &str, revision: u64) -> Zeroizing<Vec<u8>> {
         let mut json = serde_json::json!({
             "format": FORMAT,
             "account": account,
             "revision": revision,
+            // The name of the sequence in format 1.
             "issue": self.sequence,
         });
         match &self.status {
@@ -123,22 +129,23 @@ impl Record {
                     json["issued_ns"] = access.issued.into();
                     json["expires_ns"] = access.expires.into();
                 }
-                let (token, doubtful) = match &active.credential {
+                let (token, in_doubt) = match &active.credential {
                     RefreshCredential::None => (None, false),
                     RefreshCredential::Valid(token) => (Some(token), false),
                     RefreshCredential::InDoubt(token) => (Some(token), true),
                 };
                 json["refresh_token"] = token.map(RefreshToken::expose).into();
-                json["doubtful"] = doubtful.into();
+                json["doubtful"] = in_doubt.into();
                 json["spending"] = active.spending.into();
             }
         }
         Zeroizing::new(json.to_string().into_bytes())
     }
 
-    /// Reads an entry, and does not believe it: that it is this account's, that it is the revision that the store says.
+    /// Reads an entry. Checks that it is this account's and that it has the revision that the store
+    /// says.
     pub(super) fn read(data: &[u8], account: &str, revision: u64) -> Result<Self, StoreError> {
-        if data.len() > LONGEST {
+        if data.len() > MAX_LEN {
             return Err(corrupt("is longer than 1 MiB"));
         }
         let object = Object::parse(data).map_err(|_| corrupt("is not what a session writes"))?;
@@ -210,9 +217,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_record_is_read_as_it_was_written() {
         let record = Record::of(&issued(60), now());
-        for record in [record.with(RefreshCredential::InDoubt("r".into()), true), record, Record::logged_out(9)] {
+        for record in
+            [record.with_credential(RefreshCredential::InDoubt("r".into()), true), record, Record::logged_out(9)]
+        {
             assert_eq!(Record::read(&record.write("ada", 7), "ada", 7).unwrap(), record);
         }
     }
@@ -226,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_lies_is_told_by_what_is_wrong_with_it() {
+    fn a_corrupt_entry_is_reported_with_what_is_wrong_with_it() {
         let good = String::from_utf8(Record::of(&issued(60), now()).write("ada", 7).to_vec()).unwrap();
         for (data, part) in [
             (good.replace("ada", "eve"), "another account"),
@@ -236,7 +245,7 @@ mod tests {
             (good.replace("\"AccessS3cret\"", "\"Access\\nS3cret\""), "access_token"),
             (good.replace("\"issue\":3", "\"issue\":-3"), "issue"),
             (good[..good.len() / 2].to_owned(), "not what a session writes"),
-            ("x".repeat(LONGEST + 1), "1 MiB"),
+            ("x".repeat(MAX_LEN + 1), "1 MiB"),
             (String::new(), "not what a session writes"),
         ] {
             let error = Record::read(data.as_bytes(), "ada", 7).unwrap_err();

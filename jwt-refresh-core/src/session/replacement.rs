@@ -1,4 +1,4 @@
-//! What replaces all that a session holds, because the user said so: tokens of the user's, or none.
+//! Logout and adoption, which replace all tokens of a session because the user said so.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::renewal::{IssuedTokens, revoke};
 use crate::token::Tokens;
 
 impl SessionShared {
-    /// Logs out here, in the store, and at the server, in this order: the logout holds even where the
-    /// later steps fail.
+    /// Logs out in this process, in the store, and at the server, in this order, so that the logout
+    /// holds even if a later step fails.
     pub(super) async fn log_out(self: Arc<Self>) -> Result<(), Error> {
-        let credential = self.log_out_here();
+        let credential = self.log_out_locally();
         let stored = self.overwrite(Record::logged_out).await;
-        let theirs = stored.as_ref().ok().and_then(|record| record.as_ref()?.credential().cloned());
-        let credential = theirs.unwrap_or(credential);
+        let stored_credential = stored.as_ref().ok().and_then(|record| record.as_ref()?.credential().cloned());
+        let credential = stored_credential.unwrap_or(credential);
         let revoked = revoke(&self.authenticator, &credential, self.policy().refresh_timeout).await;
         stored.map(drop).and(revoked)
     }
 
-    /// Takes tokens of the user's, here and in the store.
+    /// Replaces the tokens with the user's, in this process and in the store.
     pub(super) async fn adopt(self: Arc<Self>, tokens: Tokens) -> Result<(), Error> {
         let captured = |sequence, now| IssuedTokens::captured(self.policy(), tokens, now, sequence);
         let issued = self.cell.adopt(captured);

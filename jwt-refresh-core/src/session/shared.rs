@@ -1,4 +1,4 @@
-//! What all clones of a session share.
+//! The data that all clones of a session share.
 
 use std::sync::Arc;
 
@@ -20,29 +20,29 @@ use crate::sync::Mutex;
 use crate::token::{AccessToken, Tokens};
 
 pub(super) struct SessionShared {
-    /// Tells this session from every other one in the process.
+    /// The id of the session, which no other one in the process has.
     pub(super) id: u64,
     pub(super) cell: StateCell,
     pub(super) authenticator: Arc<dyn DynAuthenticator>,
     pub(super) store: Option<Arc<AccountStore>>,
     pub(super) upkeep: Upkeep,
-    /// The tasks that watch clock and store. They end with the session.
+    /// The tasks that watch the clock and the store. They end with the session.
     pub(super) background: Mutex<JoinSet<()>>,
     /// How often a token was asked for.
     requests: ShardedCounter,
     pub(super) telemetry: Telemetry,
-    /// How many exchanges with server or store go on.
-    busy: watch::Sender<usize>,
+    /// How many renewal tasks have not ended.
+    active_renewals: watch::Sender<usize>,
 }
 
-/// Whether tokens are renewed when nobody asks for them.
+/// Whether tokens are renewed while there is no caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Upkeep {
     OnDemand,
     KeepFresh,
 }
 
-/// What a session is put together from.
+/// What a session is built from.
 pub(super) struct Parts {
     pub(super) authenticator: Arc<dyn DynAuthenticator>,
     pub(super) policy: Policy,
@@ -51,12 +51,12 @@ pub(super) struct Parts {
     pub(super) upkeep: Upkeep,
 }
 
-/// Counts as an exchange that goes on, until dropped.
-pub(super) struct Busy(Arc<SessionShared>);
+/// Counts as a renewal task that has not ended, until it is dropped.
+pub(super) struct ActiveRenewal(Arc<SessionShared>);
 
-impl Drop for Busy {
+impl Drop for ActiveRenewal {
     fn drop(&mut self) {
-        self.0.busy.send_modify(|busy| *busy -= 1);
+        self.0.active_renewals.send_modify(|count| *count -= 1);
     }
 }
 
@@ -72,7 +72,7 @@ impl SessionShared {
             background: Mutex::default(),
             requests: ShardedCounter::new(),
             telemetry: Telemetry::new(),
-            busy: watch::Sender::new(0),
+            active_renewals: watch::Sender::new(0),
         })
     }
 
@@ -80,16 +80,17 @@ impl SessionShared {
         &self.cell.policy
     }
 
-    pub(super) fn busy(self: &Arc<Self>) -> Busy {
-        self.busy.send_modify(|busy| *busy += 1);
-        Busy(Arc::clone(self))
+    /// Counts a renewal task, until the returned guard is dropped.
+    pub(super) fn count_renewal(self: &Arc<Self>) -> ActiveRenewal {
+        self.active_renewals.send_modify(|count| *count += 1);
+        ActiveRenewal(Arc::clone(self))
     }
 
-    /// Waits until no exchange goes on.
+    /// Waits until all renewal tasks have ended.
     pub(super) async fn flush(&self) {
-        let mut busy = self.busy.subscribe();
-        // The sender is in `self`, so the wait cannot be cut off.
-        let _ = busy.wait_for(|busy| *busy == 0).await;
+        let mut count = self.active_renewals.subscribe();
+        // The sender is in `self`, so the wait cannot fail.
+        let _ = count.wait_for(|count| *count == 0).await;
     }
 
     #[inline]
@@ -98,7 +99,7 @@ impl SessionShared {
         self.cell.is_ready()
     }
 
-    /// The token if it is fresh, from this thread's own copy of it.
+    /// Returns the token if it is fresh, from this thread's own copy of it.
     #[inline]
     pub(super) fn ready(&self) -> Option<AccessToken> {
         if !self.is_ready() {
@@ -113,24 +114,25 @@ impl SessionShared {
         Some(thread_cache::insert(self.id, token))
     }
 
-    /// Ends a renewal, and tells those that wait for it.
+    /// Completes a renewal, and tells the callers that wait for it.
     pub(super) fn complete(&self, permit: RenewalPermit, outcome: Outcome) {
         let event = Event::of(&outcome);
         let notification = self.cell.complete(permit, outcome);
-        // Before the callers go on, so that what they do next is told after it.
-        self.telemetry.note(event);
+        // The event is sent before the callers go on, so that events of what they do next come
+        // after it.
+        self.telemetry.send_event(event);
         notification.send();
     }
 
     /// Starts from captured tokens, which count as older than any that the store has.
-    pub(super) fn begin_from(&self, tokens: Tokens) {
+    pub(super) fn start_from_captured(&self, tokens: Tokens) {
         self.cell.adopt(|_, now| IssuedTokens::captured(self.policy(), tokens, now, 0));
     }
 
     /// Forgets all tokens in this process. Returns what could be refreshed with until then.
-    pub(super) fn log_out_here(&self) -> RefreshCredential {
+    pub(super) fn log_out_locally(&self) -> RefreshCredential {
         let credential = self.cell.log_out();
-        self.telemetry.note(Event::LoggedOut);
+        self.telemetry.send_event(Event::LoggedOut);
         credential
     }
 
@@ -141,6 +143,7 @@ impl SessionShared {
         SessionStats { requests: self.requests.sum(), logins, refreshes, failures, waits, expires_in, last_error }
     }
 
+    /// Returns whether the newest token that this session knows of is the one of `sequence`.
     pub(super) fn is_current(&self, sequence: u64) -> bool {
         self.cell.lock().sequence() == sequence
     }

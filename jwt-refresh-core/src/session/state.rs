@@ -1,5 +1,6 @@
-//! The session as a state machine, without any waiting or talking in it: what is held, what is under way, and what
-//! a caller who needs a token is to do about it. All of it runs under one short lock.
+//! The state machine of a session: which tokens it has, whether a renewal is under way, and what a
+//! caller that needs a token has to do. It does no input or output and never waits. All of it runs
+//! under one short lock.
 
 use std::collections::VecDeque;
 
@@ -10,30 +11,33 @@ use crate::policy::Policy;
 use crate::renewal::{IssuedTokens, Lifetime, Outcome, Plan, RefreshCredential, Serving};
 use crate::token::AccessToken;
 
-/// Everything a session knows, and what it is doing.
+/// The tokens and the phase of a session.
 #[derive(Debug)]
 pub(super) struct SessionState {
     held: Option<Held>,
     credential: RefreshCredential,
-    /// The last token of the account that this session knows of, by its store's count.
+    /// The sequence of the newest token of the account that this session knows of.
     sequence: u64,
     phase: Phase,
-    /// Counts access tokens; the one held is the last.
+    /// Counts access tokens and logouts. The current token has the last number.
     generation: u64,
-    /// Counts renewals, logouts and adoptions; a renewal that one of the others overtook is told by it.
+    /// Counts renewals, logouts and adoptions. If it has changed when a renewal ends, that renewal
+    /// was overtaken by a logout or an adoption.
     epoch: u64,
-    /// Renewals that failed since the last that did not.
+    /// How many renewals have failed since the last success.
     failures: u32,
     /// When tokens were rejected, the latest last.
     rejections: VecDeque<Moment>,
 }
 
+/// The current access token.
 #[derive(Debug)]
 struct Held {
     token: AccessToken,
     life: Lifetime,
 }
 
+/// What the session is doing.
 #[derive(Debug)]
 enum Phase {
     Idle,
@@ -43,25 +47,25 @@ enum Phase {
     LoggedOut,
 }
 
-/// What a caller is to do.
+/// What a caller that needs a token has to do.
 #[derive(Debug)]
 pub(super) enum NextStep {
-    /// Go on with this token.
+    /// Use this token.
     Serve(AccessToken),
     /// Wait for the renewal under way.
     Wait(PendingRenewal),
-    /// Begin a renewal; go on with the token there is, if it may still be used, else wait.
+    /// Begin a renewal. Use this token if there is one, otherwise wait for the renewal.
     Renew(Option<AccessToken>),
-    /// There is none, and none to wait for.
+    /// Fail with this error: there is no usable token, and no renewal to wait for.
     Fail(Error),
 }
 
-/// A renewal that was begun and must be completed, whatever comes of it.
+/// A renewal that was begun and must be completed, whatever its outcome.
 #[derive(Debug)]
 pub(super) struct RenewalPermit {
     pub(super) plan: Plan,
     pub(super) basis: Basis,
-    before: Phase,
+    previous_phase: Phase,
     epoch: u64,
     sender: ResultSender,
 }
@@ -70,12 +74,12 @@ pub(super) struct RenewalPermit {
 #[derive(Clone, Debug)]
 pub(super) struct Basis {
     pub(super) credential: RefreshCredential,
-    /// The last sequence that this session knows of.
+    /// The sequence of the newest token that this session knows of.
     pub(super) sequence: u64,
 }
 
 impl RenewalPermit {
-    /// A place to wait for what comes of it.
+    /// Returns a handle to wait for the result.
     pub(super) fn subscribe(&self) -> PendingRenewal {
         self.sender.subscribe()
     }
@@ -95,8 +99,9 @@ impl SessionState {
         }
     }
 
+    /// Returns what a caller that needs a token at `now` has to do.
     pub(super) fn next_step(&self, now: Moment) -> NextStep {
-        let serve_until = |edge: fn(&Lifetime) -> Moment| self.live(now, edge);
+        let serve_until = |end: fn(&Lifetime) -> Moment| self.token_until(now, end);
         match &self.phase {
             Phase::LoggedOut => NextStep::Fail(Error::new(ErrorKind::LoggedOut, "the session was logged out")),
             Phase::Renewing { pending, serving: Serving::Nothing } => NextStep::Wait(pending.clone()),
@@ -121,10 +126,11 @@ impl SessionState {
         }
     }
 
-    /// For a caller who waits for a renewal while a token still lives: that token, and when to go on with it if the renewal has
-    /// not ended by then. Whoever waited for longer would be left with an expired one.
+    /// Returns the token that still lives, and how long a caller may wait for a renewal before it
+    /// uses that token: for half of the time that the token has left. A caller that waited longer
+    /// could be left with an expired one. Returns `None` if no token may be served.
     pub(super) fn longest_wait(&self, now: Moment) -> Option<(AccessToken, Moment)> {
-        let token = self.live(now, |life| life.expires).filter(|_| self.serving() == Serving::WhatLives)?;
+        let token = self.token_until(now, |life| life.expires).filter(|_| self.serving() == Serving::LiveToken)?;
         let left = now.until(self.held.as_ref()?.life.expires);
         Some((token, now + left / 2))
     }
@@ -132,12 +138,12 @@ impl SessionState {
     fn serving(&self) -> Serving {
         match self.phase {
             Phase::Renewing { serving, .. } | Phase::BackingOff { serving, .. } => serving,
-            Phase::Idle | Phase::ReauthenticationRequired(_) | Phase::LoggedOut => Serving::WhatLives,
+            Phase::Idle | Phase::ReauthenticationRequired(_) | Phase::LoggedOut => Serving::LiveToken,
         }
     }
 
-    /// Until when nobody has to look: before that, the token held may be served unseen.
-    pub(super) fn quiet_until(&self) -> Moment {
+    /// Returns until when the current token may be served without looking at the state.
+    pub(super) fn fast_path_until(&self) -> Moment {
         let Some(Held { life, .. }) = &self.held else { return Moment::LONG_AGO };
         match &self.phase {
             Phase::LoggedOut
@@ -150,13 +156,14 @@ impl SessionState {
         }
     }
 
-    /// When something changes by time alone: a token has to be looked at, or a pause ends.
+    /// Returns when the state next changes by time alone: a token has to be renewed, or a pause
+    /// ends.
     pub(super) fn wake_at(&self) -> Moment {
         match (&self.phase, &self.held) {
             (Phase::BackingOff { until, .. }, None)
             | (Phase::BackingOff { until, serving: Serving::Nothing, .. }, Some(_)) => *until,
             (Phase::LoggedOut, _) | (_, None) => Moment::NEVER,
-            (_, Some(_)) => self.quiet_until(),
+            (_, Some(_)) => self.fast_path_until(),
         }
     }
 
@@ -164,30 +171,34 @@ impl SessionState {
         self.generation
     }
 
-    /// The token held, expired or not, for a caller who has seen that it is fresh.
+    /// Returns the current token, expired or not, for a caller that has seen that it is fresh.
     pub(super) fn token(&self) -> Option<AccessToken> {
         self.held.as_ref().map(|held| held.token.clone())
     }
 
-    fn live(&self, now: Moment, edge: fn(&Lifetime) -> Moment) -> Option<AccessToken> {
-        self.held.as_ref().filter(|held| !now.reached(edge(&held.life))).map(|held| held.token.clone())
+    /// Returns the current token, unless `end` of its lifetime has been reached.
+    fn token_until(&self, now: Moment, end: fn(&Lifetime) -> Moment) -> Option<AccessToken> {
+        self.held.as_ref().filter(|held| !now.reached(end(&held.life))).map(|held| held.token.clone())
     }
 
-    /// Begins a renewal, unless one is under way. [`Plan::Renew`] only after [`NextStep::Renew`].
+    /// Begins a renewal, or returns the one under way. [`Plan::Renew`] may be begun only after
+    /// [`NextStep::Renew`].
     pub(super) fn begin(&mut self, plan: Plan) -> Result<RenewalPermit, PendingRenewal> {
         if let Phase::Renewing { pending, .. } = &self.phase {
             return Err(pending.clone());
         }
         let sender = ResultSender::new();
         self.epoch += 1;
-        // That a renewal has begun is no reason to serve what its failed predecessor withheld.
+        // A renewal that begins must not serve a token that may not be served after the last
+        // failure.
         let serving = self.serving();
-        let before = std::mem::replace(&mut self.phase, Phase::Renewing { pending: sender.subscribe(), serving });
+        let previous_phase =
+            std::mem::replace(&mut self.phase, Phase::Renewing { pending: sender.subscribe(), serving });
         let basis = Basis { credential: self.credential.clone(), sequence: self.sequence };
-        Ok(RenewalPermit { plan, basis, before, epoch: self.epoch, sender })
+        Ok(RenewalPermit { plan, basis, previous_phase, epoch: self.epoch, sender })
     }
 
-    /// Ends a renewal. One that a logout or new tokens overtook changes nothing.
+    /// Completes a renewal. If it was overtaken by a logout or by new tokens, nothing changes.
     pub(super) fn complete(
         &mut self,
         permit: RenewalPermit,
@@ -195,11 +206,11 @@ impl SessionState {
         policy: &Policy,
         now: Moment,
     ) -> Notification {
-        let RenewalPermit { plan, before, epoch, sender, .. } = permit;
+        let RenewalPermit { plan, previous_phase, epoch, sender, .. } = permit;
         let current = epoch == self.epoch;
         let mut result = match outcome {
             _ if !current => self.overtaken(now),
-            Outcome::Renewed(issued) | Outcome::Unsaved(issued) => RenewalResult::Renewed(self.hold(issued)),
+            Outcome::Renewed(issued) | Outcome::Unsaved(issued) => RenewalResult::Renewed(self.accept(issued)),
             Outcome::Failed { error, credential, serving } => self.failed(error, credential, serving, policy, now),
             Outcome::LoggedOut => {
                 self.log_out();
@@ -207,11 +218,12 @@ impl SessionState {
             }
         };
         if current && plan == Plan::LogIn {
-            result = self.unless_failed(result, before);
+            result = self.restore_after_failed_login(result, previous_phase);
         }
         Notification { sender, result }
     }
 
+    /// Returns the result of a renewal that was overtaken.
     fn overtaken(&self, now: Moment) -> RenewalResult {
         let what = "the session was logged out, or given other tokens, while it was renewed";
         match self.next_step(now) {
@@ -222,22 +234,24 @@ impl SessionState {
         }
     }
 
-    /// A login that the user asked for and that failed leaves everything as it was, a logout above all. Where a login is all
-    /// that there is, its failure is the session's.
-    fn unless_failed(&mut self, result: RenewalResult, before: Phase) -> RenewalResult {
+    /// Restores the previous phase if a login that the user asked for has failed, a logout above
+    /// all. If a login is the only way to renew, its failure counts as one of the session.
+    fn restore_after_failed_login(&mut self, result: RenewalResult, previous_phase: Phase) -> RenewalResult {
         let RenewalResult::Failed(error, live) = result else { return result };
-        if matches!(before, Phase::LoggedOut) {
+        if matches!(previous_phase, Phase::LoggedOut) {
             self.credential = RefreshCredential::None;
         } else if !matches!(
-            (&before, &self.credential),
+            (&previous_phase, &self.credential),
             (Phase::ReauthenticationRequired(_), _) | (_, RefreshCredential::Valid(_))
         ) {
             return RenewalResult::Failed(error, live);
         }
-        self.phase = before;
+        self.phase = previous_phase;
         RenewalResult::Inconclusive(error)
     }
 
+    /// Handles the failure of a renewal: pauses, or gives up if there is nothing left to renew
+    /// with.
     fn failed(
         &mut self,
         error: Error,
@@ -255,22 +269,24 @@ impl SessionState {
             let until = now + policy.pause(self.failures, error.retry_after());
             Phase::BackingOff { until, error: error.clone(), serving }
         };
-        // A failure never displaces a token that lives (blueprint, rule 3), unless the user wants it to.
-        let live = if serving == Serving::WhatLives { self.live(now, |life| life.expires) } else { None };
+        // A failure does not displace a token that still lives, unless the policy says so.
+        let live = if serving == Serving::LiveToken { self.token_until(now, |life| life.expires) } else { None };
         RenewalResult::Failed(error, live)
     }
 
-    /// Holds new tokens and settles.
-    fn hold(&mut self, issued: IssuedTokens) -> AccessToken {
+    /// Takes new tokens, and ends a renewal or a pause.
+    fn accept(&mut self, issued: IssuedTokens) -> AccessToken {
         self.phase = Phase::Idle;
         self.failures = 0;
-        self.take(issued)
+        self.set_tokens(issued)
     }
 
-    fn take(&mut self, IssuedTokens { token, life, credential, sequence }: IssuedTokens) -> AccessToken {
+    /// Takes new tokens, unless they are the ones that the session has already. Returns the current
+    /// token.
+    fn set_tokens(&mut self, IssuedTokens { token, life, credential, sequence }: IssuedTokens) -> AccessToken {
         self.credential = credential;
         if let Some(held) = self.held.as_ref().filter(|_| sequence == self.sequence && sequence > 0) {
-            // What another told us of already.
+            // The token is known from the store already.
             return held.token.clone();
         }
         self.generation += 1;
@@ -280,67 +296,68 @@ impl SessionState {
         token
     }
 
-    /// Takes tokens that came from elsewhere in place of all that is held or under way.
+    /// Replaces all tokens. A renewal under way is overtaken.
     pub(super) fn adopt(&mut self, issued: IssuedTokens) {
         self.epoch += 1;
-        self.hold(issued);
+        self.accept(issued);
     }
 
-    /// The number of the last token.
+    /// Returns the sequence of the newest token that this session knows of.
     pub(super) fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// The number of the next token, for tokens that come from elsewhere.
+    /// Returns the sequence of the next token, for tokens that come from elsewhere.
     pub(super) fn next_sequence(&self) -> u64 {
         self.sequence + 1
     }
 
-    /// Takes tokens that another process has put into the store, if they are newer than those held. A renewal under way goes
-    /// on, and will find them there too. Whether they were taken.
+    /// Takes tokens that another process has put into the store, if they are newer than the current
+    /// ones. Returns whether they were taken. A renewal under way goes on, and finds them in the
+    /// store too.
     pub(super) fn follow(&mut self, issued: IssuedTokens) -> bool {
         if issued.sequence <= self.sequence || matches!(self.phase, Phase::LoggedOut) {
             return false;
         }
         if matches!(self.phase, Phase::Renewing { .. }) {
-            self.take(issued);
+            self.set_tokens(issued);
         } else {
-            self.hold(issued);
+            self.accept(issued);
         }
         true
     }
 
-    /// Notes that the server answered 401 to the `generation`th token. Whether that means anything is told by comparing it
-    /// with the one held: a newer one may have come since the call was sent (blueprint, rule 4).
+    /// Handles a 401 answer to the token of `generation`. It counts only if that is the current
+    /// token: a newer one may have arrived since the call was sent.
     pub(super) fn reject(&mut self, generation: u64, policy: &Policy, now: Moment) {
         let Some(held) = self.held.as_mut().filter(|held| held.token.generation() == generation) else { return };
-        if held.life == Lifetime::OVER {
+        if held.life == Lifetime::EXPIRED {
             return;
         }
-        held.life = Lifetime::OVER;
+        held.life = Lifetime::EXPIRED;
 
-        let (most, window) = policy.rejections;
+        let (limit, window) = policy.rejections;
         self.rejections.push_back(now);
         while self.rejections.front().is_some_and(|&first| now.reached(first + window)) {
             self.rejections.pop_front();
         }
         let Some(&first) = self.rejections.front() else { return };
-        let over = first + window;
-        let settled = match &self.phase {
+        let window_end = first + window;
+        let may_pause = match &self.phase {
             Phase::Idle => true,
             // A server may have asked for a longer pause.
-            Phase::BackingOff { until, .. } => !until.reached(over),
+            Phase::BackingOff { until, .. } => !until.reached(window_end),
             Phase::Renewing { .. } | Phase::ReauthenticationRequired(_) | Phase::LoggedOut => false,
         };
-        if settled && self.rejections.len() >= most.max(1) as usize {
+        if may_pause && self.rejections.len() >= limit.max(1) as usize {
             let what =
                 format!("{} access tokens were rejected with 401 as soon as they were issued", self.rejections.len());
             let error = Error::new(ErrorKind::RejectedAsIssued, what);
-            self.phase = Phase::BackingOff { until: over, error, serving: Serving::WhatLives };
+            self.phase = Phase::BackingOff { until: window_end, error, serving: Serving::LiveToken };
         }
     }
 
-    /// Forgets everything. A renewal under way will find that it was overtaken.
+    /// Forgets all tokens. A renewal under way is overtaken.
     pub(super) fn log_out(&mut self) {
         self.epoch += 1;
         self.generation += 1;
@@ -349,16 +366,17 @@ impl SessionState {
         self.phase = Phase::LoggedOut;
     }
 
+    /// Returns whether the session was logged out, and has no tokens since.
     pub(super) fn is_logged_out(&self) -> bool {
         matches!(self.phase, Phase::LoggedOut)
     }
 
-    /// Where to wait for the renewal under way, if there is one.
-    pub(super) fn under_way(&self) -> Option<PendingRenewal> {
+    /// Returns the renewal under way, if there is one.
+    pub(super) fn pending_renewal(&self) -> Option<PendingRenewal> {
         if let Phase::Renewing { pending, .. } = &self.phase { Some(pending.clone()) } else { None }
     }
 
-    /// The refresh token held, for its revocation.
+    /// Returns what the session can refresh with, for its revocation.
     pub(super) fn credential(&self) -> &RefreshCredential {
         &self.credential
     }

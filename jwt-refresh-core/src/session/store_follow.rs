@@ -1,4 +1,4 @@
-//! Taking over what other processes have written into the store.
+//! How a session takes over what other processes have written into the store.
 
 use super::account_store::{AccountStore, FoundEntry};
 use super::events::Event;
@@ -8,8 +8,8 @@ use super::shared::SessionShared;
 use super::state_cell::Followed;
 
 impl SessionShared {
-    /// Takes what another process has written. Returns the revision that was found, or `None` if the
-    /// store failed.
+    /// Takes over what another process has written. Returns the revision that was found, or `None`
+    /// if the store failed.
     pub(super) async fn follow_store(&self) -> Option<u64> {
         let store = self.store.as_ref()?;
         loop {
@@ -17,8 +17,9 @@ impl SessionShared {
             match record {
                 Some(record) if record.is_logged_out() => {
                     let Some(renewal) = self.follow_logout(store, revision) else { return Some(revision) };
-                    // It may be a login that the user asked for, which will overwrite the logout. If
-                    // it is not, this is the last look at the store, so it is waited for.
+                    // The renewal may be a login that the user asked for, which will overwrite the
+                    // logout. If it is not, the store will announce no further change, so the
+                    // renewal is awaited and the entry read again.
                     let _ = renewal.result().await;
                 }
                 Some(record) => {
@@ -33,17 +34,17 @@ impl SessionShared {
     fn follow_tokens(&self, record: &Record) {
         let Some(issued) = record.issued_tokens(self.policy(), self.cell.clock.moment()) else { return };
         if self.cell.follow(issued) {
-            self.telemetry.note(Event::Adopted);
+            self.telemetry.send_event(Event::Adopted);
         }
     }
 
     /// Follows a logout that is in the store, unless a later entry is known of. While a renewal is
-    /// under way nothing is done: it is returned, to be waited for first.
+    /// under way nothing is done, and that renewal is returned, which has to end first.
     fn follow_logout(&self, store: &AccountStore, revision: u64) -> Option<PendingRenewal> {
         match self.cell.follow_logout(|| store.has_seen(revision + 1)) {
             Followed::Already => None,
             Followed::Now => {
-                self.telemetry.note(Event::LoggedOut);
+                self.telemetry.send_event(Event::LoggedOut);
                 None
             }
             Followed::After(renewal) => Some(renewal),

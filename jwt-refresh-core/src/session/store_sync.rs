@@ -1,12 +1,14 @@
-//! Renewing together with whoever else shares the store: one at a time, each after reading what the last has written.
+//! Renewal together with the other processes that share the store: one at a time, each after
+//! reading what the last one has written. See "How do processes share a login?" in DESIGN.md.
 //!
-//! The lease keeps the others waiting; what keeps them *out* is the entry's revision. Before a refresh token is spent, the
-//! entry says that it is about to be, and only one can write that: a second who believes that he has the lease fails there,
-//! with the token unspent. What is found to be about to be spent, by somebody who has the lease, was left by one who died.
+//! The renewal lease makes the others wait. What excludes them is the revision of the entry: before
+//! a refresh token is spent, the entry is marked, and only one process can write that revision. A
+//! second process that believes it has the lease fails there, with the token unspent. If a process
+//! that has the lease finds the mark, the process that set it has died.
 
 use std::sync::Arc;
 
-use super::account_store::{AccountStore, FoundEntry, longest_turn};
+use super::account_store::{AccountStore, FoundEntry, max_lease_wait};
 use super::record::{LoginStatus, Record};
 use super::shared::SessionShared;
 use super::state::Basis;
@@ -19,7 +21,8 @@ use crate::renewal::{
 };
 use crate::store::{StoreError, StoreErrorKind};
 
-/// How often a renewal begins anew because another has written meanwhile. Each time somebody else got on, so it is rare.
+/// How often a renewal starts over because another process has written meanwhile. Each time, that
+/// process has made progress, so it is rare.
 const ATTEMPTS: u32 = 5;
 
 impl SessionShared {
@@ -27,64 +30,66 @@ impl SessionShared {
     pub(super) async fn renew(&self, plan: Plan, basis: &Basis) -> Outcome {
         match &self.store {
             None => exchange(self, plan, basis.credential.clone(), basis.sequence + 1).await,
-            Some(store) => self.renew_jointly(store, plan, basis).await,
+            Some(store) => self.renew_with_store(store, plan, basis).await,
         }
     }
 
-    async fn renew_jointly(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Outcome {
-        match self.try_jointly(store, plan, basis).await {
+    async fn renew_with_store(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Outcome {
+        match self.try_with_store(store, plan, basis).await {
             Ok(outcome) => outcome,
             Err(error) => self.renew_without_store(&error, plan, basis).await,
         }
     }
 
-    async fn try_jointly(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Result<Outcome, StoreError> {
-        // Often another has renewed already, and there is nothing to wait for.
+    async fn try_with_store(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Result<Outcome, StoreError> {
+        // Another process has often renewed already, and then there is nothing to wait for.
         if plan == Plan::Renew
-            && let Some(outcome) = self.settled(&store.load(self.policy()).await?, basis)
+            && let Some(outcome) = self.outcome_in_store(&store.load(self.policy()).await?, basis)
         {
             return Ok(outcome);
         }
         let Some(_lease) = store.lease(self.policy()).await? else {
-            // They may have sent the very token that is held here, so this is no case of `StoreFailure::RefreshUnguarded`.
-            let turn = longest_turn(self.policy()).as_secs_f32();
-            let error = Error::new(ErrorKind::Store, format!("others have been renewing the token for {turn} s"));
+            // The others may have sent the refresh token that this session has too, so this is no
+            // case of `StoreFailure::RefreshUnguarded`.
+            let waited = max_lease_wait(self.policy()).as_secs_f32();
+            let error = Error::new(ErrorKind::Store, format!("others have been renewing the token for {waited} s"));
             return Ok(Outcome::failed(error, basis.credential.clone()));
         };
         for _ in 0..ATTEMPTS {
-            match self.attempt(store, plan, basis).await {
+            match self.renew_under_lease(store, plan, basis).await {
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {}
-                done => return done,
+                result => return result,
             }
         }
         Err(StoreError::new(StoreErrorKind::Unavailable, "others keep writing to the store"))
     }
 
-    /// Under the lease: reads what there is, marks the refresh token as about to be spent, spends it, writes what came of it.
-    async fn attempt(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Result<Outcome, StoreError> {
+    /// Renews once, under the lease: reads the entry, marks the refresh token as about to be spent,
+    /// spends it, and writes the outcome.
+    async fn renew_under_lease(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Result<Outcome, StoreError> {
         let found = store.load(self.policy()).await?;
         if plan == Plan::Renew
-            && let Some(outcome) = self.settled(&found, basis)
+            && let Some(outcome) = self.outcome_in_store(&found, basis)
         {
             return Ok(outcome);
         }
-        let (record, credential) = start(found.record, basis);
+        let (record, credential) = starting_point(found.record, basis);
         if record.is_spending() {
             let what =
                 "a refresh was cut off before its answer was saved: whether the refresh token is spent is unknown";
             tracing::warn!(target: "jwt_refresh", sequence = record.sequence, "{what}");
         }
         let mut revision = found.revision;
-        let spends = plan == Plan::Renew && matches!(credential, RefreshCredential::Valid(_));
-        if spends {
-            revision = store.save(self.policy(), revision, &record.with(credential.clone(), true)).await?;
+        let spends_token = plan == Plan::Renew && matches!(credential, RefreshCredential::Valid(_));
+        if spends_token {
+            revision = store.save(self.policy(), revision, &record.with_credential(credential.clone(), true)).await?;
         }
         match exchange(self, plan, credential, record.sequence + 1).await {
             Outcome::Renewed(issued) => Ok(self.save(store, revision, issued).await),
             Outcome::Failed { error, credential, serving } => {
-                // If this is not written, the mark stays, and says the same less exactly.
-                let after = record.with(credential.clone(), false);
-                if spends || after != record {
+                // If this is not written, the mark stays, which says the same less exactly.
+                let after = record.with_credential(credential.clone(), false);
+                if spends_token || after != record {
                     let _ = store.save(self.policy(), revision, &after).await;
                 }
                 Ok(Outcome::Failed { error, credential, serving })
@@ -93,8 +98,8 @@ impl SessionShared {
         }
     }
 
-    /// What another process has brought about already, if that settles it.
-    fn settled(&self, found: &FoundEntry, basis: &Basis) -> Option<Outcome> {
+    /// Returns the outcome if another process has renewed the tokens already, or has logged out.
+    fn outcome_in_store(&self, found: &FoundEntry, basis: &Basis) -> Option<Outcome> {
         let record = found.record.as_ref()?;
         if record.status == LoginStatus::LoggedOut {
             return Some(Outcome::LoggedOut);
@@ -107,13 +112,18 @@ impl SessionShared {
         (!now.reached(issued.life.due)).then_some(Outcome::Renewed(issued))
     }
 
-    /// After a refresh token was denied: whether another has rotated it meanwhile. `sequence` is the one that was asked for.
-    async fn found_elsewhere(&self, sequence: u64) -> Option<Outcome> {
+    /// Returns the outcome if another process has rotated a refresh token that was denied here.
+    /// `sequence` is the one that this renewal would have got.
+    async fn rotated_in_store(&self, sequence: u64) -> Option<Outcome> {
         let found = self.store.as_ref()?.load(self.policy()).await.ok()?;
-        self.settled(&found, &Basis { credential: RefreshCredential::None, sequence: sequence.saturating_sub(1) })
+        self.outcome_in_store(
+            &found,
+            &Basis { credential: RefreshCredential::None, sequence: sequence.saturating_sub(1) },
+        )
     }
 
-    /// Writes new tokens. Whatever happens here, they are not lost: at worst they are held unsaved, and saved later.
+    /// Writes new tokens. If that fails they are not lost: the session uses them unsaved, and saves
+    /// them later.
     async fn save(&self, store: &AccountStore, mut revision: u64, issued: IssuedTokens) -> Outcome {
         let record = Record::of(&issued, self.cell.clock.moment());
         for _ in 0..ATTEMPTS {
@@ -122,7 +132,7 @@ impl SessionShared {
             };
             tracing::warn!(target: "jwt_refresh", %error, "new tokens are not saved yet");
             let Ok(found) = store.load(self.policy()).await else { break };
-            if let Some(outcome) = self.outdone(found.record, &record, &issued).await {
+            if let Some(outcome) = self.superseded(found.record, &record, &issued).await {
                 return outcome;
             }
             revision = found.revision;
@@ -130,16 +140,16 @@ impl SessionShared {
         Outcome::Unsaved(issued)
     }
 
-    /// What new tokens come to if there is something in the store already that they must not be written over.
-    async fn outdone(&self, found: Option<Record>, record: &Record, issued: &IssuedTokens) -> Option<Outcome> {
+    /// Returns the outcome if the store has something that new tokens must not overwrite.
+    async fn superseded(&self, found: Option<Record>, record: &Record, issued: &IssuedTokens) -> Option<Outcome> {
         match found? {
-            // Logout wins: the tokens that came too late are given back.
+            // The logout wins, so tokens that arrived after it are revoked.
             Record { status: LoginStatus::LoggedOut, .. } => {
-                // They expire by themselves if the server cannot be told.
+                // If the server cannot be told, the tokens expire by themselves.
                 let _ = revoke(&self.authenticator, &issued.credential, self.policy().refresh_timeout).await;
                 Some(Outcome::LoggedOut)
             }
-            // The save whose answer was lost was one.
+            // An earlier save has succeeded, though its answer was lost.
             found if found == *record => Some(Outcome::Renewed(issued.clone())),
             found if found.sequence >= issued.sequence => {
                 found.issued_tokens(self.policy(), self.cell.clock.moment()).map(Outcome::Renewed)
@@ -148,8 +158,9 @@ impl SessionShared {
         }
     }
 
-    /// Goes on trying to save tokens that could not be when they came.
-    pub(super) async fn save_late(&self, issued: IssuedTokens) {
+    /// Tries up to 20 times to save tokens that could not be saved when they were issued, after a
+    /// pause each time. Ends early if newer tokens have replaced them.
+    pub(super) async fn retry_save(&self, issued: IssuedTokens) {
         let Some(store) = &self.store else { return };
         for failures in 1..=20 {
             tokio::time::sleep(self.policy().pause(failures, None)).await;
@@ -159,14 +170,14 @@ impl SessionShared {
             let Ok(Some(_lease)) = store.lease(self.policy()).await else { continue };
             let Ok(found) = store.load(self.policy()).await else { continue };
             let record = Record::of(&issued, self.cell.clock.moment());
-            let outcome = match self.outdone(found.record, &record, &issued).await {
+            let outcome = match self.superseded(found.record, &record, &issued).await {
                 Some(outcome) => outcome,
                 None => self.save(store, found.revision, issued.clone()).await,
             };
             match outcome {
                 Outcome::Unsaved(_) => {}
                 Outcome::LoggedOut => {
-                    self.log_out_here();
+                    self.log_out_locally();
                     return;
                 }
                 _ => return,
@@ -174,7 +185,8 @@ impl SessionShared {
         }
     }
 
-    /// What to do without the store is for the user to say: all three answers lose something.
+    /// Fails, or renews without the store, as the policy says. Each of its three choices loses
+    /// something, so the choice is the user's.
     async fn renew_without_store(&self, error: &StoreError, plan: Plan, basis: &Basis) -> Outcome {
         let serving = match self.policy().store_failure {
             StoreFailure::RefreshUnguarded => {
@@ -183,14 +195,15 @@ impl SessionShared {
                     other => other,
                 };
             }
-            StoreFailure::ServeWhatLives => Serving::WhatLives,
+            StoreFailure::ServeWhatLives => Serving::LiveToken,
             StoreFailure::Fail => Serving::Nothing,
         };
         let error = Error::new(ErrorKind::Store, "the token store failed").caused_by(error.clone());
         Outcome::Failed { error, credential: basis.credential.clone(), serving }
     }
 
-    /// Writes something that the user said, over whatever is there: a logout, or tokens of his.
+    /// Overwrites the entry with what the user asked for, a logout or tokens. Returns the record
+    /// from before.
     pub(super) async fn overwrite(&self, record: impl Fn(u64) -> Record) -> Result<Option<Record>, Error> {
         let Some(store) = &self.store else { return Ok(None) };
         let failed = |error: StoreError| Error::new(ErrorKind::Store, "the token store failed").caused_by(error);
@@ -224,12 +237,13 @@ impl RenewalContext for SessionShared {
     }
 
     async fn rotated_elsewhere(&self, sequence: u64) -> Option<Outcome> {
-        self.found_elsewhere(sequence).await
+        self.rotated_in_store(sequence).await
     }
 }
 
-/// What a renewal starts from: the store's entry, or what this process holds if that is newer.
-fn start(found: Option<Record>, basis: &Basis) -> (Record, RefreshCredential) {
+/// Returns what a renewal starts from: the store's entry, or what this process has if that is
+/// newer.
+fn starting_point(found: Option<Record>, basis: &Basis) -> (Record, RefreshCredential) {
     match found {
         Some(Record { sequence, status: LoginStatus::Active(active) })
             if sequence >= basis.sequence && sequence > 0 =>

@@ -1,5 +1,5 @@
-//! A renewal of a session's tokens, in a task of its own: a caller that is dropped does not take it
-//! along. A rotated refresh token must never be lost.
+//! The task of a renewal. It is independent of the caller that began the renewal, so that a rotated
+//! refresh token is not lost when that caller is dropped.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use super::shared::SessionShared;
 use super::state::RenewalPermit;
 use crate::renewal::{CutOffGuard, Outcome, revoke, within};
 
-/// Runs the renewal that `permit` stands for.
+/// Spawns the task that runs the renewal of `permit`.
 pub(super) fn spawn(shared: Arc<SessionShared>, permit: RenewalPermit, runtime: &Handle) {
     let id = shared.id;
     let span = tracing::debug_span!("jwt_refresh.renew", session = id);
     let (plan, basis) = (permit.plan, permit.basis.clone());
-    let busy = shared.busy();
+    let active_renewal = shared.count_renewal();
     let guard = {
         let shared = Arc::clone(&shared);
         CutOffGuard::new(permit, move |permit: RenewalPermit| {
@@ -30,14 +30,14 @@ pub(super) fn spawn(shared: Arc<SessionShared>, permit: RenewalPermit, runtime: 
         if let Some(permit) = guard.disarm() {
             shared.complete(permit, outcome);
         }
-        // Tokens that came after a logout are given back.
+        // Tokens that arrived after a logout are revoked.
         if let Some(credential) = credential.filter(|_| shared.cell.lock().is_logged_out()) {
             let _ = revoke(&shared.authenticator, &credential, shared.policy().refresh_timeout).await;
         }
         if let Some(issued) = unsaved {
-            shared.save_late(issued).await;
+            shared.retry_save(issued).await;
         }
-        drop(busy);
+        drop(active_renewal);
     };
     runtime.spawn(within(id, work).instrument(span));
 }

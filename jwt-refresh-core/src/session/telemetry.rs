@@ -1,4 +1,4 @@
-//! What a session counts, and whom it tells of what happens.
+//! The counters of a session, and the channel that its events are sent on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::renewal::{Action, count_answer, count_wait};
 use crate::sync::Mutex;
 
-/// How far behind a watcher may fall before it misses events.
+/// How many events may be unread before a receiver loses the oldest.
 const BACKLOG: usize = 64;
 
 pub(super) struct Telemetry {
@@ -21,7 +21,7 @@ pub(super) struct Telemetry {
     events: broadcast::Sender<Event>,
 }
 
-/// What was counted, to be shown.
+/// The values of the counters.
 pub(super) struct Counts {
     pub(super) logins: u64,
     pub(super) refreshes: u64,
@@ -42,13 +42,13 @@ impl Telemetry {
         }
     }
 
-    /// A caller has to wait for a renewal.
+    /// Counts a caller that has to wait for a renewal.
     pub(super) fn waited(&self) {
         self.waits.fetch_add(1, Ordering::Relaxed);
         count_wait();
     }
 
-    /// The server answered a login or a refresh, well or not.
+    /// Counts a login or refresh: as a failure if there is an `error`.
     pub(super) fn answered(&self, action: Action, error: Option<&Error>) {
         if let Some(error) = error {
             *self.last_error.lock() = Some(error.clone());
@@ -62,11 +62,12 @@ impl Telemetry {
         count_answer(action, error);
     }
 
-    pub(super) fn note(&self, event: Event) {
+    /// Sends an event to all receivers.
+    pub(super) fn send_event(&self, event: Event) {
         if let Event::Failed(error) | Event::ReauthenticationRequired(error) = &event {
             *self.last_error.lock() = Some(error.clone());
         }
-        // Nobody may be watching; that is not an error.
+        // Sending fails if there is no receiver, which is no error here.
         let _ = self.events.send(event);
     }
 

@@ -1,5 +1,5 @@
-//! A counter that costs next to nothing to count up: each thread has a place of its own in it, so no two fetch the same cache
-//! line, and the sum is formed when somebody asks.
+//! A counter that is cheap to increment. Each thread has a shard of its own, so that no two threads
+//! fetch the same cache line, and the sum is computed when it is read.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,7 +10,8 @@ thread_local! {
     static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Counts what happens on many threads. Where more than 32 threads count, two that share a place may now and then lose one.
+/// Counts what happens on many threads. If more than 32 threads count, two that share a shard may
+/// lose an increment now and then.
 pub(in crate::session) struct ShardedCounter([Shard; SHARDS]);
 
 #[repr(align(64))]
@@ -26,7 +27,8 @@ impl ShardedCounter {
         let shard = SHARD.get();
         let shard = if shard < SHARDS { shard } else { assign_shard() };
         let Shard(count) = &self.0[shard];
-        // No read-modify-write: that would cost as much as all the rest of the check.
+        // A load and a store, because a read-modify-write would cost as much as all the rest of the
+        // fast path.
         count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
@@ -48,14 +50,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_threads_count_adds_up() {
+    fn the_counts_of_all_threads_add_up() {
         let counter = ShardedCounter::new();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| (0..10_000).for_each(|_| counter.count()));
             }
         });
-        // Other tests' threads may share places with these, but nobody else counts here.
+        // Threads of other tests take shards too, so two of these threads may share one. No other
+        // thread counts on this counter.
         assert!(counter.sum() <= 40_000 && counter.sum() > 10_000);
     }
 }

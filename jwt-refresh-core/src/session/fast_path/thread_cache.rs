@@ -1,8 +1,9 @@
-//! Each thread's own copies of the tokens it uses. A reference count that two threads touch at once costs five times one
-//! that a single thread keeps to itself, so a token is cloned from the thread's copy and not from the session's.
+//! Each thread's own copies of the tokens that it uses. A reference count that two threads update
+//! at once costs five times one that a single thread uses, so a token is cloned from the thread's
+//! copy and not from the session's.
 //!
-//! The copies are few and are told by session and generation, so a copy that is out of date is never served. One that is
-//! left over from a session that ended stays until its place is taken or the thread ends.
+//! There are few copies. Each is found by session and generation, so an outdated one is never
+//! served. The copy of a session that has ended stays until its slot is reused or the thread ends.
 
 use std::cell::RefCell;
 
@@ -10,9 +11,9 @@ use crate::token::AccessToken;
 
 const SLOTS: usize = 16;
 
-/// How often in a row other sessions must ask for an occupied place before it is given up: sessions that share a place
-/// would otherwise copy their tokens on every call.
-const STAY: u8 = 16;
+/// How often other sessions must ask for an occupied slot before they get it. Without this,
+/// sessions that share a slot would copy their tokens on every call.
+const EVICTION_DELAY: u8 = 16;
 
 thread_local! {
     static CACHE: RefCell<[CachedToken; SLOTS]> = const { RefCell::new([const { CachedToken::EMPTY }; SLOTS]) };
@@ -22,18 +23,19 @@ struct CachedToken {
     session: u64,
     generation: u64,
     token: Option<AccessToken>,
-    stay: u8,
+    /// How often other sessions must still ask for the slot before they get it.
+    eviction_delay: u8,
 }
 
 impl CachedToken {
-    const EMPTY: Self = Self { session: 0, generation: 0, token: None, stay: 0 };
+    const EMPTY: Self = Self { session: 0, generation: 0, token: None, eviction_delay: 0 };
 }
 
 fn slot(session: u64) -> usize {
     usize::try_from(session % SLOTS as u64).unwrap_or(0)
 }
 
-/// This thread's copy of the token, if it has one.
+/// Returns this thread's copy of the token, if it has one.
 #[inline]
 pub(in crate::session) fn get(session: u64, generation: u64) -> Option<AccessToken> {
     let find = |slots: &RefCell<[CachedToken; SLOTS]>| {
@@ -45,17 +47,23 @@ pub(in crate::session) fn get(session: u64, generation: u64) -> Option<AccessTok
     CACHE.try_with(find).ok().flatten()
 }
 
-/// Makes a copy of `token` this thread's own, if there is place for it.
+/// Makes a copy of `token` for this thread, if its slot is free, and returns the copy or else
+/// `token`.
 pub(in crate::session) fn insert(session: u64, token: AccessToken) -> AccessToken {
     let put = |slots: &RefCell<[CachedToken; SLOTS]>| {
         let mut slots = slots.try_borrow_mut().ok()?;
         let slot = &mut slots[slot(session)];
-        if slot.session != session && slot.stay > 0 {
-            slot.stay -= 1;
+        if slot.session != session && slot.eviction_delay > 0 {
+            slot.eviction_delay -= 1;
             return None;
         }
         let copy = token.unshared();
-        *slot = CachedToken { session, generation: token.generation(), token: Some(copy.clone()), stay: STAY };
+        *slot = CachedToken {
+            session,
+            generation: token.generation(),
+            token: Some(copy.clone()),
+            eviction_delay: EVICTION_DELAY,
+        };
         Some(copy)
     };
     CACHE.try_with(put).ok().flatten().unwrap_or(token)
@@ -70,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_served_to_its_session_and_generation_alone() {
+    fn a_copy_is_served_only_to_its_session_and_generation() {
         insert(1, token(5));
         assert_eq!(get(1, 5).unwrap().generation(), 5);
         assert!(get(1, 6).is_none());
@@ -78,10 +86,10 @@ mod tests {
     }
 
     #[test]
-    fn a_place_in_use_is_given_up_only_to_a_session_that_insists() {
+    fn an_occupied_slot_is_given_up_only_after_repeated_requests() {
         let (old, new) = (2, 2 + SLOTS as u64);
         insert(old, token(1));
-        for _ in 0..STAY {
+        for _ in 0..EVICTION_DELAY {
             insert(new, token(1));
             assert!(get(old, 1).is_some());
         }

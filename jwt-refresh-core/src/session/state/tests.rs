@@ -20,7 +20,7 @@ fn tokens(seconds: u64) -> Tokens {
     Tokens::new("access").unwrap().expires_in(Duration::from_secs(seconds))
 }
 
-/// The next sequence after those that `state` has seen.
+/// Returns new tokens, with the sequence after the newest that `state` knows of.
 fn outcome(state: &SessionState, tokens: Tokens, at: Moment) -> Outcome {
     let times = RequestTimes { sent: at, answered: at };
     Outcome::Renewed(IssuedTokens::issued(&policy(), tokens, times, None, state.next_sequence()).unwrap())
@@ -40,7 +40,8 @@ fn renew(state: &mut SessionState, tokens: Tokens, at: Moment) {
     state.complete(permit, outcome, &policy(), at).send();
 }
 
-/// A session with a token of 100 s: ahead from about 90 s, due from 95 s, expired from 100 s.
+/// Returns a session with a token of 100 s: the refresh-ahead window begins at about 90 s, the
+/// leeway at 95 s, and the token expires at 100 s.
 fn logged_in() -> SessionState {
     let mut state = SessionState::new();
     renew(&mut state, tokens(100).refresh_token("refresh"), start());
@@ -51,7 +52,7 @@ fn after(seconds: u64) -> Moment {
     start() + SECOND * u32::try_from(seconds).unwrap()
 }
 
-/// What those are told who wait for a renewal that has ended.
+/// Returns the result that the callers of a renewal that has ended get.
 fn result(pending: PendingRenewal) -> RenewalResult {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(pending.result())
 }
@@ -64,12 +65,12 @@ fn served(step: &NextStep) -> Option<u64> {
 }
 
 #[test]
-fn a_new_session_has_to_renew_and_has_nothing_to_serve_meanwhile() {
+fn a_new_session_has_to_renew_and_has_no_token_to_serve_meanwhile() {
     assert!(matches!(SessionState::new().next_step(start()), NextStep::Renew(None)));
 }
 
 #[test]
-fn a_fresh_token_is_served_ahead_of_expiry_it_is_served_and_renewed_and_when_due_it_is_waited_for() {
+fn a_token_is_served_while_fresh_served_and_renewed_ahead_of_expiry_and_waited_for_when_due() {
     let state = logged_in();
     assert_eq!(served(&state.next_step(after(80))), Some(1));
     assert!(matches!(state.next_step(after(94)), NextStep::Renew(Some(_))));
@@ -77,24 +78,24 @@ fn a_fresh_token_is_served_ahead_of_expiry_it_is_served_and_renewed_and_when_due
 }
 
 #[test]
-fn while_a_renewal_is_under_way_nobody_begins_another() {
+fn no_renewal_begins_while_another_is_under_way() {
     let mut state = logged_in();
-    let _ticket = state.begin(Plan::Renew).unwrap();
+    let _permit = state.begin(Plan::Renew).unwrap();
     assert_eq!(served(&state.next_step(after(94))), Some(1));
     assert!(matches!(state.next_step(after(96)), NextStep::Wait(_)));
     assert!(state.begin(Plan::LogIn).is_err());
 }
 
 #[test]
-fn a_failure_displaces_no_live_token_and_is_shared_after_its_end() {
+fn a_failure_displaces_no_live_token_and_is_returned_after_the_token_has_expired() {
     let mut state = logged_in();
     let permit = state.begin(Plan::Renew).unwrap();
     let pending = permit.subscribe();
     let slow = policy().backoff(SECOND * 60, SECOND * 60);
     state.complete(permit, failure(), &slow, after(96)).send();
 
-    let verdict = result(pending);
-    assert_eq!(verdict.token().unwrap().unwrap().generation(), 1, "whoever waited goes on with the token that lives");
+    let renewed = result(pending);
+    assert_eq!(renewed.token().unwrap().unwrap().generation(), 1, "a caller that waited gets the token that lives");
     assert_eq!(served(&state.next_step(after(99))), Some(1));
     let NextStep::Fail(error) = state.next_step(after(100)) else { panic!("served an expired token") };
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -102,17 +103,17 @@ fn a_failure_displaces_no_live_token_and_is_shared_after_its_end() {
 }
 
 #[test]
-fn the_check_is_quiet_while_a_renewal_or_a_pause_lasts_but_never_beyond_the_tokens_life() {
+fn the_fast_path_stays_open_during_a_renewal_or_a_pause_but_never_beyond_the_tokens_life() {
     let mut state = logged_in();
-    assert!(after(91).reached(state.quiet_until()));
+    assert!(after(91).reached(state.fast_path_until()));
     let permit = state.begin(Plan::Renew).unwrap();
-    assert_eq!(state.quiet_until(), after(95));
+    assert_eq!(state.fast_path_until(), after(95));
     state.complete(permit, failure(), &policy().backoff(SECOND * 60, SECOND * 60), after(92)).send();
-    assert_eq!(state.quiet_until(), after(100));
+    assert_eq!(state.fast_path_until(), after(100));
 }
 
 #[test]
-fn retry_after_stretches_the_pause_up_to_the_policys_limit() {
+fn retry_after_lengthens_the_pause_up_to_the_policys_limit() {
     let mut state = SessionState::new();
     for (asked, paused) in [(120, 120), (86_400, 600)] {
         let permit = state.begin(Plan::Renew).unwrap();
@@ -145,7 +146,7 @@ fn a_refresh_without_a_new_refresh_token_keeps_the_old_one_and_one_with_it_repla
 }
 
 #[test]
-fn a_token_that_is_issued_expired_is_an_error_but_its_refresh_token_is_kept() {
+fn an_access_token_that_is_issued_expired_is_an_error_but_its_refresh_token_is_kept() {
     let times = RequestTimes { sent: start(), answered: start() };
     let issued = IssuedTokens::issued(&policy(), tokens(0).refresh_token("new"), times, None, 1);
     let (error, refresh) = issued.unwrap_err();
@@ -168,7 +169,7 @@ fn rejections_do_not_shorten_the_pause_that_a_server_asked_for() {
 }
 
 #[test]
-fn a_pause_ends_though_the_wall_clock_was_set_back() {
+fn a_pause_ends_even_if_the_wall_clock_was_set_back() {
     let mut state = SessionState::new();
     let permit = state.begin(Plan::Renew).unwrap();
     state.complete(permit, Outcome::failed(outage(), RefreshCredential::None), &policy(), start()).send();
@@ -186,7 +187,7 @@ fn a_newer_token_from_the_store_is_taken_and_an_older_one_is_not() {
     let permit = state.begin(Plan::Renew).unwrap();
     assert!(state.follow(of(6)), "while a renewal waits for its turn");
     state.complete(permit, Outcome::Renewed(of(6)), &policy(), start()).send();
-    assert_eq!(state.generation(), 3, "which finds the same token, and does not count it twice");
+    assert_eq!(state.generation(), 3, "the renewal finds the same token, and does not count it twice");
     state.log_out();
     assert!(!state.follow(of(9)), "logout wins");
 }
@@ -202,7 +203,7 @@ fn the_rejection_of_an_older_token_changes_nothing() {
 }
 
 #[test]
-fn tokens_rejected_again_and_again_end_in_an_error_that_says_so_until_the_window_has_passed() {
+fn repeated_rejections_end_in_an_error_that_says_so_until_the_window_has_passed() {
     let mut state = logged_in();
     for generation in 1..5 {
         state.reject(generation, &policy(), start());
@@ -216,7 +217,7 @@ fn tokens_rejected_again_and_again_end_in_an_error_that_says_so_until_the_window
 }
 
 #[test]
-fn a_renewal_that_lands_after_a_logout_does_not_bring_the_session_back() {
+fn a_renewal_that_ends_after_a_logout_does_not_bring_the_session_back() {
     let mut state = logged_in();
     let permit = state.begin(Plan::Renew).unwrap();
     let pending = permit.subscribe();
@@ -224,12 +225,12 @@ fn a_renewal_that_lands_after_a_logout_does_not_bring_the_session_back() {
     let outcome = outcome(&state, tokens(100), start());
     state.complete(permit, outcome, &policy(), start()).send();
     assert!(matches!(state.next_step(start()), NextStep::Fail(error) if error.kind() == ErrorKind::LoggedOut));
-    assert_eq!(state.quiet_until(), Moment::LONG_AGO);
+    assert_eq!(state.fast_path_until(), Moment::LONG_AGO);
     assert_eq!(result(pending).success().unwrap_err().kind(), ErrorKind::LoggedOut);
 }
 
 #[test]
-fn a_login_that_fails_leaves_token_and_refresh_token_as_they_were() {
+fn a_failed_login_leaves_the_access_token_and_the_refresh_token_as_they_were() {
     let mut state = logged_in();
     let permit = state.begin(Plan::LogIn).unwrap();
     let pending = permit.subscribe();
@@ -242,7 +243,7 @@ fn a_login_that_fails_leaves_token_and_refresh_token_as_they_were() {
 }
 
 #[test]
-fn when_nothing_is_left_to_renew_with_the_live_token_is_served_to_its_end_and_then_the_error() {
+fn when_nothing_is_left_to_renew_with_the_token_is_served_until_it_expires_and_then_the_error() {
     let mut state = logged_in();
     let permit = state.begin(Plan::Renew).unwrap();
     let error = Error::new(ErrorKind::ReauthenticationRequired, "over");
@@ -256,7 +257,7 @@ fn when_nothing_is_left_to_renew_with_the_live_token_is_served_to_its_end_and_th
 }
 
 #[test]
-fn what_a_failure_withholds_is_not_served_while_the_next_renewal_is_under_way() {
+fn a_token_that_must_not_be_served_after_a_failure_is_not_served_during_the_next_renewal() {
     let mut state = logged_in();
     let permit = state.begin(Plan::Renew).unwrap();
     let failed = Outcome::Failed { error: outage(), credential: RefreshCredential::None, serving: Serving::Nothing };
@@ -264,8 +265,8 @@ fn what_a_failure_withholds_is_not_served_while_the_next_renewal_is_under_way() 
     assert!(matches!(state.next_step(after(80)), NextStep::Fail(_)));
     assert!(matches!(state.next_step(after(81)), NextStep::Renew(None)), "the pause is over");
 
-    let _ticket = state.begin(Plan::Renew).unwrap();
+    let _permit = state.begin(Plan::Renew).unwrap();
     assert!(matches!(state.next_step(after(82)), NextStep::Wait(_)));
     assert!(state.longest_wait(after(82)).is_none());
-    assert_eq!(state.quiet_until(), Moment::LONG_AGO);
+    assert_eq!(state.fast_path_until(), Moment::LONG_AGO);
 }

@@ -1,5 +1,6 @@
-//! The state machine behind its lock, and beside the lock the two words that make the check cheap. Everything that changes a
-//! session's state comes by here, and nothing here waits or talks.
+//! The state machine behind its lock, and beside the lock the two atomics that make the fast path
+//! cheap. Every change of a session's state goes through this module. It does no input or output
+//! and never waits.
 
 use tokio::sync::watch;
 
@@ -17,45 +18,46 @@ pub(super) struct StateCell {
     pub(super) clock: Clock,
     pub(super) policy: Policy,
     state: Mutex<SessionState>,
-    /// When something changes by time alone. Closed when the session ends.
+    /// When the state next changes by time alone. The channel is closed when the session ends.
     deadline: watch::Sender<Moment>,
 }
 
-/// What the check reads, on cache lines of its own: a clone of the session, or a caller inside the lock, must not make other
-/// cores fetch it anew.
+/// What the fast path reads. It has cache lines of its own, so that a clone of the session, or a
+/// caller inside the lock, does not make other cores fetch it again.
 #[repr(align(128))]
 struct FastPath {
-    /// Until when the token may be served unseen, in nanoseconds since the epoch.
-    quiet_until: AtomicI64,
+    /// Until when the token may be served without looking at the state, in nanoseconds since the
+    /// epoch.
+    until: AtomicI64,
     /// The generation of that token.
     generation: AtomicU64,
 }
 
-/// What a caller who needs a token is to do.
+/// What a caller that needs a token has to do.
 pub(super) enum Acquisition<R> {
-    /// Go on with this token.
+    /// Use this token.
     Serve(AccessToken),
     /// Wait for the renewal under way.
     Wait(PendingRenewal),
-    /// Launch this renewal where there is a place for it; go on with the token there is, if it may still be used, else wait.
+    /// Launch this renewal on this runtime. Use the token if there is one, otherwise wait for the
+    /// renewal.
     Launch(RenewalPermit, R, Option<AccessToken>),
 }
 
-/// What came of following a logout.
+/// What was done about the logout of another process.
 pub(super) enum Followed {
+    /// Nothing: the session is logged out already, or the logout is outdated.
     Already,
+    /// The session was logged out.
     Now,
-    /// Nothing yet: this renewal has to end first.
+    /// Nothing yet, because this renewal has to end first.
     After(PendingRenewal),
 }
 
 impl StateCell {
     pub(super) fn new(policy: Policy, clock: Clock) -> Self {
         Self {
-            fast: FastPath {
-                quiet_until: AtomicI64::new(Timestamp::LONG_AGO.as_nanos()),
-                generation: AtomicU64::new(0),
-            },
+            fast: FastPath { until: AtomicI64::new(Timestamp::LONG_AGO.as_nanos()), generation: AtomicU64::new(0) },
             clock,
             policy,
             state: Mutex::new(SessionState::new()),
@@ -63,21 +65,21 @@ impl StateCell {
         }
     }
 
-    /// The check: a load, a reading of the clock, a compare.
+    /// Returns whether the token may be served: one load, one reading of the clock, one comparison.
     #[inline]
     pub(super) fn is_ready(&self) -> bool {
-        self.clock.timestamp().as_nanos() < self.fast.quiet_until.load(Ordering::Acquire)
+        self.clock.timestamp().as_nanos() < self.fast.until.load(Ordering::Acquire)
     }
 
-    /// The generation of the token, for a caller who has seen that it is fresh.
+    /// Returns the generation of the token, for a caller that has seen that it is fresh.
     #[inline]
     pub(super) fn generation(&self) -> u64 {
         self.fast.generation.load(Ordering::Acquire)
     }
 
-    /// What to do for a token. A renewal that is to be launched has been begun, and must be completed; none is begun where there is
-    /// no `place` for one.
-    pub(super) fn acquire<R>(&self, place: impl FnOnce() -> Result<R, Error>) -> Result<Acquisition<R>, Error> {
+    /// Returns what a caller that needs a token has to do. A renewal that is to be launched has
+    /// been begun, and must be completed. None is begun if there is no `runtime` for it.
+    pub(super) fn acquire<R>(&self, runtime: impl FnOnce() -> Result<R, Error>) -> Result<Acquisition<R>, Error> {
         let mut state = self.lock();
         let live = match state.next_step(self.clock.moment()) {
             NextStep::Serve(token) => return Ok(Acquisition::Serve(token)),
@@ -85,18 +87,19 @@ impl StateCell {
             NextStep::Wait(pending) => return Ok(Acquisition::Wait(pending)),
             NextStep::Renew(live) => live,
         };
-        match (place(), live) {
-            (Ok(place), live) => Ok(match self.begin(&mut state, Plan::Renew) {
-                Ok(permit) => Acquisition::Launch(permit, place, live),
+        match (runtime(), live) {
+            (Ok(runtime), live) => Ok(match self.begin(&mut state, Plan::Renew) {
+                Ok(permit) => Acquisition::Launch(permit, runtime, live),
                 Err(under_way) => Acquisition::Wait(under_way),
             }),
-            // Refresh-ahead is a courtesy: that it could not begin is no reason to withhold a token that lives.
+            // Refresh-ahead is optional: if it cannot begin, a token that lives is served all the
+            // same.
             (Err(_), Some(token)) => Ok(Acquisition::Serve(token)),
             (Err(error), None) => Err(error),
         }
     }
 
-    /// Begins a login that the user asked for, unless a renewal is under way.
+    /// Begins a login that the user asked for, or returns the renewal under way.
     pub(super) fn begin_login(&self) -> Result<RenewalPermit, PendingRenewal> {
         self.begin(&mut self.lock(), Plan::LogIn)
     }
@@ -107,17 +110,19 @@ impl StateCell {
         begun
     }
 
-    /// Ends a renewal. Those who wait for it are told by the notification: with the lock given back, and after the check has
-    /// seen it.
+    /// Completes a renewal. The callers that wait for it learn the result from the notification,
+    /// which is sent after the lock is released and the fast path sees the new state.
     pub(super) fn complete(&self, permit: RenewalPermit, outcome: Outcome) -> Notification {
         self.change(|state, now| state.complete(permit, outcome, &self.policy, now))
     }
 
+    /// Handles a 401 answer to the token of `generation`.
     pub(super) fn reject(&self, generation: u64) {
         self.change(|state, now| state.reject(generation, &self.policy, now));
     }
 
-    /// Takes tokens of the user's in place of all others, as the `sequence`th or the next.
+    /// Replaces all tokens with those that `issued` returns, which is called with their sequence
+    /// and the time. Returns them.
     pub(super) fn adopt(&self, issued: impl FnOnce(u64, Moment) -> IssuedTokens) -> IssuedTokens {
         self.change(|state, now| {
             let issued = issued(state.next_sequence(), now);
@@ -126,12 +131,12 @@ impl StateCell {
         })
     }
 
-    /// Takes what another process holds, if it is newer. Whether it was.
+    /// Takes tokens of another process, if they are newer. Returns whether they were taken.
     pub(super) fn follow(&self, issued: IssuedTokens) -> bool {
         self.change(|state, _| state.follow(issued))
     }
 
-    /// Forgets everything; what could be refreshed with until then.
+    /// Forgets all tokens. Returns what could be refreshed with until then.
     pub(super) fn log_out(&self) -> RefreshCredential {
         self.change(|state, _| {
             let credential = state.credential().clone();
@@ -140,13 +145,13 @@ impl StateCell {
         })
     }
 
-    /// Forgets everything because another process did, unless that is `outdated`.
+    /// Forgets all tokens because another process has logged out, unless `outdated` returns true.
     pub(super) fn follow_logout(&self, outdated: impl FnOnce() -> bool) -> Followed {
         self.change(|state, _| {
             if state.is_logged_out() || outdated() {
                 return Followed::Already;
             }
-            if let Some(renewal) = state.under_way() {
+            if let Some(renewal) = state.pending_renewal() {
                 return Followed::After(renewal);
             }
             state.log_out();
@@ -154,11 +159,12 @@ impl StateCell {
         })
     }
 
-    /// A deadline has passed on the clock that cannot be stepped: the check, which reads the other, is to be believed no more.
-    pub(super) fn distrust_check(&self) {
+    /// Closes the fast path if its time has passed on either clock. The fast path itself reads only
+    /// the clock that can be stepped.
+    pub(super) fn close_fast_path_if_due(&self) {
         let state = self.lock();
-        if self.clock.moment().reached(state.quiet_until()) {
-            self.fast.quiet_until.store(Timestamp::LONG_AGO.as_nanos(), Ordering::Release);
+        if self.clock.moment().reached(state.fast_path_until()) {
+            self.fast.until.store(Timestamp::LONG_AGO.as_nanos(), Ordering::Release);
         }
     }
 
@@ -166,6 +172,7 @@ impl StateCell {
         self.deadline.subscribe()
     }
 
+    /// Changes the state under the lock, and publishes it.
     fn change<T>(&self, change: impl FnOnce(&mut SessionState, Moment) -> T) -> T {
         let mut state = self.lock();
         let done = change(&mut state, self.clock.moment());
@@ -173,11 +180,13 @@ impl StateCell {
         done
     }
 
-    /// Makes what the state says visible to the check. Called with the lock held, so that writers do not overtake each other.
+    /// Makes the state visible to the fast path. Called with the lock held, so that writers do not
+    /// overtake each other.
     fn publish(&self, state: &SessionState) {
-        // The generation first: whoever then sees the new deadline sees the new generation too.
+        // The generation is stored first, so that a reader that sees the new deadline sees the new
+        // generation too.
         self.fast.generation.store(state.generation(), Ordering::Release);
-        self.fast.quiet_until.store(state.quiet_until().wall.as_nanos(), Ordering::Release);
+        self.fast.until.store(state.fast_path_until().wall.as_nanos(), Ordering::Release);
         let wake_at = state.wake_at();
         self.deadline.send_if_modified(|old| std::mem::replace(old, wake_at) != wake_at);
     }

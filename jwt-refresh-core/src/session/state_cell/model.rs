@@ -1,5 +1,7 @@
-//! The single flight under a model checker, which runs threads in every order that it can think of. Run by `scripts/test`:
-//! `RUSTFLAGS='--cfg shuttle' cargo test -p jwt-refresh-core --no-default-features --lib model`.
+//! Tests the state cell with a model checker, which runs the threads in many different orders:
+//! there is one renewal at a time. `scripts/test` runs it, with
+//!
+//! `RUSTFLAGS='--cfg shuttle' cargo test -p jwt-refresh-core --no-default-features --lib model`
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,17 +18,17 @@ use crate::token::Tokens;
 
 const ITERATIONS: usize = 20_000;
 
-/// Tries random orders, and orders that are rare.
+/// Runs the scenario in random orders, and in orders that are rare.
 fn check(scenario: impl Fn() + Send + Sync + 'static + Clone) {
     shuttle::check_random(scenario.clone(), ITERATIONS);
     shuttle::check_pct(scenario, ITERATIONS, 3);
 }
 
-/// A cell, and a server that counts how many talk to it.
+/// A state cell, and a server that counts the exchanges that it is in.
 struct World {
     cell: StateCell,
     clock: ManualClock,
-    talking: AtomicU32,
+    active: AtomicU32,
     exchanges: AtomicU32,
 }
 
@@ -34,7 +36,7 @@ impl World {
     fn new() -> Arc<Self> {
         let clock = ManualClock::new();
         let cell = StateCell::new(Policy::default(), Clock::from(&clock));
-        Arc::new(Self { cell, clock, talking: AtomicU32::new(0), exchanges: AtomicU32::new(0) })
+        Arc::new(Self { cell, clock, active: AtomicU32::new(0), exchanges: AtomicU32::new(0) })
     }
 
     fn logged_in() -> Arc<Self> {
@@ -43,7 +45,8 @@ impl World {
         world
     }
 
-    /// What a caller does, with the renewal in its own thread as a runtime would have it in a task.
+    /// Gets a token as a caller does. The renewal has its own thread, as it has its own task on a
+    /// runtime.
     fn token(self: &Arc<Self>) -> Result<AccessToken, Error> {
         loop {
             let pending = match self.cell.acquire(|| Ok(()))? {
@@ -63,7 +66,7 @@ impl World {
     }
 
     fn exchange(&self, permit: RenewalPermit) {
-        assert_eq!(self.talking.fetch_add(1, Ordering::SeqCst), 0, "two renewals at once");
+        assert_eq!(self.active.fetch_add(1, Ordering::SeqCst), 0, "two renewals at once");
         thread::yield_now();
         self.exchanges.fetch_add(1, Ordering::SeqCst);
         let now = self.cell.clock.moment();
@@ -71,7 +74,7 @@ impl World {
         let sequence = permit.basis.sequence + 1;
         let times = RequestTimes { sent: now, answered: now };
         let issued = IssuedTokens::issued(&self.cell.policy, tokens, times, None, sequence).unwrap();
-        self.talking.fetch_sub(1, Ordering::SeqCst);
+        self.active.fetch_sub(1, Ordering::SeqCst);
         self.cell.complete(permit, Outcome::Renewed(issued)).send();
     }
 }
@@ -85,7 +88,7 @@ fn all(threads: Vec<thread::JoinHandle<()>>) {
 }
 
 #[test]
-fn however_they_interleave_all_who_ask_at_once_get_the_token_of_one_renewal() {
+fn in_every_order_callers_at_once_share_the_token_of_one_renewal() {
     check(|| {
         let world = World::new();
         let ask = |world: &Arc<World>| {
@@ -99,7 +102,7 @@ fn however_they_interleave_all_who_ask_at_once_get_the_token_of_one_renewal() {
 }
 
 #[test]
-fn however_they_interleave_rejections_of_one_token_cost_one_renewal() {
+fn in_every_order_rejections_of_one_token_cost_one_renewal() {
     check(|| {
         let world = World::logged_in();
         let reject = |world: &Arc<World>| {
@@ -115,7 +118,7 @@ fn however_they_interleave_rejections_of_one_token_cost_one_renewal() {
 }
 
 #[test]
-fn however_they_interleave_nobody_has_a_token_after_a_logout() {
+fn in_every_order_there_is_no_token_after_a_logout() {
     check(|| {
         let world = World::new();
         let caller = {
@@ -129,7 +132,7 @@ fn however_they_interleave_nobody_has_a_token_after_a_logout() {
             let world = Arc::clone(&world);
             thread::spawn(move || {
                 world.cell.log_out();
-                assert!(!world.cell.is_ready(), "the check serves a session that is logged out");
+                assert!(!world.cell.is_ready(), "the fast path serves a session that is logged out");
             })
         };
         all(vec![caller, logout]);
@@ -140,7 +143,7 @@ fn however_they_interleave_nobody_has_a_token_after_a_logout() {
 }
 
 #[test]
-fn however_they_interleave_the_check_serves_no_token_that_was_rejected_before() {
+fn in_every_order_the_fast_path_serves_no_token_that_was_rejected_before() {
     check(|| {
         let world = World::logged_in();
         let other = {
@@ -158,7 +161,7 @@ fn however_they_interleave_the_check_serves_no_token_that_was_rejected_before() 
 }
 
 #[test]
-fn however_they_interleave_a_login_that_joins_a_renewal_leaves_one_in_the_air() {
+fn in_every_order_a_login_that_joins_a_renewal_starts_no_second_one() {
     check(|| {
         let world = World::new();
         let login = {
