@@ -1,15 +1,21 @@
-//! What a dashboard sees of a pool: gauges through the `metrics` facade. The keeper sets them every few seconds, so that they are
-//! true of an idle pool too, and cost a lease nothing; those of a pool in Redis are set by whoever asks for its status. Pools are
-//! told apart by their number, those in Redis by their name; accounts are not told apart, since each would be a series of its own.
+//! Gauges of a pool through the `metrics` facade, for dashboards.
+//!
+//! The scheduler of a local pool sets them every few seconds. So they are right for an idle pool
+//! too, and a lease pays nothing for them. The gauges of a pool in Redis are set each time its
+//! status is asked for.
+//!
+//! The label `pool` is the number of a local pool, or the name of a pool in Redis. There is no
+//! label for the account: each account would be a time series of its own.
 
 use super::quarantine::CauseCounts;
 use super::status::{Health, PoolStatus};
 use crate::clock::Clock;
 
-/// How often they are set, in nanoseconds: a few times between two looks of a collector, as collectors are commonly set up.
-const EVERY: i64 = 5_000_000_000;
+/// How often the gauges are set, in nanoseconds: a few times between two scrapes of a collector
+/// with a usual configuration.
+const INTERVAL: i64 = 5_000_000_000;
 
-/// What is shown of a pool that is no more.
+/// What the gauges show of a pool that has ended.
 const ENDED: PoolStatus = PoolStatus {
     accounts: 0,
     active: 0,
@@ -22,24 +28,25 @@ const ENDED: PoolStatus = PoolStatus {
     auth_overhead: 0.0,
 };
 
+/// The gauges of one local pool. Dropping it sets them to those of a pool that has ended.
 #[derive(Debug, Default)]
 pub(super) struct Gauges {
-    /// The pool's number, once anything was shown of it.
+    /// The pool's number, once its gauges were set.
     pool: Option<u64>,
-    /// When they are to be set next, in nanoseconds since boot.
+    /// When the gauges are to be set next, in nanoseconds since boot.
     due: i64,
 }
 
 impl Gauges {
-    /// Shows the status of a pool, if it is time to. Returns when it will be again, in nanoseconds
-    /// since boot.
+    /// Sets the gauges from the pool's `status`, if they are due. Returns when they are due next,
+    /// in nanoseconds since boot.
     pub(super) fn show(&mut self, pool: u64, clock: &Clock, status: impl FnOnce() -> (PoolStatus, CauseCounts)) -> i64 {
         let now = clock.moment().boot.as_nanos();
         if self.pool.is_none() || now >= self.due {
             let (status, causes) = status();
             set(&pool.to_string(), &status, causes, health(&status));
             self.pool = Some(pool);
-            self.due = now.saturating_add(EVERY);
+            self.due = now.saturating_add(INTERVAL);
         }
         self.due
     }
@@ -48,18 +55,19 @@ impl Gauges {
 impl Drop for Gauges {
     fn drop(&mut self) {
         if let Some(pool) = self.pool {
-            // In no health, neither good nor bad: nobody is to be alarmed by a pool that is not needed any more.
+            // The health is NaN, neither good nor bad: a pool that is not needed any more must not
+            // raise an alarm.
             set(&pool.to_string(), &ENDED, CauseCounts::default(), f64::NAN);
         }
     }
 }
 
-/// Shows the status of a pool that has a name.
+/// Sets the gauges of the pool called `pool`.
 #[cfg(feature = "redis")]
 pub(super) fn show(pool: &str, status: &PoolStatus) {
     let mut causes = CauseCounts::default();
-    for one in &status.quarantined {
-        causes.change(None, Some(one.cause));
+    for account in &status.quarantined {
+        causes.change(None, Some(account.cause));
     }
     set(pool, status, causes, health(status));
 }
@@ -72,7 +80,7 @@ fn health(status: &PoolStatus) -> f64 {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody has that many accounts or callers")]
+#[expect(clippy::cast_precision_loss, reason = "counts of accounts and callers stay far below 2^52")]
 fn set(pool: &str, status: &PoolStatus, causes: CauseCounts, health: f64) {
     let set = |name: &'static str, value: f64| metrics::gauge!(name, "pool" => pool.to_owned()).set(value);
     set("jwt_refresh_pool_accounts", status.accounts as f64);

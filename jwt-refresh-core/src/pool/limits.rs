@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use super::limit::Limit;
 
-/// What a user pins to an account.
+/// A value that a user pins to an account.
 pub(super) type Pin = Arc<dyn Any + Send + Sync>;
 
-/// A tag, as a pool numbers them: 0 stands for all accounts, and each tag has the next number.
+/// The number of a tag in a pool: 0 stands for all accounts, and each new tag gets the next number.
 pub(super) type TagIndex = u32;
 
-/// All accounts of a pool, whatever their tags.
+/// Stands for all accounts of a pool, whatever their tags.
 pub(super) const ALL: TagIndex = 0;
 
 /// What may be asked of an account, and what its leases hand out. Accounts that are added one after
-/// the other with equal limits share them.
+/// the other with equal limits share one allocation.
 #[derive(PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) limit: Limit,
@@ -26,7 +26,7 @@ pub(super) struct Limits {
     pub(super) pinned: Pinned,
 }
 
-/// What is pinned to an account: the same only as itself.
+/// The value pinned to an account, if any. Two are equal if they are the same allocation.
 pub(super) struct Pinned(pub(super) Option<Pin>);
 
 impl PartialEq for Pinned {

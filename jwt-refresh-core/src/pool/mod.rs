@@ -1,10 +1,12 @@
 //! Many accounts behind one [`TokenProvider`](crate::TokenProvider): a caller gets a lease of an
-//! account that can serve it. What both pools share is here, `local` is the pool on one machine, and
-//! `redis` the one for processes on many machines.
+//! account that can serve it. `local` is the pool on one machine, and `redis` the pool for
+//! processes on many machines. Both share what is here.
 //!
-//! An `account` is what a user adds, with its `limits`, each rate a `limit`. A caller asks by a
-//! `request` and holds a `lease`; `failure` says why it got none. An account that does not serve is in
-//! `quarantine`. `status` and `gauges` show how a pool is doing.
+//! An `account` is what a user adds to a pool. Its `limits` say what may be asked of it, and the
+//! rate among them is a `limit`. `refresh_time` says when it is refreshed. A caller asks by a
+//! `request` and gets a `lease`, or a `failure`. An account that does not serve is in `quarantine`.
+//! The `policy` has the numbers that a pool goes by, `counters` what it counts, and `status` and
+//! `gauges` show that. `provider` makes a pool a `TokenProvider`.
 
 mod account;
 mod counters;

@@ -8,25 +8,27 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum QuarantineCause {
-    /// It was added, and has not logged in yet.
+    /// The account was added, and has not logged in yet.
     Joining,
     /// Its token was rejected with 401.
     Rejected,
-    /// The server refuses to log it in, or to refresh its token.
+    /// The server refuses to log the account in, or to refresh its token.
     Denied,
-    /// Its token has expired, and the server does not answer, or is out of order.
+    /// Its token has expired, and there is no new one yet: the server does not answer, or is out of
+    /// order.
     Expired,
-    /// Its token has served as many calls as one may.
+    /// Its token has served as many calls as its [usage cap](super::Account::usage_cap) allows.
     UsageCap,
-    /// It was answered 429, and has to rest for longer than a caller waits in line for it.
+    /// The server answered 429, and the account has to rest for longer than
+    /// [callers wait](super::PoolPolicy::max_inline_wait) for it.
     RateLimited,
     /// Its quota is used up.
     QuotaUsedUp,
 }
 
 impl QuarantineCause {
-    /// Each cause, the name that programs know it by, and what people read. The names do not change
-    /// from release to release.
+    /// Each cause, its name for programs, and its text for people, in the order of the variants.
+    /// The names do not change from release to release.
     const TABLE: [(Self, &'static str, &'static str); 7] = [
         (Self::Joining, "joining", "not logged in yet"),
         (Self::Rejected, "rejected", "token rejected"),
@@ -37,18 +39,18 @@ impl QuarantineCause {
         (Self::QuotaUsedUp, "quota_used_up", "quota used up"),
     ];
 
-    /// What programs know it by.
+    /// Returns the name for programs.
     pub(super) const fn name(self) -> &'static str {
         Self::TABLE[self as usize].1
     }
 
-    /// The cause that programs know by `name`.
+    /// Returns the cause with a name for programs.
     #[cfg(feature = "redis")]
     pub(super) fn by_name(name: &str) -> Option<Self> {
         Self::TABLE.iter().find(|(_, known, _)| *known == name).map(|(cause, ..)| *cause)
     }
 
-    /// Whether the account rests until a time, and new tokens would not help.
+    /// Returns whether the account rests for a time, so that new tokens would not help.
     pub(super) fn is_rest(self) -> bool {
         matches!(self, Self::RateLimited | Self::QuotaUsedUp)
     }
@@ -60,21 +62,24 @@ impl fmt::Display for QuarantineCause {
     }
 }
 
-/// An account that does not serve.
+/// The quarantine of an account: why the account does not serve, and until when.
 #[derive(Clone, Debug)]
 pub(super) struct Quarantine {
     pub(super) cause: QuarantineCause,
-    /// When it returns, or is tried again, in nanoseconds since boot. `None`: new tokens are on their way, and callers may wait.
+    /// When the account returns, or a login is tried again, in nanoseconds since boot. `None` if
+    /// new tokens are on their way: then callers may wait for the account.
     pub(super) until: Option<i64>,
+    /// The failure that led to the quarantine, if there was one.
     pub(super) error: Option<Error>,
 }
 
-/// How many accounts do not serve, by why: to be had without looking at each.
+/// How many accounts are in quarantine for each cause. It is kept up to date with each change, so
+/// that nothing has to look at all accounts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CauseCounts([u32; QuarantineCause::TABLE.len()]);
 
 impl CauseCounts {
-    /// An account went into quarantine, out of it, or has another cause to be there.
+    /// Counts that an account's cause changed from `from` to `to`; `None` is no quarantine.
     pub(super) fn change(&mut self, from: Option<QuarantineCause>, to: Option<QuarantineCause>) {
         if let Some(count) = from.and_then(|cause| self.0.get_mut(cause as usize)) {
             *count -= 1;
@@ -84,6 +89,7 @@ impl CauseCounts {
         }
     }
 
+    /// Returns how many accounts are in quarantine.
     pub(super) fn total(&self) -> usize {
         self.0.iter().map(|&count| count as usize).sum()
     }
@@ -100,11 +106,11 @@ mod tests {
 
     #[test]
     fn every_cause_has_a_count_of_its_own() {
-        for (place, (cause, ..)) in QuarantineCause::TABLE.into_iter().enumerate() {
+        for (index, (cause, ..)) in QuarantineCause::TABLE.into_iter().enumerate() {
             let mut causes = CauseCounts::default();
             causes.change(None, Some(cause));
-            assert_eq!((causes.0[place], causes.total()), (1, 1), "{cause}");
-            assert_eq!(cause as usize, place, "{cause} stands elsewhere in the table");
+            assert_eq!((causes.0[index], causes.total()), (1, 1), "{cause}");
+            assert_eq!(cause as usize, index, "{cause} stands elsewhere in the table");
             causes.change(Some(cause), None);
             assert_eq!(causes.total(), 0);
         }

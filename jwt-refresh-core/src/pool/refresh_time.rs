@@ -1,7 +1,9 @@
-//! When an account of many is refreshed, so that those that logged in together are not refreshed together.
+//! When an account of a pool is refreshed. The time has a random part, so that accounts that logged
+//! in together are not refreshed together.
 
-/// A time at random before `ahead`: at most by the window from there until the token expires, and not within the first half of its
-/// life. All in nanoseconds since boot.
+/// Returns a random time before `ahead`, the start of the refresh-ahead window: earlier by at most
+/// the time from `ahead` to `expires`, and not within the first half of the token's life, which
+/// begins `now`. All times are in nanoseconds since boot.
 pub(super) fn jittered_refresh_time(ahead: i64, expires: i64, now: i64) -> i64 {
     let window = expires.saturating_sub(ahead).min(ahead.saturating_sub(now.midpoint(expires))).max(0);
     ahead - fastrand::i64(0..=window)

@@ -1,4 +1,4 @@
-//! How a pool is doing, in numbers and as a table.
+//! The status of a pool, in numbers and as a table.
 
 mod serialize;
 
@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use crate::pool::quarantine::QuarantineCause;
 
-/// A snapshot of a pool: [`Pool::status`](crate::pool::Pool::status). `Display` shows it as a table, `serde::Serialize` gives it to
-/// programs:
+/// A snapshot of a pool, returned by [`Pool::status`](crate::pool::Pool::status). `Display` shows
+/// it as a table, and `serde::Serialize` is for programs:
 ///
 /// ```json
 /// {
 ///   "health": "degraded",
 ///   "accounts": 2,
 ///   "active": 1,
-///   "quarantined": [{ "account": "ada@example.com", "cause": "rate_limited", "returns_in_seconds": 12.5 }],
+///   "quarantined": [
+///     { "account": "ada@example.com", "cause": "rate_limited", "returns_in_seconds": 12.5 }
+///   ],
 ///   "waiting": 3,
 ///   "leases": 12345,
 ///   "average_ttl_seconds": 1800.0,
@@ -25,27 +27,28 @@ use crate::pool::quarantine::QuarantineCause;
 /// }
 /// ```
 ///
-/// A `null` stands for what is `None` here. The names stay as they are; others may be added.
+/// A `null` stands for `None`, and durations are in seconds. The names do not change; others may be
+/// added.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolStatus {
-    /// Accounts that the pool was given: its target.
+    /// How many accounts the pool was given: the target for `active`.
     pub accounts: usize,
-    /// Those that serve.
+    /// How many accounts serve.
     pub active: usize,
-    /// Those that do not.
+    /// The accounts that do not serve.
     pub quarantined: Vec<QuarantinedAccount>,
-    /// Callers that wait for a lease.
+    /// How many callers wait for a lease.
     pub waiting: usize,
-    /// Leases given so far.
+    /// How many leases the pool has given so far.
     pub leases: u64,
-    /// How long the tokens there are live from now, on average; `None` if there are none, or none that expires.
+    /// How long the tokens held live from now on, on average; `None` if there is none that expires.
     pub average_ttl: Option<Duration>,
     /// The share of logins and refreshes that succeeded, from 0 to 1; `None` before the first.
     pub refresh_success: Option<f64>,
-    /// Leases within the last minute for each account that serves.
+    /// Leases within the last minute, divided by the number of accounts that serve.
     pub requests_per_token_per_minute: f64,
-    /// Logins and refreshes, well or not, for each lease.
+    /// Logins and refreshes, whether they succeeded or not, divided by the number of leases.
     pub auth_overhead: f64,
 }
 
@@ -53,28 +56,29 @@ pub struct PoolStatus {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct QuarantinedAccount {
-    /// Its name.
+    /// The account's name.
     pub account: String,
-    /// Why it does not serve.
+    /// Why the account does not serve.
     pub cause: QuarantineCause,
-    /// When it returns, or a login is tried again, from now; `None` if new tokens are on their way.
+    /// The time from now until the account returns, or a login is tried again; `None` if new tokens
+    /// are on their way.
     pub returns_in: Option<Duration>,
 }
 
-/// How well a pool can do what it is for.
+/// How many of a pool's accounts serve, in three grades.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {
     /// At least nine in ten accounts serve.
     Good,
-    /// Some do.
+    /// Fewer than nine in ten accounts serve, but at least one.
     Degraded,
-    /// None does.
+    /// No account serves.
     Down,
 }
 
 impl PoolStatus {
-    /// How well the pool can do what it is for.
+    /// Returns whether most, some or none of the accounts serve.
     pub fn health(&self) -> Health {
         match self.active {
             0 => Health::Down,
@@ -100,8 +104,8 @@ impl fmt::Display for Health {
     }
 }
 
-/// So many quarantined accounts are shown one by one.
-const SHOWN: usize = 10;
+/// How many quarantined accounts the table shows by name.
+const ACCOUNTS_SHOWN: usize = 10;
 
 impl fmt::Display for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,17 +126,18 @@ impl fmt::Display for PoolStatus {
         if !self.quarantined.is_empty() {
             writeln!(f, "├{line}┤")?;
         }
-        for QuarantinedAccount { account, cause, returns_in } in self.quarantined.iter().take(SHOWN) {
+        for QuarantinedAccount { account, cause, returns_in } in self.quarantined.iter().take(ACCOUNTS_SHOWN) {
             let until = returns_in.map_or_else(|| "renewing".to_owned(), |wait| format!("{:.0} s", wait.as_secs_f64()));
             writeln!(f, "│ {:<25} {cause:<19} {until:>8} │", shortened(account, 25))?;
         }
-        if let Some(more @ 1..) = self.quarantined.len().checked_sub(SHOWN) {
+        if let Some(more @ 1..) = self.quarantined.len().checked_sub(ACCOUNTS_SHOWN) {
             writeln!(f, "│ {:<54} │", format!("… and {more} more"))?;
         }
         write!(f, "└{line}┘")
     }
 }
 
+/// Returns `name` with at most `width` characters, the last of them `…` if it was cut.
 fn shortened(name: &str, width: usize) -> String {
     if name.chars().count() <= width { name.to_owned() } else { name.chars().take(width - 1).chain(['…']).collect() }
 }
@@ -142,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_of_the_table_is_of_one_width() {
+    fn every_line_of_the_table_has_the_same_width() {
         let quarantined = |account: &str, cause| QuarantinedAccount {
             account: account.to_owned(),
             cause,

@@ -1,5 +1,8 @@
-//! A status as programs read it. The names are written here, not derived: they are a promise, and a field that is renamed must
-//! not break it. Written by hand it also needs `serde_core` alone, which is there for `serde_json` anyway.
+//! A status as programs read it.
+//!
+//! The impls are not derived, for two reasons: the names are stable, so renaming a field must not
+//! change them; and without the derive macro only `serde_core` is needed, which `serde_json` needs
+//! anyway.
 
 use serde_core::ser::{Serialize, SerializeStruct, Serializer};
 
