@@ -8,81 +8,94 @@ use crate::pool::quarantine::CauseCounts;
 const SECOND: i64 = 1_000_000_000;
 const MINUTE: usize = 60;
 
-/// What is counted under the pool's lock.
+/// Leases, quarantined accounts and token lifetimes of a pool. All times are in nanoseconds since
+/// boot.
 #[derive(Debug)]
 pub(super) struct PoolCounters {
+    /// Leases given so far.
     pub(super) leases: u64,
-    pub(super) causes: CauseCounts,
-    begun: i64,
-    /// Leases in each second of the last minute, and the second that was counted last.
-    seconds: [u32; MINUTE],
-    second: i64,
-    /// Tokens that expire, and the sum of when they do, in nanoseconds.
-    tokens: u32,
-    expire: i128,
+    pub(super) quarantined: CauseCounts,
+    /// When the pool was created.
+    started: i64,
+    /// Leases in each second of the last minute, at the second modulo 60.
+    leases_by_second: [u32; MINUTE],
+    /// The last second that was counted, since boot.
+    current_second: i64,
+    /// How many tokens have a known expiry.
+    expiring_tokens: u32,
+    /// The sum of the expiry times of these tokens.
+    expiry_sum: i128,
 }
 
 impl PoolCounters {
     pub(super) fn new(now: i64) -> Self {
         Self {
             leases: 0,
-            causes: CauseCounts::default(),
-            begun: now,
-            seconds: [0; MINUTE],
-            second: now / SECOND,
-            tokens: 0,
-            expire: 0,
+            quarantined: CauseCounts::default(),
+            started: now,
+            leases_by_second: [0; MINUTE],
+            current_second: now / SECOND,
+            expiring_tokens: 0,
+            expiry_sum: 0,
         }
     }
 
+    /// Counts a lease.
     pub(super) fn leased(&mut self, now: i64) {
         self.leases += 1;
-        self.turn_to(now);
-        if let Some(second) = self.seconds.get_mut(slot(self.second)) {
+        self.advance_to(now);
+        if let Some(second) = self.leases_by_second.get_mut(bucket(self.current_second)) {
             *second += 1;
         }
     }
 
-    fn turn_to(&mut self, now: i64) {
+    /// Makes the second of `now` the current one, and clears the counts of the seconds in between.
+    fn advance_to(&mut self, now: i64) {
         let second = now / SECOND;
-        let skipped = usize::try_from(second.saturating_sub(self.second)).unwrap_or(0).min(MINUTE);
+        let skipped = usize::try_from(second.saturating_sub(self.current_second)).unwrap_or(0).min(MINUTE);
         for past in (0_i64..).take(skipped) {
-            if let Some(count) = self.seconds.get_mut(slot(second - past)) {
+            if let Some(count) = self.leases_by_second.get_mut(bucket(second - past)) {
                 *count = 0;
             }
         }
-        self.second = self.second.max(second);
+        self.current_second = self.current_second.max(second);
     }
 
-    /// Leases a minute, by those of the last one.
+    /// Returns the leases of the last minute. In the first minute of a pool the leases so far are
+    /// scaled up to a minute.
     pub(super) fn per_minute(&mut self, now: i64) -> f64 {
-        self.turn_to(now);
-        let count: f64 = self.seconds.iter().copied().map(f64::from).sum();
-        let age = Duration::from_nanos(u64::try_from(now.saturating_sub(self.begun)).unwrap_or(0)).as_secs_f64();
+        self.advance_to(now);
+        let count: f64 = self.leases_by_second.iter().copied().map(f64::from).sum();
+        let age = Duration::from_nanos(u64::try_from(now.saturating_sub(self.started)).unwrap_or(0)).as_secs_f64();
         count * 60.0 / age.clamp(1.0, 60.0)
     }
 
+    /// Counts a token that expires at `expires`.
     pub(super) fn token_issued(&mut self, expires: i64) {
         if expires != Timestamp::NEVER.as_nanos() {
-            self.tokens += 1;
-            self.expire += i128::from(expires);
+            self.expiring_tokens += 1;
+            self.expiry_sum += i128::from(expires);
         }
     }
 
-    pub(super) fn token_gone(&mut self, expires: i64) {
+    /// Counts that a token that expires at `expires` is not held any more.
+    pub(super) fn token_removed(&mut self, expires: i64) {
         if expires != Timestamp::NEVER.as_nanos() {
-            self.tokens -= 1;
-            self.expire -= i128::from(expires);
+            self.expiring_tokens -= 1;
+            self.expiry_sum -= i128::from(expires);
         }
     }
 
+    /// Returns how long the tokens live from `now` on average, or `None` if the expiry of none is
+    /// known.
     pub(super) fn average_ttl(&self, now: i64) -> Option<Duration> {
-        let average = self.expire.checked_div(i128::from(self.tokens))?;
+        let average = self.expiry_sum.checked_div(i128::from(self.expiring_tokens))?;
         Some(Duration::from_nanos(u64::try_from(average - i128::from(now)).unwrap_or(0)))
     }
 }
 
-fn slot(second: i64) -> usize {
+/// Returns the index in `leases_by_second` of a second.
+fn bucket(second: i64) -> usize {
     usize::try_from(second.rem_euclid(60)).unwrap_or(0)
 }
 

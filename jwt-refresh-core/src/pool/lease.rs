@@ -1,4 +1,4 @@
-//! A lease: an account's token for one call, and what the caller has to say about it.
+//! A lease: an account's token for one call, and what its holder reports about the account.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -9,27 +9,32 @@ use std::time::Duration;
 use super::limits::Pin;
 use crate::token::AccessToken;
 
-/// The token of one of a pool's accounts, for one call. It goes where an [`AccessToken`] goes (`.bearer(&lease)`), and is given
-/// back when its last clone is dropped.
+/// The token of one of a pool's accounts, for one call. It can be used wherever an [`AccessToken`]
+/// can (`.bearer(&lease)`), and is given back when its last clone is dropped.
 ///
-/// Tell the pool what the server said of it, where that concerns the account: [`rejected`](Self::rejected) (401; with
-/// `#[refresh_token(retry)]` that is done for you), [`rate_limited`](Self::rate_limited) (429),
-/// [`quota_used_up`](Self::quota_used_up), [`fine`](Self::fine).
+/// If the server's answer concerns the account, report it to the pool:
+///
+/// - [`rejected`](Self::rejected) after a 401 (`#[refresh_token(retry)]` reports that for you);
+/// - [`rate_limited`](Self::rate_limited) after a 429;
+/// - [`quota_used_up`](Self::quota_used_up) when the account's quota is spent;
+/// - [`fine`](Self::fine) after a success, which may be left out.
+///
+/// Reports return at once; they do not wait for a server.
 #[derive(Clone)]
 pub struct Lease(Arc<dyn LeaseBackend>);
 
-/// What a lease is to the pool that gave it. Dropping it gives the lease back.
+/// The pool's side of a lease. Dropping it gives the lease back.
 pub(super) trait LeaseBackend: Send + Sync {
     fn account(&self) -> &str;
     fn token(&self) -> &AccessToken;
     fn pin(&self) -> Option<&Pin>;
-    /// The number of the pool that gave it.
+    /// Returns the number of the pool that gave the lease.
     fn pool(&self) -> u64;
-    /// Tells the pool. What ends the lease gives it back, too.
+    /// Tells the pool. A report that [ends the lease](Report::ends_lease) also gives it back.
     fn report(&self, report: Report);
 }
 
-/// What the holder of a lease has to say.
+/// What the holder of a lease reports to the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Report {
     Fine,
@@ -39,8 +44,8 @@ pub(super) enum Report {
 }
 
 impl Report {
-    /// Whether the account serves the holder no longer.
-    pub(super) fn ends(self) -> bool {
+    /// Returns whether the holder cannot use the account any more.
+    pub(super) fn ends_lease(self) -> bool {
         self != Self::Fine
     }
 }
@@ -50,52 +55,63 @@ impl Lease {
         Self(Arc::new(backend))
     }
 
+    /// Returns the number of the pool that gave the lease.
     pub(super) fn pool(&self) -> u64 {
         self.0.pool()
     }
 
-    /// The token.
+    /// Returns the access token.
     pub fn token(&self) -> &AccessToken {
         self.0.token()
     }
 
-    /// The name of the account.
+    /// Returns the name of the account.
     pub fn account(&self) -> &str {
         self.0.account()
     }
 
-    /// What was [pinned](super::Account::pin) to the account, if it was a `T`.
+    /// Returns the value that was [pinned](super::Account::pin) to the account, if it is a `T`.
     pub fn pinned<T: 'static>(&self) -> Option<&T> {
         self.0.pin()?.downcast_ref()
     }
 
-    /// The client that the account's calls shall go by, if it was given one: [`Account::client`](super::Account::client).
+    /// Returns the HTTP client for the account's calls, if the account was given one by
+    /// [`Account::client`](super::Account::client).
     #[cfg(feature = "reqwest")]
     pub fn client(&self) -> Option<&reqwest::Client> {
         self.pinned()
     }
 
-    /// Says that all went well: 429s and rejections before are no longer counted against the account. To say nothing is fine
-    /// too.
+    /// Reports that the call went well. Earlier 429s and rejections no longer count against the
+    /// account. This report is optional.
     pub fn fine(&self) {
         self.0.report(Report::Fine);
     }
 
-    /// Says that the server answered 401 to the token. The account serves nobody until its token was renewed; if the new
-    /// one is rejected soon, too, it goes into [quarantine](super::PoolPolicy::quarantine). Gives the lease back.
+    /// Reports that the server answered 401 to the token, and gives the lease back.
+    ///
+    /// The account does not serve until its token is renewed. If the new token is rejected
+    /// [soon](super::PoolPolicy::renewed_again_window), too, the account goes into
+    /// [quarantine](super::PoolPolicy::quarantine).
     pub fn rejected(&self) {
         self.0.report(Report::Rejected);
     }
 
-    /// Says that the server answered 429, with its `Retry-After` if it had one. The account rests for that time, else for
-    /// the [cool-down](super::PoolPolicy::cool_down). Gives the lease back.
+    /// Reports that the server answered 429, with its `Retry-After` if there was one, and gives the
+    /// lease back.
+    ///
+    /// The account rests for that time, up to
+    /// [`Policy::longest_retry_after`](crate::Policy::longest_retry_after); without it, for the
+    /// [cool-down](super::PoolPolicy::cool_down).
     pub fn rate_limited(&self, retry_after: Option<Duration>) {
         self.0.report(Report::RateLimited(retry_after));
     }
 
-    /// Says that the account's quota is used up, and for how long, if that is known; else the
-    /// [policy](super::PoolPolicy::quota_pause) says it. A new token would not help, so the account rests. Gives the lease
-    /// back.
+    /// Reports that the account's quota is used up, and gives the lease back.
+    ///
+    /// The account rests for `resets_in`, or if that is `None`, for the
+    /// [pause](super::PoolPolicy::quota_pause) of the policy. A new token would not help, so the
+    /// report does not lead to a renewal.
     pub fn quota_used_up(&self, resets_in: Option<Duration>) {
         self.0.report(Report::QuotaUsedUp(resets_in));
     }
@@ -116,7 +132,7 @@ impl Borrow<AccessToken> for Lease {
 }
 
 impl fmt::Debug for Lease {
-    /// Not what is pinned: it may have secrets in it.
+    /// Leaves out the pinned value: it may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease").field("account", &self.account()).field("token", self.token()).finish_non_exhaustive()
     }

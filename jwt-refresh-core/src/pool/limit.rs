@@ -1,27 +1,32 @@
-//! How often an account may be called: GCRA, the generic cell rate algorithm (ITU-T I.371). One number a account says it all,
-//! the *theoretical arrival time*: when the next call would come if calls came evenly. Pure arithmetic.
+//! How often an account may be called: GCRA, the generic cell rate algorithm (ITU-T I.371).
+//!
+//! The state of an account is one number, the *theoretical arrival time*: when the next call would
+//! come if calls came evenly. This file is pure arithmetic on it and reads no clock.
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
-/// By how much a caller who waits may be woken too late without the account losing a part of its rate: timers have a grain of a
-/// millisecond or two, and a machine with much to do adds to that.
-const LATENESS: i64 = 10_000_000;
+/// How late a waiter may be woken without a loss to the account's rate, in nanoseconds. Timers have
+/// a resolution of a millisecond or two, and a busy machine adds to that.
+const MAX_LATENESS: i64 = 10_000_000;
 
-/// So many calls a period, some of them in a burst. All times in nanoseconds.
+/// A rate of calls and the burst that it allows. All times are in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Limit {
-    /// From one call to the next, if they come evenly. 0: no limit.
+    /// The time from one call to the next if they come evenly. 0 means no limit.
     interval: i64,
-    /// How much earlier than evenly a call may come.
+    /// How much earlier a call may come than if calls came evenly.
     tolerance: i64,
 }
 
 impl Limit {
+    /// Returns the limit of `requests` calls in each period of length `per`, of which `burst` may
+    /// be made at once.
+    ///
     /// # Errors
     ///
-    /// If it lets nothing through.
+    /// [`Configuration`](ErrorKind::Configuration) if the limit lets nothing through.
     pub(super) fn new(requests: u32, per: Duration, burst: u32) -> Result<Self, Error> {
         if requests == 0 || per.is_zero() || burst == 0 {
             let what = format!(
@@ -30,13 +35,14 @@ impl Limit {
             );
             return Err(Error::new(ErrorKind::Configuration, what));
         }
-        // Rounded up: rather a nanosecond too slow than one call too many.
+        // Rounded up, so that the rate is at most a nanosecond too slow and never exceeded.
         let interval = per.as_nanos().div_ceil(u128::from(requests)).min(u128::from(u32::MAX) << 24);
         let interval = i64::try_from(interval).unwrap_or(i64::MAX);
         Ok(Self { interval, tolerance: interval.saturating_mul(i64::from(burst) - 1) })
     }
 
-    /// From one call to the next, and how much earlier one may come, in microseconds: rounded so that nothing passes too early.
+    /// Returns the interval and the tolerance in microseconds, rounded so that no call passes too
+    /// early.
     #[cfg(feature = "redis")]
     #[expect(clippy::cast_precision_loss, reason = "a double is what Redis counts in")]
     pub(super) fn micros(self) -> (f64, f64) {
@@ -45,24 +51,29 @@ impl Limit {
         (interval, interval * burst as f64)
     }
 
-    /// When the next call may go.
-    pub(super) fn opens(self, arrival: i64) -> i64 {
+    /// Returns when the next call may be made.
+    pub(super) fn next_call(self, arrival: i64) -> i64 {
         arrival.saturating_sub(self.tolerance)
     }
 
-    /// The arrival time after a call at `now`, which [`opens`](Self::opens) must have allowed.
+    /// Returns the arrival time after a call at `now`, which [`next_call`](Self::next_call) must
+    /// have allowed.
     pub(super) fn charge(self, arrival: i64, now: i64) -> i64 {
         arrival.max(now).saturating_add(self.interval)
     }
 
-    /// From when on to charge a call that waited for the account to open, and goes `now`. It would have gone earlier if its caller
-    /// had been woken in time, so the next may make up for it: it comes that much closer to this one.
-    pub(super) fn since(self, now: i64) -> i64 {
-        now.saturating_sub(self.interval.min(LATENESS))
+    /// Returns the time from which a call is charged that waited for the rate and is made `now`.
+    ///
+    /// If its caller had been woken in time, the call would have been made earlier. Charging it
+    /// from then on lets the next call make up for the delay: it may follow this one that much
+    /// sooner.
+    pub(super) fn charge_from(self, now: i64) -> i64 {
+        now.saturating_sub(self.interval.min(MAX_LATENESS))
     }
 
-    /// The arrival time that keeps everything closed until `time`, and lets calls come evenly from then on.
-    pub(super) fn closed_until(self, arrival: i64, time: i64) -> i64 {
+    /// Returns the arrival time that allows no call before `time`, and even calls without a burst
+    /// from then on.
+    pub(super) fn block_until(self, arrival: i64, time: i64) -> i64 {
         arrival.max(time.saturating_add(self.tolerance))
     }
 }
@@ -73,11 +84,11 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
-    /// How many calls pass within `time` if somebody tries every millisecond.
-    fn passed(limit: Limit, arrival: &mut i64, from: i64, time: i64) -> u32 {
+    /// Returns how many calls pass within `time` if one is tried every millisecond.
+    fn allowed_calls(limit: Limit, arrival: &mut i64, from: i64, time: i64) -> u32 {
         let mut calls = 0;
         for now in (from..from + time).step_by(1_000_000) {
-            while limit.opens(*arrival) <= now && calls < 1_000_000 {
+            while limit.next_call(*arrival) <= now && calls < 1_000_000 {
                 *arrival = limit.charge(*arrival, now);
                 calls += 1;
             }
@@ -89,9 +100,9 @@ mod tests {
     fn calls_pass_at_the_rate_after_a_burst() {
         let limit = Limit::new(10, Duration::from_secs(1), 5).unwrap();
         let mut arrival = 0;
-        assert_eq!(passed(limit, &mut arrival, 0, 1_000_000), 5);
-        assert_eq!(passed(limit, &mut arrival, 1_000_000, SECOND), 10);
-        assert_eq!(passed(limit, &mut arrival, 100 * SECOND, 1_000_000), 5, "the burst is back after a rest");
+        assert_eq!(allowed_calls(limit, &mut arrival, 0, 1_000_000), 5);
+        assert_eq!(allowed_calls(limit, &mut arrival, 1_000_000, SECOND), 10);
+        assert_eq!(allowed_calls(limit, &mut arrival, 100 * SECOND, 1_000_000), 5, "the burst is back after a rest");
     }
 
     #[test]
@@ -99,7 +110,7 @@ mod tests {
         let limit = Limit::new(3, Duration::from_secs(1), 1).unwrap();
         let (mut arrival, mut last) = (0, None);
         for now in (0..10 * SECOND).step_by(1_000_000) {
-            if limit.opens(arrival) <= now {
+            if limit.next_call(arrival) <= now {
                 assert!(last.is_none_or(|last| (now - last) * 3 >= SECOND));
                 (arrival, last) = (limit.charge(arrival, now), Some(now));
             }
@@ -107,25 +118,25 @@ mod tests {
     }
 
     #[test]
-    fn callers_who_wait_get_all_of_the_rate_and_no_more_although_they_are_woken_late() {
+    fn waiting_callers_get_the_full_rate_and_no_more_although_they_are_woken_late() {
         for (requests, expected) in [(10, 101), (100, 1001), (400, 4001)] {
             let limit = Limit::new(requests, Duration::from_secs(1), 1).unwrap();
             let (mut arrival, mut now, mut calls) = (0, 0, 0);
             while now <= 10 * SECOND {
-                arrival = limit.charge(arrival, limit.since(now));
+                arrival = limit.charge(arrival, limit.charge_from(now));
                 calls += 1;
-                now = now.max(limit.opens(arrival)) + 1_500_000;
+                now = now.max(limit.next_call(arrival)) + 1_500_000;
             }
             assert!((expected - 1..=expected + 1).contains(&calls), "{calls} calls at {requests} a second");
         }
     }
 
     #[test]
-    fn what_was_closed_opens_at_the_time_without_a_burst() {
+    fn a_blocked_account_may_be_called_at_the_given_time_without_a_burst() {
         let limit = Limit::new(10, Duration::from_secs(1), 5).unwrap();
-        let mut arrival = limit.closed_until(0, 7 * SECOND);
-        assert_eq!(limit.opens(arrival), 7 * SECOND);
-        assert_eq!(passed(limit, &mut arrival, 7 * SECOND, 1_000_000), 1);
+        let mut arrival = limit.block_until(0, 7 * SECOND);
+        assert_eq!(limit.next_call(arrival), 7 * SECOND);
+        assert_eq!(allowed_calls(limit, &mut arrival, 7 * SECOND, 1_000_000), 1);
     }
 
     #[test]
@@ -135,6 +146,6 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Configuration);
         }
         let limit = Limit::new(1, Duration::MAX, u32::MAX).unwrap();
-        assert!(limit.opens(limit.charge(i64::MAX, i64::MAX)) < i64::MAX);
+        assert!(limit.next_call(limit.charge(i64::MAX, i64::MAX)) < i64::MAX);
     }
 }

@@ -1,25 +1,27 @@
-//! The numbers a pool goes by, with their defaults, in one place. What concerns single tokens is in [`Policy`].
+//! All numbers that a pool goes by, with their defaults. Those of single tokens are in [`Policy`].
 
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::policy::Policy;
 
-/// Which of the accounts that could serve a call serves it. A call with a [`key`](super::LeaseRequest::key) goes to the key's
-/// account, whatever the selection.
+/// Which account serves a call, of those that could. A call with a
+/// [`key`](super::LeaseRequest::key) goes to the key's account, whatever the selection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Selection {
-    /// The one whose rate has let it serve for longest, and of several the one that was used least recently.
+    /// The account whose rate has allowed a call for longest. Of several, the one that was used
+    /// least recently.
     #[default]
     Soonest,
-    /// The one that was used least recently.
+    /// The account that was used least recently.
     RoundRobin,
-    /// Each in proportion to its [`weight`](super::Account::weight), as far as its limits let it.
+    /// Each account in proportion to its [`weight`](super::Account::weight), as far as its limits
+    /// allow.
     Weighted,
 }
 
-/// The numbers a pool goes by.
+/// The numbers that a pool goes by.
 ///
 /// ```
 /// use jwt_refresh_core::pool::{PoolPolicy, Selection};
@@ -56,67 +58,78 @@ impl Default for PoolPolicy {
 }
 
 impl PoolPolicy {
-    /// The numbers for each account's tokens: lifetimes, the refresh-ahead window, time-outs, pauses after transient failures. A
-    /// pool begins refreshes earlier by up to another such window, at random, to spread them.
+    /// Sets the numbers for each account's tokens: lifetimes, the refresh-ahead window, time-outs,
+    /// and pauses after transient failures. To spread refreshes, a pool begins each one earlier
+    /// than a session would, by a random time of up to one more refresh-ahead window.
     pub fn tokens(mut self, policy: Policy) -> Self {
         self.tokens = policy;
         self
     }
 
-    /// Which of the accounts that could serve a call does. Default [`Selection::Soonest`].
+    /// Sets which account serves a call, of those that could. Default [`Selection::Soonest`].
     pub fn selection(mut self, selection: Selection) -> Self {
         self.selection = selection;
         self
     }
 
-    /// How many logins and refreshes may be under way at once, for all accounts together. Default 16; 0 is taken as 1.
-    pub fn exchanges(mut self, most: usize) -> Self {
-        self.exchanges = most.max(1);
+    /// Sets how many logins and refreshes may be under way at once, for all accounts together. In a
+    /// [`Pool`](super::Pool), revocations for removed accounts count, too. Default 16; 0 is taken
+    /// as 1.
+    pub fn exchanges(mut self, max: usize) -> Self {
+        self.exchanges = max.max(1);
         self
     }
 
-    /// How many callers may wait for a lease; one more fails with [`Busy`](crate::ErrorKind::Busy). Default 10 000.
-    pub fn queue(mut self, longest: usize) -> Self {
-        self.queue = longest;
+    /// Sets how many callers may wait for a lease at once. One more fails with
+    /// [`Busy`](crate::ErrorKind::Busy). Default 10 000.
+    pub fn queue(mut self, max: usize) -> Self {
+        self.queue = max;
         self
     }
 
-    /// Up to how long an account that was answered 429 merely rests, as if its rate did not let it serve. An account that has to
-    /// rest for longer goes into quarantine. Default 5 s.
-    pub fn max_inline_wait(mut self, max_inline_wait: Duration) -> Self {
-        self.max_inline_wait = max_inline_wait;
+    /// Sets the longest rest after a 429 that callers wait out in line, as they wait for an
+    /// account's rate. An account that has to rest for longer goes into quarantine
+    /// ([`RateLimited`](super::QuarantineCause::RateLimited)), and callers do not wait for it any
+    /// more. Default 5 s.
+    pub fn max_inline_wait(mut self, longest: Duration) -> Self {
+        self.max_inline_wait = longest;
         self
     }
 
-    /// How long an account rests after a 429 that came without `Retry-After`: `first`, doubled with each in a row up to
-    /// `longest`. Default 1 s to 60 s.
+    /// Sets how long an account rests after a 429 without `Retry-After`: `first`, doubled with each
+    /// such 429 in a row, up to `longest`. Default 1 s to 60 s.
     pub fn cool_down(mut self, first: Duration, longest: Duration) -> Self {
         self.cool_down = (first, longest);
         self
     }
 
-    /// How long an account rests whose quota is used up, if nobody says until when. Default 1 hour.
+    /// Sets how long an account rests when its quota is used up and the lease did not
+    /// [say](super::Lease::quota_used_up) for how long. Default 1 hour.
     pub fn quota_pause(mut self, pause: Duration) -> Self {
         self.quota_pause = pause;
         self
     }
 
-    /// After how long a login is tried for an account in quarantine: `first`, doubled with each failure in a row up to
-    /// `longest`, each cut by up to a half at random. Default 30 s to 1 hour. After a transient failure (time-out, 5xx) the
-    /// pauses of [`Policy::backoff`] count instead.
+    /// Sets the pause after which a login is tried for an account in quarantine: `first`, doubled
+    /// with each failure in a row, up to `longest`, and cut by up to a half at random. Default 30 s
+    /// to 1 hour. After a transient failure (time-out, 5xx) the pauses of [`Policy::backoff`] count
+    /// instead.
     pub fn quarantine(mut self, first: Duration, longest: Duration) -> Self {
         self.quarantine = (first, longest);
         self
     }
 
-    /// How soon after a token was renewed because of a 401 another 401 means that the renewal did not help, and puts the account
-    /// into quarantine. Default 30 s. A lease that is said to be [`fine`](super::Lease::fine) ends the time.
-    pub fn renewed_again_window(mut self, time: Duration) -> Self {
-        self.renewed_again_window = time;
+    /// Sets the time after a renewal because of a 401 in which another 401 means that the renewal
+    /// did not help. Such a 401 puts the account into quarantine; a later one renews the token
+    /// again. A [`fine`](super::Lease::fine) lease of the new token ends the window early. Default
+    /// 30 s.
+    pub fn renewed_again_window(mut self, window: Duration) -> Self {
+        self.renewed_again_window = window;
         self
     }
 
-    /// The pause before the next exchange of an account, after the `failures`th failure in a row.
+    /// Returns the pause before the next exchange of an account, after the `failures`th failure in
+    /// a row.
     pub(super) fn failure_pause(&self, error: &Error, failures: u8) -> Duration {
         if error.is_transient() {
             return self.tokens.pause(u32::from(failures), error.retry_after());
@@ -124,17 +137,19 @@ impl PoolPolicy {
         self.quarantine_pause(failures)
     }
 
-    /// The pause before the next login of an account that was refused `failures` times in a row.
+    /// Returns the pause before the next login of an account that was refused `failures` times in a
+    /// row.
     pub(super) fn quarantine_pause(&self, failures: u8) -> Duration {
         doubled(self.quarantine, failures).mul_f64(1.0 - 0.5 * fastrand::f64())
     }
 
-    /// The rest after the `strikes`th 429 in a row that did not say for how long.
-    pub(super) fn rest(&self, strikes: u8) -> Duration {
-        doubled(self.cool_down, strikes)
+    /// Returns the rest after the `rate_limits`th 429 in a row that did not say for how long.
+    pub(super) fn cool_down_pause(&self, rate_limits: u8) -> Duration {
+        doubled(self.cool_down, rate_limits)
     }
 }
 
+/// Returns `first`, doubled with each of `times` after the first, and at most `longest`.
 fn doubled((first, longest): (Duration, Duration), times: u8) -> Duration {
     first.saturating_mul(1_u32 << u32::from(times).saturating_sub(1).min(20)).min(longest)
 }

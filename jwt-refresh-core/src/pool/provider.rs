@@ -1,14 +1,14 @@
-//! How a pool provides tokens: the same for all pools.
+//! How a pool provides tokens, the same for all pools.
 
-/// Implements [`TokenProvider`](crate::provider::TokenProvider) for a pool: a handle whose only field
-/// is an `Arc` of a [`LeaseSource`](super::request::LeaseSource).
+/// Implements [`TokenProvider`](crate::provider::TokenProvider) for a pool, which must be a tuple
+/// struct of an `Arc` of a [`LeaseSource`](super::request::LeaseSource).
 macro_rules! provide_leases {
     ($pool:ty) => {
         impl $crate::provider::TokenProvider for $pool {
             type Token = $crate::pool::lease::Lease;
 
             fn ready(&self) -> Option<Self::Token> {
-                $crate::pool::request::LeaseSource::at_once(&self.0)
+                $crate::pool::request::LeaseSource::try_lease(&self.0)
             }
 
             fn fresh(&self) -> $crate::provider::Renewal<Self::Token> {

@@ -1,4 +1,4 @@
-//! Asking for a lease: of which account, and how long it may take.
+//! A caller's request for a lease: of which account, and how long it may take.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use crate::clock::{Clock, Moment, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Renewal;
 
-/// What gives leases: a pool.
+/// A pool, as a request sees it.
 pub(super) trait LeaseSource: Send + Sync {
-    /// Tells the pool from every other one in the process.
+    /// Returns a number that no other session or pool of the process has.
     fn id(&self) -> u64;
 
     fn clock(&self) -> &Clock;
 
-    /// A lease of any account, if there is one without waiting or asking another process.
-    fn at_once(self: &Arc<Self>) -> Option<Lease>
+    /// Returns a lease of any account, if that takes neither waiting nor asking another process.
+    fn try_lease(self: &Arc<Self>) -> Option<Lease>
     where
         Self: Sized,
     {
         None
     }
 
-    /// A lease by `terms`, after a wait if that is what it takes.
+    /// Waits until there is a lease by `terms`.
     fn lease(self: Arc<Self>, terms: LeaseTerms) -> Renewal<Lease>;
 }
 
@@ -33,11 +33,15 @@ pub(super) trait LeaseSource: Send + Sync {
 pub(super) struct LeaseTerms {
     pub(super) tag: Option<String>,
     pub(super) key: Option<String>,
-    /// Until when it waits.
+    /// Until when the caller waits, in time since boot.
     pub(super) until: Moment,
 }
 
-/// Asks a pool for a lease: [`Pool::lease`](super::Pool::lease). `.await` it.
+/// A request for a lease, made by [`Pool::lease`](super::Pool::lease). Awaiting it waits for the
+/// lease; errors and cancel safety are described there.
+///
+/// Without [`deadline`](Self::deadline) and [`within`](Self::within), the caller waits without
+/// limit; with both, until the earlier of the two.
 #[must_use = "a request does nothing until it is awaited"]
 pub struct LeaseRequest {
     source: Arc<dyn LeaseSource>,
@@ -52,31 +56,33 @@ impl LeaseRequest {
         Self { source, tag: None, key: None, deadline: None, within: None }
     }
 
-    /// Of an account with this tag only.
+    /// Asks for an account that has this tag. A second call replaces the tag.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tag = Some(tag.into());
         self
     }
 
-    /// Of the account that this key belongs to: the same for equal keys, as long as that account is not in quarantine; then, for
-    /// that time, another, and again the same for equal keys.
+    /// Asks for the account that this key belongs to. Equal keys belong to the same account. While
+    /// that account is in quarantine, they belong to another one, again the same for equal keys.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Waits until `time` at most, on the pool's clock.
+    /// Waits until `time` at most, on the pool's clock. If that has passed already, the request
+    /// fails with [`Configuration`](crate::ErrorKind::Configuration).
     pub fn deadline(mut self, time: SystemTime) -> Self {
         self.deadline = Some(time);
         self
     }
 
-    /// Waits for `time` at most.
+    /// Waits for `time` at most, counted from when the request is awaited.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);
         self
     }
 
+    /// Returns until when the caller waits.
     fn until(&self) -> Result<Moment, Error> {
         let now = self.source.clock().moment();
         let deadline = match self.deadline.map(Timestamp::from) {
@@ -89,7 +95,8 @@ impl LeaseRequest {
             None => Moment::NEVER,
         };
         let within = self.within.map_or(Moment::NEVER, |time| now + time);
-        // Time since boot alone: a wall clock that is stepped makes nobody wait for longer or less.
+        // Only time since boot counts from here on: if the wall clock is stepped, callers wait
+        // neither longer nor shorter.
         Ok(Moment { wall: Timestamp::NEVER, boot: deadline.earlier(within).boot })
     }
 }

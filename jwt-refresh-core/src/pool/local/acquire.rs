@@ -23,12 +23,12 @@ impl LeaseSource for PoolShared {
         &self.clock
     }
 
-    fn at_once(self: &Arc<Self>) -> Option<Lease> {
-        let found = self.change(|state, now| {
+    fn try_lease(self: &Arc<Self>) -> Option<Lease> {
+        let granted = self.change(|state, now| {
             let selector = state.selector(None, None).ok()?;
-            state.take(selector, now).ok()?.ok()
+            state.acquire(selector, now).ok()?.ok()
         });
-        found.map(|granted| self.hand_over(granted))
+        granted.map(|granted| self.make_lease(granted))
     }
 
     fn lease(self: Arc<Self>, terms: LeaseTerms) -> Renewal<Lease> {
@@ -36,11 +36,11 @@ impl LeaseSource for PoolShared {
     }
 }
 
-/// Returns a lease by `terms`, after a wait if that is what it takes.
+/// Waits until there is a lease by `terms`.
 async fn wait_for_lease(pool: Arc<PoolShared>, terms: LeaseTerms) -> Result<Lease, Error> {
     let queued = pool.change(|state, now| {
         let selector = state.selector(terms.tag.as_deref(), terms.key.as_deref())?;
-        let wait_for = match state.take(selector, now)? {
+        let wait_for = match state.acquire(selector, now)? {
             Ok(granted) => return Ok(Err(granted)),
             Err(wait_for) => wait_for,
         };
@@ -55,7 +55,7 @@ async fn wait_for_lease(pool: Arc<PoolShared>, terms: LeaseTerms) -> Result<Leas
     })?;
     let (id, mut answer) = match queued {
         Ok(queued) => queued,
-        Err(granted) => return Ok(pool.hand_over(granted)),
+        Err(granted) => return Ok(pool.make_lease(granted)),
     };
     let queued = Queued { pool: &pool, id };
     let answer = tokio::select! {
@@ -63,14 +63,15 @@ async fn wait_for_lease(pool: Arc<PoolShared>, terms: LeaseTerms) -> Result<Leas
         answer = &mut answer => answer,
         () = pool.clock.sleep_until(terms.until) => {
             drop(queued);
-            // The lease may have come at the last moment.
+            // A lease may have come before the caller left the queue.
             return answer.try_recv().unwrap_or_else(|_| Err(failure::deadline_passed()));
         }
     };
     answer.unwrap_or_else(|_| Err(Error::new(ErrorKind::Aborted, "the wait for a lease was lost")))
 }
 
-/// A caller in the queue. If the caller is dropped, it leaves the queue.
+/// A caller's place in the queue. If the caller is cancelled, dropping this takes it out of the
+/// queue.
 struct Queued<'a> {
     pool: &'a Arc<PoolShared>,
     id: WaiterId,

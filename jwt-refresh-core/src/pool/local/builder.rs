@@ -1,4 +1,4 @@
-//! How a pool is put together.
+//! Setting up a pool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use crate::pool::policy::PoolPolicy;
 use crate::runtime;
 
 impl Pool {
-    /// Puts a pool together.
+    /// Returns a builder without accounts, with the default policy.
     pub fn builder() -> PoolBuilder {
         PoolBuilder::default()
     }
 }
 
-/// Puts a [`Pool`] together: [`Pool::builder`].
+/// Sets up a [`Pool`]. Returned by [`Pool::builder`].
 #[must_use = "a builder does nothing until `build` is called"]
 #[derive(Default)]
 pub struct PoolBuilder {
@@ -28,36 +28,37 @@ pub struct PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// An account to begin with. More can be [added](Pool::add) at any time.
+    /// Adds an account. More accounts can be [added](Pool::add) to the pool at any time.
     pub fn account(mut self, account: Account) -> Self {
         self.accounts.push(account);
         self
     }
 
-    /// Accounts to begin with.
+    /// Adds several accounts.
     pub fn accounts(mut self, accounts: impl IntoIterator<Item = Account>) -> Self {
         self.accounts.extend(accounts);
         self
     }
 
-    /// The numbers to go by.
+    /// Sets the numbers that the pool goes by. Default [`PoolPolicy::default`].
     pub fn policy(mut self, policy: PoolPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// The clock to go by, for tests: see [`ManualClock`](crate::ManualClock).
+    /// Sets the pool's clock, for tests: see [`ManualClock`](crate::ManualClock). By default the
+    /// system's clocks.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
         self
     }
 
-    /// The pool. It begins to log its accounts in.
+    /// Returns the pool, which begins to log its accounts in.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) if two accounts have one name, if a rate lets nothing through, or if
-    /// there is no tokio runtime for the task that keeps the tokens fresh.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if two accounts have the same name, if a
+    /// rate lets nothing through, or if there is no tokio runtime for the background task.
     pub fn build(self) -> Result<Pool, Error> {
         let pool = Arc::new(PoolShared::new(self.policy, self.clock, runtime::handle()?));
         for account in self.accounts {

@@ -1,4 +1,4 @@
-//! An account as the pool keeps it.
+//! What a pool holds of one account.
 
 use std::sync::Arc;
 
@@ -10,81 +10,88 @@ use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::renewal::RefreshCredential;
 use crate::token::{AccessToken, RefreshToken};
 
-/// What an account is to the lease, the exchange and the waiter that name it. A slot is used again once its account was
-/// removed; the serial number is not.
+/// Identifies an account for its leases and exchanges, even after it was removed. A slot is used
+/// again once its account was removed; a serial number is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AccountHandle {
     pub(super) slot: Slot,
     pub(super) serial: u32,
 }
 
-/// When a token is due and expired, in nanoseconds since boot: the clock that nobody can step.
+/// When a token is due and when it expires, in nanoseconds since boot: that clock cannot be
+/// stepped.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Edges {
+pub(super) struct TokenTimes {
+    /// When callers are to wait for new tokens: the leeway before the token expires.
     pub(super) due: i64,
     pub(super) expires: i64,
 }
 
-/// An account as the pool keeps it. There may be a million, so this is kept small.
+/// What a pool holds of one account. A pool may have a million accounts, so an entry is kept small.
 pub(super) struct AccountEntry {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
     pub(super) limits: Arc<Limits>,
     pub(super) serial: u32,
 
     pub(super) token: Option<AccessToken>,
-    pub(super) edges: Edges,
-    /// See [`AccountEntry::credential`].
+    pub(super) times: TokenTimes,
+    /// The token of the refresh [`credential`](Self::credential), which takes less room in two
+    /// fields.
     refresh: Option<RefreshToken>,
     in_doubt: bool,
+    /// Whether a login or refresh is under way.
     pub(super) in_exchange: bool,
-    /// Exchanges that failed, or did not help, since the last that did.
+    /// How many exchanges failed since the last success.
     pub(super) failures: u8,
 
-    /// See [`Limit`](crate::pool::limit::Limit).
+    /// The theoretical arrival time, see [`Limit`](crate::pool::limit::Limit).
     pub(super) arrival: i64,
-    /// The order among those that are ready, where it is not their time that counts.
-    pub(super) order: i64,
-    pub(super) turn: u32,
-    /// Leases that are held.
+    /// The virtual time, which each lease moves on by 1/weight. Accounts are sorted by it under
+    /// [`Selection::Weighted`](crate::pool::policy::Selection::Weighted).
+    pub(super) virtual_time: i64,
+    /// The number of its last lease, as the pool counts leases.
+    pub(super) last_lease: u32,
+    /// How many leases are held.
     pub(super) held: u32,
-    /// Leases of the present token.
+    /// How many leases the present token has served.
     pub(super) used: u32,
-    /// 429s in a row that did not say how long to rest.
-    pub(super) strikes: u8,
-    /// Renewals in a row after a 401 that did not help.
-    pub(super) relapses: u8,
-    /// When its token was last renewed because of a 401.
+    /// How many 429s in a row did not say how long to rest.
+    pub(super) consecutive_rate_limits: u8,
+    /// How many renewals in a row, each because of a 401, brought a token that was rejected, too.
+    pub(super) rejected_renewals: u8,
+    /// When the token was last renewed because of a 401, in nanoseconds since boot.
     pub(super) renewed_after_rejection: i64,
+    /// Why the account does not serve. Behind a pointer, since few accounts are in quarantine.
     pub(super) quarantine: Option<Box<Quarantine>>,
 }
 
 impl AccountEntry {
-    /// Of an account that has not logged in yet.
-    pub(super) fn new(identity: Arc<dyn NamedAuthenticator>, limits: Arc<Limits>, order: i64, now: i64) -> Self {
+    /// Returns the entry of an account that has not logged in yet.
+    pub(super) fn new(identity: Arc<dyn NamedAuthenticator>, limits: Arc<Limits>, virtual_time: i64, now: i64) -> Self {
         let joining = Quarantine { cause: QuarantineCause::Joining, until: None, error: None };
         Self {
             identity,
             limits,
             serial: 0,
             token: None,
-            edges: Edges { due: NEVER, expires: NEVER },
+            times: TokenTimes { due: NEVER, expires: NEVER },
             refresh: None,
             in_doubt: false,
             in_exchange: false,
             failures: 0,
             arrival: now,
-            order,
-            turn: 0,
+            virtual_time,
+            last_lease: 0,
             held: 0,
             used: 0,
-            strikes: 0,
-            relapses: 0,
+            consecutive_rate_limits: 0,
+            rejected_renewals: 0,
             renewed_after_rejection: LONG_AGO,
             quarantine: Some(Box::new(joining)),
         }
     }
 
-    /// What it can refresh with.
+    /// Returns what the account can refresh with.
     pub(super) fn credential(&self) -> RefreshCredential {
         match &self.refresh {
             Some(token) if self.in_doubt => RefreshCredential::InDoubt(token.clone()),
@@ -100,29 +107,32 @@ impl AccountEntry {
         };
     }
 
-    /// The lines it stands in.
+    /// Returns the account's tags, with the one that stands for all accounts.
     pub(super) fn tags(&self) -> impl Iterator<Item = TagIndex> {
         std::iter::once(ALL).chain(self.limits.tags.iter().copied())
     }
 
+    /// Returns whether the account has the tag.
     pub(super) fn is_in(&self, tag: TagIndex) -> bool {
         tag == ALL || self.limits.tags.contains(&tag)
     }
 
-    /// Whether callers may wait for it: it serves, or new tokens are on their way.
+    /// Returns whether the account is open: callers may wait for it, since it serves or new tokens
+    /// are on their way.
     pub(super) fn is_open(&self) -> bool {
         self.quarantine.as_ref().is_none_or(|quarantine| quarantine.until.is_none())
     }
 
-    /// Whether its token is the `generation`th.
+    /// Returns whether the account's token is the one of that generation.
     pub(super) fn holds(&self, generation: u64) -> bool {
         self.token.as_ref().is_some_and(|token| token.generation() == generation)
     }
 
-    /// Until when its token may be used: callers are not kept from a token that lives because it cannot be renewed, but while its
-    /// renewal is under way the leeway counts.
+    /// Returns until when callers may use the token: until it is due, so that they wait for new
+    /// tokens within the leeway. After a failed renewal there is nothing to wait for, so they may
+    /// use it until it expires.
     pub(super) fn usable_until(&self) -> i64 {
-        if self.failures > 0 { self.edges.expires } else { self.edges.due }
+        if self.failures > 0 { self.times.expires } else { self.times.due }
     }
 }
 
@@ -131,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_small() {
+    fn an_entry_takes_at_most_120_bytes() {
         assert!(size_of::<Option<AccountEntry>>() <= 120, "{} bytes", size_of::<Option<AccountEntry>>());
     }
 }

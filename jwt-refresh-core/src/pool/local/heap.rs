@@ -1,48 +1,50 @@
-//! Accounts in order of rank: the first is at hand, and any of them can be moved or taken out in O(log n).
+//! Accounts in the order of their ranks. The first account is found in O(1), and any account can be
+//! moved or removed in O(log n).
 //!
-//! A heap with four children a parent, and beside it each account's place in it. It costs 20 bytes an account, where a sorted set
-//! costs up to 32.
+//! This is a heap in which each parent has four children, with a second vector that holds each
+//! account's index in the heap. It takes 20 bytes an account, and a sorted set up to 32.
 
 use super::pages::Pages;
 use super::rank::{Rank, Slot};
 
 const CHILDREN: usize = 4;
-/// The place of an account that is not in the heap.
-const NOWHERE: u32 = u32::MAX;
+/// The index of an account that is not in the heap.
+const ABSENT: u32 = u32::MAX;
 
 type HeapEntry = (Rank, Slot);
 
 #[derive(Debug, Default)]
 pub(super) struct Heap {
     entries: Pages<HeapEntry>,
-    /// By slot.
-    places: Pages<u32>,
+    /// The index in `entries` of each slot, or [`ABSENT`].
+    indices: Pages<u32>,
 }
 
 impl Heap {
+    /// Returns the first account and its rank.
     pub(super) fn first(&self) -> Option<HeapEntry> {
         self.entries.get(0).copied()
     }
 
-    /// The first, if it is due.
+    /// Returns the first account if it is due. The ranks are times.
     pub(super) fn due(&self, now: i64) -> Option<Slot> {
         self.first().filter(|(rank, _)| rank.order <= now).map(|(_, slot)| slot)
     }
 
-    /// The time of the first.
-    pub(super) fn next(&self) -> Option<i64> {
+    /// Returns when the first account is due. The ranks are times.
+    pub(super) fn next_due(&self) -> Option<i64> {
         self.first().map(|(rank, _)| rank.order)
     }
 
-    /// The rank of an account, if it is in the heap.
+    /// Returns the rank of an account, or `None` if it is not in the heap.
     pub(super) fn rank(&self, slot: Slot) -> Option<Rank> {
-        let place = *self.places.get(slot as usize)?;
-        self.entries.get(place as usize).map(|&(rank, _)| rank)
+        let index = *self.indices.get(slot as usize)?;
+        self.entries.get(index as usize).map(|&(rank, _)| rank)
     }
 
-    /// Puts an account in, moves it, or takes it out.
+    /// Inserts an account, moves it to another rank, or removes it if `rank` is `None`.
     pub(super) fn set(&mut self, slot: Slot, rank: Option<Rank>) {
-        let at = self.places.get(slot as usize).copied().filter(|&place| place != NOWHERE);
+        let at = self.indices.get(slot as usize).copied().filter(|&index| index != ABSENT);
         match (at, rank) {
             (None, None) => {}
             (None, Some(rank)) => {
@@ -51,24 +53,25 @@ impl Heap {
                 self.sift_up(at, (rank, slot));
             }
             (Some(at), Some(rank)) => self.reposition(at as usize, (rank, slot)),
-            (Some(at), None) => self.take_out(at as usize, slot),
+            (Some(at), None) => self.remove_at(at as usize, slot),
         }
     }
 
-    fn take_out(&mut self, at: usize, slot: Slot) {
-        self.set_place(slot, NOWHERE);
+    fn remove_at(&mut self, at: usize, slot: Slot) {
+        self.set_index(slot, ABSENT);
         let Some(last) = self.entries.pop() else { return };
         if at < self.entries.len() {
             self.reposition(at, last);
         }
     }
 
-    /// Puts an entry where it belongs, from a place that is free for it.
+    /// Puts an entry where it belongs, starting from the free index `at`.
     fn reposition(&mut self, at: usize, entry: HeapEntry) {
-        let is_early = at > 0 && self.entries.get((at - 1) / CHILDREN).is_some_and(|above| entry < *above);
-        if is_early { self.sift_up(at, entry) } else { self.sift_down(at, entry) }
+        let belongs_above = at > 0 && self.entries.get((at - 1) / CHILDREN).is_some_and(|above| entry < *above);
+        if belongs_above { self.sift_up(at, entry) } else { self.sift_down(at, entry) }
     }
 
+    /// Moves the free index `at` up to where the entry belongs, and puts the entry there.
     fn sift_up(&mut self, mut at: usize, entry: HeapEntry) {
         while let Some(parent) = at.checked_sub(1).map(|before| before / CHILDREN) {
             let Some(&above) = self.entries.get(parent).filter(|above| entry < **above) else { break };
@@ -78,6 +81,7 @@ impl Heap {
         self.put(at, entry);
     }
 
+    /// Moves the free index `at` down to where the entry belongs, and puts the entry there.
     fn sift_down(&mut self, mut at: usize, entry: HeapEntry) {
         loop {
             let children = CHILDREN * at + 1..=CHILDREN * (at + 1);
@@ -90,19 +94,19 @@ impl Heap {
     }
 
     fn put(&mut self, at: usize, entry: HeapEntry) {
-        if let Some(place) = self.entries.get_mut(at) {
-            *place = entry;
+        if let Some(stored) = self.entries.get_mut(at) {
+            *stored = entry;
         }
-        // There are no more slots than a `u32` can tell.
-        self.set_place(entry.1, u32::try_from(at).unwrap_or(NOWHERE));
+        // Slots are `u32`, so the heap has no more entries than fit.
+        self.set_index(entry.1, u32::try_from(at).unwrap_or(ABSENT));
     }
 
-    fn set_place(&mut self, slot: Slot, to: u32) {
-        while self.places.len() <= slot as usize {
-            self.places.push(NOWHERE);
+    fn set_index(&mut self, slot: Slot, at: u32) {
+        while self.indices.len() <= slot as usize {
+            self.indices.push(ABSENT);
         }
-        if let Some(place) = self.places.get_mut(slot as usize) {
-            *place = to;
+        if let Some(index) = self.indices.get_mut(slot as usize) {
+            *index = at;
         }
     }
 }
@@ -117,10 +121,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_as_a_sorted_set_does(steps in prop::collection::vec((0..60_u32, prop::option::of((0..9_i64, 0..3_u32))), 1..400)) {
+        fn the_heap_behaves_like_a_sorted_set(steps in prop::collection::vec((0..60_u32, prop::option::of((0..9_i64, 0..3_u32))), 1..400)) {
             let (mut heap, mut set) = (Heap::default(), BTreeSet::new());
             for (slot, rank) in steps {
-                let rank = rank.map(|(order, turn)| Rank { order, turn });
+                let rank = rank.map(|(order, last_lease)| Rank { order, last_lease });
                 set.retain(|&(_, other)| other != slot);
                 set.extend(rank.map(|rank| (rank, slot)));
                 heap.set(slot, rank);

@@ -1,4 +1,4 @@
-//! What a pool has to ask a server.
+//! What a pool asks servers for.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use super::entry::AccountHandle;
 use crate::pool::account::NamedAuthenticator;
 use crate::renewal::RefreshCredential;
 
-/// A request to an account's server.
+/// One account and what to ask its server for.
 pub(super) struct Job {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
     pub(super) request: Request,
 }
 
 pub(super) enum Request {
-    /// New tokens for an account.
+    /// Get new tokens for an account.
     Exchange(AccountHandle, RefreshCredential),
-    /// The refresh token of an account that was removed is no longer wanted.
+    /// Revoke the refresh token of an account that was removed.
     Revocation(RefreshCredential),
 }

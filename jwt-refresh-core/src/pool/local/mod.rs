@@ -1,11 +1,14 @@
 //! The pool on one machine.
 //!
-//! `state` is the machine that decides, and `shared` the lock round it. The state has a `table` with an
-//! `entry` for each account, the `tags` that callers can ask for, the `waiters`, the `ready_queue`,
-//! which is the order in which accounts serve, and the `quarantined` accounts.
+//! `state` is the state machine, and `shared` has the lock around it. The state consists of a
+//! `table` with an `entry` for each account, the `tags` that callers can ask for, the `waiters`,
+//! the `ready_queue`, which is the order in which accounts serve, and the `quarantined` accounts.
 //!
-//! `acquire` is how a caller gets a lease. The `scheduler` is the one task that has accounts logged in
-//! and refreshed; each such `job` is done by a task of `renew`.
+//! `acquire` is how a caller gets a lease. The `scheduler` is the one task that decides when an
+//! account is logged in or refreshed; each such `job` is done by a task of `renew`.
+//!
+//! `heap` and `pages` hold many accounts in little memory. `rank` is how accounts are numbered and
+//! sorted, and `time` how the pool counts time.
 
 mod acquire;
 mod builder;
@@ -37,17 +40,19 @@ use crate::error::Error;
 
 pub use builder::PoolBuilder;
 
-/// Many accounts that stay logged in, for calls that are more than one account may make.
+/// Many accounts that stay logged in, for more calls than one account may make.
 ///
-/// Each call gets a [`Lease`] of one account: by default of the one that can serve soonest, within its rate, its concurrency and
-/// the cap on its token's use. If none can, callers wait in the order in which they came. One task in the background logs all
-/// accounts in and renews their tokens, so that callers never do. An account whose server refuses it goes into quarantine, and
-/// returns by itself once it can log in.
+/// Each call gets a [`Lease`](super::Lease) of one account: by default of the account that can
+/// serve soonest, within its rate, its concurrency and the usage cap of its token. If no account
+/// can serve, callers wait in the order in which they came. A background task logs all accounts in
+/// and renews their tokens, so that callers never do. An account whose server refuses it goes into
+/// quarantine, and returns by itself once it can log in.
 ///
-/// With the feature `metrics`, what [`status`](Self::status) says is also there as gauges, `jwt_refresh_pool_…`, which the task in the
-/// background sets every five seconds.
+/// With the feature `metrics`, the background task also sets gauges (`jwt_refresh_pool_…`) of what
+/// [`status`](Self::status) returns, every five seconds.
 ///
-/// Clones are handles to the same pool. That task ends when the last of them, and the last lease, is dropped.
+/// Clones are handles to the same pool. The background task ends when the last handle and the last
+/// lease are dropped.
 ///
 /// ```no_run
 /// # #[cfg(feature = "reqwest")]
@@ -70,61 +75,76 @@ pub use builder::PoolBuilder;
 /// # Ok(()) }
 /// ```
 ///
-/// With the attribute, `#[refresh_token(from = self.pool, token, retry)]`: `token` is the lease then, and a 401 is reported and
-/// the body run again with a lease that may be another account's. A 401 to that one is reported, too: an account whose token was just
-/// renewed goes into quarantine by it. What else an answer says of the account, the body tells the lease:
-/// `token.rate_limited(retry_after)` after a 429, `token.quota_used_up(resets_in)`, and `token.fine()` if all went well, which may be
-/// left out.
+/// # With the attribute
 ///
-/// A method that does not bind its token with `token` does not compile: it would be charged for a lease that nobody uses. (Name the
-/// pool by `from`; of a field called `session` the compiler is not asked.)
+/// In `#[refresh_token(from = self.pool, token, retry)]`, `token` is the lease. A 401 is reported
+/// to the pool, and the body runs again with another lease, which may be another account's. If that
+/// is answered 401, too, this is also reported, and an account whose token was just renewed goes
+/// into quarantine. The body reports what else an answer says about the account:
+/// `token.rate_limited(retry_after)` after a 429, `token.quota_used_up(resets_in)`, and
+/// `token.fine()` after a success, which may be left out.
+///
+/// A method that does not bind its token with `token` does not compile, since it would be charged
+/// for a lease that it does not use. This is checked of a pool that is named by `from`, but not of
+/// a field called `session`.
 #[derive(Clone)]
 pub struct Pool(Arc<PoolShared>);
 
 impl Pool {
-    /// Adds an account, which logs in in the background and serves from then on.
+    /// Adds an account. It logs in in the background, and serves from then on.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) if the pool has an account of that name, or if the account's rate lets
-    /// nothing through.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the pool has an account of that name
+    /// already, or if the account's rate lets nothing through.
     pub fn add(&self, account: Account) -> Result<(), Error> {
         self.0.add(account)
     }
 
-    /// Removes an account; whether there was one of that name. Leases of it that are held stay as they are; callers that waited for
-    /// it alone get another.
+    /// Removes an account. Returns whether the pool had one of that name.
     ///
-    /// Its refresh token is [revoked](crate::Authenticator::revoke) in the background: also the one that a login or refresh under
-    /// way still brings. A revocation that fails is logged, and not tried again. A server that then refuses the access token, too,
-    /// answers calls of leases that are held with 401.
+    /// Leases of it that are held stay as they are. Callers that waited for this account alone get
+    /// another one.
+    ///
+    /// The account's refresh token is [revoked](crate::Authenticator::revoke) in the background. If
+    /// a login or refresh is under way, the token that it brings is revoked when it ends. A
+    /// revocation that fails is logged, and not tried again. If the server ends the access token
+    /// along with the refresh token, calls with leases that are held are answered 401.
     pub fn remove(&self, name: &str) -> bool {
         let (removed, job) = self.0.change(|state, now| (state.remove(name), state.begin(&self.0.policy, now)));
-        // Not left to the scheduler, which ends with the pool: that may be dropped next.
+        // The revocation is not left to the scheduler, which ends with the pool: the pool may be
+        // dropped next.
         if let Some(job) = job {
             renew::spawn(&self.0, job);
         }
         removed.is_some()
     }
 
-    /// Asks for a lease. `.await` it, or say before what it shall be: `pool.lease().tag("eu").within(time).await`.
+    /// Returns a request for a lease. Awaiting it waits until there is one. Say before what is
+    /// asked for: `pool.lease().tag("eu").within(time).await`.
     ///
     /// # Errors
     ///
-    /// - [`NoAccount`](crate::ErrorKind::NoAccount) if the pool is empty, or if all accounts (with the tag) are in quarantine and
-    ///   none has new tokens on the way; then it says when the first returns, and why it is there.
-    /// - [`Busy`](crate::ErrorKind::Busy) if none came free in time, or if too many callers wait already.
-    /// - [`Configuration`](crate::ErrorKind::Configuration) if no account ever had the tag, or if the deadline has passed before
-    ///   anything was asked.
+    /// - [`NoAccount`](crate::ErrorKind::NoAccount) if the pool is empty, or if all accounts (with
+    ///   the tag) are in quarantine and none has new tokens on the way. The error says which
+    ///   account returns first, when, and why it is in quarantine.
+    /// - [`Busy`](crate::ErrorKind::Busy) if no account came free in time, or if as many callers
+    ///   wait as [may](super::PoolPolicy::queue).
+    /// - [`Configuration`](crate::ErrorKind::Configuration) if no account ever had the tag, or if
+    ///   the deadline had passed before the request was awaited.
+    /// - [`Reentrant`](crate::ErrorKind::Reentrant) if a login or refresh of this pool would have
+    ///   to wait for the lease.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the queue; a lease that came meanwhile goes to the next caller.
+    /// If the future is dropped, the caller leaves the queue. If a lease was on the way to it, the
+    /// lease goes to the next waiter.
     pub fn lease(&self) -> LeaseRequest {
         LeaseRequest::new(Arc::clone(&self.0) as _)
     }
 
-    /// How the pool is doing.
+    /// Returns a snapshot of the pool. It lists the accounts in quarantine, so the call takes time
+    /// in proportion to their number, under the pool's lock.
     pub fn status(&self) -> PoolStatus {
         self.0.status()
     }

@@ -1,11 +1,13 @@
-//! A vector that grows by a page at a time. Among a million accounts, one that doubles would keep the pool's lock while it moves
-//! them all, and then hold room for another million.
+//! A vector that grows by one page at a time.
+//!
+//! In a pool of a million accounts, a vector that doubles would hold the pool's lock while it moves
+//! all of them, and would then have room for another million.
 
 const PAGE: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Pages<T> {
-    /// All but the last are full, and the last is not empty.
+    /// All pages but the last are full, and the last is not empty.
     pages: Vec<Vec<T>>,
 }
 
@@ -31,7 +33,8 @@ impl<T> Pages<T> {
     pub(super) fn push(&mut self, item: T) {
         match self.pages.last_mut() {
             Some(last) if last.len() < PAGE => last.push(item),
-            // The first grows by itself: a pool of three accounts has no need of a page.
+            // The first page grows like any vector, since a pool of three accounts does not need a
+            // page.
             None => self.pages.push(vec![item]),
             Some(_) => {
                 let mut page = Vec::with_capacity(PAGE);
@@ -56,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_pushed_is_found_and_popped_across_pages() {
+    fn items_are_found_and_popped_across_pages() {
         let mut pages = Pages::default();
         for number in 0..=3 * PAGE {
             assert_eq!(pages.len(), number);

@@ -1,4 +1,4 @@
-//! The accounts in quarantine, and when each returns.
+//! The accounts in quarantine, and when each of them returns.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,13 @@ use super::rank::Slot;
 #[derive(Debug, Default)]
 pub(super) struct QuarantineList {
     accounts: BTreeSet<Slot>,
-    /// When accounts return from a rest, or are tried again, in nanoseconds since boot.
+    /// When accounts return from a rest, or a login is tried again, in nanoseconds since boot.
     returning: BTreeSet<(i64, Slot)>,
 }
 
 impl QuarantineList {
-    /// Adds an account, or moves its return from one time to another.
+    /// Adds an account that returns at `to`, or changes the return of one from `from` to `to`.
+    /// `None` is an account whose return has no time.
     pub(super) fn insert(&mut self, slot: Slot, from: Option<i64>, to: Option<i64>) {
         self.forget_return(slot, from);
         if let Some(until) = to {
@@ -21,7 +22,7 @@ impl QuarantineList {
         self.accounts.insert(slot);
     }
 
-    /// Removes an account, which would have returned at `until`.
+    /// Removes an account that would have returned at `until`.
     pub(super) fn remove(&mut self, slot: Slot, until: Option<i64>) {
         self.forget_return(slot, until);
         self.accounts.remove(&slot);
@@ -33,22 +34,23 @@ impl QuarantineList {
         }
     }
 
-    /// Returns an account whose time has come, once.
+    /// Returns an account whose time has come, and forgets the time. The account stays on the list.
     pub(super) fn pop_due(&mut self, now: i64) -> Option<Slot> {
         self.returning.first().filter(|(until, _)| *until <= now)?;
         self.returning.pop_first().map(|(_, slot)| slot)
     }
 
-    /// When the next account's time comes.
-    pub(super) fn next(&self) -> Option<i64> {
+    /// Returns when the next account's time comes.
+    pub(super) fn next_due(&self) -> Option<i64> {
         self.returning.first().map(|&(until, _)| until)
     }
 
-    /// The accounts whose time is known, the earliest first.
+    /// Returns the accounts whose time is known, the earliest first.
     pub(super) fn returning(&self) -> impl Iterator<Item = (i64, Slot)> {
         self.returning.iter().copied()
     }
 
+    /// Returns all accounts in quarantine.
     pub(super) fn accounts(&self) -> impl Iterator<Item = Slot> {
         self.accounts.iter().copied()
     }

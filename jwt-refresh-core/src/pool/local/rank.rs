@@ -1,21 +1,22 @@
-//! The order in which accounts stand, and how the pool numbers accounts.
+//! How a pool numbers its accounts, and how it sorts them.
 
-/// An account's place in the pool's table.
+/// An account's index in the pool's table.
 pub(super) type Slot = u32;
 
-/// A place in a line: the lowest rank first, and of equals the one that was used least recently. Packed, so that a rank and a slot
-/// take 16 bytes.
+/// What accounts are sorted by: the lowest rank is first. Of accounts with the same `order`, that
+/// is the one that was used least recently. Packed, so that a rank and a slot take 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(Rust, packed(4))]
 pub(super) struct Rank {
     pub(super) order: i64,
-    /// Counts leases; that this wraps round costs one turn in four thousand million.
-    pub(super) turn: u32,
+    /// The number of the account's last lease. The number wraps around, so once in four thousand
+    /// million leases accounts are taken in the wrong order.
+    pub(super) last_lease: u32,
 }
 
 impl Rank {
-    /// Among those that are sorted by time alone.
+    /// Returns the rank in an order that goes by time alone.
     pub(super) const fn at(time: i64) -> Self {
-        Self { order: time, turn: 0 }
+        Self { order: time, last_lease: 0 }
     }
 }

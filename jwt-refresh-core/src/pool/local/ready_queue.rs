@@ -1,6 +1,6 @@
-//! Which accounts can serve, in the order in which they shall: one order for all of them, and one
-//! for each tag. Beside them are the accounts that can serve as soon as their rate allows, by when
-//! that is. Every step costs O(log n).
+//! The accounts that can serve, in the order in which they are to serve: one order for all
+//! accounts, and one for each tag. Beside them are the accounts that can serve once their rate
+//! allows it, sorted by that time. Every operation takes O(log n).
 
 use std::collections::BTreeSet;
 
@@ -8,22 +8,22 @@ use super::heap::Heap;
 use super::rank::{Rank, Slot};
 use crate::pool::limits::TagIndex;
 
-/// Where an account stands.
+/// Whether an account can serve, and in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Position {
-    /// It cannot serve, and no time alone changes that.
+    /// The account cannot serve, and will not be able to by the passing of time alone.
     Idle,
-    /// It can serve, in this order.
+    /// The account can serve, and is sorted by this rank.
     Ready(Rank),
-    /// Its rate lets it serve from this time on, in nanoseconds since boot.
+    /// The account can serve from this time on, when its rate allows it, in nanoseconds since boot.
     Waiting(i64),
 }
 
 #[derive(Debug)]
 pub(super) struct ReadyQueue {
     ready: Heap,
-    /// The accounts of each tag. They are sets and not heaps, since few accounts may have a tag, and
-    /// a heap has a place for every slot.
+    /// The ready accounts of each tag. These are sets and not heaps, since few accounts may have a
+    /// tag, and a heap has an index for every slot.
     tagged: Vec<BTreeSet<(Rank, Slot)>>,
     waiting: Heap,
 }
@@ -33,13 +33,14 @@ impl ReadyQueue {
         Self { ready: Heap::default(), tagged: Vec::new(), waiting: Heap::default() }
     }
 
-    /// Adds a tag.
+    /// Adds a tag, and returns its number.
     pub(super) fn add_tag(&mut self) -> TagIndex {
         self.tagged.push(BTreeSet::new());
         TagIndex::try_from(self.tagged.len()).unwrap_or(TagIndex::MAX)
     }
 
-    /// Moves an account to another position. `tags` are its own, without the one that stands for all accounts.
+    /// Moves an account to another position. `tags` are its tags without the one that stands for
+    /// all accounts.
     pub(super) fn set_position(&mut self, slot: Slot, tags: &[TagIndex], to: Position) {
         let (ready, waiting) = match to {
             Position::Idle => (None, None),
@@ -61,7 +62,7 @@ impl ReadyQueue {
         }
     }
 
-    /// The account of a tag that serves next.
+    /// Returns the account of a tag that serves next.
     pub(super) fn first(&self, tag: TagIndex) -> Option<Slot> {
         let first = match tag.checked_sub(1) {
             None => self.ready.first(),
@@ -74,14 +75,14 @@ impl ReadyQueue {
         self.ready.rank(slot).is_some()
     }
 
-    /// An account that waits and whose time has come.
+    /// Returns an account whose rate allows it to serve by now, but which is not ready yet.
     pub(super) fn due(&self, now: i64) -> Option<Slot> {
         self.waiting.due(now)
     }
 
-    /// When the next account's time comes.
-    pub(super) fn next(&self) -> Option<i64> {
-        self.waiting.next()
+    /// Returns when the rate of the next account allows it to serve.
+    pub(super) fn next_due(&self) -> Option<i64> {
+        self.waiting.next_due()
     }
 }
 
@@ -90,8 +91,8 @@ mod tests {
     use super::*;
     use crate::pool::limits::ALL;
 
-    fn ready(order: i64, turn: u32) -> Position {
-        Position::Ready(Rank { order, turn })
+    fn ready(order: i64, last_lease: u32) -> Position {
+        Position::Ready(Rank { order, last_lease })
     }
 
     #[test]
@@ -120,7 +121,7 @@ mod tests {
         let mut queue = ReadyQueue::new();
         queue.set_position(1, &[], Position::Waiting(20));
         queue.set_position(2, &[], Position::Waiting(10));
-        assert_eq!((queue.next(), queue.due(9), queue.due(10)), (Some(10), None, Some(2)));
+        assert_eq!((queue.next_due(), queue.due(9), queue.due(10)), (Some(10), None, Some(2)));
         queue.set_position(2, &[], Position::Idle);
         assert_eq!((queue.due(10), queue.due(20)), (None, Some(1)));
     }

@@ -1,6 +1,8 @@
-//! The tasks that do a pool's jobs: a login or a refresh of one account, or the revocation for one that
-//! was removed. When a task has done a job it goes on with the next that is due: to spawn a task for
-//! each would take longer than all that the pool has to do for it.
+//! The tasks that do a pool's jobs: the login or refresh of an account, or the revocation for an
+//! account that was removed.
+//!
+//! A task that has done a job goes on with the next job that is due. To spawn a task for each job
+//! would take longer than everything else that the pool does for it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -16,7 +18,7 @@ use crate::policy::Policy;
 use crate::pool::policy::PoolPolicy;
 use crate::renewal::{Action, CutOffGuard, Outcome, Plan, RenewalContext, count_answer, exchange, revoke, within};
 
-/// Starts a task with `job`.
+/// Starts a task that does `job` first.
 pub(super) fn spawn(pool: &Arc<PoolShared>, job: Job) {
     let task = RenewalTask {
         pool: Arc::downgrade(pool),
@@ -28,8 +30,8 @@ pub(super) fn spawn(pool: &Arc<PoolShared>, job: Job) {
     pool.runtime.spawn(within(pool.id, task.run(job)));
 }
 
-/// Does jobs of a pool. It does not keep the pool alive: what is due when the last handle is dropped
-/// is not done any more.
+/// Does jobs of a pool. The task does not keep the pool alive: jobs that are due when the last
+/// handle is dropped are not begun.
 struct RenewalTask {
     pool: Weak<PoolShared>,
     id: u64,
@@ -42,14 +44,14 @@ impl RenewalTask {
     async fn run(self, job: Job) {
         let mut next = Some(job);
         while let Some(job) = next {
-            next = self.complete(job).await;
-            // An authenticator that never waits must not keep its thread from all others.
+            next = self.run_job(job).await;
+            // If an authenticator never waits, this lets other tasks of the thread run, too.
             tokio::task::consume_budget().await;
         }
     }
 
-    /// Does the job. Returns the next one, unless none is due or the pool has ended meanwhile.
-    async fn complete(&self, job: Job) -> Option<Job> {
+    /// Does a job. Returns the next job, or `None` if none is due or the pool has ended meanwhile.
+    async fn run_job(&self, job: Job) -> Option<Job> {
         let span = tracing::debug_span!("jwt_refresh.exchange", pool = self.id, account = job.identity.name());
         let authenticator: Arc<dyn DynAuthenticator> = Arc::clone(&job.identity) as _;
         let credential = match &job.request {
@@ -71,6 +73,7 @@ impl RenewalTask {
         })
     }
 
+    /// Completes a job that ended without a result, by a panic or the end of its runtime.
     fn cut_off(&self, job: &Job) {
         let Some(pool) = self.pool.upgrade() else { return };
         let outcome = match &job.request {
@@ -81,7 +84,8 @@ impl RenewalTask {
     }
 }
 
-/// Gets new tokens for one account.
+/// What an exchange of one account goes by: the account's authenticator, and the pool's policy and
+/// clock.
 struct AccountRenewer<'a> {
     task: &'a RenewalTask,
     authenticator: &'a Arc<dyn DynAuthenticator>,
@@ -107,6 +111,7 @@ impl RenewalContext for AccountRenewer<'_> {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Returns `None`: a local pool has no store through which another process could rotate tokens.
     async fn rotated_elsewhere(&self, _sequence: u64) -> Option<Outcome> {
         None
     }

@@ -1,6 +1,6 @@
-//! The one task that watches a pool's clock. It sleeps until the first account has something due,
-//! begins the exchanges that are due, as many at once as the policy allows, and gives accounts to
-//! waiting callers as their rates allow. It ends with the pool.
+//! The one task that watches a pool's clock. It sleeps until something is due, begins the exchanges
+//! that are due, as many at once as the policy allows, and leases accounts to waiters as their
+//! rates allow. It ends with the pool.
 
 use std::sync::{Arc, Weak};
 
@@ -12,6 +12,7 @@ use crate::clock::{Clock, Moment, Timestamp};
 #[cfg(feature = "metrics")]
 use crate::pool::gauges::Gauges;
 
+/// Starts the scheduler of a pool.
 pub(super) fn start(pool: &Arc<PoolShared>) {
     pool.runtime.spawn(run(Arc::downgrade(pool), Arc::clone(&pool.wake), pool.clock.clone()));
 }
@@ -24,8 +25,8 @@ async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
             let Some(pool) = pool.upgrade() else { return };
             let (jobs, until) = pool.change(|state, now| {
                 let jobs: Vec<_> = std::iter::from_fn(|| state.begin(&pool.policy, now)).collect();
-                state.armed = state.wake_at(&pool.policy);
-                (jobs, state.armed)
+                state.planned_wake = state.wake_at(&pool.policy);
+                (jobs, state.planned_wake)
             });
             for job in jobs {
                 renew::spawn(&pool, job);
@@ -34,7 +35,7 @@ async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
             let until = until.min(gauges.show(pool.id, &pool.clock, || pool.status_by_cause()));
             until
         };
-        // Time since boot alone: see `Edges`.
+        // Only time since boot counts, which cannot be stepped.
         let until = Moment { wall: Timestamp::NEVER, boot: Timestamp::from_nanos(until) };
         tokio::select! {
             () = wake.notified() => {}

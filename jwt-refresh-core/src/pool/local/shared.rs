@@ -1,4 +1,9 @@
-//! What a pool's handles, leases and tasks share: the state behind its lock.
+//! What the handles, leases and tasks of a pool share: its state behind a lock.
+//!
+//! `LocalLease` is the pool's side of a lease that a caller holds. It keeps the pool alive, passes
+//! on what the holder reports, and gives the account back once. It is in this file because the two
+//! types need each other: a change of the state hands out leases, and a lease that ends changes the
+//! state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,12 +34,13 @@ pub(super) struct PoolShared {
     pub(super) policy: Arc<PoolPolicy>,
     pub(super) runtime: Handle,
     state: Mutex<PoolState>,
-    /// Wakes the scheduler: there is something to do earlier than it thinks, or the pool has ended.
+    /// Wakes the scheduler, if something is due earlier than it planned to wake, or if the pool has
+    /// ended.
     pub(super) wake: Arc<Notify>,
     pub(super) answers: Arc<AnswerCounts>,
 }
 
-/// How many logins and refreshes of a pool the servers answered, well or not.
+/// How many logins and refreshes of a pool succeeded and failed.
 #[derive(Debug, Default)]
 pub(super) struct AnswerCounts {
     pub(super) succeeded: AtomicU64,
@@ -55,43 +61,47 @@ impl PoolShared {
         }
     }
 
-    /// Changes the state, then tells the callers that the change concerns, with the lock released.
+    /// Changes the state under the lock, then releases the lock and answers the waiters that the
+    /// change has an answer for. Returns what `change` returns.
     pub(super) fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut PoolState, i64) -> T) -> T {
-        let (done, outbox) = {
+        let (result, replies) = {
             let mut state = self.state.lock();
             let now = self.now();
-            state.pass_time(now);
-            let done = change(&mut state, now);
-            let outbox = state.conclude(now);
+            state.process_due(now);
+            let result = change(&mut state, now);
+            let replies = state.finish_change(now);
             let wake_at = state.wake_at(&self.policy);
-            if wake_at < state.armed {
-                state.armed = wake_at;
+            if wake_at < state.planned_wake {
+                state.planned_wake = wake_at;
                 self.wake.notify_one();
             }
-            (done, outbox)
+            (result, replies)
         };
-        for (reply, answer) in outbox {
-            // If the caller does not wait any more, its lease comes back and is dropped here, and the
-            // next waiter gets it.
-            let _ = reply.send(answer.map(|granted| self.hand_over(granted)));
+        for (reply, answer) in replies {
+            // If the caller does not wait any more, `send` returns the lease. It is dropped here,
+            // and goes to the next waiter.
+            let _ = reply.send(answer.map(|granted| self.make_lease(granted)));
         }
-        done
+        result
     }
 
-    /// Makes a lease of what was granted.
-    pub(super) fn hand_over(self: &Arc<Self>, granted: Granted) -> Lease {
+    /// Returns the lease that was granted.
+    pub(super) fn make_lease(self: &Arc<Self>, granted: Granted) -> Lease {
         Lease::new(LocalLease { pool: Arc::clone(self), granted, released: AtomicBool::new(false) })
     }
 
+    /// Adds an account. If it is refused, it is dropped after the lock is released.
     pub(super) fn add(self: &Arc<Self>, account: Account) -> Result<(), Error> {
         let mut offered = Some(account);
         self.change(|state, now| state.add(&mut offered, now))
     }
 
+    /// Returns the time in nanoseconds since boot.
     fn now(&self) -> i64 {
         self.clock.moment().boot.as_nanos()
     }
 
+    /// Returns the status, with the accounts in quarantine.
     pub(super) fn status(self: &Arc<Self>) -> PoolStatus {
         self.change(|state, now| {
             let quarantined: Vec<_> = state
@@ -102,24 +112,25 @@ impl PoolShared {
                     returns_in: quarantine.until.map(|time| until(now, time)),
                 })
                 .collect();
-            PoolStatus { quarantined, ..self.figures(state, now) }
+            PoolStatus { quarantined, ..self.totals(state, now) }
         })
     }
 
-    /// The status, with how many accounts are in quarantine by cause instead of their names: there
-    /// may be a million.
+    /// Returns the status with the number of accounts in quarantine for each cause instead of the
+    /// accounts, of which there may be a million.
     #[cfg(feature = "metrics")]
     pub(super) fn status_by_cause(self: &Arc<Self>) -> (PoolStatus, CauseCounts) {
-        self.change(|state, now| (self.figures(state, now), state.counters.causes))
+        self.change(|state, now| (self.totals(state, now), state.counters.quarantined))
     }
 
+    /// Returns the status without the accounts in quarantine.
     #[expect(clippy::cast_precision_loss, reason = "ratios of counts that large need no more digits")]
-    fn figures(&self, state: &mut PoolState, now: i64) -> PoolStatus {
+    fn totals(&self, state: &mut PoolState, now: i64) -> PoolStatus {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
         let (succeeded, failed) = (read(&self.answers.succeeded), read(&self.answers.failed));
         let exchanges = succeeded + failed;
         let accounts = state.size();
-        let active = accounts - state.counters.causes.total();
+        let active = accounts - state.counters.quarantined.total();
         let leases = state.counters.leases;
         PoolStatus {
             accounts,
@@ -134,7 +145,7 @@ impl PoolShared {
         }
     }
 
-    /// Revokes the refresh tokens of removed accounts, which the pool has not come to while it lived.
+    /// Does the revocations for removed accounts that were not begun before the pool ended.
     fn revoke_on_shutdown(&self, jobs: Vec<Job>) {
         if jobs.is_empty() {
             return;
@@ -159,7 +170,8 @@ impl Drop for PoolShared {
     }
 }
 
-/// A lease as the pool knows it. It is given back once: by what its holder reports, or when dropped.
+/// The pool's side of a lease. The account is given back once: by a report that ends the lease, or
+/// when the lease is dropped.
 struct LocalLease {
     pool: Arc<PoolShared>,
     granted: Granted,
@@ -167,6 +179,7 @@ struct LocalLease {
 }
 
 impl LocalLease {
+    /// Gives the account back, unless that was done before.
     fn release(&self) {
         if !self.released.swap(true, Ordering::AcqRel) {
             self.pool.change(|state, now| state.release(self.granted.handle, now));
@@ -208,7 +221,7 @@ impl LeaseBackend for LocalLease {
                 state.quota_used_up(handle, (Timestamp::from_nanos(now) + rest).as_nanos());
             }
         });
-        if report.ends() {
+        if report.ends_lease() {
             self.release();
         }
     }

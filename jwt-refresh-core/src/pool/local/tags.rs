@@ -1,5 +1,5 @@
-//! The tags that callers can ask for, and how many accounts each has. All accounts together count as
-//! a tag, too.
+//! The tags that callers can ask for, and how many accounts have each. A further tag stands for all
+//! accounts together.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::pool::limits::{ALL, TagIndex};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TagCount {
     pub(super) accounts: usize,
-    /// Those that callers may wait for.
+    /// Those that are open: callers may wait for them.
     pub(super) open: usize,
 }
 
@@ -28,7 +28,7 @@ impl Tags {
         self.indices.get(name).copied()
     }
 
-    /// Names a new tag.
+    /// Gives a new tag its name. `tag` must be the next number.
     pub(super) fn add(&mut self, tag: TagIndex, name: &str) {
         self.counts.push(TagCount::default());
         self.indices.insert(name.into(), tag);
@@ -42,12 +42,12 @@ impl Tags {
         self.counts.get(tag as usize).copied().unwrap_or_default()
     }
 
-    /// How many accounts there are.
+    /// Returns how many accounts there are.
     pub(super) fn size(&self) -> usize {
         self.count(ALL).accounts
     }
 
-    /// Counts an account that was added, which callers may wait for.
+    /// Counts an account that was added and is open.
     pub(super) fn account_added(&mut self, tags: impl Iterator<Item = TagIndex>) {
         self.change(tags, |count| {
             count.accounts += 1;
@@ -55,17 +55,17 @@ impl Tags {
         });
     }
 
-    /// Counts an account that was removed, which callers could not wait for any more.
+    /// Counts an account that was closed and is removed.
     pub(super) fn account_removed(&mut self, tags: impl Iterator<Item = TagIndex>) {
         self.change(tags, |count| count.accounts -= 1);
     }
 
-    /// Counts an account that callers may wait for again.
+    /// Counts that an account is open again.
     pub(super) fn account_opened(&mut self, tags: impl Iterator<Item = TagIndex>) {
         self.change(tags, |count| count.open += 1);
     }
 
-    /// Counts an account that callers may not wait for any more.
+    /// Counts that an account is not open any more.
     pub(super) fn account_closed(&mut self, tags: impl Iterator<Item = TagIndex>) {
         self.change(tags, |count| count.open -= 1);
     }

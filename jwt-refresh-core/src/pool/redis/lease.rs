@@ -63,7 +63,7 @@ impl LeaseBackend for RedisLeaseBackend {
             return;
         }
         self.fleet.outbox.push(Message::of(report, &self.known.name, self.known.token.generation()));
-        if report.ends() {
+        if report.ends_lease() {
             self.release();
         }
     }

@@ -1,12 +1,12 @@
-//! What a pool asks servers: logins and refreshes, when each is due and what comes of it, and
-//! revocations for accounts that were removed.
+//! The jobs of a pool: logins and refreshes, when each is due and what follows from its outcome,
+//! and revocations for accounts that were removed.
 
 use std::sync::Arc;
 
 use super::PoolState;
 use crate::error::{Error, ErrorKind};
 use crate::pool::account::NamedAuthenticator;
-use crate::pool::local::entry::{AccountHandle, Edges};
+use crate::pool::local::entry::{AccountHandle, TokenTimes};
 use crate::pool::local::job::{Job, Request};
 use crate::pool::local::rank::{Rank, Slot};
 use crate::pool::local::time::{LONG_AGO, NEVER, after};
@@ -16,40 +16,43 @@ use crate::pool::refresh_time::jittered_refresh_time;
 use crate::renewal::{IssuedTokens, Outcome, RefreshCredential};
 
 impl PoolState {
+    /// Sets when the account's tokens are to be exchanged, or that they are not if `time` is
+    /// `None`.
     pub(super) fn set_timer(&mut self, slot: Slot, time: Option<i64>) {
         self.timers.set(slot, time.map(Rank::at));
     }
 
-    /// Begins the next job, if one more may be under way. Exchanges go before the revocations for
-    /// removed accounts.
+    /// Begins the next job, if one is due and the policy allows one more at once. Exchanges go
+    /// before revocations for removed accounts.
     pub(in crate::pool::local) fn begin(&mut self, policy: &PoolPolicy, now: i64) -> Option<Job> {
-        if self.exchanges >= policy.exchanges {
+        if self.running_jobs >= policy.exchanges {
             return None;
         }
         let job = self.due(now).or_else(|| self.pending_revocations.pop_front())?;
-        self.exchanges += 1;
+        self.running_jobs += 1;
         Some(job)
     }
 
-    /// The next login or refresh that is due.
+    /// Begins the next login or refresh that is due.
     fn due(&mut self, now: i64) -> Option<Job> {
         let slot = self.timers.due(now)?;
         self.set_timer(slot, None);
-        let entry = self.table.at_mut(slot)?;
+        let entry = self.table.get_mut(slot)?;
         entry.in_exchange = true;
         let handle = AccountHandle { slot, serial: entry.serial };
         Some(Job { identity: Arc::clone(&entry.identity), request: Request::Exchange(handle, entry.credential()) })
     }
 
-    /// When the next job may begin.
+    /// Returns when the next job may begin, or `None` if none is planned or as many are under way
+    /// as the policy allows.
     pub(super) fn next_exchange(&self, policy: &PoolPolicy) -> Option<i64> {
-        if self.exchanges >= policy.exchanges {
+        if self.running_jobs >= policy.exchanges {
             return None;
         }
-        if self.pending_revocations.is_empty() { self.timers.next() } else { Some(LONG_AGO) }
+        if self.pending_revocations.is_empty() { self.timers.next_due() } else { Some(LONG_AGO) }
     }
 
-    /// Has the refresh token of an account revoked that was removed.
+    /// Plans the revocation of the refresh token of an account that was removed.
     pub(super) fn revoke_later(&mut self, identity: &Arc<dyn NamedAuthenticator>, credential: RefreshCredential) {
         if credential != RefreshCredential::None {
             let request = Request::Revocation(credential);
@@ -57,12 +60,12 @@ impl PoolState {
         }
     }
 
-    /// Takes the revocations that have not begun, when the pool ends.
+    /// Takes the revocations that were not begun, for when the pool ends.
     pub(in crate::pool::local) fn take_pending_revocations(&mut self) -> Vec<Job> {
         std::mem::take(&mut self.pending_revocations).into()
     }
 
-    /// Ends a job. `outcome` is what came of it, if it was an exchange.
+    /// Ends a job. `outcome` is the outcome of an exchange, and `None` for a revocation.
     pub(in crate::pool::local) fn complete(
         &mut self,
         job: &Job,
@@ -70,15 +73,16 @@ impl PoolState {
         policy: &PoolPolicy,
         now: i64,
     ) {
-        self.exchanges = self.exchanges.saturating_sub(1);
+        self.running_jobs = self.running_jobs.saturating_sub(1);
         let (&Request::Exchange(handle, _), Some(outcome)) = (&job.request, outcome) else { return };
-        if self.table.entry(handle).is_none() {
+        if self.table.by_handle(handle).is_none() {
             return self.revoke_later(&job.identity, outcome.into_credential());
         }
         match outcome {
             Outcome::Renewed(issued) | Outcome::Unsaved(issued) => self.renewed(handle.slot, issued, now),
             Outcome::Failed { error, credential, .. } => self.failed(handle.slot, &error, credential, policy, now),
-            // No other process could log the account out.
+            // A local pool has no store, so this does not happen: only another process could log
+            // the account out.
             Outcome::LoggedOut => {
                 let error = Error::new(ErrorKind::LoggedOut, "the account was logged out");
                 self.failed(handle.slot, &error, RefreshCredential::None, policy, now);
@@ -86,43 +90,46 @@ impl PoolState {
         }
     }
 
+    /// Stores new tokens, and ends a quarantine that they can end.
     fn renewed(&mut self, slot: Slot, issued: IssuedTokens, now: i64) {
-        self.issued += 1;
-        let generation = self.issued;
-        let Some(entry) = self.table.at_mut(slot) else { return };
+        self.last_generation += 1;
+        let generation = self.last_generation;
+        let Some(entry) = self.table.get_mut(slot) else { return };
         let IssuedTokens { token, life, credential, .. } = issued;
         let token = token.issued(life.expires.wall, generation);
-        let old = entry.token.replace(token).map(|_| entry.edges.expires);
-        let [ahead, due, expires] = [life.ahead, life.due, life.expires].map(|edge| edge.boot.as_nanos());
-        entry.edges = Edges { due, expires };
+        let old_expires = entry.token.replace(token).map(|_| entry.times.expires);
+        let [ahead, due, expires] = [life.ahead, life.due, life.expires].map(|moment| moment.boot.as_nanos());
+        entry.times = TokenTimes { due, expires };
         entry.set_credential(credential);
         entry.in_exchange = false;
         (entry.failures, entry.used) = (0, 0);
-        let cause = entry.quarantine.as_ref().map(|found| found.cause);
+        let cause = entry.quarantine.as_ref().map(|quarantine| quarantine.cause);
         if cause == Some(QuarantineCause::Rejected) {
             entry.renewed_after_rejection = now;
         }
-        if let Some(old) = old {
-            self.counters.token_gone(old);
+        if let Some(expires) = old_expires {
+            self.counters.token_removed(expires);
         }
         self.counters.token_issued(expires);
         self.set_timer(slot, (ahead != NEVER).then(|| jittered_refresh_time(ahead, expires, now)));
-        // New tokens bring back neither rate nor quota.
+        // New tokens bring back neither rate nor quota, so a rest goes on.
         if cause.is_some_and(|cause| !cause.is_rest()) {
             self.set_quarantine(slot, None);
         }
         self.dispatch(slot, now);
     }
 
+    /// Plans the next exchange after a failure. An account that is in quarantine for new tokens
+    /// stays there until then; other accounts go on as before.
     fn failed(&mut self, slot: Slot, error: &Error, credential: RefreshCredential, policy: &PoolPolicy, now: i64) {
-        let Some(entry) = self.table.at_mut(slot) else { return };
+        let Some(entry) = self.table.get_mut(slot) else { return };
         entry.set_credential(credential);
         entry.in_exchange = false;
         entry.failures = entry.failures.saturating_add(1);
         let until = after(now, policy.failure_pause(error, entry.failures));
-        let quarantined = entry.quarantine.as_ref().map(|found| found.cause).filter(|cause| !cause.is_rest());
+        let cause = entry.quarantine.as_ref().map(|quarantine| quarantine.cause).filter(|cause| !cause.is_rest());
         self.set_timer(slot, Some(until));
-        if let Some(cause) = quarantined {
+        if let Some(cause) = cause {
             let cause = if error.is_transient() { cause } else { QuarantineCause::Denied };
             self.set_quarantine(slot, Some(Quarantine { cause, until: Some(until), error: Some(error.clone()) }));
         }

@@ -1,4 +1,4 @@
-//! What the holders of leases say of their accounts.
+//! What the holders of leases report about their accounts.
 
 use std::time::Duration;
 
@@ -12,23 +12,28 @@ use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::renewal::RefreshCredential;
 
 impl PoolState {
+    /// Takes a lease back, and gives the account to the next waiter.
     pub(in crate::pool::local) fn release(&mut self, handle: AccountHandle, now: i64) {
-        if let Some(entry) = self.table.entry(handle) {
+        if let Some(entry) = self.table.by_handle(handle) {
             entry.held = entry.held.saturating_sub(1);
             self.dispatch(handle.slot, now);
         }
     }
 
+    /// Notes that a call with the token of that generation went well.
     pub(in crate::pool::local) fn fine(&mut self, handle: AccountHandle, generation: u64) {
-        if let Some(entry) = self.table.entry(handle) {
-            entry.strikes = 0;
+        if let Some(entry) = self.table.by_handle(handle) {
+            entry.consecutive_rate_limits = 0;
             if entry.holds(generation) {
-                entry.relapses = 0;
+                entry.rejected_renewals = 0;
                 entry.renewed_after_rejection = LONG_AGO;
             }
         }
     }
 
+    /// Notes that the token of that generation was answered 401. The account does not serve until
+    /// its token is renewed. If the token was renewed for the same reason within
+    /// `renewed_again_window`, the account goes into quarantine instead.
     pub(in crate::pool::local) fn rejected(
         &mut self,
         handle: AccountHandle,
@@ -36,30 +41,32 @@ impl PoolState {
         policy: &PoolPolicy,
         now: i64,
     ) {
-        let Some(entry) = self.table.entry(handle) else { return };
-        let cause = entry.quarantine.as_ref().map(|found| found.cause);
-        // A newer token may have come since the call was sent, or be on its way.
+        let Some(entry) = self.table.by_handle(handle) else { return };
+        let cause = entry.quarantine.as_ref().map(|quarantine| quarantine.cause);
+        // A newer token may have come since the call was sent, or may be on its way.
         if !entry.holds(generation) || cause.is_some_and(|cause| !cause.is_rest()) {
             return;
         }
         entry.token = None;
-        let (renewed, in_exchange, expires) = (entry.renewed_after_rejection, entry.in_exchange, entry.edges.expires);
-        self.counters.token_gone(expires);
+        let (renewed_at, in_exchange, expires) =
+            (entry.renewed_after_rejection, entry.in_exchange, entry.times.expires);
+        self.counters.token_removed(expires);
         if cause.is_some() {
-            // It rests anyway, and has a new token when it returns.
+            // The account rests anyway, and will have a new token when it returns.
             return self.set_timer(handle.slot, Some(now).filter(|_| !in_exchange));
         }
-        if after(renewed, policy.renewed_again_window) <= now {
-            if let Some(entry) = self.table.entry(handle) {
-                entry.relapses = 0;
+        if after(renewed_at, policy.renewed_again_window) <= now {
+            if let Some(entry) = self.table.by_handle(handle) {
+                entry.rejected_renewals = 0;
             }
             return self.renew_now(handle.slot, QuarantineCause::Rejected, now);
         }
-        let Some(entry) = self.table.entry(handle) else { return };
-        // The renewal did not help. What it brought is not used again: a login starts afresh.
-        entry.relapses = entry.relapses.saturating_add(1);
+        let Some(entry) = self.table.by_handle(handle) else { return };
+        // The renewal did not help. The refresh token that it brought is not used: the next
+        // exchange is a login.
+        entry.rejected_renewals = entry.rejected_renewals.saturating_add(1);
         entry.set_credential(RefreshCredential::None);
-        let until = after(now, policy.quarantine_pause(entry.relapses));
+        let until = after(now, policy.quarantine_pause(entry.rejected_renewals));
         let error = Error::new(
             ErrorKind::RejectedAsIssued,
             "the access token was rejected with 401, renewed, and rejected again",
@@ -71,6 +78,8 @@ impl PoolState {
         );
     }
 
+    /// Notes that a call was answered 429. The account is blocked until its rest is over. If that
+    /// is longer than `max_inline_wait`, the account also goes into quarantine.
     pub(in crate::pool::local) fn rate_limited(
         &mut self,
         handle: AccountHandle,
@@ -78,35 +87,37 @@ impl PoolState {
         policy: &PoolPolicy,
         now: i64,
     ) {
-        let Some(entry) = self.table.entry(handle) else { return };
+        let Some(entry) = self.table.by_handle(handle) else { return };
         let rest = if let Some(asked) = retry_after {
             asked.min(policy.tokens.longest_retry_after)
         } else {
-            entry.strikes = entry.strikes.saturating_add(1);
-            policy.rest(entry.strikes)
+            entry.consecutive_rate_limits = entry.consecutive_rate_limits.saturating_add(1);
+            policy.cool_down_pause(entry.consecutive_rate_limits)
         };
         let until = after(now, rest);
-        entry.arrival = entry.limits.limit.closed_until(entry.arrival, until);
+        entry.arrival = entry.limits.limit.block_until(entry.arrival, until);
         if rest > policy.max_inline_wait {
-            self.rest(handle.slot, QuarantineCause::RateLimited, until);
+            self.start_rest(handle.slot, QuarantineCause::RateLimited, until);
         }
         self.place(handle.slot, now);
     }
 
+    /// Notes that the account's quota is used up until the time `until`.
     pub(in crate::pool::local) fn quota_used_up(&mut self, handle: AccountHandle, until: i64) {
-        if self.table.entry(handle).is_some() {
-            self.rest(handle.slot, QuarantineCause::QuotaUsedUp, until);
+        if self.table.by_handle(handle).is_some() {
+            self.start_rest(handle.slot, QuarantineCause::QuotaUsedUp, until);
         }
     }
 
-    /// Lets an account rest, unless it cannot serve anyway, or rests for longer.
-    fn rest(&mut self, slot: Slot, cause: QuarantineCause, until: i64) {
-        let Some(entry) = self.table.at(slot) else { return };
-        let may = entry
+    /// Lets an account rest until the time `until`, unless it is in quarantine for new tokens or
+    /// rests for longer already.
+    fn start_rest(&mut self, slot: Slot, cause: QuarantineCause, until: i64) {
+        let Some(entry) = self.table.get(slot) else { return };
+        let may_rest = entry
             .quarantine
             .as_ref()
-            .is_none_or(|found| found.cause.is_rest() && found.until.is_none_or(|other| other < until));
-        if may {
+            .is_none_or(|quarantine| quarantine.cause.is_rest() && quarantine.until.is_none_or(|other| other < until));
+        if may_rest {
             self.set_quarantine(slot, Some(Quarantine { cause, until: Some(until), error: None }));
         }
     }

@@ -1,4 +1,4 @@
-//! The accounts that come and go.
+//! Adding and removing accounts.
 
 use std::sync::Arc;
 
@@ -13,51 +13,54 @@ use crate::pool::local::time::NEVER;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 
 impl PoolState {
-    /// Takes the account, unless it is refused: what its user gave it must not be dropped under the lock.
+    /// Adds an account. An account that is refused stays in `offered`: it contains values of the
+    /// user's, whose drop must not run under the lock.
     pub(in crate::pool::local) fn add(&mut self, offered: &mut Option<Account>, now: i64) -> Result<(), Error> {
         let Some(account) = offered else { return Ok(()) };
         let name = account.identity.name();
         if self.table.find(name).is_some() {
             return Err(failure::duplicate(name));
         }
-        // Before anything is changed: the limits may be refused.
+        // The limits may be refused, so they are checked before anything is changed.
         account.limits(Box::default())?;
         let mut tags: Vec<TagIndex> = account.tags.iter().map(|tag| self.tag_index(tag)).collect();
         tags.sort_unstable();
         tags.dedup();
-        let limits = self.share(account.limits(tags.into())?);
+        let limits = self.share_limits(account.limits(tags.into())?);
 
         let Some(account) = offered.take() else { return Ok(()) };
-        let entry = AccountEntry::new(account.identity, limits, self.level, now);
+        let entry = AccountEntry::new(account.identity, limits, self.virtual_time, now);
         self.tags.account_added(entry.tags());
         let slot = self.table.insert(entry);
         self.quarantined.insert(slot, None, None);
-        self.counters.causes.change(None, Some(QuarantineCause::Joining));
+        self.counters.quarantined.change(None, Some(QuarantineCause::Joining));
         self.set_timer(slot, Some(now));
         Ok(())
     }
 
-    /// What there was of that name, to be dropped when the lock is given back.
+    /// Removes the account of that name, and returns it, to be dropped after the lock is released.
     pub(in crate::pool::local) fn remove(&mut self, name: &str) -> Option<AccountEntry> {
         let slot = self.table.find(name)?;
         self.set_position(slot, Position::Idle);
         self.set_timer(slot, None);
-        // Nobody waits for it any more, as if it were in quarantine for ever.
+        // As if the account were in quarantine for ever, so that no caller waits for it any more.
         self.set_quarantine(slot, Some(Quarantine { cause: QuarantineCause::Denied, until: Some(NEVER), error: None }));
         self.quarantined.remove(slot, Some(NEVER));
-        self.counters.causes.change(Some(QuarantineCause::Denied), None);
+        self.counters.quarantined.change(Some(QuarantineCause::Denied), None);
         let entry = self.table.remove(slot)?;
         self.tags.account_removed(entry.tags());
         if entry.token.is_some() {
-            self.counters.token_gone(entry.edges.expires);
+            self.counters.token_removed(entry.times.expires);
         }
-        // What an exchange under way leaves it with is seen when that has completed.
+        // If an exchange is under way, `complete` revokes what it leaves the account with. The
+        // token that it sends must not be revoked meanwhile.
         if !entry.in_exchange {
             self.revoke_later(&entry.identity, entry.credential());
         }
         Some(entry)
     }
 
+    /// Returns the number of a tag, which is new if no account had the tag before.
     fn tag_index(&mut self, name: &str) -> TagIndex {
         if let Some(tag) = self.tags.index(name) {
             return tag;
@@ -67,10 +70,11 @@ impl PoolState {
         tag
     }
 
-    fn share(&mut self, limits: Limits) -> Arc<Limits> {
-        match &self.limits {
+    /// Returns the limits of the account that was added last if they are equal, else `limits`.
+    fn share_limits(&mut self, limits: Limits) -> Arc<Limits> {
+        match &self.last_limits {
             Some(last) if **last == limits => Arc::clone(last),
-            _ => Arc::clone(self.limits.insert(Arc::new(limits))),
+            _ => Arc::clone(self.last_limits.insert(Arc::new(limits))),
         }
     }
 }

@@ -1,7 +1,9 @@
-//! The pool as a state machine, without any waiting or talking in it. All of it runs under one short lock.
+//! The state machine of a pool. It does not wait, and sends nothing; all of it runs under one short
+//! lock.
 //!
-//! `membership` has the accounts come and go, `leasing` gives them to callers, `feedback` hears what those say, `confinement` takes
-//! accounts out and back in, `exchanges` keeps them logged in.
+//! `membership` adds and removes accounts, `leasing` gives them to callers, `feedback` takes the
+//! reports on leases, `quarantine` takes accounts out of service and back, and `exchanges` keeps
+//! them logged in.
 
 mod exchanges;
 mod feedback;
@@ -20,7 +22,7 @@ use super::ready_queue::ReadyQueue;
 use super::table::Table;
 use super::tags::Tags;
 use super::time::NEVER;
-use super::waiters::{Reply, WaitFor, Waiters};
+use super::waiters::{ReplySender, WaitFor, Waiters};
 use crate::error::Error;
 use crate::pool::account::NamedAuthenticator;
 use crate::pool::counters::PoolCounters;
@@ -29,7 +31,7 @@ use crate::pool::policy::{PoolPolicy, Selection};
 use crate::pool::quarantine::Quarantine;
 use crate::token::AccessToken;
 
-/// A lease in the making.
+/// What a lease is made of, outside of the lock.
 pub(super) struct Granted {
     pub(super) handle: AccountHandle,
     pub(super) identity: Arc<dyn NamedAuthenticator>,
@@ -41,27 +43,30 @@ pub(super) struct PoolState {
     selection: Selection,
     table: Table,
     tags: Tags,
-    /// The limits of the account that was added last.
-    limits: Option<Arc<Limits>>,
+    /// The limits of the account that was added last, to be shared if the next has the same.
+    last_limits: Option<Arc<Limits>>,
     ready_queue: ReadyQueue,
     quarantined: QuarantineList,
     waiters: Waiters,
-    /// Whose tokens are to be exchanged when.
+    /// When the tokens of each account are to be exchanged.
     timers: Heap,
-    /// The revocations for accounts that were removed.
+    /// The revocations for removed accounts that were not begun yet.
     pending_revocations: VecDeque<Job>,
-    /// Jobs that are under way.
-    exchanges: usize,
-    turn: u32,
-    issued: u64,
-    /// The order of the last lease, by which weighted accounts that come back are fitted in.
-    level: i64,
-    /// Accounts and tags that callers may wait for no longer, although some do.
-    closed: Vec<WaitFor>,
-    /// What the callers are to be told, once the lock is given back.
-    outbox: Vec<(Reply, Result<Granted, Error>)>,
-    /// When the scheduler will look next.
-    pub(super) armed: i64,
+    /// How many jobs are under way.
+    running_jobs: usize,
+    /// The number of the last lease. It wraps around.
+    last_lease: u32,
+    /// The generation of the access token that was issued last.
+    last_generation: u64,
+    /// The virtual time of the account that was leased last. Weighted accounts that were idle go on
+    /// from here, so that they do not catch up on the leases that they missed.
+    virtual_time: i64,
+    /// Tags and accounts that are not open any more, while callers may still wait for them.
+    newly_closed: Vec<WaitFor>,
+    /// Replies to waiters, to be sent after the lock is released.
+    replies: Vec<(ReplySender, Result<Granted, Error>)>,
+    /// When the scheduler will wake next, in nanoseconds since boot.
+    pub(super) planned_wake: i64,
     pub(super) counters: PoolCounters,
 }
 
@@ -71,51 +76,55 @@ impl PoolState {
             selection,
             table: Table::default(),
             tags: Tags::new(),
-            limits: None,
+            last_limits: None,
             ready_queue: ReadyQueue::new(),
             quarantined: QuarantineList::default(),
             waiters: Waiters::default(),
             timers: Heap::default(),
             pending_revocations: VecDeque::new(),
-            exchanges: 0,
-            turn: 0,
-            issued: 0,
-            level: 0,
-            closed: Vec::new(),
-            outbox: Vec::new(),
-            armed: NEVER,
+            running_jobs: 0,
+            last_lease: 0,
+            last_generation: 0,
+            virtual_time: 0,
+            newly_closed: Vec::new(),
+            replies: Vec::new(),
+            planned_wake: NEVER,
             counters: PoolCounters::new(now),
         }
     }
 
-    /// Does what time alone brings about: rates that let accounts serve again, rests that end.
-    pub(super) fn pass_time(&mut self, now: i64) {
+    /// Does what is due by the passing of time: accounts serve again when their rate allows it, or
+    /// when their rest is over.
+    pub(super) fn process_due(&mut self, now: i64) {
         while let Some(slot) = self.ready_queue.due(now) {
             self.dispatch(slot, now);
         }
         self.end_rests(now);
     }
 
-    /// When there is something to do next.
+    /// Returns when something is due next, in nanoseconds since boot.
     pub(super) fn wake_at(&self, policy: &PoolPolicy) -> i64 {
         let exchange = self.next_exchange(policy);
-        let rate = self.ready_queue.next().filter(|_| !self.waiters.is_empty());
-        [exchange, self.quarantined.next(), rate].into_iter().flatten().min().unwrap_or(NEVER)
+        let rate = self.ready_queue.next_due().filter(|_| !self.waiters.is_empty());
+        [exchange, self.quarantined.next_due(), rate].into_iter().flatten().min().unwrap_or(NEVER)
     }
 
-    /// Ends a change: what it closed is cleared, and what callers are to be told is handed out.
-    pub(super) fn conclude(&mut self, now: i64) -> Vec<(Reply, Result<Granted, Error>)> {
-        if !self.closed.is_empty() {
-            self.clear_closed(now);
+    /// Ends a change of the state: callers that wait for what it closed are redirected. Returns the
+    /// replies to waiters.
+    pub(super) fn finish_change(&mut self, now: i64) -> Vec<(ReplySender, Result<Granted, Error>)> {
+        if !self.newly_closed.is_empty() {
+            self.redirect_waiters(now);
         }
-        std::mem::take(&mut self.outbox)
+        std::mem::take(&mut self.replies)
     }
 
+    /// Returns the accounts in quarantine.
     pub(super) fn quarantined(&self) -> impl Iterator<Item = (&AccountEntry, &Quarantine)> {
-        let entries = self.quarantined.accounts().filter_map(|slot| self.table.at(slot));
+        let entries = self.quarantined.accounts().filter_map(|slot| self.table.get(slot));
         entries.filter_map(|entry| Some((entry, entry.quarantine.as_deref()?)))
     }
 
+    /// Returns how many accounts the pool has.
     pub(super) fn size(&self) -> usize {
         self.tags.size()
     }
