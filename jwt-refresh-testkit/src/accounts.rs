@@ -1,10 +1,11 @@
-//! Who may log in: accounts with an email address and a password, and clients with a key and a secret.
+//! The credentials that the server accepts: accounts with an email address and a password, and
+//! clients with a key and a secret.
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::ledger::Ledger;
+use crate::usage::Usage;
 
-/// Whom a token speaks for.
+/// The account that a token was issued to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Subject {
     /// The claim `sub`.
@@ -16,7 +17,7 @@ struct Account {
     subject: Arc<Subject>,
     password: String,
     banned: bool,
-    ledger: Ledger,
+    usage: Usage,
 }
 
 /// Why a login was refused.
@@ -43,7 +44,7 @@ impl Accounts {
             subject: Arc::new(subject),
             password: password.to_owned(),
             banned: false,
-            ledger: Ledger::default(),
+            usage: Usage::default(),
         };
         self.by_email.insert(email.to_owned(), account);
     }
@@ -55,7 +56,7 @@ impl Accounts {
     pub(crate) fn login(&mut self, email: &str, password: &str) -> Result<Arc<Subject>, LoginRefusal> {
         let account = self.by_email.get_mut(email).ok_or(LoginRefusal::WrongCredentials)?;
         let is_right = account.password == password;
-        account.ledger.login(is_right && !account.banned);
+        account.usage.count_login(is_right && !account.banned);
         match (is_right, account.banned) {
             (false, _) => Err(LoginRefusal::WrongCredentials),
             (true, true) => Err(LoginRefusal::Banned),
@@ -71,14 +72,14 @@ impl Accounts {
         self.by_email.get(&subject.email).is_some_and(|account| account.banned)
     }
 
-    /// What is kept of the holder of a token.
-    pub(crate) fn ledger_of(&mut self, subject: &Subject) -> &mut Ledger {
-        self.ledger(&subject.email)
+    /// Returns what is kept about the account that a token was issued to.
+    pub(crate) fn usage_of(&mut self, subject: &Subject) -> &mut Usage {
+        self.usage(&subject.email)
     }
 
-    /// # Panics
-    ///
-    /// As all that follow: if there is no such account or key. They are called by the test, whose typing error it is.
+    // The methods below are called for a test. They panic if there is no such account or key, which
+    // is then a mistake in the test.
+
     pub(crate) fn password(&self, email: &str) -> &str {
         match self.by_email.get(email) {
             Some(account) => &account.password,
@@ -101,8 +102,8 @@ impl Accounts {
         self.account_mut(email).banned = banned;
     }
 
-    pub(crate) fn ledger(&mut self, email: &str) -> &mut Ledger {
-        &mut self.account_mut(email).ledger
+    pub(crate) fn usage(&mut self, email: &str) -> &mut Usage {
+        &mut self.account_mut(email).usage
     }
 
     fn account_mut(&mut self, email: &str) -> &mut Account {

@@ -1,4 +1,4 @@
-//! The answers that more than one endpoint gives.
+//! The answers that several endpoints share.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::json;
 
-/// An error in the form of RFC 6749 §5.2.
+/// Returns an error in the format of RFC 6749 §5.2.
 pub(crate) fn error(status: StatusCode, code: &str) -> Response {
     (status, Json(json!({ "error": code }))).into_response()
 }
@@ -22,13 +22,13 @@ pub(crate) fn invalid_grant() -> Response {
     error(StatusCode::BAD_REQUEST, "invalid_grant")
 }
 
-/// An error with `Retry-After` (RFC 9110 §10.2.3) in seconds, rounded up.
+/// Returns an error with `Retry-After` (RFC 9110 §10.2.3) in seconds, rounded up.
 pub(crate) fn retry_later(status: StatusCode, code: &str, retry_after: Duration) -> Response {
     let seconds = retry_after.as_nanos().div_ceil(1_000_000_000).to_string();
     ([(header::RETRY_AFTER, seconds)], error(status, code)).into_response()
 }
 
-/// An error with a challenge to authenticate (RFC 9110 §11.6.1).
+/// Returns an error with a challenge to authenticate (RFC 9110 §11.6.1).
 pub(crate) fn challenge(status: StatusCode, challenge: &'static str, code: &str) -> Response {
     ([(header::WWW_AUTHENTICATE, challenge)], error(status, code)).into_response()
 }

@@ -1,4 +1,4 @@
-//! The endpoints that want an access token, and the guard that asks for it.
+//! The endpoints that require an access token, and the middleware that checks it.
 
 use std::sync::Arc;
 
@@ -15,36 +15,37 @@ use serde_json::{Value, json};
 use crate::{
     answer,
     catalog::{Product, price_cents},
-    ledger::Denial,
     shared::Shared,
+    usage::Denial,
 };
 
 const PAGES: u64 = 5;
 const PAGE_SIZE: u64 = 10;
 
-/// Lets requests with a valid access token through.
-pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    // A wrapper that sets the header anew for a retry, and appends where it means to replace, sends two.
+/// Passes requests with a valid access token on, and refuses the others.
+pub(crate) async fn require_access_token(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    // A client that appends the header for a retry where it should replace it sends two. This finds
+    // the mistake.
     if request.headers().get_all(header::AUTHORIZATION).iter().count() > 1 {
         return answer::invalid_request();
     }
     let Some(token) = bearer_token(request.headers()) else {
-        // RFC 6750 §3.1: a request without credentials is told how to authenticate, not what was wrong.
+        // RFC 6750 §3.1: the answer to a request without credentials contains no error code.
         let bearer = r#"Bearer realm="api""#;
         return answer::challenge(StatusCode::UNAUTHORIZED, bearer, "missing_token");
     };
     let caller = match shared.admit(token) {
         Ok(caller) => caller,
-        Err(denial) => return denied(&denial),
+        Err(denial) => return denial_answer(&denial),
     };
     let answer = next.run(request).await;
     if let Some(caller) = caller {
-        shared.answered(&caller, answer.status());
+        shared.count_answer(&caller, answer.status());
     }
     answer
 }
 
-fn denied(denial: &Denial) -> Response {
+fn denial_answer(denial: &Denial) -> Response {
     match denial {
         Denial::InvalidToken => {
             let bearer = r#"Bearer error="invalid_token""#;
@@ -57,7 +58,7 @@ fn denied(denial: &Denial) -> Response {
     }
 }
 
-/// The token of `Authorization: Bearer …` (RFC 6750 §2.1).
+/// Returns the token of `Authorization: Bearer …` (RFC 6750 §2.1).
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
@@ -68,7 +69,7 @@ pub(crate) async fn product(State(shared): State<Arc<Shared>>, Path(id): Path<u6
     Json(shared.catalog().product(id))
 }
 
-/// `"name"` or `{"name": "name"}`.
+/// The request body, `"name"` or `{"name": "name"}`.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Rename {
@@ -87,7 +88,7 @@ pub(crate) async fn rename_product(
     Json(shared.catalog().rename(id, name)).into_response()
 }
 
-/// Needs a scope that nobody has.
+/// Refuses every request, since it needs a scope that no token has.
 pub(crate) async fn delete_product() -> Response {
     let bearer = r#"Bearer error="insufficient_scope", scope="products:delete""#;
     answer::challenge(StatusCode::FORBIDDEN, bearer, "insufficient_scope")
@@ -118,7 +119,7 @@ struct Price {
 }
 
 pub(crate) async fn pricing(Query(Page { page }): Query<Page>) -> Json<PriceList> {
-    // Beyond the last page there is nothing.
+    // A page that does not exist is answered with an empty list.
     let ids = match page {
         1..=PAGES => (page - 1) * PAGE_SIZE + 1..page * PAGE_SIZE + 1,
         _ => 0..0,

@@ -1,4 +1,4 @@
-//! The endpoints that hand out tokens: login, refresh, and the one for a key and secret.
+//! The endpoints that issue and revoke tokens.
 
 use std::sync::Arc;
 
@@ -18,28 +18,28 @@ use crate::{
     accounts::LoginRefusal,
     answer,
     clock::Seconds,
-    issuer::{Issued, Refusal},
+    issuer::{Issued, RefreshRefusal},
     shared::Shared,
 };
 
 #[derive(Deserialize)]
-pub(crate) struct Login {
+pub(crate) struct LoginRequest {
     email: String,
     password: String,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Refresh {
+pub(crate) struct RefreshRequest {
     refresh_token: String,
 }
 
-/// RFC 7009 §2.1.
+/// The request of RFC 7009 §2.1.
 #[derive(Deserialize)]
-pub(crate) struct Revocation {
+pub(crate) struct RevocationRequest {
     token: String,
 }
 
-/// RFC 6749 §5.1.
+/// The answer of RFC 6749 §5.1.
 #[derive(Serialize)]
 struct TokenAnswer {
     access_token: String,
@@ -51,7 +51,10 @@ struct TokenAnswer {
     expires_in: Option<Seconds>,
 }
 
-pub(crate) async fn login(State(shared): State<Arc<Shared>>, body: Result<Json<Login>, JsonRejection>) -> Response {
+pub(crate) async fn login(
+    State(shared): State<Arc<Shared>>,
+    body: Result<Json<LoginRequest>, JsonRejection>,
+) -> Response {
     let Ok(Json(login)) = body else {
         return answer::invalid_request();
     };
@@ -62,24 +65,27 @@ pub(crate) async fn login(State(shared): State<Arc<Shared>>, body: Result<Json<L
     }
 }
 
-pub(crate) async fn refresh(State(shared): State<Arc<Shared>>, body: Result<Json<Refresh>, JsonRejection>) -> Response {
+pub(crate) async fn refresh(
+    State(shared): State<Arc<Shared>>,
+    body: Result<Json<RefreshRequest>, JsonRejection>,
+) -> Response {
     let Ok(Json(refresh)) = body else {
         return answer::invalid_request();
     };
     match shared.refresh(&refresh.refresh_token) {
         Ok(issued) => tokens(&shared, issued),
-        Err(Refusal::Unknown) => answer::invalid_grant(),
-        Err(Refusal::Reused) => {
+        Err(RefreshRefusal::Unknown) => answer::invalid_grant(),
+        Err(RefreshRefusal::Reused) => {
             shared.counters.reuses.add_one();
             answer::invalid_grant()
         }
     }
 }
 
-/// RFC 7009 §2.2: a token that is unknown is as good as one that is revoked.
+/// Revokes a token. An unknown token is answered 200 as well, as RFC 7009 §2.2 requires.
 pub(crate) async fn revoke(
     State(shared): State<Arc<Shared>>,
-    body: Result<Form<Revocation>, FormRejection>,
+    body: Result<Form<RevocationRequest>, FormRejection>,
 ) -> Response {
     let Ok(Form(revocation)) = body else {
         return answer::invalid_request();
@@ -109,12 +115,12 @@ fn tokens(shared: &Shared, issued: Issued) -> Response {
     })
 }
 
-/// RFC 6749 §5.1: no cache may keep an answer with a token in it.
+/// Marks the answer so that no cache keeps it, since it contains a token (RFC 6749 §5.1).
 fn not_stored(answer: TokenAnswer) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
 }
 
-/// The key and secret of HTTP Basic authentication (RFC 7617).
+/// Returns the key and secret of HTTP Basic authentication (RFC 7617).
 fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;

@@ -1,37 +1,38 @@
-//! How often an account may call the API: a token bucket, as most servers have one. It holds as many requests as the limit allows
-//! in a period, begins full, and fills evenly; so a request that comes a little early or late does no harm, and the rate over
-//! any longer time is held.
+//! How often an account may call the API: a token bucket, as in most servers. The bucket holds as
+//! many requests as the limit allows in a period, is full at first, and fills evenly. So a request
+//! may come a little early or late, while the rate is kept over any longer time.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// So many requests in each period.
+/// The limit: how many requests are allowed in each period.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RateLimit {
     pub(crate) per: Duration,
-    /// How long it takes the bucket to fill by one request.
+    /// How long the bucket takes to fill by one request.
     cost: Duration,
 }
 
 impl RateLimit {
     /// # Panics
     ///
-    /// If it lets nothing through.
+    /// If `requests` or `per` is zero.
     pub(crate) fn new(requests: u32, per: Duration) -> Self {
         assert!(requests > 0 && !per.is_zero(), "a rate of {requests} requests in {per:?} lets nothing through");
         Self { per, cost: per / requests }
     }
 }
 
-/// What is left of an account's rate.
+/// What is left of an account's rate. The default is a full bucket.
 #[derive(Debug, Default)]
 pub(crate) struct Bucket {
     full_at: Timestamp,
 }
 
 impl Bucket {
-    /// Takes a request out, or says in how long there will be one.
+    /// Takes one request from the bucket. If the bucket is empty, returns how long it takes until
+    /// there is one.
     pub(crate) fn take(&mut self, limit: RateLimit, now: Timestamp) -> Result<(), Duration> {
         let fills_in = self.full_at.since(now) + limit.cost;
         match fills_in.checked_sub(limit.per) {
@@ -55,7 +56,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_full_bucket_goes_at_once_and_fills_evenly() {
+    fn a_full_bucket_can_be_emptied_at_once_and_fills_evenly() {
         let limit = RateLimit::new(4, SECOND);
         let (mut bucket, begun) = (Bucket::default(), Timestamp::default().after(SECOND));
         let mut takes = |after: u64, times: u32| {

@@ -1,4 +1,4 @@
-//! The builder: every knob of a [`TestServer`], with its default.
+//! The builder: every setting of a [`TestServer`], with its default.
 
 use std::{fmt, time::Duration};
 
@@ -11,7 +11,7 @@ const PASSWORD: &str = "correct horse battery staple";
 const KEY: &str = "demo-key";
 const SECRET: &str = "demo-secret";
 
-/// Sets up a [`TestServer`]; made by [`TestServer::builder`].
+/// Configures a [`TestServer`]. [`TestServer::builder`] returns one.
 #[must_use = "a builder does nothing until `start` is called"]
 pub struct Builder {
     settings: Settings,
@@ -26,90 +26,100 @@ impl Builder {
         Self { settings: Settings::default(), accounts }
     }
 
-    /// How long the access tokens of accounts live, to the nanosecond; 60 seconds unless set. Those of the key and
-    /// secret endpoint always live for an hour.
+    /// Sets how long the access tokens of accounts live, to the nanosecond. The default is 60
+    /// seconds. The access tokens of `POST /api/token` always live for an hour.
     pub fn access_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.access_lifetime = lifetime;
         self
     }
 
-    /// How long each refresh token lives from when it was issued, to the nanosecond; one hour unless set.
+    /// Sets how long each refresh token lives after it is issued, to the nanosecond. The default is
+    /// one hour.
     pub fn refresh_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.refresh_lifetime = lifetime;
         self
     }
 
-    /// Whether refresh tokens are good once or many times; [`Rotation::On`] unless set.
+    /// Sets whether a refresh token is valid once or many times. The default is [`Rotation::On`].
     pub fn rotation(mut self, rotation: Rotation) -> Self {
         self.settings.rotation = rotation;
         self
     }
 
-    /// What a refresh answers in `refresh_token` under [`Rotation::Off`]; [`RefreshAnswer::Omit`] unless set.
+    /// Sets what a refresh answers in `refresh_token` under [`Rotation::Off`]. The default is
+    /// [`RefreshAnswer::Omit`].
     pub fn refresh_answer(mut self, answer: RefreshAnswer) -> Self {
         self.settings.refresh_answer = answer;
         self
     }
 
-    /// What access tokens look like; [`TokenFormat::Jwt`] unless set.
+    /// Sets the format of access tokens. The default is [`TokenFormat::Jwt`].
     pub fn token_format(mut self, format: TokenFormat) -> Self {
         self.settings.token_format = format;
         self
     }
 
-    /// Where answers say how long access tokens live; [`Hints::Both`] unless set.
+    /// Sets where the lifetime of an access token is stated. The default is [`Hints::Both`].
     pub fn lifetime_hints(mut self, hints: Hints) -> Self {
         self.settings.hints = hints;
         self
     }
 
-    /// Whether `iat`, `nbf` and `exp` are cut to whole seconds, as most servers do; `false` unless set.
+    /// Sets whether `iat`, `nbf` and `exp` are rounded down to whole seconds, as most servers do.
+    /// The default is `false`.
     ///
-    /// The server goes by the `exp` that it wrote, so access tokens then live up to a second shorter than
-    /// [`Builder::access_lifetime`]: one of 500 ms may be dead on arrival.
+    /// The server applies the rounded `exp`, so access tokens then live up to a second shorter than
+    /// [`Builder::access_lifetime`]. With a lifetime of 500 ms, a token may have expired when it is
+    /// issued.
     pub fn whole_seconds(mut self, whole: bool) -> Self {
         self.settings.whole_seconds = whole;
         self
     }
 
-    /// How long each answer of the login, refresh and token endpoints is held back, after the request took effect;
-    /// zero unless set. A client that gives up meanwhile has lost an answer, not prevented a refresh.
+    /// Sets by how much each answer of the login, refresh and token endpoints is delayed, after the
+    /// request took effect. The default is zero. If a client gives up during the delay, it loses
+    /// the answer, but the login or refresh has happened.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.settings.latency = latency;
         self
     }
 
-    /// By how many seconds the server's clock is ahead of the machine's, or behind it if negative; zero unless set.
-    /// The `Date` header, `iat`, `nbf` and `exp` all follow the server's clock.
+    /// Sets by how many seconds the server's clock is ahead of the machine's, or behind it if
+    /// `seconds` is negative. The default is 0. The `Date` header, `iat`, `nbf` and `exp` all
+    /// follow the server's clock.
     pub fn date_shift(mut self, seconds: i64) -> Self {
         self.settings.date_shift = seconds;
         self
     }
 
-    /// How many API calls each account may make a period, on the server's clock; as many as it likes unless set.
+    /// Sets how many API calls each account may make in a period of `per`, on the server's clock.
+    /// By default there is no limit.
     ///
-    /// Each account has a bucket of so many requests, which is full at first and fills evenly. A call that finds it empty is
-    /// answered 429 `{"error":"rate_limited"}`, with `Retry-After` in seconds, rounded up. A call that is answered 401 takes
-    /// nothing out, and tokens for a key and secret have no limit.
+    /// Each account has a token bucket for `requests` calls, which is full at first and fills
+    /// evenly. A call that finds the bucket empty is answered 429 `{"error":"rate_limited"}`, with
+    /// `Retry-After` in seconds, rounded up. A call that is answered 401 takes nothing from the
+    /// bucket. Calls with a token of `POST /api/token` are not limited.
     ///
     /// # Panics
     ///
-    /// If the rate lets nothing through.
+    /// If `requests` or `per` is zero.
     pub fn rate_limit(mut self, requests: u32, per: Duration) -> Self {
         self.settings.rate_limit = Some(RateLimit::new(requests, per));
         self
     }
 
-    /// Adds an account, or changes the password of one that exists. A default account is always there:
-    /// [`TestServer::email`], [`TestServer::password`].
+    /// Adds an account, or changes the password of one that exists. Every server also has a default
+    /// account: [`TestServer::email`], [`TestServer::password`].
     pub fn account(mut self, email: &str, password: &str) -> Self {
         self.accounts.add(email, password);
         self
     }
 
-    /// Adds a key and secret for `POST /api/token`, or changes the secret of a key that exists. A default pair is
-    /// always there: [`TestServer::key`], [`TestServer::secret`]. Both are compared as they arrive, without the form
-    /// encoding of RFC 6749 §2.3.1, so let them be plain letters, digits, `-`, `.` and `_`.
+    /// Adds a key and secret for `POST /api/token`, or changes the secret of a key that exists.
+    /// Every server also has a default pair: [`TestServer::key`], [`TestServer::secret`].
+    ///
+    /// Both are compared as they arrive, without the form encoding of RFC 6749 §2.3.1, so they
+    /// should contain only letters, digits, `-`, `.` and `_`.
     pub fn client(mut self, key: &str, secret: &str) -> Self {
         self.accounts.add_client(key, secret);
         self
@@ -137,7 +147,7 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// The credentials that every server accepts at its start.
+/// The default credentials of a server, as they were when it started.
 #[derive(Clone)]
 pub(crate) struct Credentials {
     pub(crate) email: String,

@@ -1,4 +1,5 @@
-//! What the API is about: products. Every id is a product, with a name that can be changed and a price that cannot.
+//! The products of the API. Every id is a product, whose name can be changed and whose price
+//! cannot.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ pub(crate) struct Product {
 
 #[derive(Default)]
 pub(crate) struct Catalog {
-    /// Only the names that were changed.
+    /// The names that were changed, by product id.
     names: HashMap<u64, String>,
 }
 
@@ -29,7 +30,7 @@ impl Catalog {
     }
 }
 
-/// Between 4.99 and 204.98, and always the same.
+/// Returns a price from 4.99 to 204.98, always the same for one product.
 pub(crate) fn price_cents(id: u64) -> u64 {
     499 + id.wrapping_mul(137) % 20_000
 }

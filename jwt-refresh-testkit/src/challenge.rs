@@ -1,4 +1,4 @@
-//! The document that tells a client all it needs to know about this server.
+//! The document that describes this server to a client.
 
 use std::sync::Arc;
 
@@ -10,9 +10,28 @@ use crate::{clock::Seconds, shared::Shared};
 pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let settings = &shared.settings;
     let credentials = &shared.credentials;
-    Json(json!({
-        "title": "JWT with refresh",
-        "task": "Call the API for longer than an access token lives, without a failed call and without a needless login.",
+    let mut document = endpoints(settings.rotation.grace().is_some());
+    document["title"] = json!("JWT with refresh");
+    document["task"] = json!(
+        "Call the API for longer than an access token lives, without a failed call and without a needless login."
+    );
+    document["lifetimes"] = json!({
+        "unit": "seconds",
+        "access_token": Seconds(settings.access_lifetime),
+        "refresh_token": Seconds(settings.refresh_lifetime),
+    });
+    document["credentials"] = json!({
+        "email": credentials.email,
+        "password": credentials.password,
+        "key": credentials.key,
+        "secret": credentials.secret,
+    });
+    Json(document)
+}
+
+/// Returns the part of the document that describes the endpoints.
+fn endpoints(rotates: bool) -> Value {
+    json!({
         "login": {
             "method": "POST",
             "path": "/api/auth/login",
@@ -24,7 +43,7 @@ pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Json<Value> {
             "path": "/api/auth/refresh",
             "body": { "refresh_token": "string" },
             "answer": ["access_token", "refresh_token", "token_type", "expires_in"],
-            "rotates": settings.rotation.grace().is_some(),
+            "rotates": rotates,
         },
         "revoke": {
             "method": "POST",
@@ -47,16 +66,5 @@ pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Json<Value> {
                 "GET /api/v1/reports/daily",
             ],
         },
-        "lifetimes": {
-            "unit": "seconds",
-            "access_token": Seconds(settings.access_lifetime),
-            "refresh_token": Seconds(settings.refresh_lifetime),
-        },
-        "credentials": {
-            "email": credentials.email,
-            "password": credentials.password,
-            "key": credentials.key,
-            "secret": credentials.secret,
-        },
-    }))
+    })
 }

@@ -1,4 +1,5 @@
-//! The server's clock: the machine's, shifted for good by the builder and moved forward by the test whenever it likes.
+//! The server's clock. It runs like the machine's, with a constant shift set by the builder, and a
+//! test can move it forward at any time.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,10 +8,10 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-/// 9999-12-31T23:59:59Z: the last moment that an HTTP date can name.
+/// 9999-12-31T23:59:59Z, the last time that an HTTP date can express.
 const END_OF_TIME: Duration = Duration::from_secs(253_402_300_799);
 
-/// A moment on the server's clock, as the time since 1970.
+/// A time on the server's clock, counted from 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timestamp(Duration);
 
@@ -19,12 +20,12 @@ impl Timestamp {
         Self(self.0.saturating_add(span))
     }
 
-    /// Nothing if `earlier` is later.
+    /// Returns the time from `earlier` to this one, or zero if `earlier` is later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Cut to whole seconds.
+    /// Returns the time rounded down to whole seconds.
     pub(crate) fn floor(self) -> Self {
         Self(Duration::from_secs(self.0.as_secs()))
     }
@@ -33,13 +34,14 @@ impl Timestamp {
         self.0
     }
 
-    /// As the value of a `Date` header.
+    /// Returns the value for a `Date` header.
     pub(crate) fn http_date(self) -> String {
         httpdate::fmt_http_date(UNIX_EPOCH + self.0.min(END_OF_TIME))
     }
 }
 
-/// A number of seconds in JSON: an integer if whole, else a fraction (RFC 7519 §2 lets a `NumericDate` have one).
+/// A number of seconds in JSON. It is an integer if the seconds are whole and has a fraction
+/// otherwise, which RFC 7519 §2 allows for a `NumericDate`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seconds(pub(crate) Duration);
 
@@ -72,6 +74,8 @@ impl Clock {
         Timestamp(shifted.saturating_add(advanced))
     }
 
+    /// Moves the clock forward.
+    ///
     /// # Panics
     ///
     /// If `by` is more than 584 years.

@@ -1,10 +1,10 @@
-//! What can be made to go wrong, where, and how often.
+//! The faults that a test can inject: what goes wrong, at which endpoint, and how often.
 
 use std::{collections::VecDeque, time::Duration};
 
 use axum::http::HeaderValue;
 
-/// Where a [`Fault`] strikes.
+/// The requests that a [`Fault`] applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `POST /api/auth/login`.
@@ -13,7 +13,7 @@ pub enum Endpoint {
     Refresh,
     /// `POST /api/token`.
     Token,
-    /// Everything below `/api/v1`.
+    /// All requests below `/api/v1`.
     Api,
     /// All of the above.
     Any,
@@ -29,71 +29,79 @@ impl Endpoint {
     }
 }
 
-/// How often a [`Fault`] strikes.
+/// How often a [`Fault`] is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
-    /// The next request only.
+    /// To the next request only.
     Once,
-    /// So many requests.
+    /// To this number of requests.
     Count(u32),
-    /// Every request until [`TestServer::clear_faults`](crate::TestServer::clear_faults).
+    /// To every request, until [`TestServer::clear_faults`](crate::TestServer::clear_faults).
     Always,
 }
 
 /// Something that goes wrong with one request.
 ///
-/// "Nothing changes" means that the request has no effect: no token is issued or spent. "Takes effect" means that the
-/// server does all that it would have done, and only the way back is disturbed.
+/// "Nothing changes" means that the request has no effect: no token is issued or spent. "Takes
+/// effect" means that the server processes the request as usual, and only the answer is disturbed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
     /// The TCP connection is closed without an answer. Nothing changes.
     DropConnection,
-    /// The request takes effect, so a refresh token is spent; then the TCP connection is closed without an answer.
+    /// The request takes effect, so a refresh token is spent. Then the TCP connection is closed
+    /// without an answer.
     DropAfterProcessing,
-    /// The request takes effect; status, headers and the first half of the body arrive, then the connection is closed.
+    /// The request takes effect. Status, headers and the first half of the body arrive, then the
+    /// connection is closed.
     CutBody,
-    /// This status with `{"error":"injected_fault"}`. Nothing changes.
+    /// The answer is this status, 200 to 599, with `{"error":"injected_fault"}`. Nothing changes.
     Status(u16),
-    /// 429 with `Retry-After`, in seconds, rounded up. Nothing changes.
+    /// The answer is 429 with `Retry-After` in seconds, rounded up. Nothing changes.
     TooManyRequests {
-        /// After which time the server says it may be asked again.
+        /// The time in `Retry-After`, after which the client may ask again.
         retry_after: Duration,
     },
-    /// 503 with `Retry-After`, in seconds, rounded up. Nothing changes.
+    /// The answer is 503 with `Retry-After` in seconds, rounded up. Nothing changes.
     ServiceUnavailable {
-        /// After which time the server says it may be asked again.
+        /// The time in `Retry-After`, after which the client may ask again.
         retry_after: Duration,
     },
-    /// 400 with `{"error":"invalid_grant"}`, although the grant may be valid. Nothing changes.
+    /// The answer is 400 with `{"error":"invalid_grant"}`, although the grant may be valid. Nothing
+    /// changes.
     InvalidGrant,
-    /// 307 to this location. Nothing changes.
+    /// The answer is a 307 redirect to this location. Nothing changes.
     Redirect(String),
-    /// 200, `application/json`, and a body that is not JSON. Nothing changes.
+    /// The answer is 200 with `application/json` and a body that is not JSON. Nothing changes.
     Garbage,
-    /// 200 and the sign-in page of a captive portal. Nothing changes.
+    /// The answer is 200 with the HTML sign-in page of a captive portal. Nothing changes.
     HtmlPage,
-    /// 200, `application/json`, and an empty body. Nothing changes.
+    /// The answer is 200 with `application/json` and an empty body. Nothing changes.
     EmptyBody,
-    /// 200, `application/json`, and this body. Nothing changes.
+    /// The answer is 200 with `application/json` and this body. Nothing changes.
     Body(String),
-    /// 200, `application/json`, and a body of so many bytes without a length given beforehand. It starts and ends like an
-    /// answer with an endless `access_token`. Nothing changes.
+    /// The answer is 200 with `application/json` and a body of this many bytes, without
+    /// `Content-Length`. The body is a JSON object with one very long `access_token`. Nothing
+    /// changes.
     HugeBody(u64),
-    /// The request takes effect; the JSON object in the answer lacks this field.
+    /// The request takes effect. The JSON object in the answer lacks this field.
     MissingField(&'static str),
-    /// The request takes effect; status and headers arrive at once, the body in small pieces over so long.
+    /// The request takes effect. Status and headers arrive at once, and the body in small pieces
+    /// over this time.
     SlowBody(Duration),
-    /// Nothing happens for so long, then the request is dealt with as usual. If the client hangs up first, nothing changes.
+    /// Nothing happens for this time, then the request is processed as usual. If the client closes
+    /// the connection before, nothing changes.
     Hang(Duration),
-    /// The request takes effect at once, but the answer is held back for so long.
+    /// The request takes effect at once, and the answer is delayed by this time.
     HangAfterProcessing(Duration),
 }
 
 impl Fault {
+    /// Checks the values that a test chose.
+    ///
     /// # Panics
     ///
-    /// If this is a status that HTTP has no final answer for, or a location that no header can carry.
+    /// If this is a status that is not a final one of HTTP, or a location that no header can carry.
     pub(crate) fn check(&self) {
         match self {
             Self::Status(code) => {
@@ -108,16 +116,16 @@ impl Fault {
     }
 }
 
-struct Plan {
+struct InjectedFault {
     endpoint: Endpoint,
     fault: Fault,
-    /// How many times it strikes yet, at least one; `None` if always.
+    /// How many more requests it is applied to, at least one. `None` means every request.
     left: Option<u32>,
 }
 
-/// The faults to come, in the order in which they were injected.
+/// The faults that are still to be applied, in the order in which they were injected.
 #[derive(Default)]
-pub(crate) struct Faults(VecDeque<Plan>);
+pub(crate) struct Faults(VecDeque<InjectedFault>);
 
 impl Faults {
     pub(crate) fn push(&mut self, endpoint: Endpoint, fault: Fault, times: Times) {
@@ -127,22 +135,23 @@ impl Faults {
             Times::Once => Some(1),
             Times::Always => None,
         };
-        self.0.push_back(Plan { endpoint, fault, left });
+        self.0.push_back(InjectedFault { endpoint, fault, left });
     }
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// The fault that strikes this request, if any: of those that cover the endpoint, the one injected first.
+    /// Returns the fault for a request to `endpoint`, if there is one. Of the faults that cover the
+    /// endpoint, this is the one that was injected first.
     pub(crate) fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
-        let covers = |plan: &Plan| plan.endpoint.covers(endpoint);
+        let covers = |injected: &InjectedFault| injected.endpoint.covers(endpoint);
         let next = self.0.iter().position(covers)?;
-        let plan = &mut self.0[next];
-        if plan.left == Some(1) {
-            return self.0.remove(next).map(|plan| plan.fault);
+        let injected = &mut self.0[next];
+        if injected.left == Some(1) {
+            return self.0.remove(next).map(|injected| injected.fault);
         }
-        plan.left = plan.left.map(|left| left - 1);
-        Some(plan.fault.clone())
+        injected.left = injected.left.map(|left| left - 1);
+        Some(injected.fault.clone())
     }
 }

@@ -1,5 +1,6 @@
-//! Issues, renews, checks and revokes tokens. Each login starts a *family*: every token that descends from it. A refresh
-//! token that is used a second time has been stolen or lost, and takes its whole family with it (RFC 9700 §4.14.2).
+//! Issues, refreshes, checks and revokes tokens. Each login starts a *family*: all tokens that
+//! descend from it. If a refresh token is used a second time, it was stolen or its answer was lost,
+//! and the whole family is revoked (RFC 9700 §4.14.2).
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -11,35 +12,35 @@ use crate::{
     signer::{self, Signer},
 };
 
-/// How long tokens for a key and secret live.
+/// How long the tokens live that are issued for a key and secret.
 const CLIENT_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Fewer records than this are not worth sweeping.
+/// Expired records are not dropped while there are fewer records than this.
 const SWEEP_AT_LEAST: usize = 4096;
 
-/// Whom a token was issued for and from which login it descends.
+/// Which account a token was issued to, and from which login it descends.
 #[derive(Clone)]
 struct Grant {
     subject: Arc<Subject>,
     family: u64,
 }
 
-struct Access {
+struct AccessRecord {
     expires: Timestamp,
-    /// `None` for a key and secret: they have no account and no family.
+    /// `None` for a key and secret, which have no account and no family.
     grant: Option<Grant>,
-    /// Whether it is a JWT, whose signature counts as well.
+    /// Whether the token is a JWT, whose signature is checked as well.
     signed: bool,
 }
 
-struct Refresh {
+struct RefreshRecord {
     expires: Timestamp,
     grant: Grant,
-    /// When it was first used, if refresh tokens are good only once.
+    /// When the token was first used, if refresh tokens are valid only once.
     spent: Option<Timestamp>,
 }
 
-/// What a login or refresh hands out.
+/// The tokens that a login or refresh issues.
 pub(crate) struct Issued {
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
@@ -47,26 +48,26 @@ pub(crate) struct Issued {
 
 /// Why a refresh token was refused.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Never issued, expired or revoked.
+pub(crate) enum RefreshRefusal {
+    /// The token was never issued, has expired or was revoked.
     Unknown,
-    /// It was spent before; its family is now revoked.
+    /// The token was spent before. Its family is now revoked.
     Reused,
 }
 
-/// An access token of ours, seen from the API.
-pub(crate) struct Seen {
-    /// Whether it is alive, and signed with the current key.
+/// What the API needs to know about an access token that this server issued.
+pub(crate) struct AccessTokenInfo {
+    /// Whether the token has not expired and is signed with the current key.
     pub(crate) is_valid: bool,
-    /// `None` if it was issued for a key and secret.
+    /// `None` if the token was issued for a key and secret.
     pub(crate) subject: Option<Arc<Subject>>,
 }
 
 pub(crate) struct Issuer {
     settings: Settings,
     signer: Signer,
-    access: HashMap<String, Access>,
-    refresh: HashMap<String, Refresh>,
+    access: HashMap<String, AccessRecord>,
+    refresh: HashMap<String, RefreshRecord>,
     families: u64,
     /// The number of records at which the expired ones are dropped next.
     sweep_at: usize,
@@ -84,22 +85,23 @@ impl Issuer {
         }
     }
 
-    /// Starts a family.
+    /// Issues the first tokens of a new family.
     pub(crate) fn login(&mut self, subject: Arc<Subject>, now: Timestamp) -> Issued {
         self.families += 1;
         let grant = Grant { subject, family: self.families };
         self.issue_pair(grant, now)
     }
 
-    /// Whom a refresh token was issued for, dead or alive; it is not spent by asking.
+    /// Returns the account that a refresh token was issued to, even if the token has expired or is
+    /// spent. Does not spend the token.
     pub(crate) fn holder(&self, refresh_token: &str) -> Option<Arc<Subject>> {
         self.refresh.get(refresh_token).map(|record| Arc::clone(&record.grant.subject))
     }
 
     /// Exchanges a refresh token for new tokens, and spends it if refresh tokens rotate.
-    pub(crate) fn refresh(&mut self, refresh_token: &str, now: Timestamp) -> Result<Issued, Refusal> {
+    pub(crate) fn refresh(&mut self, refresh_token: &str, now: Timestamp) -> Result<Issued, RefreshRefusal> {
         let record =
-            self.refresh.get_mut(refresh_token).filter(|record| now < record.expires).ok_or(Refusal::Unknown)?;
+            self.refresh.get_mut(refresh_token).filter(|record| now < record.expires).ok_or(RefreshRefusal::Unknown)?;
         let grant = record.grant.clone();
 
         let Some(grace) = self.settings.rotation.grace() else {
@@ -111,42 +113,47 @@ impl Issuer {
         };
         match record.spent {
             None => record.spent = Some(now),
-            // No grace forgives nothing, even if the machine's clock was set back meanwhile.
+            // Without a grace period every second use is reuse, even if the machine's clock was set
+            // back in between.
             Some(spent) if !grace.is_zero() && now < spent.after(grace) => {}
             Some(_) => {
                 self.revoke_family(grant.family);
-                return Err(Refusal::Reused);
+                return Err(RefreshRefusal::Reused);
             }
         }
         Ok(self.issue_pair(grant, now))
     }
 
-    /// An opaque token for a key and secret.
+    /// Issues an opaque access token for a key and secret.
     pub(crate) fn issue_for_client(&mut self, now: Timestamp) -> String {
-        let record = Access { expires: now.after(CLIENT_LIFETIME), grant: None, signed: false };
+        let record = AccessRecord { expires: now.after(CLIENT_LIFETIME), grant: None, signed: false };
         self.record_access(signer::opaque(), record, now)
     }
 
-    /// What is on record of an access token, if it is one of ours.
-    pub(crate) fn look_up(&self, token: &str, now: Timestamp) -> Option<Seen> {
+    /// Returns what is known about an access token, or `None` if this server did not issue it or
+    /// has dropped its record.
+    pub(crate) fn look_up(&self, token: &str, now: Timestamp) -> Option<AccessTokenInfo> {
         let record = self.access.get(token)?;
         let is_valid = now < record.expires && (!record.signed || self.signer.verifies(token));
         let subject = record.grant.as_ref().map(|grant| Arc::clone(&grant.subject));
-        Some(Seen { is_valid, subject })
+        Some(AccessTokenInfo { is_valid, subject })
     }
 
-    /// Every access token issued so far is dead. Those that are signed no longer verify; the others are forgotten.
+    /// Invalidates every access token issued so far. The signatures of JWTs no longer verify, and
+    /// the records of other tokens are dropped.
     pub(crate) fn rotate_key(&mut self) {
         self.signer.rotate_key();
         self.access.retain(|_, record| record.signed);
     }
 
-    /// Every refresh token issued so far is dead, and unknown: presenting one does not count as reuse.
+    /// Drops the record of every refresh token issued so far. Such a token is unknown from then on,
+    /// so presenting it is not counted as reuse.
     pub(crate) fn revoke_refresh_tokens(&mut self) {
         self.refresh.clear();
     }
 
-    /// One account's access tokens are dead. They stay on record: who sends one is known.
+    /// Invalidates one account's access tokens. Their records stay, so that a call with one of them
+    /// is counted for the account.
     pub(crate) fn revoke_access_of(&mut self, email: &str) {
         let grants = self.access.values_mut().filter_map(|record| Some((record.grant.as_ref()?, &mut record.expires)));
         for (_, expires) in grants.filter(|(grant, _)| grant.subject.email == email) {
@@ -154,7 +161,8 @@ impl Issuer {
         }
     }
 
-    /// The same for its refresh tokens.
+    /// Invalidates one account's refresh tokens. Their records stay, so that a refresh with one of
+    /// them is counted for the account.
     pub(crate) fn revoke_refresh_of(&mut self, email: &str) {
         for record in self.refresh.values_mut().filter(|record| record.grant.subject.email == email) {
             record.expires = Timestamp::default();
@@ -174,18 +182,21 @@ impl Issuer {
         };
         let token = match self.settings.token_format {
             TokenFormat::Jwt => {
-                let told = self.settings.hints.exp().then_some(expires);
-                self.signer.jwt(&grant.subject, issued, told)
+                let exp = self.settings.hints.exp().then_some(expires);
+                self.signer.jwt(&grant.subject, issued, exp)
             }
             TokenFormat::Opaque => signer::opaque(),
             TokenFormat::Jwe => signer::jwe(),
         };
-        let record =
-            Access { expires, grant: Some(grant.clone()), signed: self.settings.token_format == TokenFormat::Jwt };
+        let record = AccessRecord {
+            expires,
+            grant: Some(grant.clone()),
+            signed: self.settings.token_format == TokenFormat::Jwt,
+        };
         self.record_access(token, record, now)
     }
 
-    fn record_access(&mut self, token: String, record: Access, now: Timestamp) -> String {
+    fn record_access(&mut self, token: String, record: AccessRecord, now: Timestamp) -> String {
         self.sweep_if_due(now);
         self.access.insert(token.clone(), record);
         token
@@ -193,12 +204,13 @@ impl Issuer {
 
     fn issue_refresh(&mut self, grant: Grant, now: Timestamp) -> String {
         let token = signer::opaque();
-        let record = Refresh { expires: now.after(self.settings.refresh_lifetime), grant, spent: None };
+        let record = RefreshRecord { expires: now.after(self.settings.refresh_lifetime), grant, spent: None };
         self.refresh.insert(token.clone(), record);
         token
     }
 
-    /// RFC 7009 §2.1: with a refresh token goes all that was issued by the same login. Whether there was such a token.
+    /// Revokes a refresh token and all tokens of the same login (RFC 7009 §2.1). Returns whether
+    /// there was such a token.
     pub(crate) fn revoke(&mut self, refresh_token: &str) -> bool {
         let Some(family) = self.refresh.get(refresh_token).map(|record| record.grant.family) else { return false };
         self.revoke_family(family);
@@ -213,8 +225,9 @@ impl Issuer {
         });
     }
 
-    /// Drops expired records each time their number has doubled: memory stays within twice what is alive, and the cost
-    /// of a sweep is spread over the tokens that made it necessary.
+    /// Drops expired records each time the number of records has doubled. So there are at most
+    /// twice as many records as valid tokens, and the time of a sweep, divided by the tokens issued
+    /// since the last one, stays constant.
     fn sweep_if_due(&mut self, now: Timestamp) {
         if self.access.len() + self.refresh.len() < self.sweep_at {
             return;
@@ -232,7 +245,7 @@ mod tests {
     use crate::clock::Clock;
 
     #[test]
-    fn a_long_run_keeps_few_more_records_than_are_alive() {
+    fn expired_records_are_dropped_in_a_long_run() {
         let settings = Settings { token_format: TokenFormat::Opaque, ..Settings::default() };
         let mut issuer = Issuer::new(settings, Signer::new(String::new()));
         let subject = Arc::new(Subject { id: String::new(), email: String::new() });
@@ -243,7 +256,7 @@ mod tests {
             let spent = token.expect("rotation hands out a new one");
             token = issuer.refresh(&spent, now).expect("alive").refresh_token;
             let records = issuer.access.len() + issuer.refresh.len();
-            // 60 access tokens and 3600 refresh tokens are alive at any time.
+            // 60 access tokens and 3600 refresh tokens are valid at any time.
             assert!(records <= 2 * (60 + 3600), "{records} records");
         }
     }

@@ -1,8 +1,9 @@
 //! A real auth server and API on loopback, to test API wrappers against.
 //!
-//! [`TestServer::start`] listens on a free port of 127.0.0.1 and serves from a thread of its own, so that synchronous
-//! tests, asynchronous tests and plain scripts use it alike. It signs real JWTs, rotates refresh tokens, detects
-//! their reuse and revokes the token family as RFC 9700 §4.14.2 asks, counts what it saw, and misbehaves on demand.
+//! [`TestServer::start`] listens on a free port of 127.0.0.1 and serves from a thread of its own,
+//! so synchronous tests, asynchronous tests and plain scripts can all use it. The server signs real
+//! JWTs, rotates refresh tokens, detects their reuse and then revokes the token family, as
+//! RFC 9700 §4.14.2 asks. It counts the requests that it gets, and fails on demand.
 //!
 //! ```
 //! use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
@@ -24,7 +25,8 @@
 //! # }
 //! ```
 //!
-//! Nobody needs to sleep until a token expires: [`TestServer::advance`] moves the server's clock.
+//! A test does not have to sleep until a token expires: [`TestServer::advance`] moves the server's
+//! clock.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -37,45 +39,56 @@
 //!     .start();
 //! // … log in, then:
 //! server.advance(Duration::from_secs(300)); // access tokens expire
-//! server.rotate_signing_key(); //              access tokens are rejected before their time
-//! server.revoke_refresh_tokens(); //           only a login helps
-//! server.ban(server.email()); //               nothing helps
+//! server.rotate_signing_key(); //              access tokens are rejected before they expire
+//! server.revoke_refresh_tokens(); //           refreshes fail, a login succeeds
+//! server.ban(server.email()); //               refreshes and logins fail
 //! ```
 //!
-//! Accounts can be limited, and what each was seen to do is counted at the server: so one can show that a client holds a limit.
+//! The server can limit the calls of each account, and counts the requests of each, so a test can
+//! show that a client respects the limit.
 //!
 //! ```
 //! # use std::time::Duration;
 //! # use jwt_refresh_testkit::TestServer;
-//! let server = TestServer::builder().account("bob@example.com", "hunter2").rate_limit(10, Duration::from_secs(1)).start();
+//! let server = TestServer::builder()
+//!     .account("bob@example.com", "hunter2")
+//!     .rate_limit(10, Duration::from_secs(1))
+//!     .start();
 //! // … call, then:
 //! assert_eq!(server.account_stats("bob@example.com").limited, 0);
-//! server.use_up_quota("bob@example.com", Duration::from_secs(3600)); // 403 `quota_exceeded` until then
+//! // Calls are answered 403 `quota_exceeded` for the next hour.
+//! server.use_up_quota("bob@example.com", Duration::from_secs(3600));
 //! ```
 //!
-//! Who writes a store of their own runs it through [`conformance::check`].
+//! [`conformance::check`] tests an implementation of `TokenStore`.
 //!
 //! # Endpoints
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /api/auth/login` with `{"email", "password"}` | `{"access_token", "refresh_token", "token_type", "expires_in"}` |
-//! | `POST /api/auth/refresh` with `{"refresh_token"}` | the same; [`Rotation`] says which refresh token |
-//! | `POST /api/token` with HTTP Basic key and secret | `{"access_token"}`: opaque, lives for an hour, does not say so |
+//! | `POST /api/auth/login` with `{"email", "password"}` | a token pair |
+//! | `POST /api/auth/refresh` with `{"refresh_token"}` | a token pair, as [`Rotation`] describes |
+//! | `POST /api/auth/revoke` with the form field `token` | 200, also for an unknown token |
+//! | `POST /api/token` with HTTP Basic key and secret | `{"access_token"}` |
 //! | `GET /api/v1/products/{id}` | `{"id", "name", "price_cents"}`; every id is a product |
 //! | `PATCH /api/v1/products/{id}` with `"name"` or `{"name"}` | the renamed product |
-//! | `DELETE /api/v1/products/{id}` | 403 `insufficient_scope`, whoever asks |
-//! | `GET /api/v1/inventory/pricing?page=1` | `{"page", "items": [{"id", "price_cents"}], "next"}`: 5 pages of 10 |
+//! | `DELETE /api/v1/products/{id}` | 403 `insufficient_scope`, for every account |
+//! | `GET /api/v1/inventory/pricing?page=1` | one of 5 pages of 10 prices |
 //! | `GET /api/v1/reports/daily` | `{"as_of", "orders", "revenue_cents"}` |
 //! | `GET /challenges/api/auth/jwt-with-refresh` | all this as JSON, with the credentials |
 //!
-//! Everything below `/api/v1` wants `Authorization: Bearer …` and takes any valid access token, however it was got.
-//! Two `Authorization` headers in one request are a 400. A call above its account's [rate](Builder::rate_limit) is a 429
-//! `rate_limited`, and one without [quota](TestServer::use_up_quota) a 403 `quota_exceeded`; both say in `Retry-After` when the
-//! next may go.
+//! A token pair is `{"access_token", "refresh_token", "token_type", "expires_in"}`. The access
+//! token of `POST /api/token` is opaque and lives for an hour, which the answer does not say. A
+//! page of prices is `{"page", "items": [{"id", "price_cents"}], "next"}`.
+//!
+//! All requests below `/api/v1` need `Authorization: Bearer …`, with a valid access token of any of
+//! the endpoints above. A request with two `Authorization` headers is answered 400. A call above
+//! its account's [rate](Builder::rate_limit) is answered 429 `rate_limited`, and a call of an
+//! account without [quota](TestServer::use_up_quota) 403 `quota_exceeded`. Both answers say in
+//! `Retry-After` when the account may call again.
 
 #![forbid(unsafe_code)]
-// A panic in library code is a defect; tests say `unwrap` as they please.
+// A panic in library code is a defect. Tests may call `unwrap`.
 #![warn(clippy::unwrap_used)]
 
 mod accounts;
@@ -88,22 +101,22 @@ mod catalog;
 mod challenge;
 mod clock;
 pub mod conformance;
+mod connection;
 mod faults;
-mod gate;
+mod intercept;
 mod issuer;
-mod ledger;
 mod server;
 mod settings;
 mod shared;
 mod signer;
 mod stats;
 mod tamper;
+mod usage;
 mod window;
-mod wire;
 
 pub use builder::Builder;
 pub use faults::{Endpoint, Fault, Times};
-pub use ledger::AccountStats;
 pub use server::TestServer;
 pub use settings::{Hints, RefreshAnswer, Rotation, TokenFormat};
 pub use stats::Stats;
+pub use usage::AccountStats;

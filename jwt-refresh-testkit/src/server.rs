@@ -1,4 +1,4 @@
-//! The server: its thread, its routes, and the handle by which a test steers it.
+//! The server: its thread, its routes, and the handle with which a test controls it.
 
 use std::{
     fmt, io,
@@ -29,20 +29,22 @@ use crate::{
     builder::Credentials,
     challenge,
     clock::Timestamp,
-    gate::{self, Gate},
+    connection::{AbortHandle, ConnectionListener},
+    intercept::{self, Interceptor},
     issuer::Issuer,
     settings::Settings,
-    shared::{Realm, Shared},
+    shared::{AuthState, Shared},
     signer::Signer,
-    wire::{Cutter, WireListener},
 };
 
-/// How many connections may wait to be accepted. The customary 128 overflows when thousands of tasks connect at once,
-/// and each connection lost there costs its client a second.
+/// How many connections may wait to be accepted. The usual 128 overflow when thousands of tasks
+/// connect at once, and a client whose connection is dropped then waits a second before it tries
+/// again.
 const BACKLOG: u32 = 4096;
 
-/// An auth server and API on a free port of 127.0.0.1, with a thread of its own. Dropping it closes every connection and
-/// frees the port before `drop` returns.
+/// An auth server and API on a free port of 127.0.0.1, with a thread of its own.
+///
+/// Dropping it closes all connections and frees the port before `drop` returns.
 pub struct TestServer {
     addr: SocketAddr,
     base_url: String,
@@ -53,22 +55,23 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Starts a server with all defaults.
+    /// Starts a server with the default settings.
     ///
     /// # Panics
     ///
-    /// As [`Builder::start`].
+    /// If the machine has no free port, thread or file descriptor left.
     pub fn start() -> Self {
         Self::builder().start()
     }
 
-    /// A server to be set up before it starts.
+    /// Returns a builder, with which a server is configured before it starts.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
     pub(crate) fn launch(settings: Settings, accounts: Accounts, credentials: Credentials) -> Self {
-        // One thread is enough for some ten thousand requests a second, and leaves the other cores to the code under test.
+        // One thread serves some ten thousand requests a second, and leaves the other cores to the
+        // code under test.
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -78,8 +81,8 @@ impl TestServer {
         let base_url = format!("http://{addr}");
 
         let issuer = Issuer::new(settings, Signer::new(base_url.clone()));
-        let realm = Realm { accounts, issuer };
-        let shared = Arc::new(Shared::new(settings, credentials, realm));
+        let auth_state = AuthState { accounts, issuer };
+        let shared = Arc::new(Shared::new(settings, credentials, auth_state));
 
         let (stop, stopped) = oneshot::channel();
         let router = router(&shared);
@@ -90,72 +93,73 @@ impl TestServer {
         Self { addr, base_url, shared, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Where the server listens.
+    /// Returns the address that the server listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    /// Returns `http://127.0.0.1:PORT`, without a slash at the end.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// The URL of `path`, which starts with a slash.
+    /// Returns the URL of `path`, which starts with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base_url)
     }
 
-    /// The email address of the default account.
+    /// Returns the email address of the default account.
     pub fn email(&self) -> &str {
         &self.shared.credentials.email
     }
 
-    /// The password that the default account had when the server started.
+    /// Returns the password that the default account had when the server started.
     pub fn password(&self) -> &str {
         &self.shared.credentials.password
     }
 
-    /// The key of the default client of `POST /api/token`.
+    /// Returns the key of the default client of `POST /api/token`.
     pub fn key(&self) -> &str {
         &self.shared.credentials.key
     }
 
-    /// The secret of the default client of `POST /api/token`.
+    /// Returns the secret of the default client of `POST /api/token`.
     pub fn secret(&self) -> &str {
         &self.shared.credentials.secret
     }
 
-    /// What was counted so far.
+    /// Returns what the server has counted so far.
     pub fn stats(&self) -> Stats {
         self.shared.counters.snapshot()
     }
 
-    /// What was counted of one account so far.
+    /// Returns what the server has counted so far for one account.
     ///
     /// # Panics
     ///
-    /// If there is no such account.
+    /// If there is no account with this email address.
     pub fn account_stats(&self, email: &str) -> AccountStats {
-        self.shared.realm().accounts.ledger(email).stats()
+        self.shared.auth_state().accounts.usage(email).stats()
     }
 
-    /// Makes `fault` strike the next requests to `endpoint`, so many times. Faults for the same endpoint strike one after
-    /// the other, in the order in which they were injected.
+    /// Applies `fault` to the next requests to `endpoint`, as often as `times` says. Each request
+    /// gets at most one fault: of the faults for its endpoint, the one that was injected first.
     ///
     /// # Panics
     ///
-    /// If the fault is a [`Fault::Status`] outside 200 to 599, or a [`Fault::Redirect`] that does not fit in a header.
+    /// If the fault is a [`Fault::Status`] outside 200 to 599, or a [`Fault::Redirect`] that does
+    /// not fit in a header.
     pub fn inject(&self, endpoint: Endpoint, fault: Fault, times: Times) {
         fault.check();
         self.shared.faults().push(endpoint, fault, times);
     }
 
-    /// Forgets all faults that have not struck yet.
+    /// Discards all faults that have not been applied yet.
     pub fn clear_faults(&self) {
         self.shared.faults().clear();
     }
 
-    /// Moves the server's clock forward, and with it the `Date` header and all that expires.
+    /// Moves the server's clock forward. The `Date` header follows it, and tokens expire by it.
     ///
     /// # Panics
     ///
@@ -164,28 +168,33 @@ impl TestServer {
         self.shared.clock.advance(by);
     }
 
-    /// From now on the API answers 401 to every access token issued so far, of whatever format. Refresh tokens stay valid.
+    /// Replaces the signing key: from now on the API answers 401 to every access token issued so
+    /// far, in any format. Refresh tokens stay valid.
     pub fn rotate_signing_key(&self) {
-        self.shared.realm().issuer.rotate_key();
+        self.shared.auth_state().issuer.rotate_key();
     }
 
-    /// Makes every refresh token issued so far invalid, without counting as reuse. Access tokens stay valid.
+    /// Revokes every refresh token issued so far. A refresh with one of them is refused, but is not
+    /// counted as reuse. Access tokens stay valid.
     pub fn revoke_refresh_tokens(&self) {
-        self.shared.realm().issuer.revoke_refresh_tokens();
+        self.shared.auth_state().issuer.revoke_refresh_tokens();
     }
 
-    /// From now on the API answers 401 to every access token that the account was issued so far. Its refresh tokens stay valid.
+    /// Revokes every access token that was issued to the account so far: the API answers them 401.
+    /// The account's refresh tokens stay valid. Does nothing if there is no such account.
     pub fn revoke_access_tokens_of(&self, email: &str) {
-        self.shared.realm().issuer.revoke_access_of(email);
+        self.shared.auth_state().issuer.revoke_access_of(email);
     }
 
-    /// Makes every refresh token that the account was issued so far invalid, without counting as reuse. Its access tokens stay
-    /// valid.
+    /// Revokes every refresh token that was issued to the account so far. A refresh with one of
+    /// them is refused, but is not counted as reuse. The account's access tokens stay valid. Does
+    /// nothing if there is no such account.
     pub fn revoke_refresh_tokens_of(&self, email: &str) {
-        self.shared.realm().issuer.revoke_refresh_of(email);
+        self.shared.auth_state().issuer.revoke_refresh_of(email);
     }
 
-    /// While `true`, the API answers 401 to every access token, also to those just issued.
+    /// Makes the API answer 401 to every access token, including new ones, until this is called
+    /// with `false`.
     pub fn reject_access_tokens(&self, reject: bool) {
         self.shared.reject_access_tokens(reject);
     }
@@ -194,63 +203,66 @@ impl TestServer {
     ///
     /// # Panics
     ///
-    /// If there is no such account.
+    /// If there is no account with this email address.
     pub fn set_password(&self, email: &str, new: &str) {
-        self.shared.realm().accounts.set_password(email, new);
+        self.shared.auth_state().accounts.set_password(email, new);
     }
 
-    /// Bans an account: logins are answered 403, refreshes `invalid_grant`, and the API rejects its tokens.
+    /// Bans an account: its logins are answered 403 and its refreshes 400 `invalid_grant`, and the
+    /// API answers its access tokens 401.
     ///
     /// # Panics
     ///
-    /// If there is no such account.
+    /// If there is no account with this email address.
     pub fn ban(&self, email: &str) {
-        self.shared.realm().accounts.set_banned(email, true);
+        self.shared.auth_state().accounts.set_banned(email, true);
     }
 
-    /// Lifts a ban. Tokens that have not expired meanwhile are valid again.
+    /// Lifts a ban. The account's tokens that have not expired meanwhile are valid again.
     ///
     /// # Panics
     ///
-    /// If there is no such account.
+    /// If there is no account with this email address.
     pub fn unban(&self, email: &str) {
-        self.shared.realm().accounts.set_banned(email, false);
+        self.shared.auth_state().accounts.set_banned(email, false);
     }
 
-    /// Empties an account's bucket, as if somebody else had used its whole [rate](Builder::rate_limit) at once: calls are answered
-    /// 429 until it has filled by one, and at its rate from then on. Without a rate limit there is nothing to empty.
+    /// Empties an account's bucket, as if another client had used its whole
+    /// [rate](Builder::rate_limit) at once. Calls are answered 429 until the bucket has filled by
+    /// one, and succeed at the rate from then on. Does nothing if the server has no rate limit.
     ///
     /// # Panics
     ///
-    /// If there is no such account.
+    /// If there is no account with this email address.
     pub fn use_up_rate(&self, email: &str) {
         let now = self.shared.clock.now();
-        let mut realm = self.shared.realm();
-        let ledger = realm.accounts.ledger(email);
+        let mut auth_state = self.shared.auth_state();
+        let usage = auth_state.accounts.usage(email);
         if let Some(limit) = self.shared.settings.rate_limit {
-            ledger.use_up_rate(limit, now);
+            usage.use_up_rate(limit, now);
         }
     }
 
-    /// Uses up an account's quota for so long, on the server's clock: the API answers its calls 403
-    /// `{"error":"quota_exceeded"}`, with the time until its reset in `Retry-After`, in seconds, rounded up. Logins and
-    /// refreshes go on, and new tokens do not bring it back.
+    /// Uses up an account's quota until `resets_in` has passed on the server's clock. Until then
+    /// the API answers the account's calls 403 `{"error":"quota_exceeded"}`, with the time until
+    /// the reset in `Retry-After`, in seconds, rounded up. Logins and refreshes still succeed, and
+    /// new tokens do not restore the quota.
     ///
     /// # Panics
     ///
-    /// If there is no such account.
+    /// If there is no account with this email address.
     pub fn use_up_quota(&self, email: &str, resets_in: Duration) {
         let until = self.shared.clock.now().after(resets_in);
-        self.shared.realm().accounts.ledger(email).set_quota(until);
+        self.shared.auth_state().accounts.usage(email).set_quota(until);
     }
 
-    /// Gives an account its quota back before the time.
+    /// Restores an account's quota before its reset.
     ///
     /// # Panics
     ///
-    /// If there is no such account.
+    /// If there is no account with this email address.
     pub fn restore_quota(&self, email: &str) {
-        self.shared.realm().accounts.ledger(email).set_quota(Timestamp::default());
+        self.shared.auth_state().accounts.usage(email).set_quota(Timestamp::default());
     }
 }
 
@@ -258,7 +270,7 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // If the thread panicked, its message is on stderr already.
+            // If the thread panicked, the panic hook has printed the message.
             let _ = thread.join();
         }
     }
@@ -280,39 +292,40 @@ fn bind(runtime: &Runtime) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `stopped`; dropping the runtime then closes whatever connections are open.
+/// Serves until `stopped` ends. The caller then drops the runtime, which closes the connections
+/// that are still open.
 fn serve(runtime: &Runtime, listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
     runtime.block_on(async {
-        let service = router.into_make_service_with_connect_info::<Cutter>();
-        tokio::spawn(axum::serve(WireListener(listener), service).into_future());
+        let service = router.into_make_service_with_connect_info::<AbortHandle>();
+        tokio::spawn(axum::serve(ConnectionListener(listener), service).into_future());
         let _ = stopped.await;
     });
 }
 
 fn router(shared: &Arc<Shared>) -> Router {
-    let gate = |endpoint| {
+    let intercept = |endpoint| {
         let shared = Arc::clone(shared);
-        from_fn_with_state(Gate { shared, endpoint }, gate::pass)
+        from_fn_with_state(Interceptor { shared, endpoint }, intercept::intercept)
     };
     let products = get(api::product).patch(api::rename_product).delete(api::delete_product);
     let api = Router::new()
         .route("/api/v1/products/{id}", products)
         .route("/api/v1/inventory/pricing", get(api::pricing))
         .route("/api/v1/reports/daily", get(api::daily_report))
-        .route_layer(from_fn_with_state(Arc::clone(shared), api::guard))
-        .route_layer(gate(Endpoint::Api));
+        .route_layer(from_fn_with_state(Arc::clone(shared), api::require_access_token))
+        .route_layer(intercept(Endpoint::Api));
     Router::new()
-        .route("/api/auth/login", post(auth::login).route_layer(gate(Endpoint::Login)))
-        .route("/api/auth/refresh", post(auth::refresh).route_layer(gate(Endpoint::Refresh)))
+        .route("/api/auth/login", post(auth::login).route_layer(intercept(Endpoint::Login)))
+        .route("/api/auth/refresh", post(auth::refresh).route_layer(intercept(Endpoint::Refresh)))
         .route("/api/auth/revoke", post(auth::revoke))
-        .route("/api/token", post(auth::token).route_layer(gate(Endpoint::Token)))
+        .route("/api/token", post(auth::token).route_layer(intercept(Endpoint::Token)))
         .route("/challenges/api/auth/jwt-with-refresh", get(challenge::document))
         .merge(api)
         .layer(map_response_with_state(Arc::clone(shared), set_date))
         .with_state(Arc::clone(shared))
 }
 
-/// Says what time it is on the server's clock; hyper would say what time it is on the machine's.
+/// Sets the `Date` header by the server's clock. Otherwise hyper would set it by the machine's.
 async fn set_date(State(shared): State<Arc<Shared>>, mut answer: Response) -> Response {
     let date = shared.clock.now().http_date();
     let date = HeaderValue::try_from(date).expect("an HTTP date is ASCII");

@@ -1,24 +1,28 @@
-//! What a server is told once, before it starts: lifetimes, the form of the tokens, and how refresh tokens are rotated.
+//! The settings of a server, which do not change after its start: lifetimes, the format of the
+//! tokens, and how refresh tokens are rotated.
 
 use std::time::Duration;
 
 use crate::bucket::RateLimit;
 
-/// Whether a refresh hands out a new refresh token and spends the old one.
+/// Whether a refresh issues a new refresh token and spends the old one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rotation {
-    /// A refresh token is good until it expires, however often it is used.
+    /// A refresh token is valid until it expires, and can be used any number of times.
     Off,
-    /// A refresh token is good once. Using it again revokes every token that descends from the same login.
+    /// A refresh token is valid once. Using it again revokes every token that descends from the
+    /// same login.
     #[default]
     On,
-    /// As [`Rotation::On`], but for so long after its first use a refresh token is accepted again: each time with a new
-    /// pair of tokens from the same family, and without counting as reuse. This is how servers forgive lost answers.
+    /// Like [`Rotation::On`], but for this time after its first use a refresh token is accepted
+    /// again. Each use is answered with a new pair of tokens of the same family and is not counted
+    /// as reuse. Servers do this so that a client whose answer was lost can repeat the request.
     OnWithGrace(Duration),
 }
 
 impl Rotation {
-    /// How long a spent refresh token is still accepted; `None` if refresh tokens are never spent.
+    /// Returns how long a spent refresh token is still accepted, or `None` if refresh tokens are
+    /// never spent.
     pub(crate) fn grace(self) -> Option<Duration> {
         match self {
             Self::Off => None,
@@ -31,14 +35,14 @@ impl Rotation {
 /// What a refresh answers in `refresh_token` under [`Rotation::Off`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RefreshAnswer {
-    /// No such field: the client keeps the one it has.
+    /// The field is missing, and the client keeps the refresh token that it has.
     #[default]
     Omit,
     /// The refresh token that was sent.
     Same,
 }
 
-/// What the access tokens of accounts look like. Those of the key and secret endpoint are always opaque.
+/// The format of the access tokens of accounts. Those of `POST /api/token` are always opaque.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenFormat {
     /// A JWT signed with HS256 and a random key.
@@ -46,11 +50,12 @@ pub enum TokenFormat {
     Jwt,
     /// A random string.
     Opaque,
-    /// Five dot-separated parts like an encrypted JWT: nobody but the server can read anything in it but the algorithms.
+    /// Five parts separated by dots, like an encrypted JWT. A client can read the algorithms in it
+    /// and nothing else.
     Jwe,
 }
 
-/// Where an answer says how long an access token lives.
+/// Where the lifetime of an access token is stated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Hints {
     /// In the field `expires_in` and, in a JWT, in the claim `exp`.
@@ -58,7 +63,7 @@ pub enum Hints {
     Both,
     /// In the field `expires_in` only.
     ExpiresIn,
-    /// In the claim `exp` only; so nowhere, unless the token is a JWT.
+    /// In the claim `exp` only, and so nowhere if the token is not a JWT.
     Exp,
     /// Nowhere.
     None,
@@ -74,7 +79,7 @@ impl Hints {
     }
 }
 
-/// Everything the [`Builder`](crate::Builder) sets that is a plain value.
+/// The settings of the [`Builder`](crate::Builder) that are plain values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) access_lifetime: Duration,

@@ -1,4 +1,5 @@
-//! What the test's thread and the server's thread share: settings, clock, counters, and all that the server remembers.
+//! What the test's thread and the server's thread share: settings, clock, counters, and the state
+//! of the server.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -14,10 +15,10 @@ use crate::{
     catalog::Catalog,
     clock::Clock,
     faults::Faults,
-    issuer::{Issued, Issuer, Refusal, Seen},
-    ledger::Denial,
+    issuer::{AccessTokenInfo, Issued, Issuer, RefreshRefusal},
     settings::Settings,
     stats::Counters,
+    usage::Denial,
 };
 
 pub(crate) struct Shared {
@@ -28,17 +29,18 @@ pub(crate) struct Shared {
     rejecting: AtomicBool,
     faults: Mutex<Faults>,
     catalog: Mutex<Catalog>,
-    realm: Mutex<Realm>,
+    auth_state: Mutex<AuthState>,
 }
 
-/// Accounts and their tokens, under one lock: a ban or a rotation is seen by all requests at once.
-pub(crate) struct Realm {
+/// Accounts and their tokens. One lock protects both, so a ban or a rotation takes effect for all
+/// requests at once.
+pub(crate) struct AuthState {
     pub(crate) accounts: Accounts,
     pub(crate) issuer: Issuer,
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, credentials: Credentials, realm: Realm) -> Self {
+    pub(crate) fn new(settings: Settings, credentials: Credentials, auth_state: AuthState) -> Self {
         Self {
             settings,
             credentials,
@@ -47,12 +49,12 @@ impl Shared {
             rejecting: AtomicBool::new(false),
             faults: Mutex::default(),
             catalog: Mutex::default(),
-            realm: Mutex::new(realm),
+            auth_state: Mutex::new(auth_state),
         }
     }
 
-    pub(crate) fn realm(&self) -> MutexGuard<'_, Realm> {
-        lock(&self.realm)
+    pub(crate) fn auth_state(&self) -> MutexGuard<'_, AuthState> {
+        lock(&self.auth_state)
     }
 
     pub(crate) fn catalog(&self) -> MutexGuard<'_, Catalog> {
@@ -67,70 +69,72 @@ impl Shared {
         self.faults().take(endpoint)
     }
 
-    /// Whether the API answers 401 to every token, valid or not.
+    /// Sets whether the API answers 401 to every access token, even to valid ones.
     pub(crate) fn reject_access_tokens(&self, reject: bool) {
         self.rejecting.store(reject, Ordering::Release);
     }
 
     pub(crate) fn login(&self, email: &str, password: &str) -> Result<Issued, LoginRefusal> {
         let now = self.clock.now();
-        let mut realm = self.realm();
-        let subject = realm.accounts.login(email, password)?;
-        Ok(realm.issuer.login(subject, now))
+        let mut auth_state = self.auth_state();
+        let subject = auth_state.accounts.login(email, password)?;
+        Ok(auth_state.issuer.login(subject, now))
     }
 
-    pub(crate) fn refresh(&self, refresh_token: &str) -> Result<Issued, Refusal> {
+    pub(crate) fn refresh(&self, refresh_token: &str) -> Result<Issued, RefreshRefusal> {
         let now = self.clock.now();
-        let Realm { accounts, issuer } = &mut *self.realm();
-        let holder = issuer.holder(refresh_token).ok_or(Refusal::Unknown)?;
-        // Before it is spent: a banned account finds its refresh token as it was once the ban is lifted.
+        let AuthState { accounts, issuer } = &mut *self.auth_state();
+        let holder = issuer.holder(refresh_token).ok_or(RefreshRefusal::Unknown)?;
+        // This is checked before the refresh token is spent, so that the token is still valid after
+        // the ban is lifted.
         let is_banned = accounts.is_banned(&holder);
-        let issued = if is_banned { Err(Refusal::Unknown) } else { issuer.refresh(refresh_token, now) };
-        accounts.ledger_of(&holder).refresh(issued.is_ok());
+        let issued = if is_banned { Err(RefreshRefusal::Unknown) } else { issuer.refresh(refresh_token, now) };
+        accounts.usage_of(&holder).count_refresh(issued.is_ok());
         issued
     }
 
-    /// Whether there was such a refresh token.
+    /// Revokes a refresh token with its family. Returns whether there was such a token.
     pub(crate) fn revoke(&self, refresh_token: &str) -> bool {
-        self.realm().issuer.revoke(refresh_token)
+        self.auth_state().issuer.revoke(refresh_token)
     }
 
     pub(crate) fn issue_for_client(&self, key: &str, secret: &str) -> Option<String> {
         let now = self.clock.now();
-        let mut realm = self.realm();
-        if !realm.accounts.knows_client(key, secret) {
+        let mut auth_state = self.auth_state();
+        if !auth_state.accounts.knows_client(key, secret) {
             return None;
         }
-        Some(realm.issuer.issue_for_client(now))
+        Some(auth_state.issuer.issue_for_client(now))
     }
 
-    /// Whether the API lets a call with this access token through, and whose it is: nobody's if it was got with a key and
-    /// secret.
+    /// Decides whether a call with this access token may reach the API. Returns the subject of the
+    /// token, or `None` if it was issued for a key and secret.
     pub(crate) fn admit(&self, access_token: &str) -> Result<Option<Arc<Subject>>, Denial> {
         let now = self.clock.now();
-        let Realm { accounts, issuer } = &mut *self.realm();
-        let Seen { is_valid, subject } = issuer.look_up(access_token, now).ok_or(Denial::InvalidToken)?;
+        let AuthState { accounts, issuer } = &mut *self.auth_state();
+        let AccessTokenInfo { is_valid, subject } = issuer.look_up(access_token, now).ok_or(Denial::InvalidToken)?;
         let is_rejected = !is_valid || self.rejecting.load(Ordering::Acquire);
         let Some(subject) = subject else {
             return if is_rejected { Err(Denial::InvalidToken) } else { Ok(None) };
         };
         let is_rejected = is_rejected || accounts.is_banned(&subject);
-        let ledger = accounts.ledger_of(&subject);
+        let usage = accounts.usage_of(&subject);
         if is_rejected {
-            ledger.rejected();
+            usage.count_rejected();
             return Err(Denial::InvalidToken);
         }
-        ledger.admit(self.settings.rate_limit, now)?;
+        usage.admit(self.settings.rate_limit, now)?;
         Ok(Some(subject))
     }
 
-    /// Counts what the API answered to an account's call.
-    pub(crate) fn answered(&self, subject: &Subject, status: StatusCode) {
-        self.realm().accounts.ledger_of(subject).answered(status);
+    /// Counts the API's answer to an account's call.
+    pub(crate) fn count_answer(&self, subject: &Subject, status: StatusCode) {
+        self.auth_state().accounts.usage_of(subject).count_answer(status);
     }
 }
 
-/// A test that panics while it holds a lock has failed already; the server goes on for those that share it.
+/// Locks, and ignores poisoning. A test that panics while it holds the lock fails by that panic,
+/// and the server keeps working for the other tests that share it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! Makes token strings, and tells whether a JWT bears the current key's signature. It knows no lifetimes and keeps no
-//! record: that is the [issuer](crate::issuer)'s.
+//! Makes token strings, and checks whether a JWT is signed with the current key. The
+//! [issuer](crate::issuer) decides on lifetimes and keeps the records.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{
@@ -39,19 +39,20 @@ pub(crate) struct Signer {
 
 impl Signer {
     pub(crate) fn new(issuer: String) -> Self {
-        // Another crate of the same program may switch on the other back end of `jsonwebtoken`, which then no longer
-        // picks one by itself. If somebody has picked one already, theirs will do.
+        // If another crate of the program enables the other back end of `jsonwebtoken`, that crate
+        // no longer chooses one by itself, so it is chosen here. If one was installed before, the
+        // call fails, and that one is used.
         let _ = CryptoProvider::install_default(&crypto::aws_lc::DEFAULT_PROVIDER);
         let (encoding, decoding) = random_key();
         Self { issuer, encoding, decoding }
     }
 
-    /// From here on no JWT signed so far verifies.
+    /// Replaces the key. The signatures of all JWTs signed so far no longer verify.
     pub(crate) fn rotate_key(&mut self) {
         (self.encoding, self.decoding) = random_key();
     }
 
-    /// A signed JWT; without `exp` if `expires` is `None`.
+    /// Returns a signed JWT, without the claim `exp` if `expires` is `None`.
     pub(crate) fn jwt(&self, subject: &Subject, issued: Timestamp, expires: Option<Timestamp>) -> String {
         let issued = Seconds(issued.since_epoch());
         let claims = Claims {
@@ -69,8 +70,9 @@ impl Signer {
             .expect("plain claims serialize, and HMAC signs anything")
     }
 
-    /// Whether `token`, which must be one of ours, bears the current key's signature. The claims are not parsed again:
-    /// what they say is on record, and the API is called by the million.
+    /// Returns whether `token`, which this server must have issued, is signed with the current key.
+    /// The claims are not parsed: the issuer has their content on record, and the check runs for
+    /// every one of millions of calls.
     pub(crate) fn verifies(&self, token: &str) -> bool {
         let Some((message, signature)) = token.rsplit_once('.') else {
             return false;
@@ -79,13 +81,14 @@ impl Signer {
     }
 }
 
-/// A random string that means nothing to anyone but the server.
+/// Returns a random string, which only the server can look up.
 pub(crate) fn opaque() -> String {
     random_string::<32>()
 }
 
-/// Five parts with the lengths of an RSA-OAEP-256 and A256GCM encrypted JWT. Only the server could decrypt a real one,
-/// and this server looks tokens up in its own records, so the four encrypted parts are random bytes.
+/// Returns five parts with the lengths of a JWT that is encrypted with RSA-OAEP-256 and A256GCM.
+/// Only the server could decrypt a real one, and this server looks tokens up in its records, so the
+/// four parts after the header are random bytes.
 pub(crate) fn jwe() -> String {
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","cty":"JWT"}"#);
     let key = random_string::<256>();
@@ -104,7 +107,8 @@ fn random_string<const BYTES: usize>() -> String {
     URL_SAFE_NO_PAD.encode(random_bytes::<BYTES>())
 }
 
-/// Not fit for secrets that matter: enough for a server that is reachable from this machine only and lives for one test.
+/// Returns bytes of a generator that is not cryptographically secure. They are good enough for a
+/// server that can be reached from this machine only and runs for one test.
 fn random_bytes<const BYTES: usize>() -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
     fastrand::fill(&mut bytes);

@@ -1,4 +1,5 @@
-//! What the server counted. A request is counted before its answer leaves, so whoever has an answer finds it counted.
+//! The server's counters. A request is counted before its answer is sent, so a client that has an
+//! answer finds the request counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,10 +7,12 @@ use axum::http::StatusCode;
 
 use crate::Endpoint;
 
-/// Declares the public snapshot and the counters behind it from one list, so that neither can miss one.
+/// Declares the public snapshot and the counters behind it from one list, so that both have the
+/// same fields.
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// A snapshot of the server's counters; made by [`TestServer::stats`](crate::TestServer::stats).
+        /// A snapshot of the server's counters, returned by
+        /// [`TestServer::stats`](crate::TestServer::stats).
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
@@ -17,7 +20,7 @@ macro_rules! counters {
         }
 
         impl Stats {
-            /// What was counted after `earlier` was taken.
+            /// Returns what was counted since the snapshot `earlier` was taken.
             #[must_use]
             pub fn since(&self, earlier: &Self) -> Self {
                 Self { $($name: self.$name.saturating_sub(earlier.$name),)* }
@@ -40,31 +43,32 @@ macro_rules! counters {
 counters! {
     /// Logins that succeeded, whether or not the answer reached the client.
     logins,
-    /// Logins that were refused, or that a fault failed before they took effect.
+    /// Logins that were refused, or that a fault made fail before they took effect.
     failed_logins,
     /// Refreshes that succeeded, whether or not the answer reached the client.
     refreshes,
-    /// Refreshes that were refused, or that a fault failed before they took effect.
+    /// Refreshes that were refused, or that a fault made fail before they took effect.
     failed_refreshes,
     /// Tokens issued for a key and secret, whether or not the answer reached the client.
     client_tokens,
-    /// Requests for such a token that were refused, or that a fault failed before they took effect.
+    /// Requests for a token for a key and secret that were refused, or that a fault made fail
+    /// before they took effect.
     failed_client_tokens,
     /// All requests that arrived at the login, refresh and token endpoints, answered or not.
     auth_requests,
     /// API calls that succeeded.
     api_calls,
-    /// API calls answered 401 for want of a valid token.
+    /// API calls answered 401 because they had no valid token.
     rejected,
-    /// API calls with a valid token answered 403, for want of a scope or of quota.
+    /// API calls with a valid token answered 403 because a scope was missing or the quota used up.
     forbidden,
-    /// API calls with a valid token answered 429, because the account was above its limit.
+    /// API calls with a valid token answered 429 because the account was above its rate limit.
     limited,
-    /// Refresh tokens presented again after they were spent; each one revoked a token family.
+    /// Refresh tokens presented again after they were spent. Each one revoked a token family.
     reuses,
-    /// Refresh tokens that were revoked at the client's wish; each one ended a token family.
+    /// Refresh tokens that a client revoked at `/api/auth/revoke`. Each one revoked a token family.
     revocations,
-    /// Injected faults that went off.
+    /// Injected faults that were applied.
     faults,
 }
 
@@ -82,20 +86,21 @@ impl Counter {
 }
 
 impl Counters {
-    /// Counts a request that has just come in.
-    pub(crate) fn arrived(&self, endpoint: Endpoint) {
+    /// Counts a request that has just arrived.
+    pub(crate) fn count_request(&self, endpoint: Endpoint) {
         if endpoint.is_auth() {
             self.auth_requests.add_one();
         }
     }
 
-    /// Counts a request that the server has dealt with, by its own answer, whatever becomes of that on the way back.
-    pub(crate) fn processed(&self, endpoint: Endpoint, answer: StatusCode) {
+    /// Counts a request that the server has processed, by the status of the handler's answer. A
+    /// fault may still keep that answer from the client.
+    pub(crate) fn count_answer(&self, endpoint: Endpoint, answer: StatusCode) {
         match endpoint {
             Endpoint::Login if answer.is_success() => self.logins.add_one(),
             Endpoint::Refresh if answer.is_success() => self.refreshes.add_one(),
             Endpoint::Token if answer.is_success() => self.client_tokens.add_one(),
-            Endpoint::Login | Endpoint::Refresh | Endpoint::Token => self.prevented(endpoint),
+            Endpoint::Login | Endpoint::Refresh | Endpoint::Token => self.count_failure(endpoint),
             Endpoint::Api | Endpoint::Any => match answer {
                 StatusCode::UNAUTHORIZED => self.rejected.add_one(),
                 StatusCode::FORBIDDEN => self.forbidden.add_one(),
@@ -106,8 +111,8 @@ impl Counters {
         }
     }
 
-    /// Counts a request that a fault kept from being dealt with.
-    pub(crate) fn prevented(&self, endpoint: Endpoint) {
+    /// Counts a request that was refused, or that a fault kept from being processed.
+    pub(crate) fn count_failure(&self, endpoint: Endpoint) {
         match endpoint {
             Endpoint::Login => self.failed_logins.add_one(),
             Endpoint::Refresh => self.failed_refreshes.add_one(),

@@ -1,4 +1,5 @@
-//! Tampers with the bodies of answers: tears them, slows them down, takes fields out, and makes up endless ones.
+//! Changes the bodies of answers: cuts them off, slows them down, removes fields, and makes very
+//! long ones.
 
 use std::{convert::Infallible, io, iter, time::Duration};
 
@@ -10,12 +11,12 @@ use axum::{
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 
-/// In how many pieces [`slow_down`] sends a body that has as many bytes.
+/// How many pieces [`slow_down`] divides a body into, at most.
 const PIECES: usize = 20;
 
-/// Takes `field` out of a JSON object; leaves any other body alone.
+/// Removes `field` from a JSON object. Any other body is not changed.
 pub(crate) async fn remove_field(answer: Response, field: &str) -> Response {
-    let (head, body) = open(answer).await;
+    let (head, body) = into_head_and_body(answer).await;
     let Ok(Value::Object(mut object)) = serde_json::from_slice(&body) else {
         return Response::from_parts(head, body.into());
     };
@@ -24,9 +25,9 @@ pub(crate) async fn remove_field(answer: Response, field: &str) -> Response {
     Response::from_parts(head, body.into())
 }
 
-/// Sends the body in small pieces over so long.
+/// Sends the body in small pieces, over `time` in all.
 pub(crate) async fn slow_down(answer: Response, time: Duration) -> Response {
-    let (head, body) = open(answer).await;
+    let (head, body) = into_head_and_body(answer).await;
     let size = body.len().div_ceil(PIECES).max(1);
     let pieces: Vec<_> = body.chunks(size).map(Bytes::copy_from_slice).collect();
     let pause = time / u32::try_from(pieces.len().max(1)).expect("at most PIECES");
@@ -37,20 +38,23 @@ pub(crate) async fn slow_down(answer: Response, time: Duration) -> Response {
     Response::from_parts(head, Body::from_stream(pieces))
 }
 
-/// Announces the whole body, sends the first half, and fails, whereupon hyper closes the connection.
+/// Announces the length of the whole body, sends the first half, and fails. hyper then closes the
+/// connection.
 pub(crate) async fn cut_in_half(answer: Response) -> Response {
-    let (mut head, body) = open(answer).await;
+    let (mut head, body) = into_head_and_body(answer).await;
     head.headers.insert(CONTENT_LENGTH, body.len().into());
     let half = stream::iter([Ok(body.slice(..body.len() / 2))]);
     let failure = stream::once(async {
-        // hyper sends what it has when the body makes it wait, and drops it if the body fails straight away.
+        // hyper sends what it has when the body is pending. If the body failed at once, hyper would
+        // discard the first half.
         tokio::task::yield_now().await;
         Err(io::Error::from(io::ErrorKind::ConnectionAborted))
     });
     Response::from_parts(head, Body::from_stream(half.chain(failure)))
 }
 
-/// A JSON object of so many bytes with little but an `access_token` in it. Its length is not known beforehand.
+/// Returns a JSON object of `bytes` bytes that consists of an `access_token`. The answer has no
+/// `Content-Length`, since the length is not known beforehand.
 pub(crate) fn huge_body(bytes: u64) -> Body {
     const HEAD: &[u8] = br#"{"access_token":""#;
     const TAIL: &[u8] = br#""}"#;
@@ -66,8 +70,9 @@ pub(crate) fn huge_body(bytes: u64) -> Body {
     Body::from_stream(stream::iter(pieces))
 }
 
-/// Takes an answer apart, to be put together with another body and so perhaps with another length.
-async fn open(answer: Response) -> (Parts, Bytes) {
+/// Splits an answer. `Content-Length` is removed from the head, since the caller may put it
+/// together with a body of another length.
+async fn into_head_and_body(answer: Response) -> (Parts, Bytes) {
     let (mut head, body) = answer.into_parts();
     head.headers.remove(CONTENT_LENGTH);
     let body = to_bytes(body, usize::MAX).await.expect("the handlers answer from memory");

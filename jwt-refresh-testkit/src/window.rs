@@ -1,4 +1,5 @@
-//! The most requests that came within any one period, wherever it is taken to begin.
+//! A sliding window, which finds the highest number of requests in any time span as long as the
+//! limit's period.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -6,7 +7,7 @@ use crate::clock::Timestamp;
 
 #[derive(Debug, Default)]
 pub(crate) struct Window {
-    /// When the requests of the last period came.
+    /// The arrival times of the requests in the last period.
     times: VecDeque<Timestamp>,
     most: usize,
 }
@@ -30,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_busiest_period_may_begin_at_any_time() {
+    fn the_busiest_period_may_start_at_any_time() {
         let mut window = Window::default();
         for millis in [0, 600, 900, 1000, 1500, 1599, 1600, 5000] {
             window.add(Timestamp::default().after(Duration::from_millis(millis)), Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! Who waits for a change is told of it.
+//! `changed` returns after a change of the account's entry.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use jwt_refresh_core::store::TokenStore;
 
 use super::{entry, load, save, within};
 
-pub(super) async fn a_change_ends_the_wait<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn changed_returns_after_a_save<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "who waits in `changed` sees what another handle saves";
     let writer = make().await;
     for revision in 1..=3 {
         let reader = make().await;
         let waiter = tokio::spawn(async move {
-            // It may end too early, any number of times.
+            // `changed` may return too early, any number of times.
             while load(&reader, "watched", promise).await.map_or(0, |entry| entry.revision) != revision {
                 reader.changed("watched", revision - 1).await;
                 tokio::task::yield_now().await;
@@ -26,13 +26,13 @@ pub(super) async fn a_change_ends_the_wait<S: TokenStore>(make: &impl AsyncFn() 
     }
 }
 
-pub(super) async fn a_change_that_came_before_is_not_missed<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn changed_returns_for_an_earlier_save<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "`changed` ends if the change came before the call";
     let (one, other) = (make().await, make().await);
     for revision in 1..=2 {
         save(&one, "changed before", &entry(revision, "before"), promise).await;
         within(promise, other.changed("changed before", revision - 1)).await;
-        // What it waits for may also have been skipped.
+        // The entry may also be newer by more than one revision.
         within(promise, other.changed("changed before", 0)).await;
     }
 }

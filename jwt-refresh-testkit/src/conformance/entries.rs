@@ -1,4 +1,5 @@
-//! What is saved, is loaded, whole and by its account; what does not follow is refused.
+//! `load` returns the whole entry that was saved for the account, and `save` refuses an entry whose
+//! revision is not the next one.
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use jwt_refresh_core::store::{StoreEntry, TokenStore};
 
 use super::{assert_conflict, entry, load, save, within};
 
-pub(super) async fn an_account_that_nobody_wrote_has_no_entry<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn an_account_without_a_save_has_no_entry<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "an account that nobody wrote has no entry";
     let store = make().await;
     for account in ["nobody", "", "nobody/else"] {
@@ -15,7 +16,7 @@ pub(super) async fn an_account_that_nobody_wrote_has_no_entry<S: TokenStore>(mak
     }
 }
 
-pub(super) async fn what_is_saved_is_what_is_loaded<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn load_returns_what_was_saved<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "what is saved is what every handle loads";
     let (one, other) = (make().await, make().await);
     let large: Vec<u8> = (0..200 * 1024_u32).map(|at| at.to_le_bytes()[0] ^ 0x5a).collect();
@@ -37,7 +38,7 @@ pub(super) async fn what_is_saved_is_what_is_loaded<S: TokenStore>(make: &impl A
     );
 }
 
-pub(super) async fn an_entry_must_follow_on_the_one_that_is_there<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn save_accepts_only_the_next_revision<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "an entry is written only if its revision is by 1 higher, or is 1 and there is none";
     let (one, other) = (make().await, make().await);
     let mut held: Option<StoreEntry> = None;
@@ -61,7 +62,7 @@ pub(super) async fn an_entry_must_follow_on_the_one_that_is_there<S: TokenStore>
     }
 }
 
-pub(super) async fn accounts_are_separate_whatever_their_names<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn accounts_with_similar_names_are_separate<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "accounts are separate, whatever their names are";
     let long = "l".repeat(300);
     let longer = format!("{long}l");

@@ -1,4 +1,5 @@
-//! One at a time has the lease, and nobody can lose it but by keeping it.
+//! One caller at a time has the lease of an account. The lease is free again when its holder drops
+//! it, a caller that stops waiting does not keep it, and reads and writes do not need it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +10,10 @@ use tokio::time::timeout;
 
 use super::{entry, lease, load, save, within};
 
-/// How long a lease that is held is waited for, to see that it is not given.
-const MOMENT: Duration = Duration::from_millis(100);
+/// How long the check waits for a lease that is held, to see that it is not given out.
+const SHORT_WAIT: Duration = Duration::from_millis(100);
 
-pub(super) async fn one_at_a_time_has_the_lease<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn one_caller_at_a_time_has_the_lease<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "one at a time has the lease";
     let taken = Arc::new(AtomicBool::new(false));
     let mut tasks = Vec::new();
@@ -25,7 +26,7 @@ pub(super) async fn one_at_a_time_has_the_lease<S: TokenStore>(make: &impl Async
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 taken.store(false, Ordering::SeqCst);
                 drop(lease);
-                // Lets the others have it.
+                // The pause lets the other tasks take the lease.
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }));
@@ -37,37 +38,38 @@ pub(super) async fn one_at_a_time_has_the_lease<S: TokenStore>(make: &impl Async
     }
 }
 
-pub(super) async fn a_dropped_lease_is_free<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn a_dropped_lease_can_be_taken<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "a lease that is held is not given to another, and one that is dropped is";
     let (one, other) = (make().await, make().await);
     for _ in 0..3 {
         let held = lease(&one, "given back", promise).await;
         for store in [&one, &other] {
-            let second = timeout(MOMENT, store.lease("given back")).await;
+            let second = timeout(SHORT_WAIT, store.lease("given back")).await;
             assert!(!matches!(second, Ok(Ok(_))), "{promise}: it was given while it was held");
         }
         drop(held);
         drop(lease(&other, "given back", promise).await);
     }
-    // Held by a task that is ended.
+    // Now the lease is held by a task that is aborted.
     let holder = tokio::spawn(async move {
         let _held = lease(&one, "given back", promise).await;
         std::future::pending::<()>().await;
     });
-    tokio::time::sleep(MOMENT).await;
+    tokio::time::sleep(SHORT_WAIT).await;
     holder.abort();
     drop(lease(&other, "given back", "a lease whose holder's task is ended is free").await);
 }
 
-pub(super) async fn a_dropped_waiter_takes_nothing_along<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn a_dropped_waiter_does_not_keep_the_lease<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "who stops waiting for a lease does not take it along";
     let (one, other) = (make().await, make().await);
     let held = lease(&one, "waited for", promise).await;
     for _ in 0..5 {
-        let _ = timeout(MOMENT / 10, other.lease("waited for")).await;
+        let _ = timeout(SHORT_WAIT / 10, other.lease("waited for")).await;
     }
     drop(held);
-    // Dropped at every point of an attempt that succeeds, also just before it would.
+    // These attempts could succeed. They are dropped after different times, so that some are
+    // dropped just before they would have the lease.
     for step in 0..40 {
         let _ = timeout(Duration::from_micros(25 * step), other.lease("waited for")).await;
     }
@@ -75,7 +77,7 @@ pub(super) async fn a_dropped_waiter_takes_nothing_along<S: TokenStore>(make: &i
     drop(lease(&other, "waited for", promise).await);
 }
 
-pub(super) async fn a_lease_is_for_one_account<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn a_lease_covers_one_account<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "a lease is for one account";
     let (one, other) = (make().await, make().await);
     let held = (lease(&one, "lease:a", promise).await, lease(&one, "lease/a", promise).await);
@@ -83,7 +85,7 @@ pub(super) async fn a_lease_is_for_one_account<S: TokenStore>(make: &impl AsyncF
     drop(held);
 }
 
-pub(super) async fn a_lease_keeps_nobody_from_reading_and_writing<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn a_lease_does_not_block_reads_and_writes<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "a lease keeps nobody from reading and writing";
     let (one, other) = (make().await, make().await);
     let held = lease(&one, "written under lease", promise).await;

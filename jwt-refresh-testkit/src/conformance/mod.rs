@@ -1,4 +1,4 @@
-//! Checks that a [`TokenStore`] keeps every promise of the trait.
+//! Checks that an implementation of [`TokenStore`] does what the trait promises.
 //!
 //! ```
 //! use jwt_refresh_core::store::MemoryStore;
@@ -22,38 +22,40 @@ use std::time::Duration;
 
 use jwt_refresh_core::store::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
 
-/// Runs a store through every promise of [`TokenStore`], in some seconds.
+/// Checks every promise of [`TokenStore`]. This takes a few seconds.
 ///
-/// `make` is called many times. Each store that it makes is another handle on *one and the same* backing (a folder, a database),
-/// which is empty at first; that is how the check plays many processes. It writes about thirty accounts, some with names that only a
-/// careful store can tell apart.
+/// `make` is called many times. Each store that it returns must be another handle on *one and the
+/// same* backing (a folder, a database), so that the check can act like many processes. The backing
+/// must be empty at first. The check writes about thirty accounts, some with names that a store can
+/// easily confuse.
 ///
 /// # Panics
 ///
-/// If a promise is broken: the message says which. If a step takes longer than 30 s: the same.
+/// If a promise is broken, or a step takes longer than 30 s. The message says which promise.
 pub async fn check<S: TokenStore>(make: impl AsyncFn() -> S) {
-    entries::an_account_that_nobody_wrote_has_no_entry(&make).await;
-    entries::what_is_saved_is_what_is_loaded(&make).await;
-    entries::an_entry_must_follow_on_the_one_that_is_there(&make).await;
-    entries::accounts_are_separate_whatever_their_names(&make).await;
-    writers::one_of_many_writers_wins_each_revision(&make).await;
-    writers::no_update_is_lost(&make).await;
-    writers::a_dropped_save_is_done_or_not(&make).await;
-    leases::one_at_a_time_has_the_lease(&make).await;
-    leases::a_dropped_lease_is_free(&make).await;
-    leases::a_dropped_waiter_takes_nothing_along(&make).await;
-    leases::a_lease_is_for_one_account(&make).await;
-    leases::a_lease_keeps_nobody_from_reading_and_writing(&make).await;
-    changes::a_change_ends_the_wait(&make).await;
-    changes::a_change_that_came_before_is_not_missed(&make).await;
+    entries::an_account_without_a_save_has_no_entry(&make).await;
+    entries::load_returns_what_was_saved(&make).await;
+    entries::save_accepts_only_the_next_revision(&make).await;
+    entries::accounts_with_similar_names_are_separate(&make).await;
+    writers::one_of_many_writers_saves_each_revision(&make).await;
+    writers::concurrent_updates_are_not_lost(&make).await;
+    writers::a_dropped_save_is_complete_or_absent(&make).await;
+    leases::one_caller_at_a_time_has_the_lease(&make).await;
+    leases::a_dropped_lease_can_be_taken(&make).await;
+    leases::a_dropped_waiter_does_not_keep_the_lease(&make).await;
+    leases::a_lease_covers_one_account(&make).await;
+    leases::a_lease_does_not_block_reads_and_writes(&make).await;
+    changes::changed_returns_after_a_save(&make).await;
+    changes::changed_returns_for_an_earlier_save(&make).await;
 }
 
-/// How long any one step may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long each step may take.
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whatever `step` comes to, unless it takes so long that `promise` is broken.
+/// Returns the result of `step`. Panics with `promise` in the message if `step` takes longer than
+/// [`STEP_TIMEOUT`].
 async fn within<T>(promise: &str, step: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, step).await.unwrap_or_else(|_| panic!("{promise}: not within {PATIENCE:?}"))
+    tokio::time::timeout(STEP_TIMEOUT, step).await.unwrap_or_else(|_| panic!("{promise}: not within {STEP_TIMEOUT:?}"))
 }
 
 fn entry(revision: u64, data: impl Into<Vec<u8>>) -> StoreEntry {
@@ -70,7 +72,8 @@ async fn save(store: &impl TokenStore, account: &str, entry: &StoreEntry, promis
     saved.unwrap_or_else(|error| panic!("{promise}: `save` of account {account:?}, {entry:?}, failed: {error}"));
 }
 
-/// Saves; `false` if the store says that another was first.
+/// Saves, and returns whether the store took the entry. `false` means a conflict: another writer
+/// was first. Any other error panics.
 async fn try_save(store: &impl TokenStore, account: &str, entry: &StoreEntry, promise: &str) -> bool {
     match within(promise, store.save(account, entry)).await {
         Ok(()) => true,

@@ -1,4 +1,4 @@
-//! Many write at once: one wins each revision, and what it wrote stays.
+//! Many writers save at once. One of them writes each revision, and what it wrote stays.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{entry, load, save, try_save, within};
 
 const WRITERS: u64 = 8;
 
-pub(super) async fn one_of_many_writers_wins_each_revision<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn one_of_many_writers_saves_each_revision<S: TokenStore>(make: &impl AsyncFn() -> S) {
     const REVISIONS: u64 = 10;
     let promise = "of all who write one revision at once, exactly one does, and what it wrote is there";
     let barrier = Arc::new(Barrier::new(usize::try_from(WRITERS).unwrap_or(1)));
@@ -26,12 +26,12 @@ pub(super) async fn one_of_many_writers_wins_each_revision<S: TokenStore>(make: 
                 if try_save(&store, "winners", &entry, promise).await {
                     won.push(revision);
                 }
-                // All have tried: nobody has gone on.
+                // All writers have tried this revision, and none has begun with the next.
                 within(promise, barrier.wait()).await;
                 let loaded = load(&store, "winners", promise).await;
-                let is_mine = loaded.as_ref() == Some(&entry);
+                let is_own = loaded.as_ref() == Some(&entry);
                 assert_eq!(
-                    is_mine,
+                    is_own,
                     won.last() == Some(&revision),
                     "{promise}: after revision {revision}, {loaded:?} is there"
                 );
@@ -44,7 +44,7 @@ pub(super) async fn one_of_many_writers_wins_each_revision<S: TokenStore>(make: 
     assert!(won.iter().copied().eq(1..=REVISIONS), "{promise}: won were {won:?}");
 }
 
-pub(super) async fn no_update_is_lost<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn concurrent_updates_are_not_lost<S: TokenStore>(make: &impl AsyncFn() -> S) {
     const EACH: u64 = 10;
     let promise = "who reads, changes and writes again on a conflict, loses no update";
     let mut tasks = JoinSet::new();
@@ -70,14 +70,14 @@ pub(super) async fn no_update_is_lost<S: TokenStore>(make: &impl AsyncFn() -> S)
     assert!(counted == Some(entry(all, all.to_string())), "{promise}: {counted:?} is there after {all} updates");
 }
 
-pub(super) async fn a_dropped_save_is_done_or_not<S: TokenStore>(make: &impl AsyncFn() -> S) {
+pub(super) async fn a_dropped_save_is_complete_or_absent<S: TokenStore>(make: &impl AsyncFn() -> S) {
     let promise = "a save whose future is dropped is done or not, and keeps nobody from the next";
     let store = make().await;
     let mut revision = 0;
-    for patience in (0..20).map(|step| Duration::from_micros(50 * step)) {
+    for time_out in (0..20).map(|step| Duration::from_micros(50 * step)) {
         let next = entry(revision + 1, format!("{revision}"));
-        let _ = tokio::time::timeout(patience, store.save("dropped save", &next)).await;
-        // It may have been done, or be so before this one.
+        let _ = tokio::time::timeout(time_out, store.save("dropped save", &next)).await;
+        // The dropped save may have been done, or may still be done before this one.
         try_save(&store, "dropped save", &next, promise).await;
         let held = load(&store, "dropped save", promise).await;
         assert!(held.as_ref() == Some(&next), "{promise}: {held:?} is there in place of {next:?}");

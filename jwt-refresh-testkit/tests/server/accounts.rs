@@ -1,4 +1,4 @@
-//! Login, the key and secret endpoint, bans, and changed passwords.
+//! Logins, tokens for a key and secret, bans, and changed passwords.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn try_token(setup: &Setup, key: &str, secret: &str) -> reqwest::Result<re
 }
 
 #[tokio::test]
-async fn a_login_answers_both_tokens_and_says_how_long_they_live() {
+async fn a_login_returns_both_tokens_and_their_lifetime() {
     let setup = setup();
     let answer = setup.try_login().await.expect("an answer");
     assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
@@ -70,7 +70,7 @@ async fn added_accounts_log_in_beside_the_default_one() {
 }
 
 #[tokio::test]
-async fn a_changed_password_replaces_the_old_one_and_spares_the_tokens() {
+async fn a_changed_password_replaces_the_old_one_and_tokens_stay_valid() {
     let setup = setup();
     let tokens = setup.login().await;
     let email = setup.server.email();
@@ -105,7 +105,7 @@ async fn a_banned_account_can_do_nothing_until_the_ban_is_lifted() {
 }
 
 #[tokio::test]
-async fn a_key_and_secret_get_an_opaque_token_and_nothing_else() {
+async fn a_key_and_secret_get_only_an_opaque_token() {
     let setup = setup();
     let answer = try_token(&setup, setup.server.key(), setup.server.secret()).await;
     let answer = ok_json(answer).await;

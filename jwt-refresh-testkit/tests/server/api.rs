@@ -1,4 +1,4 @@
-//! The protected endpoints, and what they answer to whom.
+//! The endpoints that require an access token.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ async fn the_daily_report_is_served() {
 }
 
 #[tokio::test]
-async fn deleting_needs_a_scope_that_nobody_has() {
+async fn deleting_needs_a_scope_that_no_token_has() {
     let setup = setup();
     let token = setup.login().await.access;
     let answer = setup.call(Method::DELETE, "/api/v1/products/7", &token).await;
@@ -81,7 +81,7 @@ async fn deleting_needs_a_scope_that_nobody_has() {
 }
 
 #[tokio::test]
-async fn a_call_without_credentials_is_challenged_without_an_error() {
+async fn a_call_without_credentials_gets_a_challenge_without_an_error_code() {
     let setup = setup();
     let url = setup.server.url("/api/v1/products/1");
     let bare = setup.http.get(&url).send().await.expect("an answer");
@@ -94,7 +94,7 @@ async fn a_call_without_credentials_is_challenged_without_an_error() {
 }
 
 #[tokio::test]
-async fn a_call_with_a_bad_token_is_challenged_with_invalid_token() {
+async fn a_call_with_a_bad_token_gets_the_challenge_invalid_token() {
     let setup = setup();
     for method in [Method::GET, Method::PATCH, Method::DELETE] {
         let answer = setup.call(method, "/api/v1/products/1", "bad").await;
@@ -115,14 +115,14 @@ async fn two_authorization_headers_are_a_bad_request() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_no_access_token() {
+async fn a_refresh_token_is_not_accepted_as_an_access_token() {
     let setup = setup();
     let tokens = setup.login().await;
     assert_eq!(setup.api_status(&tokens.refresh).await, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn an_access_token_is_dead_from_the_moment_it_expires() {
+async fn an_access_token_is_rejected_once_it_has_expired() {
     let setup = setup_with(TestServer::builder().access_lifetime(Duration::from_secs(100)));
     let tokens = setup.login().await;
     setup.server.advance(Duration::from_secs(90));
@@ -132,7 +132,7 @@ async fn an_access_token_is_dead_from_the_moment_it_expires() {
 }
 
 #[tokio::test]
-async fn while_rejecting_the_api_accepts_no_token_however_new() {
+async fn reject_access_tokens_rejects_new_tokens_too() {
     let setup = setup();
     setup.server.reject_access_tokens(true);
     let tokens = setup.login().await;
@@ -142,7 +142,7 @@ async fn while_rejecting_the_api_accepts_no_token_however_new() {
 }
 
 #[tokio::test]
-async fn the_challenge_document_tells_a_client_how_to_log_in() {
+async fn the_challenge_document_describes_how_to_log_in() {
     let setup = setup();
     let url = setup.server.url("/challenges/api/auth/jwt-with-refresh");
     let document = ok_json(setup.http.get(url).send().await).await;

@@ -1,4 +1,5 @@
-//! A client that does by hand, and visibly, what an API wrapper does: the tests read as requests and answers.
+//! A client that sends the requests of an API wrapper by hand, so that the tests read as requests
+//! and answers.
 
 use jwt_refresh_testkit::{Builder, TestServer};
 use reqwest::{Client, Method, Response, StatusCode};
@@ -54,7 +55,7 @@ impl Setup {
         self.post("/api/auth/refresh", body).await
     }
 
-    /// The answer to a login of the default account.
+    /// Logs the default account in, and returns the body of the answer.
     pub(crate) async fn login_answer(&self) -> Value {
         ok_json(self.try_login().await).await
     }
@@ -67,7 +68,7 @@ impl Setup {
         Tokens::from(&ok_json(self.try_refresh(refresh_token).await).await)
     }
 
-    /// The status with which a refresh is answered.
+    /// Returns the status of the answer to a refresh.
     pub(crate) async fn refresh_status(&self, refresh_token: &str) -> StatusCode {
         self.try_refresh(refresh_token).await.expect("an answer").status()
     }
@@ -76,13 +77,13 @@ impl Setup {
         self.http.request(method, self.server.url(path)).bearer_auth(token).send().await.expect("an answer")
     }
 
-    /// The status with which the API answers a call with this token.
+    /// Returns the status of the answer to an API call with this token.
     pub(crate) async fn api_status(&self, token: &str) -> StatusCode {
         self.call(Method::GET, "/api/v1/products/1", token).await.status()
     }
 }
 
-/// The JSON of an answer that must be 200.
+/// Returns the JSON body of an answer whose status must be 200.
 pub(crate) async fn ok_json(answer: reqwest::Result<Response>) -> Value {
     let answer = answer.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);

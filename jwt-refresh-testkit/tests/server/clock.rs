@@ -1,4 +1,4 @@
-//! The server's clock: shifted, moved forward, and told in every answer.
+//! The server's clock: shifted, moved forward, and sent in the `Date` header of every answer.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,14 +19,15 @@ fn date(answer: &Response) -> SystemTime {
     httpdate::parse_http_date(date.to_str().expect("ASCII")).expect("a date")
 }
 
-/// Whether `date` is `expected` but for the fraction of a second and a slow machine.
+/// Returns whether `date` is within a minute of `expected`. This allows for the fraction of a
+/// second and for a slow machine.
 fn is_about(date: SystemTime, expected: SystemTime) -> bool {
     let off = date.duration_since(expected).unwrap_or_else(|error| error.duration());
     off < Duration::from_secs(60)
 }
 
 #[tokio::test]
-async fn every_answer_has_the_servers_date_and_no_other() {
+async fn every_answer_has_exactly_one_date_by_the_servers_clock() {
     let setup = setup_with(TestServer::builder().date_shift(-24 * 3600));
     setup.server.inject(Endpoint::Refresh, Fault::HtmlPage, Times::Once);
 
@@ -44,7 +45,7 @@ async fn every_answer_has_the_servers_date_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_shifted_clock_shifts_the_claims_but_not_the_lifetime() {
+async fn a_shifted_clock_changes_the_claims_but_not_the_lifetime() {
     for shift in [24 * 3600, -24 * 3600] {
         let setup = setup_with(TestServer::builder().date_shift(shift));
         let answer = setup.try_login().await.expect("an answer");
@@ -62,7 +63,7 @@ async fn a_shifted_clock_shifts_the_claims_but_not_the_lifetime() {
 }
 
 #[tokio::test]
-async fn advancing_moves_the_date_too() {
+async fn advancing_the_clock_changes_the_date_header() {
     let setup = setup_with(TestServer::builder());
     setup.server.advance(DAY);
     setup.server.advance(DAY);
@@ -71,7 +72,7 @@ async fn advancing_moves_the_date_too() {
 }
 
 #[tokio::test]
-async fn no_shift_is_too_far_for_a_date() {
+async fn the_largest_clock_shifts_do_not_panic() {
     for shift in [i64::MIN, i64::MAX] {
         let setup = setup_with(TestServer::builder().date_shift(shift));
         setup.login().await;

@@ -1,4 +1,4 @@
-//! Every fault does what it says: to the answer, and to what the server remembers.
+//! What every fault does to the answer and to the state of the server.
 
 use std::time::{Duration, Instant};
 
@@ -10,22 +10,23 @@ use crate::client::{Setup, Tokens, setup, setup_with};
 
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
 
-/// A logged-in client whose next refresh is struck by `fault`.
-async fn struck_by(fault: Fault) -> (Setup, Tokens) {
+/// Returns a logged-in client. `fault` will be applied to its next refresh.
+async fn logged_in_with_fault(fault: Fault) -> (Setup, Tokens) {
     let setup = setup();
     let tokens = setup.login().await;
     setup.server.inject(Endpoint::Refresh, fault, Times::Once);
     (setup, tokens)
 }
 
-async fn struck_answer(fault: Fault) -> (Setup, Tokens, Response) {
-    let (setup, tokens) = struck_by(fault).await;
+/// Returns a logged-in client, and the answer to its refresh, which `fault` was applied to.
+async fn answer_with_fault(fault: Fault) -> (Setup, Tokens, Response) {
+    let (setup, tokens) = logged_in_with_fault(fault).await;
     let answer = setup.try_refresh(&tokens.refresh).await;
     let answer = answer.expect("an answer");
     (setup, tokens, answer)
 }
 
-/// The server has not seen the refresh.
+/// Asserts that the server has not processed the refresh.
 async fn assert_nothing_changed(setup: &Setup, tokens: &Tokens) {
     let stats = setup.server.stats();
     assert_eq!((stats.refreshes, stats.failed_refreshes), (0, 1));
@@ -33,7 +34,7 @@ async fn assert_nothing_changed(setup: &Setup, tokens: &Tokens) {
     assert_eq!(setup.refresh_status(&tokens.refresh).await, StatusCode::OK);
 }
 
-/// The server has rotated the refresh token, whatever the client knows of it.
+/// Asserts that the server has rotated the refresh token.
 async fn assert_took_effect(setup: &Setup, tokens: &Tokens) {
     let stats = setup.server.stats();
     assert_eq!((stats.refreshes, stats.failed_refreshes), (1, 0));
@@ -42,8 +43,8 @@ async fn assert_took_effect(setup: &Setup, tokens: &Tokens) {
     assert_eq!(setup.server.stats().reuses, 1);
 }
 
-/// Waits until the server has counted what `done` looks for.
-async fn counted(server: &TestServer, done: impl Fn(&Stats) -> bool) {
+/// Waits until the server's counters satisfy `done`.
+async fn wait_until_counted(server: &TestServer, done: impl Fn(&Stats) -> bool) {
     let wait = async {
         while !done(&server.stats()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -53,28 +54,28 @@ async fn counted(server: &TestServer, done: impl Fn(&Stats) -> bool) {
 }
 
 #[tokio::test]
-async fn drop_connection_closes_it_before_anything_changes() {
-    let (setup, tokens) = struck_by(Fault::DropConnection).await;
+async fn drop_connection_closes_the_connection_and_changes_nothing() {
+    let (setup, tokens) = logged_in_with_fault(Fault::DropConnection).await;
     let error = setup.try_refresh(&tokens.refresh).await.expect_err("no answer");
     assert!(error.is_request(), "{error:?}");
     assert_nothing_changed(&setup, &tokens).await;
     assert_eq!(
         setup.server.stats().auth_requests,
         3,
-        "a login, one struck refresh and one more: the client repeated nothing by itself"
+        "a login, the refresh with the fault and one more: the client repeated nothing by itself"
     );
 }
 
 #[tokio::test]
 async fn drop_after_processing_loses_the_answer_and_spends_the_refresh_token() {
-    let (setup, tokens) = struck_by(Fault::DropAfterProcessing).await;
+    let (setup, tokens) = logged_in_with_fault(Fault::DropAfterProcessing).await;
     let error = setup.try_refresh(&tokens.refresh).await.expect_err("no answer");
     assert!(error.is_request(), "{error:?}");
     assert_took_effect(&setup, &tokens).await;
 }
 
 #[tokio::test]
-async fn a_dropped_connection_is_closed_not_left_open() {
+async fn a_dropped_connection_is_closed() {
     use std::io::{Read, Write};
 
     let server = TestServer::start();
@@ -92,7 +93,7 @@ async fn a_dropped_connection_is_closed_not_left_open() {
 
 #[tokio::test]
 async fn cut_body_loses_half_the_body_and_spends_the_refresh_token() {
-    let (setup, tokens, answer) = struck_answer(Fault::CutBody).await;
+    let (setup, tokens, answer) = answer_with_fault(Fault::CutBody).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(answer.content_length().is_some_and(|length| length > 0));
     let error = answer.bytes().await.expect_err("half a body");
@@ -103,7 +104,7 @@ async fn cut_body_loses_half_the_body_and_spends_the_refresh_token() {
 #[tokio::test]
 async fn status_answers_that_status() {
     for code in [400, 401, 403, 404, 408, 500, 502, 503, 504] {
-        let (setup, tokens, answer) = struck_answer(Fault::Status(code)).await;
+        let (setup, tokens, answer) = answer_with_fault(Fault::Status(code)).await;
         assert_eq!(answer.status().as_u16(), code);
         let body: Value = answer.json().await.expect("JSON");
         assert_eq!(body, json!({ "error": "injected_fault" }));
@@ -113,31 +114,31 @@ async fn status_answers_that_status() {
 
 #[test]
 #[should_panic(expected = "Fault::Status(99)")]
-fn a_status_that_is_none_is_refused_when_injected() {
+fn injecting_an_invalid_status_panics() {
     TestServer::start().inject(Endpoint::Any, Fault::Status(99), Times::Once);
 }
 
 #[tokio::test]
-async fn too_many_requests_says_when_to_come_back() {
+async fn too_many_requests_says_when_to_retry() {
     let retry_after = Duration::from_millis(1500);
-    let (setup, tokens, answer) = struck_answer(Fault::TooManyRequests { retry_after }).await;
+    let (setup, tokens, answer) = answer_with_fault(Fault::TooManyRequests { retry_after }).await;
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
     assert_nothing_changed(&setup, &tokens).await;
 }
 
 #[tokio::test]
-async fn service_unavailable_says_when_to_come_back() {
+async fn service_unavailable_says_when_to_retry() {
     let retry_after = Duration::from_secs(7);
-    let (setup, tokens, answer) = struck_answer(Fault::ServiceUnavailable { retry_after }).await;
+    let (setup, tokens, answer) = answer_with_fault(Fault::ServiceUnavailable { retry_after }).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.headers()[header::RETRY_AFTER], "7");
     assert_nothing_changed(&setup, &tokens).await;
 }
 
 #[tokio::test]
-async fn invalid_grant_looks_like_the_real_one() {
-    let (setup, tokens, answer) = struck_answer(Fault::InvalidGrant).await;
+async fn invalid_grant_has_the_status_and_body_of_a_real_one() {
+    let (setup, tokens, answer) = answer_with_fault(Fault::InvalidGrant).await;
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     let body: Value = answer.json().await.expect("JSON");
     assert_eq!(body, json!({ "error": "invalid_grant" }));
@@ -145,18 +146,18 @@ async fn invalid_grant_looks_like_the_real_one() {
 }
 
 #[tokio::test]
-async fn redirect_points_elsewhere() {
+async fn redirect_has_the_given_location() {
     let elsewhere = "http://127.0.0.1:9/stolen";
-    let (setup, tokens, answer) = struck_answer(Fault::Redirect(elsewhere.to_owned())).await;
+    let (setup, tokens, answer) = answer_with_fault(Fault::Redirect(elsewhere.to_owned())).await;
     assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
     assert_eq!(answer.headers()[header::LOCATION], elsewhere);
     assert_nothing_changed(&setup, &tokens).await;
 }
 
 #[tokio::test]
-async fn garbage_html_and_nothing_at_all_are_successes_without_json() {
+async fn garbage_html_and_empty_bodies_have_status_200_and_no_json() {
     for fault in [Fault::Garbage, Fault::HtmlPage, Fault::EmptyBody] {
-        let (setup, tokens, answer) = struck_answer(fault).await;
+        let (setup, tokens, answer) = answer_with_fault(fault).await;
         assert_eq!(answer.status(), StatusCode::OK);
         assert!(answer.json::<Value>().await.is_err());
         assert_nothing_changed(&setup, &tokens).await;
@@ -164,9 +165,9 @@ async fn garbage_html_and_nothing_at_all_are_successes_without_json() {
 }
 
 #[tokio::test]
-async fn body_is_answered_as_given() {
+async fn body_is_sent_as_given() {
     let given = r#"{"data":{"access":"x","ttl_ms":1000}}"#;
-    let (setup, tokens, answer) = struck_answer(Fault::Body(given.to_owned())).await;
+    let (setup, tokens, answer) = answer_with_fault(Fault::Body(given.to_owned())).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
     assert_eq!(answer.text().await.expect("text"), given);
@@ -174,8 +175,8 @@ async fn body_is_answered_as_given() {
 }
 
 #[tokio::test]
-async fn missing_field_is_missing_and_the_refresh_token_spent() {
-    let (setup, tokens, answer) = struck_answer(Fault::MissingField("access_token")).await;
+async fn missing_field_removes_the_field_and_spends_the_refresh_token() {
+    let (setup, tokens, answer) = answer_with_fault(Fault::MissingField("access_token")).await;
     let body: Value = answer.json().await.expect("JSON");
     assert_eq!(body.get("access_token"), None);
     assert!(body.get("refresh_token").is_some());
@@ -183,9 +184,9 @@ async fn missing_field_is_missing_and_the_refresh_token_spent() {
 }
 
 #[tokio::test]
-async fn huge_body_has_just_so_many_bytes_and_does_not_announce_them() {
+async fn huge_body_has_the_given_size_and_no_content_length() {
     let size = 3_000_001;
-    let (setup, tokens, answer) = struck_answer(Fault::HugeBody(size)).await;
+    let (setup, tokens, answer) = answer_with_fault(Fault::HugeBody(size)).await;
     assert_eq!(answer.content_length(), None);
     let body = answer.bytes().await.expect("all of it");
     assert_eq!(body.len() as u64, size);
@@ -195,9 +196,9 @@ async fn huge_body_has_just_so_many_bytes_and_does_not_announce_them() {
 }
 
 #[tokio::test]
-async fn slow_body_sends_the_headers_first_and_all_of_the_body_over_time() {
+async fn slow_body_sends_the_headers_at_once_and_the_body_over_time() {
     let time = Duration::from_millis(300);
-    let (setup, tokens, answer) = struck_answer(Fault::SlowBody(time)).await;
+    let (setup, tokens, answer) = answer_with_fault(Fault::SlowBody(time)).await;
     assert_eq!(answer.status(), StatusCode::OK);
     let headers_came = Instant::now();
     let body: Value = answer.json().await.expect("JSON");
@@ -207,37 +208,37 @@ async fn slow_body_sends_the_headers_first_and_all_of_the_body_over_time() {
 }
 
 #[tokio::test]
-async fn hang_answers_as_usual_in_the_end() {
+async fn hang_answers_as_usual_after_the_delay() {
     let time = Duration::from_millis(100);
-    let (setup, tokens) = struck_by(Fault::Hang(time)).await;
+    let (setup, tokens) = logged_in_with_fault(Fault::Hang(time)).await;
     let start = Instant::now();
     setup.refresh(&tokens.refresh).await;
     assert!(start.elapsed() >= time);
 }
 
 #[tokio::test]
-async fn hang_changes_nothing_for_a_client_that_hangs_up() {
-    let (setup, tokens) = struck_by(Fault::Hang(FOREVER)).await;
+async fn hang_changes_nothing_if_the_client_closes_the_connection() {
+    let (setup, tokens) = logged_in_with_fault(Fault::Hang(FOREVER)).await;
     tokio::select! {
         _ = setup.try_refresh(&tokens.refresh) => panic!("an answer before the end of time"),
-        () = counted(&setup.server, |stats| stats.faults == 1) => {}
+        () = wait_until_counted(&setup.server, |stats| stats.faults == 1) => {}
     }
     assert_eq!(setup.server.stats().refreshes, 0);
     assert_eq!(setup.refresh_status(&tokens.refresh).await, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn hang_after_processing_has_spent_the_refresh_token_by_then() {
-    let (setup, tokens) = struck_by(Fault::HangAfterProcessing(FOREVER)).await;
+async fn hang_after_processing_spends_the_refresh_token_at_once() {
+    let (setup, tokens) = logged_in_with_fault(Fault::HangAfterProcessing(FOREVER)).await;
     tokio::select! {
         _ = setup.try_refresh(&tokens.refresh) => panic!("an answer before the end of time"),
-        () = counted(&setup.server, |stats| stats.refreshes == 1) => {}
+        () = wait_until_counted(&setup.server, |stats| stats.refreshes == 1) => {}
     }
     assert_took_effect(&setup, &tokens).await;
 }
 
 #[tokio::test]
-async fn faults_strike_in_order_and_as_often_as_asked() {
+async fn faults_are_applied_in_order_and_as_often_as_asked() {
     let setup = setup();
     let inject = |fault, times| setup.server.inject(Endpoint::Login, fault, times);
     inject(Fault::Status(501), Times::Once);
@@ -260,7 +261,7 @@ async fn faults_strike_in_order_and_as_often_as_asked() {
 }
 
 #[tokio::test]
-async fn a_fault_strikes_only_the_endpoint_it_was_meant_for() {
+async fn a_fault_is_applied_to_its_endpoint_only() {
     let setup = setup();
     let tokens = setup.login().await;
     setup.server.inject(Endpoint::Api, Fault::Status(500), Times::Once);
@@ -275,7 +276,7 @@ async fn a_fault_strikes_only_the_endpoint_it_was_meant_for() {
 }
 
 #[tokio::test]
-async fn any_strikes_every_endpoint() {
+async fn any_applies_to_every_endpoint() {
     let setup = setup();
     let tokens = setup.login().await;
     setup.server.inject(Endpoint::Any, Fault::Status(500), Times::Always);
@@ -290,7 +291,7 @@ async fn any_strikes_every_endpoint() {
 }
 
 #[tokio::test]
-async fn every_auth_request_is_counted_as_either_done_or_failed() {
+async fn every_auth_request_is_counted_as_succeeded_or_failed() {
     let setup = setup();
     let before = setup.server.stats();
     let tokens = setup.login().await;
@@ -323,6 +324,6 @@ async fn latency_comes_after_the_request_took_effect() {
     let setup = setup_with(TestServer::builder().latency(FOREVER));
     tokio::select! {
         _ = setup.try_login() => panic!("an answer before the end of time"),
-        () = counted(&setup.server, |stats| stats.logins == 1) => {}
+        () = wait_until_counted(&setup.server, |stats| stats.logins == 1) => {}
     }
 }

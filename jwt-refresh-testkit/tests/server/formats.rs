@@ -1,4 +1,4 @@
-//! What access tokens look like, and where they say how long they live.
+//! The formats of access tokens, and where their lifetime is stated.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ async fn login_answer(builder: Builder) -> Value {
 }
 
 #[tokio::test]
-async fn a_jwt_says_who_it_is_for_and_how_long_it_lives() {
+async fn a_jwt_names_its_account_and_its_lifetime() {
     let setup = setup();
     let before = SystemTime::now();
     let tokens = setup.login().await;
@@ -54,7 +54,7 @@ async fn a_tampered_jwt_is_rejected() {
 }
 
 #[tokio::test]
-async fn opaque_and_encrypted_tokens_work_and_say_nothing() {
+async fn opaque_and_encrypted_tokens_work_and_have_no_readable_claims() {
     for (format, dots) in [(TokenFormat::Opaque, 0), (TokenFormat::Jwe, 4)] {
         let setup = setup_with(TestServer::builder().token_format(format));
         let first = setup.login().await;
@@ -70,7 +70,7 @@ async fn opaque_and_encrypted_tokens_work_and_say_nothing() {
 }
 
 #[tokio::test]
-async fn rotating_the_signing_key_kills_access_tokens_of_every_format_but_no_refresh_token() {
+async fn rotating_the_signing_key_invalidates_access_tokens_of_every_format_but_no_refresh_token() {
     for format in [TokenFormat::Jwt, TokenFormat::Opaque, TokenFormat::Jwe] {
         let setup = setup_with(TestServer::builder().token_format(format));
         let first = setup.login().await;
@@ -82,7 +82,7 @@ async fn rotating_the_signing_key_kills_access_tokens_of_every_format_but_no_ref
 }
 
 #[tokio::test]
-async fn hints_are_sent_where_asked_and_nowhere_else() {
+async fn lifetime_hints_are_sent_only_where_configured() {
     for (hints, expires_in, exp) in [
         (Hints::Both, true, true),
         (Hints::ExpiresIn, true, false),
@@ -97,7 +97,7 @@ async fn hints_are_sent_where_asked_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_token_without_hints_expires_all_the_same() {
+async fn a_token_without_lifetime_hints_still_expires() {
     let setup = setup_with(TestServer::builder().lifetime_hints(Hints::None));
     let tokens = setup.login().await;
     setup.server.advance(Duration::from_secs(60));
@@ -105,17 +105,17 @@ async fn a_token_without_hints_expires_all_the_same() {
 }
 
 #[tokio::test]
-async fn expires_in_is_a_whole_number_if_it_can_be() {
-    for (lifetime, told) in
+async fn expires_in_is_an_integer_if_the_lifetime_is_whole_seconds() {
+    for (lifetime, expected) in
         [(Duration::from_secs(2), "2"), (Duration::from_millis(1500), "1.5"), (Duration::from_millis(250), "0.25")]
     {
         let answer = login_answer(TestServer::builder().access_lifetime(lifetime)).await;
-        assert_eq!(answer["expires_in"].to_string(), told);
+        assert_eq!(answer["expires_in"].to_string(), expected);
     }
 }
 
 #[tokio::test]
-async fn whole_seconds_are_whole_and_what_the_server_goes_by() {
+async fn whole_seconds_rounds_the_claims_and_the_server_applies_them() {
     let setup = setup_with(TestServer::builder().whole_seconds(true));
     let token = setup.login().await.access;
     let claims = claims(&token);

@@ -1,4 +1,5 @@
-//! Starting and stopping: from synchronous and asynchronous code, many at a time, without leaving anything behind.
+//! Starting and stopping servers: from synchronous and asynchronous code, several at a time, with
+//! all sockets closed at the end.
 
 use std::{
     io::{Read, Write},
@@ -8,7 +9,7 @@ use std::{
 
 use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
 
-/// A `GET` by hand: what a script without an async runtime would do.
+/// Sends a `GET` by hand, as a script without an async runtime would.
 fn get(server: &TestServer, path: &str) -> String {
     let mut stream = TcpStream::connect(server.addr()).expect("a connection");
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -23,14 +24,14 @@ fn refuses_connections(addr: SocketAddr) -> bool {
 }
 
 #[test]
-fn it_serves_without_any_runtime_of_the_callers() {
+fn the_server_needs_no_runtime_of_the_caller() {
     let server = TestServer::start();
     let answer = get(&server, "/challenges/api/auth/jwt-with-refresh");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]
-async fn it_starts_and_stops_inside_a_runtime() {
+async fn the_server_starts_and_stops_inside_a_runtime() {
     let server = TestServer::start();
     let answer = reqwest::get(server.url("/api/v1/products/1")).await;
     assert_eq!(answer.expect("an answer").status(), 401);
@@ -40,7 +41,7 @@ async fn it_starts_and_stops_inside_a_runtime() {
 }
 
 #[test]
-fn its_urls_agree_with_its_address() {
+fn the_urls_contain_the_address() {
     let server = TestServer::start();
     assert!(server.addr().ip().is_loopback());
     assert_eq!(server.base_url(), format!("http://{}", server.addr()));
@@ -48,7 +49,7 @@ fn its_urls_agree_with_its_address() {
 }
 
 #[tokio::test]
-async fn dropping_it_ends_requests_that_hang() {
+async fn dropping_the_server_ends_hanging_requests() {
     let server = TestServer::start();
     let forever = Duration::from_secs(24 * 3600);
     server.inject(Endpoint::Any, Fault::Hang(forever), Times::Always);
@@ -62,7 +63,7 @@ async fn dropping_it_ends_requests_that_hang() {
 }
 
 #[test]
-fn servers_know_nothing_of_each_other() {
+fn servers_share_no_state() {
     let servers: Vec<_> = (0..8).map(|_| TestServer::start()).collect();
     get(&servers[3], "/api/v1/products/1");
     let rejected: Vec<_> = servers.iter().map(|s| s.stats().rejected).collect();
@@ -70,7 +71,7 @@ fn servers_know_nothing_of_each_other() {
 }
 
 #[test]
-fn it_can_be_steered_from_any_thread() {
+fn the_server_can_be_used_from_several_threads() {
     let server = TestServer::start();
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -81,7 +82,7 @@ fn it_can_be_steered_from_any_thread() {
 }
 
 #[test]
-fn debug_output_keeps_the_credentials_to_itself() {
+fn debug_output_does_not_contain_credentials() {
     let builder = TestServer::builder().account("bob@example.com", "hunter2");
     let shown = format!("{builder:?}");
     let server = builder.start();
@@ -93,6 +94,6 @@ fn debug_output_keeps_the_credentials_to_itself() {
 
 #[test]
 #[should_panic(expected = "no account \"nobody@example.com\"")]
-fn banning_an_account_that_does_not_exist_is_a_mistake_in_the_test() {
+fn banning_an_unknown_account_panics() {
     TestServer::start().ban("nobody@example.com");
 }

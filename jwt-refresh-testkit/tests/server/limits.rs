@@ -1,4 +1,4 @@
-//! What each account may ask for, and what the server saw of it.
+//! Rate limits and quotas of accounts, and the counters of each account.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::client::{Setup, Tokens, ok_json, setup, setup_with};
 const HOUR: Duration = Duration::from_secs(3600);
 const BOB: &str = "bob@example.com";
 
-/// Two accounts, and as many calls for each as an hour is long.
-fn limited_to(requests: u32) -> Setup {
+/// Starts a server with two accounts, each of which may make `requests` calls an hour.
+fn two_accounts_with_limit(requests: u32) -> Setup {
     setup_with(TestServer::builder().account(BOB, "hunter2").access_lifetime(48 * HOUR).rate_limit(requests, HOUR))
 }
 
@@ -21,7 +21,7 @@ async fn login_of_bob(setup: &Setup) -> Tokens {
     Tokens::from(&ok_json(setup.post("/api/auth/login", body).await).await)
 }
 
-/// Status, `Retry-After` and `error` of a call.
+/// Makes a call that is refused. Returns its status, `Retry-After` and `error`.
 async fn refusal(setup: &Setup, token: &str) -> (u16, String, String) {
     let answer = setup.call(Method::GET, "/api/v1/products/1", token).await;
     let retry_after = answer.headers()[header::RETRY_AFTER].to_str().expect("ASCII").to_owned();
@@ -32,7 +32,7 @@ async fn refusal(setup: &Setup, token: &str) -> (u16, String, String) {
 
 #[tokio::test]
 async fn each_account_has_a_bucket_of_calls_that_fills_evenly() {
-    let setup = limited_to(4);
+    let setup = two_accounts_with_limit(4);
     let (ada, bob) = (setup.login().await.access, login_of_bob(&setup).await.access);
     for _ in 0..4 {
         assert_eq!(setup.api_status(&ada).await, StatusCode::OK);
@@ -52,8 +52,8 @@ async fn each_account_has_a_bucket_of_calls_that_fills_evenly() {
 }
 
 #[tokio::test]
-async fn a_rate_that_somebody_else_used_up_comes_back_evenly() {
-    let setup = limited_to(4);
+async fn a_used_up_rate_recovers_evenly() {
+    let setup = two_accounts_with_limit(4);
     let ada = setup.login().await.access;
     setup.server.use_up_rate(setup.server.email());
     let (status, retry_after, _) = refusal(&setup, &ada).await;
@@ -64,8 +64,8 @@ async fn a_rate_that_somebody_else_used_up_comes_back_evenly() {
 }
 
 #[tokio::test]
-async fn a_new_token_brings_no_new_calls_and_a_dead_one_takes_none() {
-    let setup = limited_to(2);
+async fn a_new_token_does_not_refill_the_bucket_and_a_revoked_one_takes_nothing_from_it() {
+    let setup = two_accounts_with_limit(2);
     let tokens = setup.login().await;
     assert_eq!(setup.api_status(&tokens.access).await, StatusCode::OK);
     setup.server.revoke_access_tokens_of(setup.server.email());
@@ -78,7 +78,7 @@ async fn a_new_token_brings_no_new_calls_and_a_dead_one_takes_none() {
 }
 
 #[tokio::test]
-async fn a_used_up_quota_is_told_until_its_reset() {
+async fn a_used_up_quota_is_reported_until_its_reset() {
     let setup = setup_with(TestServer::builder().account(BOB, "hunter2").access_lifetime(48 * HOUR));
     let (ada, bob) = (setup.login().await, login_of_bob(&setup).await.access);
     let email = setup.server.email();
@@ -99,7 +99,7 @@ async fn a_used_up_quota_is_told_until_its_reset() {
 }
 
 #[tokio::test]
-async fn one_accounts_tokens_can_be_revoked_and_no_others() {
+async fn the_tokens_of_one_account_can_be_revoked() {
     let setup = setup_with(TestServer::builder().account(BOB, "hunter2"));
     let (ada, bob) = (setup.login().await, login_of_bob(&setup).await);
     setup.server.revoke_access_tokens_of(BOB);
@@ -114,7 +114,7 @@ async fn one_accounts_tokens_can_be_revoked_and_no_others() {
 }
 
 #[tokio::test]
-async fn what_an_account_does_is_counted_as_its_own_even_if_it_is_refused() {
+async fn requests_are_counted_for_their_account_even_if_they_are_refused() {
     let setup = setup_with(TestServer::builder().account(BOB, "hunter2"));
     setup.login().await;
     let tokens = login_of_bob(&setup).await;
@@ -141,12 +141,12 @@ async fn what_an_account_does_is_counted_as_its_own_even_if_it_is_refused() {
 
 #[test]
 #[should_panic(expected = "lets nothing through")]
-fn a_rate_of_nothing_is_refused() {
+fn a_rate_limit_of_zero_requests_panics() {
     drop(TestServer::builder().rate_limit(0, HOUR));
 }
 
 #[tokio::test]
 #[should_panic(expected = "no account \"eve\"")]
-async fn the_counters_of_an_unknown_account_are_a_typing_error() {
+async fn the_counters_of_an_unknown_account_panic() {
     setup().server.account_stats("eve");
 }

@@ -1,4 +1,4 @@
-//! Each promise of the test server, kept over real HTTP.
+//! Tests of the test server, over real HTTP.
 
 mod accounts;
 mod api;

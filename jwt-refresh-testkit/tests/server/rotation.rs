@@ -1,4 +1,4 @@
-//! Refresh tokens: rotation, its grace, reuse detection, and life without rotation.
+//! Refresh tokens: rotation, its grace period, reuse detection, revocation, and no rotation.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::client::{Setup, Tokens, ok_json, setup, setup_with};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn with_rotation(rotation: Rotation) -> Setup {
+fn setup_with_rotation(rotation: Rotation) -> Setup {
     setup_with(TestServer::builder().rotation(rotation))
 }
 
 #[tokio::test]
-async fn a_refresh_hands_out_a_new_pair_that_works() {
+async fn a_refresh_returns_a_new_valid_token_pair() {
     let setup = setup();
     let first = setup.login().await;
     let second = setup.refresh(&first.refresh).await;
@@ -28,7 +28,7 @@ async fn a_refresh_hands_out_a_new_pair_that_works() {
 }
 
 #[tokio::test]
-async fn the_old_access_token_outlives_the_refresh() {
+async fn the_old_access_token_stays_valid_after_a_refresh() {
     let setup = setup();
     let first = setup.login().await;
     setup.refresh(&first.refresh).await;
@@ -57,7 +57,7 @@ async fn reuse_revokes_every_token_of_the_family_and_is_counted_once() {
 }
 
 #[tokio::test]
-async fn reuse_leaves_other_logins_alone() {
+async fn reuse_does_not_affect_other_logins() {
     let setup = setup();
     let spent = setup.login().await;
     let other = setup.login().await;
@@ -70,8 +70,8 @@ async fn reuse_leaves_other_logins_alone() {
 }
 
 #[tokio::test]
-async fn within_the_grace_a_spent_refresh_token_is_good_again() {
-    let setup = with_rotation(Rotation::OnWithGrace(MINUTE));
+async fn within_the_grace_period_a_spent_refresh_token_is_accepted_again() {
+    let setup = setup_with_rotation(Rotation::OnWithGrace(MINUTE));
     let first = setup.login().await;
     let second = setup.refresh(&first.refresh).await;
     let again = setup.refresh(&first.refresh).await;
@@ -85,8 +85,8 @@ async fn within_the_grace_a_spent_refresh_token_is_good_again() {
 }
 
 #[tokio::test]
-async fn the_grace_counts_from_the_first_use() {
-    let setup = with_rotation(Rotation::OnWithGrace(MINUTE));
+async fn the_grace_period_starts_at_the_first_use() {
+    let setup = setup_with_rotation(Rotation::OnWithGrace(MINUTE));
     let first = setup.login().await;
     setup.refresh(&first.refresh).await;
     setup.server.advance(MINUTE / 2);
@@ -103,8 +103,8 @@ async fn the_grace_counts_from_the_first_use() {
 }
 
 #[tokio::test]
-async fn without_rotation_a_refresh_token_is_good_many_times_and_not_sent_back() {
-    let setup = with_rotation(Rotation::Off);
+async fn without_rotation_a_refresh_token_is_valid_many_times_and_not_sent_back() {
+    let setup = setup_with_rotation(Rotation::Off);
     let first = setup.login().await;
     for _ in 0..3 {
         let answer = ok_json(setup.try_refresh(&first.refresh).await).await;
@@ -115,7 +115,7 @@ async fn without_rotation_a_refresh_token_is_good_many_times_and_not_sent_back()
 }
 
 #[tokio::test]
-async fn without_rotation_the_same_refresh_token_is_sent_back_on_request() {
+async fn without_rotation_the_same_refresh_token_is_sent_back_if_configured() {
     let builder = TestServer::builder().rotation(Rotation::Off).refresh_answer(RefreshAnswer::Same);
     let setup = setup_with(builder);
     let first = setup.login().await;
@@ -123,7 +123,7 @@ async fn without_rotation_the_same_refresh_token_is_sent_back_on_request() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_expires_and_that_is_no_reuse() {
+async fn an_expired_refresh_token_is_not_counted_as_reuse() {
     let setup = setup_with(TestServer::builder().refresh_lifetime(MINUTE));
     let live = setup.login().await;
     let spent = setup.login().await;
@@ -137,7 +137,7 @@ async fn a_refresh_token_expires_and_that_is_no_reuse() {
 }
 
 #[tokio::test]
-async fn rotation_starts_the_life_of_the_refresh_token_anew() {
+async fn a_rotated_refresh_token_has_a_full_lifetime() {
     let setup = setup_with(TestServer::builder().refresh_lifetime(MINUTE));
     let first = setup.login().await;
     setup.server.advance(MINUTE / 2);
@@ -147,7 +147,7 @@ async fn rotation_starts_the_life_of_the_refresh_token_anew() {
 }
 
 #[tokio::test]
-async fn revoked_refresh_tokens_are_unknown_and_not_reused() {
+async fn revoked_refresh_tokens_are_not_counted_as_reuse() {
     let setup = setup();
     let spent = setup.login().await;
     let live = setup.refresh(&spent.refresh).await;
@@ -161,7 +161,7 @@ async fn revoked_refresh_tokens_are_unknown_and_not_reused() {
 }
 
 #[tokio::test]
-async fn a_revoked_refresh_token_takes_all_tokens_of_its_login_along_and_an_unknown_one_is_no_error() {
+async fn revoking_a_refresh_token_revokes_its_login_and_an_unknown_token_is_no_error() {
     let setup = setup();
     let (gone, stays) = (setup.login().await, setup.login().await);
     for token in [gone.refresh.as_str(), "unknown"] {
@@ -186,7 +186,7 @@ async fn a_malformed_refresh_is_refused_and_counted() {
 }
 
 #[tokio::test]
-async fn of_many_that_use_one_refresh_token_at_once_exactly_one_succeeds() {
+async fn of_many_concurrent_refreshes_with_one_token_exactly_one_succeeds() {
     let setup = setup();
     let tokens = setup.login().await;
     let racers = (0..32).map(|_| setup.refresh_status(&tokens.refresh));

@@ -1,4 +1,5 @@
-//! What the server keeps of one account: what it saw of it, what is left of its rate, and until when its quota is used up.
+//! What the server keeps about the requests of one account: counters, what is left of its rate, and
+//! until when its quota is used up.
 
 use std::time::Duration;
 
@@ -10,17 +11,18 @@ use crate::{
     window::Window,
 };
 
-/// What the server saw of one account; made by [`TestServer::account_stats`](crate::TestServer::account_stats).
+/// A snapshot of the counters of one account, returned by
+/// [`TestServer::account_stats`](crate::TestServer::account_stats).
 ///
-/// A request belongs to the account whose email address or token it carries, also if that is refused. One that an injected
-/// [`Fault`](crate::Fault) keeps from being dealt with, and one with a token that the server never issued or has forgotten,
-/// belongs to none.
+/// A request is counted for the account whose email address or token it carries, even if it is
+/// refused. A request is counted for no account if an injected [`Fault`](crate::Fault) keeps it
+/// from being processed, or if the server never issued its token or has dropped the record of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccountStats {
     /// Logins that succeeded.
     pub logins: u64,
-    /// Logins that were refused: wrong password, or banned.
+    /// Logins that were refused because the password was wrong or the account banned.
     pub failed_logins: u64,
     /// Refreshes that succeeded.
     pub refreshes: u64,
@@ -28,19 +30,22 @@ pub struct AccountStats {
     pub failed_refreshes: u64,
     /// API calls that succeeded.
     pub api_calls: u64,
-    /// API calls answered 401: the token is dead, or the account banned.
+    /// API calls answered 401 because the token was invalid or the account banned.
     pub rejected: u64,
-    /// API calls answered 403 for want of a scope.
+    /// API calls answered 403 because the token lacks a scope.
     pub forbidden: u64,
-    /// API calls answered 429, because the account was above [its limit](crate::Builder::rate_limit).
+    /// API calls answered 429 because the account was above its
+    /// [rate limit](crate::Builder::rate_limit).
     pub limited: u64,
-    /// API calls answered 403, because the account's [quota is used up](crate::TestServer::use_up_quota).
+    /// API calls answered 403 because the account's
+    /// [quota was used up](crate::TestServer::use_up_quota).
     pub over_quota: u64,
-    /// The most API calls with a valid token, answered 429 or not, that came within any one period of the limit, wherever that
-    /// is taken to begin; 0 without a limit.
+    /// The highest number of API calls with a valid token in any time span as long as the limit's
+    /// period, including the calls answered 429. It is 0 if there is no limit.
     ///
-    /// Calls sent evenly do not arrive evenly: two that were sent a period apart may arrive a little closer. So this may be
-    /// one or two more than the limit for a client that holds it; the bucket, whose verdict is `limited`, forgives that.
+    /// Calls that are sent a period apart may arrive a little closer together. So this may be one
+    /// or two above the limit for a client that respects it. The bucket tolerates that: only calls
+    /// counted in `limited` were above the limit.
     pub most_in_a_period: u64,
 }
 
@@ -53,34 +58,35 @@ pub(crate) enum Denial {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct Usage {
     stats: AccountStats,
     bucket: Bucket,
     window: Window,
     no_quota_until: Timestamp,
 }
 
-impl Ledger {
+impl Usage {
     pub(crate) fn stats(&self) -> AccountStats {
         let most_in_a_period = u64::try_from(self.window.most()).unwrap_or(u64::MAX);
         AccountStats { most_in_a_period, ..self.stats }
     }
 
-    pub(crate) fn login(&mut self, succeeded: bool) {
+    pub(crate) fn count_login(&mut self, succeeded: bool) {
         let AccountStats { logins, failed_logins, .. } = &mut self.stats;
         *(if succeeded { logins } else { failed_logins }) += 1;
     }
 
-    pub(crate) fn refresh(&mut self, succeeded: bool) {
+    pub(crate) fn count_refresh(&mut self, succeeded: bool) {
         let AccountStats { refreshes, failed_refreshes, .. } = &mut self.stats;
         *(if succeeded { refreshes } else { failed_refreshes }) += 1;
     }
 
-    pub(crate) fn rejected(&mut self) {
+    pub(crate) fn count_rejected(&mut self) {
         self.stats.rejected += 1;
     }
 
-    /// Whether a call with a valid token may go on.
+    /// Decides whether a call with a valid token may reach the API, and counts it in the busiest
+    /// period and, if it is refused, among the refused calls.
     pub(crate) fn admit(&mut self, limit: Option<RateLimit>, now: Timestamp) -> Result<(), Denial> {
         if let Some(limit) = limit {
             self.window.add(now, limit.per);
@@ -97,8 +103,8 @@ impl Ledger {
         })
     }
 
-    /// What the API answered to a call that was admitted.
-    pub(crate) fn answered(&mut self, status: StatusCode) {
+    /// Counts the API's answer to a call that was admitted.
+    pub(crate) fn count_answer(&mut self, status: StatusCode) {
         match status {
             StatusCode::FORBIDDEN => self.stats.forbidden += 1,
             _ if status.is_success() => self.stats.api_calls += 1,

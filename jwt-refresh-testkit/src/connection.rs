@@ -1,5 +1,6 @@
-//! The TCP connections, wrapped so that a handler can cut its own. A cut connection fails at the server's next write, so
-//! the answer that a handler returns after the cut never leaves, and hyper closes the socket.
+//! The TCP connections, wrapped so that a handler can abort its own. An aborted connection fails at
+//! the server's next write. So the answer that a handler returns after the abort is not sent, and
+//! hyper closes the socket.
 
 use std::{
     io,
@@ -21,20 +22,21 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Accepts connections as [`Wire`]s.
-pub(crate) struct WireListener(pub(crate) TcpListener);
+/// Accepts connections as [`Connection`]s.
+pub(crate) struct ConnectionListener(pub(crate) TcpListener);
 
-impl Listener for WireListener {
-    type Io = Wire;
+impl Listener for ConnectionListener {
+    type Io = Connection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Wire, SocketAddr) {
-        // axum's own `accept` outlives errors such as "too many open files".
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        // axum's own `accept` waits and retries after errors such as "too many open files".
         let (stream, addr) = Listener::accept(&mut self.0).await;
-        // Answers are small and written at once; a delay would only slow the tests. Failing is harmless.
+        // Answers are small and written at once, so a delay would only slow the tests down. If the
+        // option cannot be set, the answers arrive all the same.
         let _ = stream.set_nodelay(true);
-        let cut = Cutter::default();
-        (Wire { stream, cut }, addr)
+        let abort = AbortHandle::default();
+        (Connection { stream, abort }, addr)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -42,18 +44,18 @@ impl Listener for WireListener {
     }
 }
 
-/// One connection.
-pub(crate) struct Wire {
+/// A TCP connection that its [`AbortHandle`] can abort.
+pub(crate) struct Connection {
     stream: TcpStream,
-    cut: Cutter,
+    abort: AbortHandle,
 }
 
-/// Cuts the [`Wire`] that a request came in by.
+/// Aborts the [`Connection`] that a request came from.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cutter(Arc<AtomicBool>);
+pub(crate) struct AbortHandle(Arc<AtomicBool>);
 
-impl Cutter {
-    pub(crate) fn cut(&self) {
+impl AbortHandle {
+    pub(crate) fn abort(&self) {
         self.0.store(true, Ordering::Release);
     }
 
@@ -65,21 +67,21 @@ impl Cutter {
     }
 }
 
-impl Connected<IncomingStream<'_, WireListener>> for Cutter {
-    fn connect_info(stream: IncomingStream<'_, WireListener>) -> Self {
-        stream.io().cut.clone()
+impl Connected<IncomingStream<'_, ConnectionListener>> for AbortHandle {
+    fn connect_info(stream: IncomingStream<'_, ConnectionListener>) -> Self {
+        stream.io().abort.clone()
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.cut.check()?;
+        self.abort.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -88,7 +90,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.cut.check()?;
+        self.abort.check()?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
