@@ -1,9 +1,10 @@
-//! What a call with a fresh token costs, beside the least that it could cost.
+//! Measures the time of a call with a fresh token, and compares it with the least that it could be.
 //!
-//! L1 is the check alone: one atomic load, one reading of the coarse clock, one compare. L2 is L1 and the clone of an
-//! `Authorization` value that no other thread touches. All are measured in one process, interleaved round by round, in CPU
-//! time of the thread, and reported as ratios of medians: those repeat where nanoseconds do not. Ends with an error if a
-//! ratio is above its bound or if a call allocates.
+//! Two lower limits are measured. L1 is the check alone: one atomic load, one reading of the coarse
+//! clock, one comparison. L2 is L1 and the clone of an `Authorization` value that no other thread
+//! uses. The calls and the limits are measured in one process, in turn, in CPU time of the thread.
+//! The results are ratios of medians, which are the same from run to run, while nanoseconds are
+//! not. The bench ends with an error if a ratio is above its bound or if a call allocates.
 //!
 //! ```sh
 //! cargo bench --bench fast_path
@@ -42,7 +43,7 @@ impl Api {
     }
 }
 
-/// What the limits stand on: a deadline, and a header of the thread's own.
+/// The check of both lower limits, which compares the clock with a deadline.
 struct Limit {
     deadline: AtomicI64,
 }
@@ -55,7 +56,7 @@ impl Limit {
     }
 }
 
-/// The end of a future that does not wait.
+/// Returns the output of a future that does not wait.
 fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -68,7 +69,7 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// CPU nanoseconds a call, of `CALLS` calls.
+/// Runs `calls`, which makes `CALLS` calls, and returns the CPU nanoseconds per call.
 fn measure(calls: impl FnOnce()) -> f64 {
     let start = cpu_time();
     calls();
@@ -82,8 +83,8 @@ struct Subjects {
 
 const NAMES: [&str; 4] = ["L1", "nothing bound", "L2", "token bound, header made"];
 
-// Each subject is called from one place, as the check of the limits is. A method that is called from several places may
-// not be inlined there, and then costs some 8 ns more.
+// Each method is called from one place, as the check of the limits is. A method that is called from
+// several places may not be inlined there, and then takes some 8 ns more.
 impl Subjects {
     async fn nothing_bound(&self, calls: u32) {
         for _ in 0..calls {
@@ -122,11 +123,12 @@ impl Subjects {
     }
 }
 
-/// One sample of each subject from each thread, or nothing if the threads did not run at the same time.
+/// Measures each subject once on `threads` threads at once. Returns the mean of the threads in
+/// nanoseconds, or `None` if the threads did not run at the same time.
 fn round(subjects: &Subjects, threads: u32, round: usize) -> [Option<f64>; 4] {
     let mut samples = [None; 4];
     for turn in 0..4 {
-        // Another order each round, so that none always follows the same.
+        // The order changes each round, so that a subject does not always follow the same one.
         let which = (turn + round) % 4;
         let barrier = Barrier::new(threads as usize);
         let ran = std::thread::scope(|scope| {
@@ -159,7 +161,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Prints a comparison; whether it is within its bound.
+/// Prints a comparison, and returns whether the ratio is within its bound.
 fn report(medians: &[f64; 4], limit: usize, ours: usize, bound: f64) -> bool {
     let ratio = medians[ours] / medians[limit];
     let within = ratio <= bound;
@@ -177,7 +179,7 @@ fn report(medians: &[f64; 4], limit: usize, ours: usize, bound: f64) -> bool {
 fn main() -> ExitCode {
     let authenticator = HttpAuthenticator::builder("https://api.example/login").build();
     let Ok(authenticator) = authenticator else { return ExitCode::FAILURE };
-    // As long as a signed JWT usually is.
+    // A signed JWT usually has about this length.
     let Ok(tokens) = Tokens::new("x".repeat(800)) else { return ExitCode::FAILURE };
     let session = Session::builder(authenticator).tokens(tokens.expires_in(Duration::from_secs(86_400))).build();
     let subjects = Subjects { api: Api { session }, limit: Limit { deadline: AtomicI64::new(i64::MAX) } };
@@ -185,7 +187,8 @@ fn main() -> ExitCode {
     let mut all_within = true;
     for threads in [1, 2] {
         let mut samples: [Vec<f64>; 4] = Default::default();
-        // On a busy machine two threads do not always run at the same time; such rounds are dropped and made good.
+        // On a busy machine two threads do not always run at the same time. Such rounds are dropped
+        // and repeated.
         for number in 0..10 * ROUNDS {
             if samples.iter().all(|samples| samples.len() >= ROUNDS) {
                 break;
@@ -202,7 +205,7 @@ fn main() -> ExitCode {
         all_within &= report(&medians, 2, 3, 2.0);
     }
 
-    // This thread's copy of the token is made at its first call.
+    // The first call makes this thread's copy of the token, which allocates.
     ready(subjects.header_made(1));
     let allocations = allocation_counter::measure(|| {
         ready(subjects.nothing_bound(1000));

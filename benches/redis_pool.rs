@@ -1,14 +1,16 @@
-//! What a lease of a pool in Redis costs, beside the cheapest thing that the same client could ask of the same server: to run a
-//! script that answers the same bytes and does nothing. Both in turns, in one run; starts a redis-server of its own.
+//! Measures how many leases a second a pool in Redis gives, and compares it with the cheapest
+//! request of the same client to the same server: a script that does nothing and answers the same
+//! bytes. Both are measured in turn, in one run. The bench starts a redis-server of its own.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jwt_refresh::pool::{Account, AuthWorker, RedisPool};
 use jwt_refresh::{Authenticator, Error, Tokens};
+use redis::aio::MultiplexedConnection;
 
 const ACCOUNTS: usize = 1000;
-/// How many callers there are at once.
+/// How many callers ask at once.
 const CALLERS: [u32; 3] = [1, 8, 64];
 const ROUNDS: usize = 11;
 const ROUND: Duration = Duration::from_millis(300);
@@ -42,7 +44,7 @@ impl Drop for Redis {
     }
 }
 
-/// How often a second `work` is done by so many callers at once.
+/// Returns how often a second `work` is done, if `callers` callers do it at once.
 async fn rate<F: Future<Output = ()> + Send + 'static>(
     callers: u32,
     work: impl Fn() -> F + Send + Clone + 'static,
@@ -66,17 +68,31 @@ async fn rate<F: Future<Output = ()> + Send + 'static>(
     f64::from(done) / begun.elapsed().as_secs_f64()
 }
 
+/// Waits until the server answers, and returns a connection.
+async fn connect(client: &redis::Client) -> MultiplexedConnection {
+    loop {
+        match client.get_multiplexed_async_connection().await {
+            Ok(connection) => return connection,
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+/// Runs the script of that digest, with keys and arguments like those of a lease.
+async fn run_script(mut connection: MultiplexedConnection, digest: String) {
+    let mut command = redis::cmd("EVALSHA");
+    let command = command.arg(digest).arg(2).arg("jwt-refresh:{bench}:pool:line");
+    let command = command.arg("jwt-refresh:{bench}:pool:grants").arg("jwt-refresh:{bench}").arg(1 << 52);
+    let command = command.arg("").arg("");
+    let _: redis::Value = command.query_async(&mut connection).await.expect("an answer");
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let _redis = Redis::start();
     let url = format!("redis://127.0.0.1:{PORT}");
     let client = redis::Client::open(url.as_str())?;
-    let mut connection = loop {
-        match client.get_multiplexed_async_connection().await {
-            Ok(connection) => break connection,
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    };
+    let mut connection = connect(&client).await;
     let accounts =
         (0..ACCOUNTS).map(|n| Account::new(format!("account-{n}"), Stub).rate(100_000, Duration::from_secs(1)));
     let _worker = AuthWorker::builder(&url, "bench").accounts(accounts).build()?;
@@ -92,18 +108,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
             let (connection, digest) = (connection.clone(), digest.clone());
-            let bare = rate(callers, move || {
-                let (mut connection, digest) = (connection.clone(), digest.clone());
-                async move {
-                    let mut command = redis::cmd("EVALSHA");
-                    let command = command.arg(digest).arg(2).arg("jwt-refresh:{bench}:pool:line");
-                    let command =
-                        command.arg("jwt-refresh:{bench}:pool:grants").arg("jwt-refresh:{bench}").arg(1 << 52);
-                    let command = command.arg("").arg("");
-                    let _: redis::Value = command.query_async(&mut connection).await.expect("an answer");
-                }
-            })
-            .await;
+            let bare = rate(callers, move || run_script(connection.clone(), digest.clone())).await;
             let pool = pool.clone();
             let lease = rate(callers, move || {
                 let pool = pool.clone();

@@ -1,4 +1,5 @@
-//! A script of threads and plain functions: no runtime, and not one method that waits in a special way.
+//! A script with threads and plain functions, without an async runtime. The attribute works on a
+//! plain method as well: it blocks the thread while it waits for a token.
 //!
 //! ```sh
 //! cargo run --example blocking_script --features blocking
@@ -28,6 +29,9 @@ impl Reports {
         Ok(Self { agent: ureq::agent(), base: server.base_url().to_owned(), session })
     }
 
+    // Before the body runs, the attribute gets a valid access token from `self.session`, which is
+    // `token` in the body. If `is_401` returns true for the error, the token is renewed and the
+    // body runs once more.
     #[refresh_token(token, retry_if = is_401)]
     fn daily(&self) -> Result<String, Error> {
         let request = self.agent.get(format!("{}/api/v1/reports/daily", self.base));
@@ -35,12 +39,14 @@ impl Reports {
     }
 }
 
-/// ureq has an error type of its own, which `retry_if` is told how to read.
+/// Returns whether the server rejected the token. jwt-refresh does not know ureq's error type, so
+/// `retry_if` needs this function.
 fn is_401(error: &Error) -> bool {
     matches!(error.downcast_ref(), Some(ureq::Error::StatusCode(401)))
 }
 
 fn main() -> Result<(), Error> {
+    // A real auth server and API on this machine, whose access tokens live for 0.8 seconds.
     let server = TestServer::builder().access_lifetime(Duration::from_millis(800)).start();
     let reports = Reports::log_in(&server)?;
     println!("{}", reports.daily()?);
@@ -59,6 +65,7 @@ fn main() -> Result<(), Error> {
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a worker panicked")?)
     })?;
 
+    // From now on the server rejects the token that the session has, although it has not expired.
     server.rotate_signing_key();
     reports.daily()?;
     println!("and after a change of keys: renewed, and retried once");

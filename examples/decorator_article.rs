@@ -1,5 +1,5 @@
-//! A class with `host`, `key` and `secret`, and a decorator that fetches a new token before a method runs if the old one has
-//! expired: the Python pattern, in Rust.
+//! A well-known Python pattern in Rust: a class with `host`, `key` and `secret`, and a decorator
+//! that fetches a new token before a method runs if the old one has expired.
 //!
 //! ```python
 //! class Api:
@@ -11,7 +11,8 @@
 //!     def some_request(self): ...
 //! ```
 //!
-//! The server gives an opaque token and does not say how long it lives. We know that it is an hour, and treat it as 3500 s.
+//! The server returns an opaque token and does not say how long it lives. The author of the class
+//! knows that it lives for an hour, and treats it as expired after 3500 s.
 //!
 //! ```sh
 //! cargo run --example decorator_article
@@ -29,7 +30,7 @@ struct Api {
     session: Session,
 }
 
-/// What the session needs to fetch a token: the article's `get_access_token`.
+/// What is needed to fetch a token.
 struct Credentials {
     http: reqwest::Client,
     host: String,
@@ -38,6 +39,7 @@ struct Credentials {
 }
 
 impl Credentials {
+    /// Fetches a token, like the method of the same name in the Python class.
     async fn get_access_token(&self) -> Result<Tokens, Error> {
         let request = self.http.post(format!("{}/api/token", self.host));
         let answer = request.basic_auth(&self.key, Some(self.secret.expose())).send().await?.error_for_status()?;
@@ -45,6 +47,7 @@ impl Credentials {
     }
 }
 
+/// Tells a session how to log in to this server.
 impl Authenticator for Credentials {
     async fn login(&self) -> Result<Tokens, Error> {
         self.get_access_token().await
@@ -52,16 +55,19 @@ impl Authenticator for Credentials {
 }
 
 impl Api {
-    /// Logs in, so that a wrong key is known here and not at the first request.
+    /// Logs in at once, so that a wrong secret fails here and not at the first request.
     async fn new(host: &str, key: &str, secret: &str, clock: &ManualClock) -> Result<Self, Error> {
         let http = reqwest::Client::new();
         let (host, key, secret) = (host.to_owned(), key.to_owned(), secret.into());
         let credentials = Credentials { http: http.clone(), host: host.clone(), key, secret };
+        // The lifetime of a token if the server does not state one.
         let policy = Policy::default().default_lifetime(Duration::from_secs(3500));
         let session = Session::builder(credentials).policy(policy).clock(clock).login().await?;
         Ok(Self { http, host, session })
     }
 
+    // Before the body runs, the attribute checks that the token of `self.session` has not expired,
+    // and fetches a new one if it has. `token` in the body is a valid access token.
     #[refresh_token(token)]
     async fn some_request(&self) -> Result<String, Box<dyn std::error::Error>> {
         let request = self.http.get(format!("{}/api/v1/reports/daily", self.host));
@@ -72,9 +78,10 @@ impl Api {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = TestServer::start();
-    // So that an hour passes when we say so.
+    // Tests and examples can replace the clock, so that an hour passes without waiting. You would
+    // leave `.clock(…)` out.
     let clock = ManualClock::new();
-    let let_pass = |seconds| {
+    let advance_clocks = |seconds| {
         clock.advance(Duration::from_secs(seconds));
         server.advance(Duration::from_secs(seconds));
     };
@@ -86,10 +93,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let api = Api::new(server.base_url(), server.key(), server.secret(), &clock).await?;
     println!("some_request: {}", api.some_request().await?);
-    let_pass(3000);
+    advance_clocks(3000);
     println!("some_request after 3000 s: {}", api.some_request().await?);
     println!("tokens fetched so far: {}", server.stats().client_tokens);
-    let_pass(500);
+    advance_clocks(500);
     println!("some_request after 3500 s: {}", api.some_request().await?);
     println!("tokens fetched so far: {}", server.stats().client_tokens);
     assert_eq!((server.stats().client_tokens, server.stats().rejected), (2, 0));

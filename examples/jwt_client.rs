@@ -1,5 +1,11 @@
-//! What a client does with JWTs, step by step: log in, look into the access token, see its expiry coming, refresh and keep the
-//! rotated refresh token, fall back to the login when that is dead, renew and retry once after a 401.
+//! What a client does with JWTs, step by step:
+//!
+//! 1. It logs in, and reads what is in the access token.
+//! 2. It calls an API with the token.
+//! 3. It notices that the token has expired, refreshes it, and keeps the new refresh token.
+//! 4. It logs in again when the refresh token is no longer valid.
+//! 5. It renews a token that the server rejects, and repeats the call once.
+//! 6. It logs out.
 //!
 //! ```sh
 //! cargo run --example jwt_client
@@ -21,6 +27,8 @@ struct Client {
 }
 
 impl Client {
+    // Before the body runs, the attribute gets a valid access token from `self.session`, which is
+    // `token` in the body. With `retry`, a 401 renews the token and runs the body once more.
     #[refresh_token(token, retry)]
     async fn pricing(&self, page: u32) -> Result<String, Error> {
         let request = self.http.get(format!("{}/api/v1/inventory/pricing", self.base)).query(&[("page", page)]);
@@ -28,8 +36,9 @@ impl Client {
     }
 }
 
+/// Prints the three parts of a JWT.
 fn show(token: &AccessToken) -> Result<(), Error> {
-    // Each section by itself; nothing is verified, for that is the server's affair.
+    // Decoding does not verify the signature. That is the server's task.
     let jwt = Jwt::decode(token.expose())?;
     println!("  header     alg={} typ={}", jwt.header().algorithm().unwrap_or("-"), jwt.header().kind().unwrap_or("-"));
     let claims = jwt.claims();
@@ -44,22 +53,29 @@ fn show(token: &AccessToken) -> Result<(), Error> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Error> {
-    let server = TestServer::builder().access_lifetime(Duration::from_secs(900)).start();
-    let clock = ManualClock::new();
-    let pass = |seconds| {
-        clock.advance(Duration::from_secs(seconds));
-        server.advance(Duration::from_secs(seconds));
-    };
+async fn log_in(server: &TestServer, clock: &ManualClock) -> Result<Session, Error> {
     let login = HttpAuthenticator::builder(server.url("/api/auth/login"))
         .refresh_url(server.url("/api/auth/refresh"))
         .field("email", server.email())
         .secret_field("password", server.password())
         .build()?;
+    Ok(Session::builder(login).clock(clock).login().await?)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    // A real auth server and API on this machine. Its clock and the session's can be moved forward,
+    // so that 15 minutes pass without waiting.
+    let server = TestServer::builder().access_lifetime(Duration::from_secs(900)).start();
+    let clock = ManualClock::new();
+    let advance_clocks = |seconds| {
+        clock.advance(Duration::from_secs(seconds));
+        server.advance(Duration::from_secs(seconds));
+    };
 
     println!("1. log in");
-    let session = Session::builder(login).clock(&clock).login().await?;
+    let session = log_in(&server, &clock).await?;
+    // The session reports each renewal here.
     let mut events = session.events();
     show(&session.token().await?)?;
     let client = Client { http: reqwest::Client::new(), base: server.base_url().to_owned(), session };
@@ -68,13 +84,13 @@ async fn main() -> Result<(), Error> {
     println!("  {} bytes of prices", client.pricing(1).await?.len());
 
     println!("3. 15 minutes later: expired, seen without asking the server; refreshed, and the refresh token rotated");
-    pass(900);
+    advance_clocks(900);
     println!("  {} bytes of prices", client.pricing(2).await?.len());
     assert_eq!((server.stats().refreshes, server.stats().rejected), (1, 0));
 
     println!("4. the refresh token is dead: log in again");
     server.revoke_refresh_tokens();
-    pass(900);
+    advance_clocks(900);
     println!("  {} bytes of prices", client.pricing(3).await?.len());
     assert_eq!(server.stats().logins, 2);
 
@@ -87,6 +103,7 @@ async fn main() -> Result<(), Error> {
     client.session.logout().await?;
     println!("  {}", client.pricing(5).await.err().ok_or("it still works")?);
 
+    // The events end when the last handle on the session is dropped.
     drop(client);
     let mut renewals = 0;
     while let Some(event) = events.next().await {

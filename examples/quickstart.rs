@@ -1,5 +1,5 @@
-//! An API wrapper that stays logged in: several tasks call it over several token lifetimes, and none of them ever sees a
-//! token that has expired.
+//! An API wrapper that stays logged in. Several tasks call it over several token lifetimes, and no
+//! call is made with an expired token.
 //!
 //! ```sh
 //! cargo run --example quickstart
@@ -14,11 +14,12 @@ use jwt_refresh_testkit::{Stats, TestServer};
 use serde::Deserialize;
 use url::Url;
 
-// The part that you would write: a struct for somebody's API, and an attribute on its methods.
+// This is the part that you write: a struct for an API, and an attribute on its methods.
 
 struct Catalog {
     http: reqwest::Client,
     base: Url,
+    /// Holds the tokens of one login and renews them.
     session: Session,
 }
 
@@ -39,6 +40,8 @@ struct Price {
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
+// Before the body of a method runs, the attribute makes sure that the session has a valid access
+// token. `token` in the body is that token, and `bearer` sends it in the `Authorization` header.
 #[refresh_token(token)]
 impl Catalog {
     async fn product(&self, id: u64) -> Result<Product, Error> {
@@ -52,7 +55,8 @@ impl Catalog {
     }
 }
 
-// The part that shows it at work, against a server on this machine whose tokens live for 2.5 seconds.
+// The rest shows the wrapper at work, with a real auth server and API on this machine whose access
+// tokens live for 2.5 seconds.
 
 const RUN: Duration = Duration::from_secs(10);
 const TASKS: u64 = 4;
@@ -95,7 +99,8 @@ async fn work(catalog: Arc<Catalog>, id: u64, end: Instant) -> Result<(), Error>
     Ok(())
 }
 
-/// What is written in the access token: read without a key, and so without checking who wrote it.
+/// Prints the claims of the access token. They are read without a key, so the signature is not
+/// verified.
 fn describe(token: &AccessToken) -> Result<(), Error> {
     let jwt = token.jwt().ok_or("the access token is not a JWT")?;
     let claims = jwt.claims();

@@ -1,5 +1,6 @@
-//! A pool of 45 accounts behind one API struct, with a dashboard: each account may make 10 calls a second, two cannot log in, and
-//! one runs out of quota on the way. The callers know nothing of all that.
+//! A pool of 45 accounts behind one API struct, with a dashboard. Each account may make 10 calls a
+//! second, two accounts cannot log in, and one uses up its quota after a while. The pool deals with
+//! all of this, and the callers only call a method.
 //!
 //! ```sh
 //! cargo run --example token_pool
@@ -19,22 +20,26 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-// The part that you would write: a struct for somebody's API, and what its answers say of an account.
+// This is the part that you write: a struct for an API, and what its answers say about an account.
 
 struct Catalog {
     http: reqwest::Client,
     base: String,
+    /// Holds the accounts, keeps their tokens fresh, and chooses an account for each call.
     pool: Pool,
 }
 
+// Before the body of a method runs, the attribute waits for a lease of the pool: an account that
+// may be called now. `token` in the body is the lease, and it ends when the body does.
 #[refresh_token(from = self.pool, token, retry)]
 impl Catalog {
-    /// `token` is a lease of the account that can serve soonest. A 401 is reported for you, all else is for you to tell.
+    /// `token` is a lease of the account that can serve soonest. `retry` reports a 401 to the pool
+    /// by itself. Other answers that concern the account are reported by the body.
     async fn product(&self, id: u64) -> Result<String, Error> {
         let answer = self.http.get(format!("{}/api/v1/products/{id}", self.base)).bearer(&token).send().await?;
         match answer.status() {
             StatusCode::TOO_MANY_REQUESTS => token.rate_limited(retry_after(&answer)),
-            // How this API says that an account's quota is used up, and until when.
+            // This API answers 403 with `Retry-After` if the account's quota is used up.
             StatusCode::FORBIDDEN if retry_after(&answer).is_some() => token.quota_used_up(retry_after(&answer)),
             _ => {}
         }
@@ -56,7 +61,8 @@ fn account(server: &TestServer, name: &str) -> Result<Account, Error> {
     Ok(Account::new(name, login).rate(10, SECOND).concurrency(4))
 }
 
-// The part that shows it at work, against a server on this machine that holds each account to its rate.
+// The rest shows the pool at work, with a server on this machine that limits each account to its
+// rate.
 
 const ACCOUNTS: usize = 45;
 const CALLERS: u64 = 120;
@@ -67,6 +73,7 @@ async fn main() -> Result<(), Error> {
     let names: Vec<_> = (1..=ACCOUNTS).map(|number| format!("worker{number:02}@example.com")).collect();
     let server = TestServer::builder().access_lifetime(8 * SECOND).rate_limit(10, SECOND);
     let server = names.iter().fold(server, |server, name| server.account(name, "secret")).start();
+    // Neither of these two accounts can log in.
     server.set_password(&names[6], "changed by somebody");
     server.ban(&names[22]);
 
@@ -93,7 +100,7 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Calls as fast as it can. How many calls failed.
+/// Calls as often as possible until `end`. Returns how many calls failed.
 async fn call(catalog: Arc<Catalog>, id: u64, end: Instant) -> u64 {
     let mut failed = 0;
     while Instant::now() < end {
@@ -102,7 +109,8 @@ async fn call(catalog: Arc<Catalog>, id: u64, end: Instant) -> u64 {
     failed
 }
 
-/// Shows one text in the place of the last on a terminal, and now and then one below the other elsewhere.
+/// Prints texts. On a terminal each text replaces the one before. Elsewhere they are printed less
+/// often, one below the other.
 struct Screen {
     is_terminal: bool,
     lines: usize,
@@ -116,7 +124,7 @@ impl Screen {
     fn show(&mut self, text: &str) -> std::io::Result<()> {
         let mut out = stdout();
         if self.is_terminal && self.lines > 0 {
-            // Up to where it began, and clear from there.
+            // Moves the cursor up to where the last text began, and clears the screen below.
             write!(out, "\x1b[{}A\x1b[J", self.lines)?;
         }
         self.lines = text.lines().count();

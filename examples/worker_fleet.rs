@@ -1,11 +1,13 @@
-//! A pool whose state is in Redis, and the processes around it: two that log in and keep the tokens fresh, and four that use
-//! them and never see a password or a refresh token. One of the two is killed on the way, and the other takes over.
+//! Six processes that share a pool of accounts through Redis. Two of them log in and keep the
+//! tokens fresh. The other four use the tokens and never see a password or a refresh token. One of
+//! the first two is killed after a while, and the other takes over its work.
 //!
 //! ```sh
 //! cargo run --example worker_fleet --features redis
 //! ```
 //!
-//! All of them are this program again, told by its arguments which role to play. It needs redis-server.
+//! The example needs redis-server. All six processes are this program again, and their arguments
+//! say which role they have.
 
 use std::io::ErrorKind;
 use std::process::{ExitCode, Stdio};
@@ -20,15 +22,16 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 const POOL: &str = "catalog";
 const ACCOUNTS: usize = 10;
-/// What each account may be asked in a second.
+/// How many calls each account may make a second.
 const RATE: u32 = 20;
 const SECOND: Duration = Duration::from_secs(1);
 
-// The part that you would write: the two roles.
+// This is the part that you write: the two roles.
 
-/// Has the credentials, logs in, and keeps the tokens fresh.
+/// The role that has the credentials, logs in, and keeps the tokens fresh.
 async fn auth_worker(redis: &str, api: &str) -> Result<(), Error> {
-    // Few exchanges at once and a claim that ends soon: for the show. The defaults suit tokens that live for minutes.
+    // At most two renewals at once, and a short time until another worker takes over, so that the
+    // example can show it. The defaults suit tokens that live for minutes.
     let policy = PoolPolicy::default().exchanges(2);
     let mut worker = AuthWorker::builder(redis, POOL).policy(policy).timeout(SECOND / 2).claim_ttl(SECOND);
     for email in emails() {
@@ -40,19 +43,20 @@ async fn auth_worker(redis: &str, api: &str) -> Result<(), Error> {
         worker = worker.account(Account::new(email, login).rate(RATE, SECOND));
     }
     let worker = worker.build()?;
-    told_to_end().await;
+    stdin_closed().await;
     worker.close().await;
     Ok(())
 }
 
-/// Uses the tokens: whichever account can serve soonest, from whichever process.
+/// The role that uses the tokens. For each call the pool chooses the account that can serve
+/// soonest, among all processes.
 async fn extraction_worker(redis: &str, api: &str) -> Result<(), Error> {
     let pool = RedisPool::builder(redis, POOL).build()?;
     let catalog = Catalog { http: reqwest::Client::new(), api: api.to_owned(), pool: pool.clone() };
     let pulling = futures_util::future::join_all((0..16).map(|_| catalog.pull()));
     tokio::select! {
         _ = pulling => {}
-        () = told_to_end() => {}
+        () = stdin_closed() => {}
     }
     Ok(pool.flush().await?)
 }
@@ -64,6 +68,8 @@ struct Catalog {
 }
 
 impl Catalog {
+    // Before the body runs, the attribute waits for a lease of an account, which is `token` in the
+    // body. With `retry`, a 401 is reported to the pool and the body runs once more.
     #[refresh_token(from = self.pool, token, retry)]
     async fn product(&self, id: u64) -> Result<String, Error> {
         let url = format!("{}/api/v1/products/{id}", self.api);
@@ -84,8 +90,9 @@ impl Catalog {
     }
 }
 
-/// A worker ends when its standard input does: so it outlives nobody who started it.
-async fn told_to_end() {
+/// Waits until standard input is closed. A worker ends then, so it does not outlive the process
+/// that started it.
+async fn stdin_closed() {
     let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
 }
 
@@ -93,11 +100,13 @@ fn emails() -> impl Iterator<Item = String> {
     (1..=ACCOUNTS).map(|number| format!("worker-{number}@example.com"))
 }
 
-// The part that shows them at work, against a server on this machine whose tokens live for 3 seconds.
+// The rest shows both roles at work, with a server on this machine whose tokens live for 3 seconds.
 
-/// From when on an auth worker is killed, as soon as it is at refreshes; when all ends; and how often the status is shown.
+/// The time after which an auth worker is killed, at its next refreshes.
 const KILL: Duration = Duration::from_secs(3);
+/// The time after which the example ends.
 const END: Duration = Duration::from_secs(10);
+/// How often the status of the pool is printed.
 const SHOW: Duration = Duration::from_millis(2500);
 
 #[tokio::main]
@@ -106,7 +115,7 @@ async fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["auth", redis, api] => auth_worker(redis, api).await,
         ["extraction", redis, api] => extraction_worker(redis, api).await,
-        // Whatever was started ends with its handle, also if somebody has had enough.
+        // The processes that `show` started end when it is dropped, also after Ctrl-C.
         _ => tokio::select! {
             result = show() => result,
             _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
@@ -134,7 +143,9 @@ async fn show() -> Result<(), Error> {
     let mut workers = (0..4).map(|_| start("extraction")).collect::<Result<Vec<_>, _>>()?;
     workers.push(other);
     watch(&pool, &server, begun, KILL).await?;
-    // Two by each of the two auth workers, whose answers are on their way.
+    // Each of the two auth workers makes at most two refreshes at once, and the server counts a
+    // refresh before it sends the answer. So the next four refreshes are two of each worker, and
+    // their answers are still on their way.
     let refreshes = server.stats().refreshes + 4;
     while server.stats().refreshes < refreshes {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -150,7 +161,8 @@ async fn show() -> Result<(), Error> {
     Ok(())
 }
 
-/// Shows how the pool is doing, until so long after the beginning. When the last login was seen.
+/// Prints the status of the pool now and then, until `end` has passed since `begun`. Returns when a
+/// new login was last seen, or `begun` if there was none.
 async fn watch(pool: &RedisPool, server: &TestServer, begun: Instant, end: Duration) -> Result<Instant, Error> {
     let (mut logins, mut last, mut shown) = (server.stats().logins, begun, begun.elapsed());
     while begun.elapsed() < end {
@@ -191,21 +203,21 @@ fn exact(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// This program again, in another role.
+/// Starts this program again, in the role `role`.
 fn start(role: &str, redis: &str, api: &str) -> Result<Child, Error> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args([role, redis, api]).stdin(Stdio::piped()).kill_on_drop(true);
     Ok(command.spawn()?)
 }
 
-/// Lets a worker end what it is at.
+/// Closes a worker's standard input, and waits until it has finished its work.
 async fn end(mut worker: Child) -> Result<(), Error> {
     drop(worker.stdin.take());
     let status = worker.wait().await?;
     if status.success() { Ok(()) } else { Err(format!("a worker ended with {status}").into()) }
 }
 
-/// A redis-server on a port and in a folder of its own. Both go when it is dropped.
+/// A redis-server with its own port and folder. Dropping it ends the server and removes the folder.
 struct Redis {
     url: String,
     _process: Child,

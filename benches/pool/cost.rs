@@ -1,4 +1,4 @@
-//! What an account costs: memory, and time for a lease and its return.
+//! Measures the memory that an account takes, and the time of a lease and its return.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use jwt_refresh::{Error, TokenProvider};
 use crate::server::Server;
 use crate::{ACCOUNTS, EXCHANGES};
 
-/// An account may cost so many bytes beside its strings.
+/// How many bytes an account may take, without its strings.
 const BYTES: usize = 300;
 
 pub(crate) fn measure() -> Result<(), Error> {
@@ -19,7 +19,7 @@ pub(crate) fn measure() -> Result<(), Error> {
     let mut pool = None;
     let memory = allocation_counter::measure(|| pool = Some(runtime.block_on(logged_in(&server))));
     let Some(pool) = pool.transpose()? else { return Ok(()) };
-    // Name, access token and refresh token.
+    // The strings of an account: its name, access token and refresh token.
     let strings = "account-999999".len() + "Bearer opaque-access-token".len() + "opaque-refresh-token".len();
     let each = |bytes: i64| usize::try_from(bytes).unwrap_or(0) / ACCOUNTS - strings;
     let logged_in = each(memory.bytes_current);
@@ -32,7 +32,8 @@ pub(crate) fn measure() -> Result<(), Error> {
     Ok(())
 }
 
-/// As many leases, one after the other, as there are accounts: each has its turn.
+/// Takes as many leases, one after the other, as there are accounts, so that each account serves
+/// one. Then does the same once more, and clones the header of each, as a request would.
 fn leases(pool: &Pool) {
     let mut times = Vec::with_capacity(ACCOUNTS);
     for _ in 0..ACCOUNTS {
@@ -49,7 +50,7 @@ fn leases(pool: &Pool) {
     }
 }
 
-/// A pool all of whose accounts have logged in.
+/// Returns a pool whose accounts have all logged in.
 async fn logged_in(server: &Arc<Server>) -> Result<Pool, Error> {
     let pool = Pool::builder().policy(PoolPolicy::default().exchanges(EXCHANGES)).build()?;
     let begun = Instant::now();

@@ -1,5 +1,5 @@
-//! A pool of a million accounts: what each costs, and that their tokens are refreshed in time. The server is in memory, so that
-//! nothing but the pool is measured.
+//! Measures a pool of a million accounts: the memory and time that each account takes, and whether
+//! the tokens are refreshed in time. The server is in memory, so that only the pool is measured.
 
 mod cost;
 mod server;
@@ -8,7 +8,7 @@ mod upkeep;
 use jwt_refresh::Error;
 
 const ACCOUNTS: usize = 1_000_000;
-/// How many logins and refreshes may be under way at once.
+/// How many logins and refreshes may run at once.
 const EXCHANGES: usize = 64;
 
 fn main() -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! A server in memory, which watches how its tokens are renewed.
+//! A server in memory, which counts how its tokens are renewed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -6,33 +6,36 @@ use std::time::{Duration, Instant};
 
 use jwt_refresh::{Authenticator, Error, RefreshToken, Tokens};
 
-/// What is counted over so long is counted together.
+/// The length of a slice of time, for which answers are counted together.
 pub(crate) const SLICE: Duration = Duration::from_millis(100);
-/// A bench is over before.
+/// How many slices are counted. The bench ends before they are over.
 const SLICES: usize = 10_000;
 
 pub(crate) struct Server {
     lifetime: Duration,
     begun: Instant,
-    /// When each account got its last token, in milliseconds since the beginning, and 1: 0 is never.
+    /// When each account got its last token, in milliseconds since `begun`, plus 1. 0 means never.
     issued: Vec<AtomicU32>,
     /// Whether each account was refreshed.
     renewed: Vec<AtomicBool>,
+    /// How many answers are under way now.
     now: AtomicUsize,
+    /// How many answers were under way at once, at most.
     pub(crate) most: AtomicUsize,
     pub(crate) logins: AtomicUsize,
-    /// Accounts that were refreshed at least once.
+    /// How many accounts were refreshed at least once.
     pub(crate) refreshed: AtomicUsize,
-    /// Tokens that were renewed after they had expired.
+    /// How many tokens were renewed after they had expired.
     pub(crate) late: AtomicUsize,
     /// How old the oldest token was when it was renewed, in milliseconds.
     pub(crate) oldest: AtomicU64,
-    /// Answers in each slice of time.
+    /// How many answers were given in each slice of time.
     slices: Vec<AtomicU32>,
 }
 
 impl Server {
-    /// Whose tokens live so long, and which watches so many accounts.
+    /// Returns a server whose tokens live for `lifetime`. It counts for the accounts with numbers
+    /// below `watched`.
     pub(crate) fn new(lifetime: Duration, watched: usize) -> Arc<Self> {
         let zeros = |number| std::iter::repeat_with(AtomicU32::default).take(number).collect();
         let renewed = std::iter::repeat_with(AtomicBool::default).take(watched).collect();
@@ -51,7 +54,7 @@ impl Server {
         })
     }
 
-    /// How many answers were given in each slice of time, up to the last that had any.
+    /// Returns how many answers were given in each slice of time, up to the last slice with any.
     pub(crate) fn slices(&self) -> Vec<u32> {
         let mut slices: Vec<_> = self.slices.iter().map(|count| count.load(Ordering::Relaxed)).collect();
         while slices.pop_if(|count| *count == 0).is_some() {}
@@ -85,14 +88,14 @@ impl Server {
     }
 }
 
-/// Of an account that is not watched.
+/// The authenticator of an account that the server does not watch.
 impl Authenticator for Server {
     async fn login(&self) -> Result<Tokens, Error> {
         self.answer(usize::MAX).await
     }
 }
 
-/// The way in of an account that is watched.
+/// The authenticator of an account that the server watches.
 pub(crate) struct Login {
     server: Arc<Server>,
     account: usize,

@@ -1,4 +1,5 @@
-//! That a million accounts are refreshed in the background within the life of their tokens, while leases of them are given.
+//! Checks that a million accounts are refreshed in the background before their tokens expire, while
+//! the pool gives leases of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +13,8 @@ use crate::server::{Login, SLICE, Server};
 use crate::{ACCOUNTS, EXCHANGES};
 
 const LIFETIME: Duration = Duration::from_secs(30);
-/// By then every account must have been refreshed.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// The time within which every account must have been refreshed.
+const DEADLINE: Duration = Duration::from_secs(40);
 
 pub(crate) fn measure() -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -34,7 +35,7 @@ async fn keep_up() -> Result<(), Error> {
     let client = Client::start(&pool);
     let begun = Instant::now();
     while server.refreshed.load(Ordering::Relaxed) < ACCOUNTS {
-        assert!(begun.elapsed() < PATIENCE, "some accounts were not refreshed");
+        assert!(begun.elapsed() < DEADLINE, "some accounts were not refreshed");
         let expired = pool.status().quarantined.iter().filter(|one| one.cause == QuarantineCause::Expired).count();
         assert_eq!(expired, 0, "accounts are out because their tokens expired");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -67,7 +68,7 @@ fn report(server: &Server, joined: usize) {
     assert_eq!(all, ACCOUNTS, "accounts logged in more than once");
 }
 
-/// Takes a lease every now and then, until it is asked for its report.
+/// A thread that takes a lease every 200 µs, until [`report`](Self::report) is called.
 struct Client {
     ends: Arc<AtomicBool>,
     thread: thread::JoinHandle<Vec<Duration>>,

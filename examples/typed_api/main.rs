@@ -1,12 +1,13 @@
-//! An API wrapper as one would ship it: a client, one struct for each family of endpoints, typed errors, pages as a stream, and
-//! every call with a valid token and one retry after a 401. `shop` is the wrapper; this is a program that uses it.
+//! An API wrapper as you would publish it, with a client, one struct for each group of endpoints,
+//! typed errors, and pages as a stream. Every call has a valid token, and is repeated once after
+//! a 401. The module `shop` is the wrapper, and this program uses it.
 //!
 //! ```sh
 //! cargo run --example typed_api
 //! cargo test --example typed_api    # the wrapper's own tests, against the test kit
 //! ```
 
-// It would be a crate of its own.
+// The wrapper would be a crate of its own, hence its `pub` items.
 #[allow(unreachable_pub, missing_docs)]
 mod shop;
 
@@ -34,11 +35,12 @@ async fn main() -> Result<(), ShopError> {
     }
     println!("{count} prices, {}.{:02} on average", total / count / 100, total / count % 100);
 
-    // The server changes its signing key: every token is rejected from now on, and no caller notices.
+    // After the server has changed its signing key it rejects all tokens issued before. The wrapper
+    // renews the token and repeats the call, which this program does not notice.
     server.rotate_signing_key();
     println!("after a change of keys: {}", shop.products().get(7).await?.name);
 
-    // What no new token can mend is told as it is.
+    // A new token would not help here, so the wrapper returns the error.
     if let Err(ShopError::Forbidden) = shop.products().delete(7).await {
         println!("deleting is not allowed");
     }

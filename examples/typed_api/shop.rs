@@ -8,14 +8,14 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// The shop's API, logged in.
+/// The API of a shop, logged in to an account.
 pub struct Shop {
     products: Products,
     inventory: Inventory,
 }
 
 impl Shop {
-    /// Logs in at the shop at `base`.
+    /// Logs in to the shop whose URL is `base`.
     pub async fn connect(base: &str, email: &str, password: &str) -> Result<Self, ShopError> {
         let login = HttpAuthenticator::builder(format!("{base}/api/auth/login"))
             .refresh_url(format!("{base}/api/auth/refresh"))
@@ -23,19 +23,20 @@ impl Shop {
             .secret_field("password", password)
             .build()?;
         let session = Session::builder(login).login().await?;
-        let caller = Caller { http: reqwest::Client::new(), base: format!("{base}/api/v1") };
+        let api = ApiClient { http: reqwest::Client::new(), base: format!("{base}/api/v1") };
+        // A clone of a session is a handle on the same tokens, so there is one login for all.
         Ok(Self {
-            products: Products { caller: caller.clone(), session: session.clone() },
-            inventory: Inventory { caller, session },
+            products: Products { api: api.clone(), session: session.clone() },
+            inventory: Inventory { api, session },
         })
     }
 
-    /// What is sold.
+    /// Returns the endpoints for products.
     pub fn products(&self) -> &Products {
         &self.products
     }
 
-    /// What is in stock, and for how much.
+    /// Returns the endpoints for stock and prices.
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
     }
@@ -48,32 +49,35 @@ pub struct Product {
     pub name: String,
 }
 
-/// `/products`.
+/// The endpoints below `/products`.
 pub struct Products {
-    caller: Caller,
+    api: ApiClient,
     session: Session,
 }
 
+// Before the body of a method runs, the attribute gets a valid access token from `self.session`,
+// which is `token` in the body. With `retry`, an error for which `is_unauthorized` is true renews
+// the token and runs the body once more.
 #[refresh_token(token, retry)]
 impl Products {
     pub async fn get(&self, id: u64) -> Result<Product, ShopError> {
-        let request = self.caller.http.get(self.caller.url(&format!("products/{id}")));
-        self.caller.read(request.bearer(&token)).await
+        let request = self.api.http.get(self.api.url(&format!("products/{id}")));
+        self.api.read(request.bearer(&token)).await
     }
 
-    /// Renaming twice comes to the same, so it may be retried.
+    /// Renames a product. Doing it twice has the same result, so it may be retried.
     pub async fn rename(&self, id: u64, name: &str) -> Result<Product, ShopError> {
-        let request = self.caller.http.patch(self.caller.url(&format!("products/{id}"))).json(name);
-        self.caller.read(request.bearer(&token)).await
+        let request = self.api.http.patch(self.api.url(&format!("products/{id}"))).json(name);
+        self.api.read(request.bearer(&token)).await
     }
 
     pub async fn delete(&self, id: u64) -> Result<(), ShopError> {
-        let request = self.caller.http.delete(self.caller.url(&format!("products/{id}")));
-        self.caller.send(request.bearer(&token)).await.map(drop)
+        let request = self.api.http.delete(self.api.url(&format!("products/{id}")));
+        self.api.send(request.bearer(&token)).await.map(drop)
     }
 }
 
-/// What a product costs.
+/// The price of a product.
 #[derive(Debug, Deserialize)]
 pub struct Price {
     pub price_cents: u64,
@@ -85,14 +89,15 @@ struct Page {
     next: Option<u32>,
 }
 
-/// `/inventory`.
+/// The endpoints below `/inventory`.
 pub struct Inventory {
-    caller: Caller,
+    api: ApiClient,
     session: Session,
 }
 
 impl Inventory {
-    /// All prices, page by page as they are asked for. A token that expires between two pages is no affair of the caller's.
+    /// Returns all prices as a stream, which fetches the next page when it is needed. If the token
+    /// expires between two pages, it is renewed, and the stream goes on.
     pub fn prices(&self) -> impl Stream<Item = Result<Price, ShopError>> + '_ {
         let pages = stream::try_unfold(Some(1), async |page| {
             let Some(number) = page else { return Ok(None) };
@@ -105,19 +110,19 @@ impl Inventory {
 
     #[refresh_token(token, retry)]
     async fn page(&self, number: u32) -> Result<Page, ShopError> {
-        let request = self.caller.http.get(self.caller.url("inventory/pricing")).query(&[("page", number)]);
-        self.caller.read(request.bearer(&token)).await
+        let request = self.api.http.get(self.api.url("inventory/pricing")).query(&[("page", number)]);
+        self.api.read(request.bearer(&token)).await
     }
 }
 
-/// What all families share: where the API is, and what its answers mean.
+/// What all groups of endpoints share: where the API is, and what its answers mean.
 #[derive(Clone)]
-struct Caller {
+struct ApiClient {
     http: reqwest::Client,
     base: String,
 }
 
-impl Caller {
+impl ApiClient {
     fn url(&self, path: &str) -> String {
         format!("{}/{path}", self.base)
     }
@@ -137,22 +142,22 @@ impl Caller {
     }
 }
 
-/// Why the shop did not do what it was asked.
+/// Why a call of the shop failed.
 #[derive(Debug)]
 pub enum ShopError {
-    /// There is no such thing.
+    /// The shop does not have what was asked for.
     NotFound,
-    /// This account may not do that.
+    /// The account may not do this.
     Forbidden,
-    /// The token was rejected.
+    /// The shop rejected the token.
     Unauthorized,
-    /// There is no token.
+    /// There is no token, since the login or refresh failed.
     Login(jwt_refresh::Error),
-    /// The network, or an answer that makes no sense.
+    /// The network failed, or the answer was not as expected.
     Http(reqwest::Error),
 }
 
-/// This is all that `retry` needs to know.
+/// Tells `retry` which error means that the token was rejected.
 impl Unauthorized for ShopError {
     fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Unauthorized)
@@ -208,14 +213,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_password_is_known_when_connecting() {
+    async fn connecting_with_a_wrong_password_fails() {
         let server = TestServer::start();
         let error = Shop::connect(server.base_url(), server.email(), "wrong").await.err().unwrap();
         assert!(matches!(error, ShopError::Login(error) if !error.is_transient()));
     }
 
     #[tokio::test]
-    async fn all_pages_come_as_one_stream_and_a_key_change_between_two_is_not_seen() {
+    async fn the_stream_contains_all_pages_despite_a_key_change_between_two() {
         let (server, shop) = shop().await;
         let mut prices = pin!(shop.inventory().prices());
         let mut count = 0;
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rename_that_is_rejected_is_done_once_in_the_end() {
+    async fn a_rename_with_a_rejected_token_is_retried() {
         let (server, shop) = shop().await;
         server.rotate_signing_key();
         assert_eq!(shop.products().rename(1, "Chair").await.unwrap().name, "Chair");
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_forbidden_or_missing_is_told_as_that() {
+    async fn forbidden_and_missing_products_are_errors_of_their_own() {
         let (server, shop) = shop().await;
         assert!(matches!(shop.products().delete(1).await, Err(ShopError::Forbidden)));
         server.inject(Endpoint::Api, Fault::Status(404), Times::Once);
