@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use jwt_refresh::jwt::Jwt;
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Event, ManualClock};
+use jwt_refresh::{Event, Events, ManualClock};
 use jwt_refresh_testkit::TestServer;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -76,7 +76,7 @@ async fn main() -> Result<(), Error> {
     println!("1. log in");
     let session = log_in(&server, &clock).await?;
     // The session reports each renewal here.
-    let mut events = session.events();
+    let events = session.events();
     show(&session.token().await?)?;
     let client = Client { http: reqwest::Client::new(), base: server.base_url().to_owned(), session };
 
@@ -105,6 +105,12 @@ async fn main() -> Result<(), Error> {
 
     // The events end when the last handle on the session is dropped.
     drop(client);
+    summary(&server, events).await;
+    Ok(())
+}
+
+/// Prints what the server counted, and how many renewals the session reported.
+async fn summary(server: &TestServer, mut events: Events) {
     let mut renewals = 0;
     while let Some(event) = events.next().await {
         renewals += u32::from(matches!(event, Event::Renewed));
@@ -114,5 +120,4 @@ async fn main() -> Result<(), Error> {
         "calls={} logins={} refreshes={} renewals seen={renewals}",
         stats.api_calls, stats.logins, stats.refreshes
     );
-    Ok(())
 }
