@@ -1,0 +1,27 @@
+//! Child processes: the test binary again, which runs one of its tests.
+
+use std::process::Command;
+
+/// The environment variable in which a child process finds its orders.
+const ORDERS: &str = "JWT_REFRESH_TEST_ORDERS";
+
+/// A command that runs one test of this binary.
+pub(crate) fn test_command(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--include-ignored", "--nocapture"]);
+    command
+}
+
+/// A command that runs one test of this binary as a child process, which finds its `orders`.
+///
+/// Such a test is ignored otherwise, and does nothing if it has no orders.
+pub(crate) fn child_command(test: &str, orders: &str) -> Command {
+    let mut command = test_command(test);
+    command.env(ORDERS, orders);
+    command
+}
+
+/// The orders of this process, if it is a child process.
+pub(crate) fn orders() -> Option<String> {
+    std::env::var(ORDERS).ok()
+}

@@ -1,0 +1,47 @@
+//! What the test crates share. Each of them includes the whole folder as a module of its own.
+
+#![allow(dead_code, unused_imports, reason = "no test crate uses all of it")]
+
+mod accounts;
+mod child;
+mod entry;
+mod http;
+mod login;
+mod process;
+#[cfg(feature = "metrics")]
+mod recorder;
+#[cfg(feature = "redis")]
+mod redis_proxy;
+#[cfg(feature = "redis")]
+mod redis_server;
+mod throughput;
+mod until;
+mod world;
+
+use std::time::Duration;
+
+pub(crate) use accounts::{PASSWORD, account, account_login, account_name, with_accounts};
+pub(crate) use child::{child_command, orders, test_command};
+pub(crate) use entry::{entry, increment};
+pub(crate) use http::{call_api, free_port, http_client};
+pub(crate) use login::{login, login_at};
+pub(crate) use process::Process;
+#[cfg(feature = "metrics")]
+pub(crate) use recorder::Recorded;
+#[cfg(feature = "redis")]
+pub(crate) use redis_proxy::RedisProxy;
+#[cfg(feature = "redis")]
+pub(crate) use redis_server::RedisServer;
+pub(crate) use throughput::{Load, exact};
+pub(crate) use until::{until, until_within};
+pub(crate) use world::World;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// A second longer than an access token of the test server lives, unless a test says otherwise.
+pub(crate) const PAST_EXPIRY: Duration = Duration::from_secs(61);
+
+/// An error of any kind.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,89 @@
+//! A redis-server for one test.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue, RedisResult};
+
+use super::{Process, free_port, until};
+
+/// A redis-server on a port and in a folder of its own. It ends with the test.
+pub(crate) struct RedisServer {
+    pub(crate) port: u16,
+    folder: PathBuf,
+    options: Vec<String>,
+    process: Option<Process>,
+}
+
+impl RedisServer {
+    pub(crate) async fn start() -> Self {
+        Self::with_options(&[]).await
+    }
+
+    pub(crate) async fn with_options(options: &[&str]) -> Self {
+        let port = free_port();
+        let folder = std::env::temp_dir().join(format!("jwt-refresh-redis-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        let mut server = Self { port, folder, options, process: None };
+        server.run().await;
+        server
+    }
+
+    /// Starts the process, again after [`stop`](Self::stop). It starts with no key.
+    pub(crate) async fn run(&mut self) {
+        let process = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .arg("--dir")
+            .arg(&self.folder)
+            .args(&self.options)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the tests need redis-server: see scripts/test");
+        self.process = Some(process.into());
+        until("redis-server answers", async || self.ping().await.is_ok()).await;
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends a command over a connection of its own, and returns the answer.
+    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> T {
+        let mut connection = self.connection().await.unwrap();
+        command.query_async(&mut connection).await.unwrap()
+    }
+
+    /// Sends a command whose arguments hold no blanks, and returns the answer.
+    pub(crate) async fn run_command<T: FromRedisValue>(&self, command: &str) -> T {
+        let mut words = command.split_whitespace();
+        let mut command = redis::cmd(words.next().unwrap());
+        for word in words {
+            command.arg(word);
+        }
+        self.query(&command).await
+    }
+
+    async fn ping(&self) -> RedisResult<()> {
+        redis::cmd("PING").query_async(&mut self.connection().await?).await
+    }
+
+    async fn connection(&self) -> RedisResult<MultiplexedConnection> {
+        redis::Client::open(self.url())?.get_multiplexed_async_connection().await
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
