@@ -1,29 +1,20 @@
-use std::net::TcpListener;
-use std::process::Command;
-use std::time::Duration;
+//! Mistakes of the configuration, and everything that can be wrong with a server's answer.
 
 use jwt_refresh::{Error, ErrorKind, HttpAuthenticator, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
-use crate::World;
+use crate::support::{PAST_EXPIRY, SECOND, World, free_port, login, test_command};
 
-async fn login_at(url: String) -> Error {
+async fn login_error_at(url: String) -> Error {
     let authenticator = HttpAuthenticator::builder(url).field("email", "a").secret_field("password", "S3cret");
     Session::new(authenticator.build().unwrap()).token().await.unwrap_err()
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_final_and_names_the_endpoint_and_the_code() {
+async fn a_wrong_password_is_final_and_the_error_names_the_endpoint_and_the_code() {
     let world = World::new();
-    let error = world
-        .authenticator()
-        .secret_field("password", "S3cret")
-        .build()
-        .map(Session::new)
-        .unwrap()
-        .token()
-        .await
-        .unwrap_err();
+    let authenticator = login(&world.server).secret_field("password", "S3cret").build().unwrap();
+    let error = Session::new(authenticator).token().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ReauthenticationRequired);
     let shown = error.to_string();
     for part in ["the login was denied at http://127.0.0.1:", "/api/auth/login", "401", "invalid_credentials"] {
@@ -32,17 +23,17 @@ async fn a_wrong_password_is_final_and_names_the_endpoint_and_the_code() {
 }
 
 #[tokio::test]
-async fn a_host_that_cannot_be_reached_is_transient_and_says_that_nothing_arrived() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let error = login_at(format!("http://127.0.0.1:{port}/login")).await;
+async fn an_unreachable_host_is_a_transient_error_that_says_that_nothing_arrived() {
+    let port = free_port();
+    let error = login_error_at(format!("http://127.0.0.1:{port}/login")).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.is_transient() && error.to_string().contains(&format!("127.0.0.1:{port}/login")), "{error}");
 }
 
 #[tokio::test]
-async fn a_tls_handshake_that_fails_says_so_in_its_cause() {
+async fn a_tls_handshake_that_fails_is_named_in_the_error() {
     let world = World::new();
-    let error = login_at(world.server.url("/api/auth/login").replace("http://", "https://")).await;
+    let error = login_error_at(world.server.url("/api/auth/login").replace("http://", "https://")).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.to_string().contains("TLS"), "{error}");
     assert_eq!(world.server.stats().auth_requests, 0, "no credential was sent");
@@ -59,11 +50,9 @@ fn plain_http_to_another_machine_is_refused_before_anything_is_sent() {
 
 #[test]
 fn plain_http_to_this_machine_does_not_go_through_a_proxy_of_the_environment() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let a_login = "single_flight::many_tasks_at_a_session_that_never_logged_in_make_one_login";
-    let with_proxy = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", a_login])
-        .envs(["http_proxy", "HTTP_PROXY", "all_proxy"].map(|name| (name, format!("http://127.0.0.1:{port}"))))
+    let proxy = format!("http://127.0.0.1:{}", free_port());
+    let with_proxy = test_command("concurrency::the_first_callers_of_a_session_share_one_login")
+        .envs(["http_proxy", "HTTP_PROXY", "all_proxy"].map(|name| (name, &proxy)))
         .env_remove("no_proxy")
         .env_remove("NO_PROXY")
         .output()
@@ -72,35 +61,39 @@ fn plain_http_to_this_machine_does_not_go_through_a_proxy_of_the_environment() {
     assert!(with_proxy.status.success() && shown.contains("1 passed"), "{shown}");
 }
 
-/// Everything that can be wrong with an answer, and the kind of error it is.
-fn faults(elsewhere: &World) -> Vec<(Fault, ErrorKind)> {
+/// Everything that can be wrong with the answer to a refresh, the kind of error it is, and whether
+/// the refresh token is in doubt after it: then the session logs in, and does not send it again.
+fn faults(elsewhere: &World) -> Vec<(Fault, ErrorKind, bool)> {
+    let (valid, in_doubt) = (false, true);
     vec![
-        (Fault::DropConnection, ErrorKind::Unanswered),
-        (Fault::DropAfterProcessing, ErrorKind::Unanswered),
-        (Fault::CutBody, ErrorKind::Unanswered),
-        (Fault::Status(500), ErrorKind::Unavailable),
-        (Fault::Status(404), ErrorKind::BadAnswer),
-        (Fault::TooManyRequests { retry_after: Duration::from_secs(1) }, ErrorKind::Unavailable),
-        (Fault::Redirect(elsewhere.server.url("/api/auth/refresh")), ErrorKind::BadAnswer),
-        (Fault::Garbage, ErrorKind::BadAnswer),
-        (Fault::HtmlPage, ErrorKind::BadAnswer),
-        (Fault::EmptyBody, ErrorKind::BadAnswer),
-        (Fault::HugeBody(1 << 40), ErrorKind::BadAnswer),
-        (Fault::MissingField("access_token"), ErrorKind::BadAnswer),
-        (Fault::Body(r#"{"access_token":"x","expires_in":"evil"}"#.into()), ErrorKind::BadAnswer),
-        (Fault::Body(r#"{"access_token":"x","expires_in":0}"#.into()), ErrorKind::BadAnswer),
+        (Fault::DropConnection, ErrorKind::Unanswered, in_doubt),
+        (Fault::DropAfterProcessing, ErrorKind::Unanswered, in_doubt),
+        (Fault::CutBody, ErrorKind::Unanswered, in_doubt),
+        (Fault::Status(500), ErrorKind::Unavailable, valid),
+        (Fault::Status(503), ErrorKind::Unavailable, valid),
+        (Fault::Status(404), ErrorKind::BadAnswer, valid),
+        (Fault::TooManyRequests { retry_after: SECOND }, ErrorKind::Unavailable, valid),
+        (Fault::Redirect(elsewhere.server.url("/api/auth/refresh")), ErrorKind::BadAnswer, valid),
+        (Fault::Garbage, ErrorKind::BadAnswer, in_doubt),
+        (Fault::HtmlPage, ErrorKind::BadAnswer, in_doubt),
+        (Fault::EmptyBody, ErrorKind::BadAnswer, in_doubt),
+        (Fault::HugeBody(1 << 40), ErrorKind::BadAnswer, in_doubt),
+        (Fault::MissingField("access_token"), ErrorKind::BadAnswer, in_doubt),
+        (Fault::Body(r#"{"access_token":"x","expires_in":"evil"}"#.into()), ErrorKind::BadAnswer, in_doubt),
+        (Fault::Body(r#"{"access_token":"x","expires_in":0}"#.into()), ErrorKind::BadAnswer, valid),
     ]
 }
 
 #[tokio::test]
-async fn whatever_a_refresh_answers_the_token_that_lives_is_served_to_its_end() {
+async fn after_any_bad_answer_to_a_refresh_a_live_token_is_served_to_its_end() {
     let elsewhere = World::new();
-    for (fault, _) in faults(&elsewhere) {
+    for (fault, ..) in faults(&elsewhere) {
         let world = World::new();
-        let session = world.logged_in().await;
+        let session = world.session().login().await.unwrap();
         world.server.inject(Endpoint::Refresh, fault.clone(), Times::Once);
-        // Due: callers wait for this refresh, and go on with the old token when it has failed.
-        world.pass(Duration::from_secs(58));
+        // The token is so near its end that callers wait for the refresh. After its failure they go
+        // on with it.
+        world.pass(58 * SECOND);
         assert_eq!(session.token().await.unwrap().generation(), 1, "{fault:?}");
         assert_eq!(world.server.stats().faults, 1, "{fault:?}");
         assert_eq!(world.call(&session).await, 200, "{fault:?}");
@@ -109,19 +102,20 @@ async fn whatever_a_refresh_answers_the_token_that_lives_is_served_to_its_end() 
 }
 
 #[tokio::test]
-async fn whatever_a_refresh_answers_the_error_says_what_and_where_and_the_session_recovers() {
+async fn any_bad_answer_to_a_refresh_has_its_error_and_the_session_recovers_without_a_reuse() {
     let elsewhere = World::new();
-    for (fault, kind) in faults(&elsewhere) {
+    for (fault, kind, in_doubt) in faults(&elsewhere) {
         let world = World::new();
-        let session = world.logged_in().await;
+        let session = world.session().login().await.unwrap();
         world.server.inject(Endpoint::Refresh, fault.clone(), Times::Once);
-        world.pass(Duration::from_secs(61));
+        world.pass(PAST_EXPIRY);
         let error = session.token().await.unwrap_err();
         assert_eq!(error.kind(), kind, "{fault:?}: {error}");
         assert!(error.is_transient(), "{fault:?}: {error}");
-        world.pass(Duration::from_secs(1));
+        world.pass(SECOND);
         assert_eq!(world.call(&session).await, 200, "{fault:?} is over");
-        assert_eq!(world.server.stats().reuses, 0, "{fault:?}");
+        let stats = world.server.stats();
+        assert_eq!((stats.logins, stats.reuses), (1 + u64::from(in_doubt), 0), "{fault:?}");
     }
     assert_eq!(elsewhere.server.stats().auth_requests, 0, "no refresh token followed the redirect");
 }
@@ -129,13 +123,13 @@ async fn whatever_a_refresh_answers_the_error_says_what_and_where_and_the_sessio
 #[tokio::test]
 async fn a_login_that_fails_leaves_the_tokens_held_as_they_were() {
     let elsewhere = World::new();
-    for (fault, _) in faults(&elsewhere) {
+    for (fault, ..) in faults(&elsewhere) {
         let world = World::new();
-        let session = world.logged_in().await;
+        let session = world.session().login().await.unwrap();
         world.server.inject(Endpoint::Login, fault.clone(), Times::Always);
         assert!(session.login().await.is_err(), "{fault:?}");
         assert_eq!(world.call(&session).await, 200, "{fault:?}");
-        world.pass(Duration::from_secs(61));
+        world.pass(PAST_EXPIRY);
         assert_eq!(world.call(&session).await, 200, "the refresh token is still held: {fault:?}");
     }
 }

@@ -1,29 +1,30 @@
-//! `StoreFailure::RefreshUnguarded` is for a store that is down, and not for one that says that it is another's turn.
+//! `StoreFailure::RefreshUnguarded` is for a store that is down, and not for one whose renewal
+//! lease another process holds.
 
 use std::time::Duration;
 
 use jwt_refresh::store::{MemoryStore, StoreFailure, TokenStore};
 use jwt_refresh::{ErrorKind, Policy};
 
-use crate::World;
+use crate::support::{PAST_EXPIRY, World};
 
 #[tokio::test]
-async fn a_lease_that_another_keeps_for_too_long_is_no_reason_to_refresh_unguarded() {
+async fn a_lease_that_another_process_keeps_for_too_long_is_no_reason_to_refresh_unguarded() {
     let world = World::new();
     let store = MemoryStore::new();
     let short = Duration::from_millis(200);
     let policy = Policy::default().refresh_timeout(short).login_timeout(short).store_timeout(short);
     let unguarded = policy.store_failure(StoreFailure::RefreshUnguarded);
-    let logged_in = world.builder().store(store.clone(), "ada").login().await.unwrap();
-    let session = world.builder().policy(unguarded).store(store.clone(), "ada").build();
+    let logged_in = world.session().store(store.clone(), "ada").login().await.unwrap();
+    let session = world.session().policy(unguarded).store(store.clone(), "ada").build();
     assert_eq!(session.token().await.unwrap().expose(), logged_in.token().await.unwrap().expose());
 
-    // Held by a process that hangs, and that may have spent the refresh token.
+    // As a process holds it that hangs, and that may have spent the refresh token.
     let held = store.lease("ada").await.unwrap();
-    world.pass(Duration::from_secs(61));
+    world.pass(PAST_EXPIRY);
     let error = session.token().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Store, "{error}");
-    assert_eq!(world.server.stats().auth_requests, 1, "refreshed while it was another's turn");
+    assert_eq!(world.server.stats().auth_requests, 1, "it refreshed without the lease");
 
     drop(held);
     assert_eq!(world.call(&logged_in).await, 200);

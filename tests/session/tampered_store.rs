@@ -1,36 +1,36 @@
+//! A store whose entry was changed behind the session's back.
+
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use jwt_refresh::store::{CorruptEntry, MemoryLease, MemoryStore, StoreEntry, StoreError, TokenStore};
-use jwt_refresh::{Policy, Session};
+use jwt_refresh::{ErrorKind, Policy, Session};
 
-use crate::World;
+use crate::support::{PAST_EXPIRY, SECOND, World};
 
-const MINUTE: Duration = Duration::from_secs(61);
+/// What is done to an entry before it is loaded.
+type Tampering = fn(StoreEntry) -> StoreEntry;
 
-/// A store that, when told to, shows another entry than the one it has.
+/// A store that returns its entries changed as long as a test wants it to.
 #[derive(Clone, Default)]
-struct Lying {
+struct TamperedStore {
     inner: MemoryStore,
-    lie: Arc<Mutex<Option<Lie>>>,
+    tampering: Arc<Mutex<Option<Tampering>>>,
 }
 
-type Lie = fn(StoreEntry) -> StoreEntry;
-
-impl Lying {
-    fn tell(&self, lie: Option<Lie>) {
-        *self.lie.lock().unwrap() = lie;
+impl TamperedStore {
+    fn set(&self, tampering: Option<Tampering>) {
+        *self.tampering.lock().unwrap() = tampering;
     }
 }
 
-impl TokenStore for Lying {
+impl TokenStore for TamperedStore {
     type Lease = MemoryLease;
 
     async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
         let entry = self.inner.load(account).await?;
-        let lie = *self.lie.lock().unwrap();
-        Ok(match lie {
-            Some(lie) => entry.map(lie),
+        let tampering = *self.tampering.lock().unwrap();
+        Ok(match tampering {
+            Some(tampering) => entry.map(tampering),
             None => entry,
         })
     }
@@ -49,7 +49,7 @@ fn edited(entry: &StoreEntry, from: &str, to: &str) -> StoreEntry {
     StoreEntry { revision: entry.revision, data: data.into() }
 }
 
-fn lies() -> Vec<(&'static str, Lie)> {
+fn tamperings() -> Vec<(&'static str, Tampering)> {
     vec![
         ("malformed", |entry| StoreEntry { data: b"{".to_vec().into(), ..entry }),
         ("empty", |entry| StoreEntry { data: Vec::new().into(), ..entry }),
@@ -61,27 +61,27 @@ fn lies() -> Vec<(&'static str, Lie)> {
     ]
 }
 
-async fn logged_in(world: &World, store: &Lying, policy: Policy) -> Session {
-    let session = world.builder().store(store.clone(), "ada").policy(policy).login().await.unwrap();
-    // So that there is a revision to go back to.
-    world.pass(MINUTE);
+/// A session that has logged in and refreshed once, so that there is an older revision.
+async fn refreshed_once(world: &World, store: &TamperedStore, policy: Policy) -> Session {
+    let session = world.session().store(store.clone(), "ada").policy(policy).login().await.unwrap();
+    world.pass(PAST_EXPIRY);
     session.token().await.unwrap();
     session
 }
 
 #[tokio::test]
-async fn whatever_the_store_shows_the_token_that_lives_is_served_and_the_refresh_token_kept() {
-    for (name, lie) in lies() {
+async fn a_tampered_entry_displaces_neither_the_live_token_nor_the_refresh_token() {
+    for (name, tampering) in tamperings() {
         for answer in [CorruptEntry::TreatAsEmpty, CorruptEntry::TreatAsDown] {
             let world = World::new();
-            let store = Lying::default();
-            let session = logged_in(&world, &store, Policy::default().corrupt_entry(answer)).await;
-            store.tell(Some(lie));
-            world.pass(Duration::from_secs(58));
+            let store = TamperedStore::default();
+            let session = refreshed_once(&world, &store, Policy::default().corrupt_entry(answer)).await;
+            store.set(Some(tampering));
+            world.pass(58 * SECOND);
             assert_eq!(world.call(&session).await, 200, "{name}, {answer:?}");
 
-            store.tell(None);
-            world.pass(MINUTE * 2);
+            store.set(None);
+            world.pass(PAST_EXPIRY * 2);
             assert_eq!(world.call(&session).await, 200, "{name}, {answer:?}");
             let stats = world.server.stats();
             assert_eq!((stats.logins, stats.reuses), (1, 0), "{name}, {answer:?}");
@@ -90,18 +90,19 @@ async fn whatever_the_store_shows_the_token_that_lives_is_served_and_the_refresh
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_believed_is_a_store_that_is_down_if_the_policy_says_so() {
-    for (name, lie) in lies() {
+async fn a_tampered_entry_is_a_store_that_is_down_if_the_policy_says_so() {
+    for (name, tampering) in tamperings() {
         let world = World::new();
-        let store = Lying::default();
-        let session = logged_in(&world, &store, Policy::default().corrupt_entry(CorruptEntry::TreatAsDown)).await;
+        let store = TamperedStore::default();
+        let policy = Policy::default().corrupt_entry(CorruptEntry::TreatAsDown);
+        let session = refreshed_once(&world, &store, policy).await;
         let before = world.server.stats();
-        store.tell(Some(lie));
-        world.pass(MINUTE);
+        store.set(Some(tampering));
+        world.pass(PAST_EXPIRY);
         let error = session.token().await.unwrap_err();
-        assert_eq!(error.kind(), jwt_refresh::ErrorKind::Store, "{name}");
+        assert_eq!(error.kind(), ErrorKind::Store, "{name}");
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.contains("the entry in the store"), "{name}: {cause}");
-        assert_eq!(world.server.stats().since(&before).auth_requests, 0, "{name}: nothing was spent unguarded");
+        assert_eq!(world.server.stats().since(&before).auth_requests, 0, "{name}: nothing was spent");
     }
 }
