@@ -1,10 +1,11 @@
+//! Annotated methods that take their tokens from a pool.
+
 use jwt_refresh::pool::{Pool, QuarantineCause};
 use jwt_refresh::prelude::*;
 use jwt_refresh::{Error, ErrorKind};
 
-use crate::{World, active};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::active;
+use crate::support::{BoxError, World};
 
 struct Api {
     http: reqwest::Client,
@@ -25,7 +26,7 @@ impl Api {
 }
 
 fn api(accounts: usize) -> Api {
-    let world = World::new(accounts);
+    let world = World::with_accounts(accounts);
     let pool = world.pool(accounts).build().unwrap();
     Api { http: reqwest::Client::new(), world, pool }
 }
@@ -40,7 +41,7 @@ async fn an_annotated_method_runs_with_a_lease() {
 }
 
 #[tokio::test]
-async fn a_rejected_token_is_renewed_in_the_background_and_the_call_runs_again() {
+async fn a_rejected_token_is_renewed_in_the_background_and_the_call_is_retried() {
     let api = api(1);
     active(&api.pool, 1).await;
     api.world.server.rotate_signing_key();
@@ -50,9 +51,9 @@ async fn a_rejected_token_is_renewed_in_the_background_and_the_call_runs_again()
 }
 
 #[tokio::test]
-async fn a_rejected_lease_does_not_hold_the_place_that_the_next_run_needs() {
-    let world = World::new(1);
-    let pool = Pool::builder().clock(&world.clock).account(world.account(0).concurrency(1)).build().unwrap();
+async fn a_rejected_lease_frees_its_slot_for_the_retry() {
+    let world = World::with_accounts(1);
+    let pool = world.pool_of([world.account(0).concurrency(1)]).build().unwrap();
     let api = Api { http: reqwest::Client::new(), world, pool };
     active(&api.pool, 1).await;
     api.world.server.rotate_signing_key();
@@ -60,7 +61,7 @@ async fn a_rejected_lease_does_not_hold_the_place_that_the_next_run_needs() {
 }
 
 #[tokio::test]
-async fn callers_never_log_in_and_the_first_waits_for_the_keeper() {
+async fn callers_never_log_in_but_wait_for_the_scheduler() {
     let api = api(3);
     let calls = futures_util::future::join_all((0..20).map(|id| api.product(id))).await;
     assert!(calls.iter().all(Result::is_ok));
@@ -69,7 +70,7 @@ async fn callers_never_log_in_and_the_first_waits_for_the_keeper() {
 }
 
 #[tokio::test]
-async fn an_account_whose_fresh_token_is_rejected_is_in_quarantine_after_one_call() {
+async fn an_account_whose_fresh_token_is_rejected_is_quarantined_after_one_call() {
     let api = api(1);
     active(&api.pool, 1).await;
     api.world.server.reject_access_tokens(true);
@@ -79,12 +80,12 @@ async fn an_account_whose_fresh_token_is_rejected_is_in_quarantine_after_one_cal
     let [one] = &status.quarantined[..] else { panic!("{status}") };
     assert!(one.cause == QuarantineCause::Rejected && one.returns_in.is_some(), "{one:?}");
     let counted = api.world.server.stats();
-    assert_eq!((counted.rejected, counted.logins, counted.refreshes), (2, 1, 1), "nothing more is asked of the server");
+    assert_eq!((counted.rejected, counted.logins, counted.refreshes), (2, 1, 1), "no further request to the server");
 }
 
 #[cfg(feature = "blocking")]
 #[tokio::test]
-async fn a_plain_method_tells_of_the_second_rejection_too() {
+async fn a_blocking_method_reports_the_second_rejection_too() {
     struct Plain(Pool);
 
     impl Plain {

@@ -1,13 +1,16 @@
+//! Mistakes of callers and of the configuration, and the errors that name them.
+
 use std::time::Duration;
 
 use jwt_refresh::ErrorKind;
 use jwt_refresh::pool::Pool;
 
-use crate::{SECOND, World, active, until};
+use crate::active;
+use crate::support::{SECOND, World, until};
 
 #[tokio::test]
 async fn a_duplicate_account_is_refused_by_name() {
-    let world = World::new(1);
+    let world = World::with_accounts(1);
     let error = world.pool(1).account(world.account(0)).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("\"a0\" already"), "{error}");
@@ -16,10 +19,10 @@ async fn a_duplicate_account_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_rate_of_nothing_is_refused() {
-    let world = World::new(1);
+async fn a_rate_that_allows_nothing_is_refused() {
+    let world = World::with_accounts(1);
     for account in [world.account(0).rate(0, SECOND), world.account(0).rate(1, Duration::ZERO)] {
-        let error = Pool::builder().account(account).build().unwrap_err();
+        let error = world.pool_of([account]).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("lets nothing through"), "{error}");
     }
@@ -27,7 +30,7 @@ async fn a_rate_of_nothing_is_refused() {
 
 #[tokio::test]
 async fn an_unknown_tag_is_refused_by_name() {
-    let world = World::new(1);
+    let world = World::with_accounts(1);
     let pool = world.pool(1).build().unwrap();
     let error = pool.lease().tag("eu").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
@@ -36,16 +39,16 @@ async fn an_unknown_tag_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_deadline_in_the_past_is_refused() {
-    let world = World::new(1);
+    let world = World::with_accounts(1);
     let pool = world.pool(1).build().unwrap();
     active(&pool, 1).await;
-    let error = pool.lease().deadline(world.clock_now() - SECOND).await.unwrap_err();
+    let error = pool.lease().deadline(world.now() - SECOND).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("deadline"), "{error}");
 }
 
 #[tokio::test]
-async fn an_empty_pool_says_so() {
+async fn the_error_of_an_empty_pool_says_so() {
     let pool = Pool::builder().build().unwrap();
     let error = pool.lease().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoAccount);
@@ -53,8 +56,8 @@ async fn an_empty_pool_says_so() {
 }
 
 #[tokio::test]
-async fn a_pool_of_quarantined_accounts_says_which_returns_first_when_and_why() {
-    let world = World::new(2);
+async fn the_error_of_a_quarantined_pool_says_which_account_returns_first_when_and_why() {
+    let world = World::with_accounts(2);
     world.server.ban("a0");
     world.server.set_password("a1", "changed");
     let pool = world.pool(2).build().unwrap();
@@ -64,11 +67,12 @@ async fn a_pool_of_quarantined_accounts_says_which_returns_first_when_and_why() 
     assert!(text.contains("every account is in quarantine: the first, \"a") && text.contains("login denied"), "{text}");
     let wait = error.retry_after().unwrap();
     assert!(wait > 10 * SECOND && wait <= 30 * SECOND, "{wait:?}");
-    until("both are in quarantine", || pool.status().quarantined.iter().all(|one| one.returns_in.is_some())).await;
+    until("both are in quarantine", async || pool.status().quarantined.iter().all(|one| one.returns_in.is_some()))
+        .await;
 }
 
 #[test]
-fn without_a_runtime_of_the_callers_or_the_librarys_own_there_is_no_pool() {
+fn a_pool_needs_a_runtime_of_the_caller_or_of_the_library() {
     let refused = Pool::builder().build().err().map(|error| error.kind());
     assert_eq!(refused, (!cfg!(feature = "blocking")).then_some(ErrorKind::Configuration));
 }

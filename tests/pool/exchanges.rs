@@ -1,3 +1,5 @@
+//! How many exchanges run at once, and what ends them.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -5,13 +7,14 @@ use jwt_refresh::pool::{Account, Pool};
 use jwt_refresh::{Authenticator, Error, Tokens};
 use tokio::sync::Semaphore;
 
-use crate::{active, policy, until};
+use crate::support::until;
+use crate::{active, policy};
 
-/// Counts who logs in at once, and how often anybody did.
+/// Counts logins, and how many run at once.
 #[derive(Default)]
 struct Counter {
-    now: AtomicUsize,
-    most: AtomicUsize,
+    running: AtomicUsize,
+    most_at_once: AtomicUsize,
     logins: AtomicUsize,
 }
 
@@ -20,9 +23,9 @@ struct Counted(Arc<Counter>);
 impl Authenticator for Counted {
     async fn login(&self) -> Result<Tokens, Error> {
         self.0.logins.fetch_add(1, Ordering::Relaxed);
-        self.0.most.fetch_max(self.0.now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.0.most_at_once.fetch_max(self.0.running.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         tokio::task::yield_now().await;
-        self.0.now.fetch_sub(1, Ordering::Relaxed);
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
         Tokens::new("token")
     }
 }
@@ -32,34 +35,34 @@ struct Panics;
 impl Authenticator for Panics {
     async fn login(&self) -> Result<Tokens, Error> {
         tokio::task::yield_now().await;
-        panic!("an authenticator that panics, as this test wants it to")
+        panic!("an authenticator with a bug")
     }
 }
 
 #[tokio::test]
-async fn no_more_exchanges_go_on_at_once_than_the_policy_allows() {
+async fn no_more_exchanges_run_at_once_than_the_policy_allows() {
     const ACCOUNTS: usize = 1000;
     let counter = Arc::new(Counter::default());
     let accounts = (0..ACCOUNTS).map(|number| Account::new(format!("a{number}"), Counted(Arc::clone(&counter))));
     let pool = Pool::builder().policy(policy().exchanges(7)).accounts(accounts).build().unwrap();
     active(&pool, ACCOUNTS).await;
-    let [most, logins] = [&counter.most, &counter.logins].map(|count| count.load(Ordering::Relaxed));
+    let [most, logins] = [&counter.most_at_once, &counter.logins].map(|count| count.load(Ordering::Relaxed));
     assert!((2..=7).contains(&most), "{most} at once");
     assert_eq!(logins, ACCOUNTS);
 }
 
 #[tokio::test]
-async fn an_authenticator_that_panics_holds_up_no_other() {
+async fn an_authenticator_that_panics_does_not_hold_up_other_accounts() {
     let counter = Arc::new(Counter::default());
     let panics = (0..5).map(|number| Account::new(format!("p{number}"), Panics));
-    let sound = (0..5).map(|number| Account::new(format!("a{number}"), Counted(Arc::clone(&counter))));
-    let accounts = panics.zip(sound).flat_map(|(panics, sound)| [panics, sound]);
+    let healthy = (0..5).map(|number| Account::new(format!("a{number}"), Counted(Arc::clone(&counter))));
+    let accounts = panics.zip(healthy).flat_map(|(panics, healthy)| [panics, healthy]);
     let pool = Pool::builder().policy(policy().exchanges(1)).accounts(accounts).build().unwrap();
     active(&pool, 5).await;
     assert_eq!(pool.status().quarantined.len(), 5);
 }
 
-/// Logs in once it is told to.
+/// Each login waits for a permit of the test.
 struct Gated(Arc<Semaphore>, Arc<Counter>);
 
 impl Authenticator for Gated {
@@ -71,13 +74,13 @@ impl Authenticator for Gated {
 }
 
 #[tokio::test]
-async fn what_is_due_when_the_last_handle_goes_is_not_done_any_more() {
+async fn a_dropped_pool_begins_no_further_exchange() {
     let (gate, counter) = (Arc::new(Semaphore::new(0)), Arc::new(Counter::default()));
     let gated = |number| Account::new(format!("a{number}"), Gated(Arc::clone(&gate), Arc::clone(&counter)));
     let pool = Pool::builder().policy(policy().exchanges(1)).accounts((0..10).map(gated)).build().unwrap();
-    until("the first is at it", || counter.logins.load(Ordering::Relaxed) == 1).await;
+    until("the first login is under way", async || counter.logins.load(Ordering::Relaxed) == 1).await;
     drop(pool);
     gate.add_permits(10);
-    until("the pool is gone", || Arc::strong_count(&counter) == 1).await;
+    until("the pool has ended", async || Arc::strong_count(&counter) == 1).await;
     assert_eq!(counter.logins.load(Ordering::Relaxed), 1);
 }

@@ -1,27 +1,31 @@
+//! Accounts that are kept out of use, why, and for how long.
+
 use std::time::Duration;
 
 use jwt_refresh::ErrorKind;
 use jwt_refresh::pool::{Health, Pool, QuarantineCause};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
-use crate::{MINUTE, SECOND, World, active, quiet, until};
+use crate::support::{MINUTE, SECOND, World, until};
+use crate::{active, run_other_tasks};
 
+/// Why the first quarantined account is kept out, and when it returns.
 fn cause(pool: &Pool) -> Option<(QuarantineCause, Option<Duration>)> {
     pool.status().quarantined.first().map(|one| (one.cause, one.returns_in))
 }
 
 #[tokio::test]
-async fn an_account_that_is_refused_goes_into_quarantine_and_returns_once_it_can_log_in() {
-    let world = World::new(3);
+async fn a_denied_account_is_quarantined_until_it_can_log_in() {
+    let world = World::with_accounts(3);
     world.server.ban("a1");
     let pool = world.pool(3).build().unwrap();
     active(&pool, 2).await;
-    until("a1 is refused", || matches!(cause(&pool), Some((QuarantineCause::Denied, Some(_))))).await;
+    until("a1 is denied", async || matches!(cause(&pool), Some((QuarantineCause::Denied, Some(_))))).await;
     assert_eq!(pool.status().health(), Health::Degraded);
     for _ in 0..10 {
         assert_ne!(pool.lease().await.unwrap().account(), "a1");
     }
-    assert_eq!(world.server.stats().failed_logins, 1, "it is left alone");
+    assert_eq!(world.server.stats().failed_logins, 1, "it is not tried again at once");
     world.server.unban("a1");
     world.pass(MINUTE);
     active(&pool, 3).await;
@@ -29,23 +33,23 @@ async fn an_account_that_is_refused_goes_into_quarantine_and_returns_once_it_can
 }
 
 #[tokio::test]
-async fn a_banned_account_is_asked_ever_more_rarely() {
-    let world = World::new(2);
+async fn a_denied_account_is_tried_ever_more_rarely() {
+    let world = World::with_accounts(2);
     world.server.ban("a0");
     let pool = world.pool(2).build().unwrap();
     active(&pool, 1).await;
     for _ in 0..60 {
-        until("a0 is refused", || matches!(cause(&pool), Some((_, Some(_))))).await;
+        until("a0 is denied", async || matches!(cause(&pool), Some((_, Some(_))))).await;
         world.pass(MINUTE);
-        quiet().await;
+        run_other_tasks().await;
     }
     let failed = world.server.stats().failed_logins;
     assert!((5..=12).contains(&failed), "{failed} logins in an hour");
 }
 
 #[tokio::test]
-async fn a_rejection_that_survives_a_renewal_is_quarantine_and_a_late_one_is_not() {
-    let world = World::new(1);
+async fn a_token_rejected_right_after_its_renewal_quarantines_its_account_and_one_that_served_does_not() {
+    let world = World::with_accounts(1);
     let pool = world.pool(1).build().unwrap();
     pool.lease().await.unwrap().rejected();
     let renewed = pool.lease().await.unwrap();
@@ -58,15 +62,15 @@ async fn a_rejection_that_survives_a_renewal_is_quarantine_and_a_late_one_is_not
 
     world.pass(MINUTE);
     let lease = pool.lease().await.unwrap();
-    assert_eq!(world.server.stats().logins, 2, "a login starts afresh");
+    assert_eq!(world.server.stats().logins, 2, "after the quarantine the account logs in");
     lease.fine();
     lease.rejected();
     pool.lease().await.unwrap();
 }
 
 #[tokio::test]
-async fn many_rejections_of_one_token_are_one() {
-    let world = World::new(1);
+async fn many_rejections_of_one_token_cost_one_refresh() {
+    let world = World::with_accounts(1);
     let pool = world.pool(1).build().unwrap();
     let leases = [pool.lease().await.unwrap(), pool.lease().await.unwrap(), pool.lease().await.unwrap()];
     leases[0].rejected();
@@ -78,8 +82,8 @@ async fn many_rejections_of_one_token_are_one() {
 }
 
 #[tokio::test]
-async fn after_a_429_an_account_rests_as_long_as_it_was_told() {
-    let world = World::new(2);
+async fn after_a_429_an_account_rests_as_long_as_the_server_says() {
+    let world = World::with_accounts(2);
     let pool = world.pool(2).build().unwrap();
     active(&pool, 2).await;
     let limited = pool.lease().await.unwrap();
@@ -90,62 +94,62 @@ async fn after_a_429_an_account_rests_as_long_as_it_was_told() {
     }
     world.clock.advance(20 * SECOND);
     active(&pool, 2).await;
-    assert_eq!(world.server.stats().auth_requests, 2, "nothing was renewed for it");
+    assert_eq!(world.server.stats().auth_requests, 2, "it needed no renewal");
 }
 
 #[tokio::test]
-async fn a_short_429_is_waited_for() {
-    let world = World::new(1);
+async fn callers_wait_for_an_account_that_rests_briefly() {
+    let world = World::with_accounts(1);
     let pool = world.pool(1).build().unwrap();
     pool.lease().await.unwrap().rate_limited(Some(2 * SECOND));
     let waits = tokio::spawn({
         let pool = pool.clone();
         async move { pool.lease().await.map(drop) }
     });
-    quiet().await;
+    run_other_tasks().await;
     assert!(!waits.is_finished());
     world.clock.advance(2 * SECOND);
     waits.await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_used_up_quota_is_no_rate_and_a_new_token_does_not_bring_it_back() {
-    let world = World::new(1);
+async fn an_account_without_quota_rests_even_with_a_new_token() {
+    let world = World::with_accounts(1);
     let pool = world.pool(1).build().unwrap();
     pool.lease().await.unwrap().quota_used_up(Some(90 * MINUTE));
-    // The token is refreshed ahead meanwhile.
+    // Meanwhile the token enters its refresh-ahead window.
     world.pass(58 * MINUTE);
-    until("it was refreshed", || world.server.stats().refreshes == 1).await;
+    until("the token is refreshed", async || world.server.stats().refreshes == 1).await;
     assert_eq!(cause(&pool).unwrap().0, QuarantineCause::QuotaUsedUp);
     let error = pool.lease().await.unwrap_err();
     assert!(error.to_string().contains("quota used up"), "{error}");
     world.pass(33 * MINUTE);
     active(&pool, 1).await;
-    assert_eq!(world.call(&pool.lease().await.unwrap()).await, 200);
+    assert_eq!(world.call_with(pool.lease().await.unwrap().token()).await, 200);
 }
 
 #[tokio::test]
-async fn a_failed_refresh_displaces_no_token_that_lives() {
-    let world = World::new(1);
+async fn a_failed_refresh_displaces_no_live_token() {
+    let world = World::with_accounts(1);
     let pool = world.pool(1).build().unwrap();
     active(&pool, 1).await;
     world.server.inject(Endpoint::Any, Fault::Status(503), Times::Always);
     world.pass(57 * MINUTE);
-    until("a refresh failed", || world.server.stats().failed_refreshes > 0).await;
+    until("a refresh fails", async || world.server.stats().failed_refreshes > 0).await;
     pool.lease().await.unwrap();
     world.server.clear_faults();
-    // The server counts a failure before the pool has heard of it, so the pause may begin at any time.
-    let refreshed = || {
+    // The server counts a failure before the pool hears of it, so the pause may begin at any time.
+    until("the token is refreshed", async || {
         world.pass(SECOND);
         world.server.stats().refreshes == 1
-    };
-    until("it was refreshed", refreshed).await;
-    assert_eq!(world.call(&pool.lease().await.unwrap()).await, 200);
+    })
+    .await;
+    assert_eq!(world.call_with(pool.lease().await.unwrap().token()).await, 200);
 }
 
 #[tokio::test]
-async fn callers_that_wait_are_told_when_nobody_is_left() {
-    let world = World::new(1);
+async fn waiting_callers_get_an_error_when_no_account_is_left() {
+    let world = World::with_accounts(1);
     world.server.inject(Endpoint::Login, Fault::Status(503), Times::Always);
     let pool = world.pool(1).build().unwrap();
     let (one, two) = tokio::join!(pool.lease().into_future(), pool.lease().into_future());
@@ -155,17 +159,17 @@ async fn callers_that_wait_are_told_when_nobody_is_left() {
     }
     world.server.clear_faults();
     world.pass(SECOND);
-    assert_eq!(world.call(&pool.lease().await.unwrap()).await, 200);
+    assert_eq!(world.call_with(pool.lease().await.unwrap().token()).await, 200);
 }
 
 #[tokio::test]
-async fn the_keeper_ends_with_the_pool() {
-    let world = World::new(1);
+async fn the_background_task_ends_with_the_pool() {
+    let world = World::with_accounts(1);
     let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let pool = world.pool(1).build().unwrap();
     active(&pool, 1).await;
     let lease = pool.lease().await.unwrap();
     drop(pool);
     drop(lease);
-    until("no task is left", || alive() == 0).await;
+    until("no task is left", async || alive() == 0).await;
 }

@@ -1,14 +1,16 @@
+//! Callers that wait for a lease.
+
 use std::sync::{Arc, Mutex};
 
 use jwt_refresh::ErrorKind;
-use jwt_refresh::pool::Pool;
 
-use crate::{SECOND, World, active, is_pending, policy, quiet};
+use crate::support::{SECOND, World};
+use crate::{active, is_pending, policy, run_other_tasks};
 
 #[tokio::test]
 async fn callers_are_served_in_the_order_in_which_they_came() {
-    let world = World::new(1);
-    let pool = Pool::builder().clock(&world.clock).account(world.account(0).concurrency(1)).build().unwrap();
+    let world = World::with_accounts(1);
+    let pool = world.pool_of([world.account(0).concurrency(1)]).build().unwrap();
     let held = pool.lease().await.unwrap();
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
@@ -18,7 +20,7 @@ async fn callers_are_served_in_the_order_in_which_they_came() {
             let _lease = pool.lease().await.unwrap();
             served.lock().unwrap().push(number);
         }));
-        quiet().await;
+        run_other_tasks().await;
     }
     assert_eq!(pool.status().waiting, 20);
     drop(held);
@@ -30,12 +32,12 @@ async fn callers_are_served_in_the_order_in_which_they_came() {
 
 #[tokio::test]
 async fn a_caller_that_is_dropped_leaves_the_queue_and_loses_no_lease() {
-    let world = World::new(1);
-    let pool = Pool::builder().clock(&world.clock).account(world.account(0).concurrency(1)).build().unwrap();
+    let world = World::with_accounts(1);
+    let pool = world.pool_of([world.account(0).concurrency(1)]).build().unwrap();
     let held = pool.lease().await.unwrap();
     let (mut first, mut second) = (pool.lease().into_future(), pool.lease().into_future());
     assert!(is_pending(&mut first) && is_pending(&mut second));
-    // The first has the lease before it is dropped.
+    // The first caller is handed the lease, and dropped before it takes it.
     drop(held);
     drop(first);
     second.await.unwrap();
@@ -44,25 +46,25 @@ async fn a_caller_that_is_dropped_leaves_the_queue_and_loses_no_lease() {
 
 #[tokio::test]
 async fn a_deadline_ends_the_wait() {
-    let world = World::new(1);
-    let pool = Pool::builder().clock(&world.clock).account(world.account(0).concurrency(1)).build().unwrap();
+    let world = World::with_accounts(1);
+    let pool = world.pool_of([world.account(0).concurrency(1)]).build().unwrap();
     let _held = pool.lease().await.unwrap();
-    let mut by_deadline = pool.lease().deadline(world.clock_now() + 5 * SECOND).into_future();
-    let mut by_time = pool.lease().within(6 * SECOND).into_future();
-    assert!(is_pending(&mut by_deadline) && is_pending(&mut by_time));
+    let mut until_deadline = pool.lease().deadline(world.now() + 5 * SECOND).into_future();
+    let mut within_time = pool.lease().within(6 * SECOND).into_future();
+    assert!(is_pending(&mut until_deadline) && is_pending(&mut within_time));
     world.clock.advance(5 * SECOND);
-    assert_eq!(by_deadline.await.unwrap_err().kind(), ErrorKind::Busy);
-    assert!(is_pending(&mut by_time));
+    assert_eq!(until_deadline.await.unwrap_err().kind(), ErrorKind::Busy);
+    assert!(is_pending(&mut within_time));
     world.clock.advance(SECOND);
-    let error = by_time.await.unwrap_err();
+    let error = within_time.await.unwrap_err();
     assert!(error.to_string().contains("deadline") && error.is_transient(), "{error}");
     assert_eq!(pool.status().waiting, 0);
 }
 
 #[tokio::test]
 async fn the_queue_is_bounded() {
-    let world = World::new(1);
-    let pool = Pool::builder().clock(&world.clock).account(world.account(0).concurrency(1));
+    let world = World::with_accounts(1);
+    let pool = world.pool_of([world.account(0).concurrency(1)]);
     let pool = pool.policy(policy().queue(2)).build().unwrap();
     let _held = pool.lease().await.unwrap();
     let mut waiting = [pool.lease().into_future(), pool.lease().into_future()];
@@ -75,9 +77,9 @@ async fn the_queue_is_bounded() {
 }
 
 #[tokio::test]
-async fn accounts_come_and_go_while_callers_wait() {
-    let world = World::new(2);
-    let pool = Pool::builder().clock(&world.clock).account(world.account(0).concurrency(1)).build().unwrap();
+async fn accounts_can_be_added_and_removed_while_callers_wait() {
+    let world = World::with_accounts(2);
+    let pool = world.pool_of([world.account(0).concurrency(1)]).build().unwrap();
     let held = pool.lease().await.unwrap();
     let mut waits = pool.lease().into_future();
     assert!(is_pending(&mut waits));
@@ -86,7 +88,7 @@ async fn accounts_come_and_go_while_callers_wait() {
     assert_eq!(second.account(), "a1");
 
     assert!(pool.remove("a1") && !pool.remove("a1"));
-    assert_eq!(world.call(&second).await, 200, "a lease that is held stays as it is");
+    assert_eq!(world.call_with(second.token()).await, 200, "a lease that is held stays valid");
     let mut waits = pool.lease().into_future();
     assert!(is_pending(&mut waits));
     assert!(pool.remove("a0"));

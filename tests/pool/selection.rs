@@ -1,9 +1,13 @@
+//! Which account serves a call.
+
 use std::collections::HashMap;
 
 use jwt_refresh::pool::{Pool, Selection};
 
-use crate::{World, active, policy};
+use crate::support::World;
+use crate::{active, policy};
 
+/// Takes `calls` leases, and returns how many each account served.
 async fn uses(pool: &Pool, calls: u32) -> HashMap<String, u32> {
     let mut uses = HashMap::new();
     for _ in 0..calls {
@@ -13,9 +17,9 @@ async fn uses(pool: &Pool, calls: u32) -> HashMap<String, u32> {
 }
 
 #[tokio::test]
-async fn soonest_and_round_robin_use_all_accounts_alike() {
+async fn soonest_and_round_robin_use_all_accounts_evenly() {
     for selection in [Selection::Soonest, Selection::RoundRobin] {
-        let world = World::new(4);
+        let world = World::with_accounts(4);
         let pool = world.pool(4).policy(policy().selection(selection)).build().unwrap();
         active(&pool, 4).await;
         let uses = uses(&pool, 40).await;
@@ -24,11 +28,10 @@ async fn soonest_and_round_robin_use_all_accounts_alike() {
 }
 
 #[tokio::test]
-async fn weighted_uses_each_account_in_proportion() {
-    let world = World::new(3);
+async fn weighted_uses_accounts_in_proportion_to_their_weights() {
+    let world = World::with_accounts(3);
     let accounts = [1, 2, 5].into_iter().enumerate().map(|(number, weight)| world.account(number).weight(weight));
-    let pool = Pool::builder().clock(&world.clock).accounts(accounts);
-    let pool = pool.policy(policy().selection(Selection::Weighted)).build().unwrap();
+    let pool = world.pool_of(accounts).policy(policy().selection(Selection::Weighted)).build().unwrap();
     active(&pool, 3).await;
     let uses = uses(&pool, 80).await;
     for (account, share) in [("a0", 10_u32), ("a1", 20), ("a2", 50)] {
@@ -37,8 +40,8 @@ async fn weighted_uses_each_account_in_proportion() {
 }
 
 #[tokio::test]
-async fn a_key_keeps_its_account_until_that_is_gone() {
-    let world = World::new(5);
+async fn a_key_keeps_its_account_until_the_account_is_removed() {
+    let world = World::with_accounts(5);
     let pool = world.pool(5).build().unwrap();
     active(&pool, 5).await;
     let mut keys = HashMap::new();
@@ -55,8 +58,8 @@ async fn a_key_keeps_its_account_until_that_is_gone() {
 }
 
 #[tokio::test]
-async fn a_tag_is_served_by_its_accounts_alone_with_what_is_pinned_to_them() {
-    let world = World::new(3);
+async fn a_tag_is_served_only_by_its_accounts_with_their_pinned_values() {
+    let world = World::with_accounts(3);
     let client = reqwest::Client::new();
     let tagged = world.account(1).tag("eu").tag("bulk").pin(7_u8);
     let pool = world.pool(1).account(tagged).account(world.account(2).client(client)).build().unwrap();
