@@ -1,14 +1,15 @@
-//! The attribute on the methods of an API struct, against a real server.
+//! Annotated methods of an API struct, against a real server.
 
-use std::time::Duration;
+mod support;
 
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Error, ManualClock, Renewal};
-use jwt_refresh_testkit::TestServer;
+use jwt_refresh::{Error, Renewal};
+
+use support::{BoxError, PAST_EXPIRY, World};
 
 struct Api {
     http: reqwest::Client,
-    server: TestServer,
+    world: World,
     session: Session,
     spare: Spare,
 }
@@ -19,14 +20,14 @@ struct Spare {
 
 #[refresh_token]
 impl Api {
-    /// Bound to nothing: it only has to be fresh.
+    /// Needs no token in its body, only a session whose token is fresh.
     async fn generation(&self) -> Result<u64, Error> {
         Ok(self.session.ready().map_or(0, |token| token.generation()))
     }
 
     #[refresh_token(token)]
-    async fn product(&self, id: u64) -> reqwest_or_ours::Result<u16> {
-        let request = self.http.get(self.server.url(&format!("/api/v1/products/{id}")));
+    async fn product(&self, id: u64) -> Result<u16, BoxError> {
+        let request = self.http.get(self.world.server.url(&format!("/api/v1/products/{id}")));
         Ok(request.bearer(&token).send().await?.status().as_u16())
     }
 
@@ -36,17 +37,13 @@ impl Api {
     }
 
     #[refresh_token(skip)]
-    async fn untouched(&self) -> u8 {
+    async fn skipped(&self) -> u8 {
         std::future::ready(7).await
     }
 
     fn sync(&self) -> &str {
-        self.server.base_url()
+        self.world.server.base_url()
     }
-}
-
-mod reqwest_or_ours {
-    pub(super) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 }
 
 #[refresh_token(from = session, token)]
@@ -54,53 +51,45 @@ async fn free(session: &Session) -> Result<u64, Error> {
     Ok(token.generation())
 }
 
-fn api(clock: &ManualClock) -> Api {
-    let server = TestServer::start();
-    let session = || {
-        let authenticator = HttpAuthenticator::builder(server.url("/api/auth/login"))
-            .refresh_url(server.url("/api/auth/refresh"))
-            .field("email", server.email())
-            .secret_field("password", server.password());
-        Session::builder(authenticator.build().unwrap()).clock(clock).build()
-    };
-    Api { http: reqwest::Client::new(), session: session(), spare: Spare { session: session() }, server }
+fn api() -> Api {
+    let world = World::new();
+    let [session, spare] = [(); 2].map(|()| world.session().build());
+    Api { http: reqwest::Client::new(), session, spare: Spare { session: spare }, world }
 }
 
 #[tokio::test]
 async fn a_method_logs_in_at_its_first_call_and_refreshes_when_the_token_has_expired() {
-    let clock = ManualClock::new();
-    let api = api(&clock);
+    let api = api();
     assert_eq!(api.generation().await.unwrap(), 1);
     assert_eq!(api.product(1).await.unwrap(), 200);
-    clock.advance(Duration::from_secs(61));
-    api.server.advance(Duration::from_secs(61));
+    api.world.pass(PAST_EXPIRY);
     assert_eq!(api.product(1).await.unwrap(), 200);
     assert_eq!(api.generation().await.unwrap(), 2);
-    let stats = api.server.stats();
+    let stats = api.world.server.stats();
     assert_eq!((stats.logins, stats.refreshes, stats.rejected), (1, 1, 0));
 }
 
 #[tokio::test]
-async fn a_method_may_name_its_own_session_and_its_token_and_others_are_left_alone() {
-    let api = api(&ManualClock::new());
-    assert_eq!(api.untouched().await, 7);
+async fn a_method_may_name_its_own_session_and_token_and_skipped_methods_are_left_alone() {
+    let api = api();
+    assert_eq!(api.skipped().await, 7);
     assert!(api.sync().starts_with("http://127.0.0.1"));
-    assert_eq!(api.server.stats().logins, 0);
+    assert_eq!(api.world.server.stats().logins, 0);
     assert_eq!(api.spare().await.unwrap(), 1);
     assert!(!api.session.is_ready());
     assert_eq!(free(&api.spare.session).await.unwrap(), 1);
-    assert_eq!(api.server.stats().logins, 1);
+    assert_eq!(api.world.server.stats().logins, 1);
 }
 
 #[tokio::test]
-async fn a_failed_refresh_comes_out_in_the_methods_own_error_type() {
-    let api = api(&ManualClock::new());
-    api.server.set_password(api.server.email(), "changed");
+async fn a_failed_renewal_is_returned_in_the_methods_own_error_type() {
+    let api = api();
+    api.world.server.set_password(api.world.server.email(), "changed");
     let error = api.product(1).await.unwrap_err();
     assert!(error.downcast_ref::<Error>().is_some_and(|error| !error.is_transient()), "{error}");
 }
 
-/// A provider that is no session: two answers and nothing else.
+/// A provider that is no session and implements only what it must.
 struct Fixed(AccessToken);
 
 impl TokenProvider for Fixed {
@@ -128,7 +117,7 @@ impl Custom {
 }
 
 #[tokio::test]
-async fn anything_that_is_a_provider_will_do() {
+async fn a_method_takes_its_token_from_any_provider() {
     let custom = Custom { provider: std::sync::Arc::new(Fixed(AccessToken::new("fixed").unwrap())) };
     assert_eq!(custom.call().await.unwrap(), "fixed");
 }
@@ -149,7 +138,7 @@ async fn the_futures_are_send_although_the_struct_is_not_sync() {
         }
     }
 
-    let session = api(&ManualClock::new()).session;
+    let session = api().session;
     session.adopt(Tokens::new("captured").unwrap()).await.unwrap();
     let mut subject = NotSync { session, calls: 0.into() };
     assert_eq!(tokio::spawn(async move { subject.call().await }).await.unwrap().unwrap(), 1);

@@ -1,27 +1,23 @@
-//! A session in a program of threads: no runtime to begin with, or one whose threads are made to wait.
+//! Sessions without async: in threads without a runtime, and in runtimes whose threads are blocked.
+
 #![cfg(feature = "blocking")]
+
+mod support;
 
 use std::sync::{Arc, Barrier, OnceLock};
 use std::time::Duration;
 
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Error, ErrorKind, ManualClock};
+use jwt_refresh::{Error, ErrorKind};
 use jwt_refresh_testkit::TestServer;
 
-fn session(server: &TestServer, clock: &ManualClock) -> Session {
-    let authenticator = HttpAuthenticator::builder(server.url("/api/auth/login"))
-        .refresh_url(server.url("/api/auth/refresh"))
-        .field("email", server.email())
-        .secret_field("password", server.password());
-    Session::builder(authenticator.build().unwrap()).clock(clock).build()
-}
+use support::{BoxError, PAST_EXPIRY, World};
 
 #[test]
 fn many_threads_without_a_runtime_make_one_login_and_one_refresh() {
     const THREADS: usize = 32;
-    let server = TestServer::start();
-    let clock = ManualClock::new();
-    let session = session(&server, &clock);
+    let world = World::new();
+    let session = world.session().build();
     let start = Barrier::new(THREADS);
     for _ in 0..2 {
         std::thread::scope(|scope| {
@@ -32,28 +28,33 @@ fn many_threads_without_a_runtime_make_one_login_and_one_refresh() {
                 });
             }
         });
-        clock.advance(Duration::from_secs(61));
-        server.advance(Duration::from_secs(61));
+        world.pass(PAST_EXPIRY);
     }
-    let stats = server.stats();
+    let stats = world.server.stats();
     assert_eq!((stats.logins, stats.refreshes), (1, 1));
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn the_only_thread_of_a_runtime_may_wait_for_a_renewal_that_a_task_of_it_began() {
-    let server = TestServer::builder().latency(Duration::from_millis(50)).start();
-    let session = session(&server, &ManualClock::new());
-    let waiting = tokio::spawn({
-        let session = session.clone();
+/// Lets a task of the present runtime begin a login, for which `wait` then blocks the thread.
+async fn block_for_login_of_task(wait: impl FnOnce(&Api<ureq::Agent>)) {
+    let world = World::with(TestServer::builder().latency(Duration::from_millis(50)).start());
+    let api = Api::new(ureq::agent(), &world);
+    let task = tokio::spawn({
+        let session = api.session.clone();
         async move { session.token().await }
     });
     tokio::task::yield_now().await;
-    let token = session.blocking_token().unwrap();
-    assert_eq!(token.generation(), waiting.await.unwrap().unwrap().generation());
-    assert_eq!(server.stats().logins, 1);
+    wait(&api);
+    task.await.unwrap().unwrap();
+    assert_eq!(world.server.stats().logins, 1);
 }
 
-/// Asks, without async, the session that it logs in for a token.
+#[tokio::test(flavor = "current_thread")]
+async fn the_only_thread_of_a_runtime_can_block_for_a_renewal_that_one_of_its_tasks_began() {
+    block_for_login_of_task(|api| assert_eq!(api.session.blocking_token().unwrap().generation(), 1)).await;
+    block_for_login_of_task(|api| assert!(api.product(1).unwrap().contains("price_cents"))).await;
+}
+
+/// Asks the session that it logs in for a token, without async.
 struct Reentrant(OnceLock<Session>);
 
 impl Authenticator for Reentrant {
@@ -84,32 +85,31 @@ impl Authenticator for Chained {
 }
 
 #[test]
-fn logins_that_wait_for_one_another_without_async_do_not_run_out_of_threads() {
+fn logins_that_block_for_one_another_do_not_run_out_of_threads() {
     let chain = (0..10).fold(None, |inner, _| Some(Session::new(Chained(inner)))).unwrap();
     assert_eq!(chain.blocking_token().unwrap().expose(), "the-innermost");
 }
 
 #[test]
 fn a_session_can_be_built_and_logged_in_without_async() {
-    let server = TestServer::start();
-    let wrong = HttpAuthenticator::builder(server.url("/api/auth/login")).field("email", "nobody").build().unwrap();
+    let world = World::new();
+    let wrong =
+        HttpAuthenticator::builder(world.server.url("/api/auth/login")).field("email", "nobody").build().unwrap();
     assert_eq!(Session::builder(wrong).blocking_login().unwrap_err().kind(), ErrorKind::ReauthenticationRequired);
-    let session = session(&server, &ManualClock::new());
+    let session = world.session().build();
     assert_eq!(session.blocking_login().unwrap().generation(), 1);
 }
 
-/// An API of plain methods.
+/// An API with blocking methods.
 struct Api<C> {
     client: C,
     base: String,
     session: Session,
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
 impl<C> Api<C> {
-    fn new(client: C, server: &TestServer, clock: &ManualClock) -> Self {
-        Self { client, base: server.base_url().to_owned(), session: session(server, clock) }
+    fn new(client: C, world: &World) -> Self {
+        Self { client, base: world.server.base_url().to_owned(), session: world.session().build() }
     }
 }
 
@@ -133,11 +133,11 @@ fn is_401(error: &BoxError) -> bool {
     matches!(error.downcast_ref(), Some(ureq::Error::StatusCode(401)))
 }
 
-fn share_one_login_one_refresh_and_one_renewal_after_a_401<C: Sync>(client: C, call: impl Fn(&Api<C>, u64) + Sync) {
+/// Calls from many threads at once: with no token, with an expired one, and with a rejected one.
+fn assert_renewals_are_shared<C: Sync>(client: C, call: impl Fn(&Api<C>, u64) + Sync) {
     const THREADS: usize = 16;
-    let server = TestServer::start();
-    let clock = ManualClock::new();
-    let api = Api::new(client, &server, &clock);
+    let world = World::new();
+    let api = Api::new(client, &world);
     let start = Barrier::new(THREADS);
     let all_call = || {
         std::thread::scope(|scope| {
@@ -151,46 +151,30 @@ fn share_one_login_one_refresh_and_one_renewal_after_a_401<C: Sync>(client: C, c
         });
     };
     all_call();
-    clock.advance(Duration::from_secs(61));
-    server.advance(Duration::from_secs(61));
+    world.pass(PAST_EXPIRY);
     all_call();
-    let stats = server.stats();
+    let stats = world.server.stats();
     assert_eq!((stats.logins, stats.refreshes, stats.rejected), (1, 1, 0));
-    server.rotate_signing_key();
+    world.server.rotate_signing_key();
     all_call();
-    assert_eq!(server.stats().since(&stats).refreshes, 1);
+    assert_eq!(world.server.stats().since(&stats).refreshes, 1);
 }
 
 #[test]
-fn plain_methods_over_reqwest_share_one_login_one_refresh_and_one_renewal_after_a_401() {
-    share_one_login_one_refresh_and_one_renewal_after_a_401(reqwest::blocking::Client::new(), |api, id| {
+fn blocking_methods_over_reqwest_share_one_login_one_refresh_and_one_renewal_after_a_401() {
+    assert_renewals_are_shared(reqwest::blocking::Client::new(), |api, id| {
         assert_eq!(api.product(id).unwrap().status(), 200);
     });
 }
 
 #[test]
-fn plain_methods_over_ureq_share_one_login_one_refresh_and_one_renewal_after_a_401() {
-    share_one_login_one_refresh_and_one_renewal_after_a_401(ureq::agent(), |api, id| {
+fn blocking_methods_over_ureq_share_one_login_one_refresh_and_one_renewal_after_a_401() {
+    assert_renewals_are_shared(ureq::agent(), |api, id| {
         assert!(api.product(id).unwrap().contains("price_cents"));
     });
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn a_plain_method_may_be_called_inside_a_runtime_of_one_thread() {
-    let server = TestServer::start();
-    let api = Api::new(ureq::agent(), &server, &ManualClock::new());
-    // A renewal that a task of this very runtime began, and whose only thread is about to wait for it.
-    let waiting = tokio::spawn({
-        let session = api.session.clone();
-        async move { session.token().await }
-    });
-    tokio::task::yield_now().await;
-    assert!(api.product(1).unwrap().contains("price_cents"));
-    waiting.await.unwrap().unwrap();
-    assert_eq!(server.stats().logins, 1);
-}
-
-/// Logs in with the help of an annotated method of the same session.
+/// Logs in with an annotated method of the session that is logging in.
 struct Circular(OnceLock<Session>);
 
 impl Circular {
@@ -207,7 +191,7 @@ impl Authenticator for Circular {
 }
 
 #[test]
-fn a_login_that_calls_an_annotated_plain_method_gets_an_error_within_a_second() {
+fn a_login_that_calls_an_annotated_blocking_method_gets_an_error_within_a_second() {
     let circular = Arc::new(Circular(OnceLock::new()));
     circular.0.set(Session::new(Arc::clone(&circular))).unwrap();
     let (done, end) = std::sync::mpsc::channel();

@@ -23,6 +23,7 @@ impl Api {
     }
 }
 
+/// The result of a future that does not wait.
 fn ready<T>(future: impl Future<Output = Result<T, Error>>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value.unwrap(),
@@ -35,7 +36,7 @@ fn a_call_with_a_fresh_token_allocates_nothing() {
     let authenticator = HttpAuthenticator::builder("https://api.example/login").build().unwrap();
     let tokens = Tokens::new("x".repeat(800)).unwrap().expires_in(Duration::from_secs(86_400));
     let api = Api { session: Session::builder(authenticator).tokens(tokens).build() };
-    // This thread's copy of the token is made at its first call.
+    // The first call of a thread fills its thread cache.
     ready(api.header_made());
 
     let allocations = allocation_counter::measure(|| {

@@ -1,4 +1,6 @@
-//! `retry` against a real server: who is asked how often when a token is rejected, and what the caller gets.
+//! The option `retry` against a real server: what a rejected token costs, and what the caller gets.
+
+mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +12,7 @@ use jwt_refresh_testkit::TestServer;
 use reqwest::{Response, StatusCode};
 use tokio::sync::{Barrier, Semaphore};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use support::{BoxError, login};
 
 struct Api {
     http: reqwest::Client,
@@ -20,19 +22,19 @@ struct Api {
 
 #[refresh_token(token, retry)]
 impl Api {
-    /// The status is in the error.
+    /// Reports the status in an error.
     async fn product(&self, id: u64) -> Result<String, BoxError> {
         let request = self.http.get(self.server.url(&format!("/api/v1/products/{id}")));
         Ok(request.bearer(&token).send().await?.error_for_status()?.text().await?)
     }
 
-    /// The status is in the response.
+    /// Reports the status in the response.
     async fn response(&self, id: String) -> Result<Response, reqwest_or_ours::Error> {
         let request = self.http.get(self.server.url(&format!("/api/v1/products/{id}")));
         Ok(request.bearer(&token).send().await?)
     }
 
-    /// Answered 403 `insufficient_scope`, whatever the token.
+    /// Answered with 403 `insufficient_scope`, whatever the token.
     async fn forbidden(&self) -> Result<(), BoxError> {
         let request = self.http.delete(self.server.url("/api/v1/products/1"));
         request.bearer(&token).send().await?.error_for_status()?;
@@ -72,18 +74,14 @@ mod reqwest_or_ours {
 impl Api {
     async fn logged_in() -> Arc<Self> {
         let server = TestServer::start();
-        let authenticator = HttpAuthenticator::builder(server.url("/api/auth/login"))
-            .refresh_url(server.url("/api/auth/refresh"))
-            .field("email", server.email())
-            .secret_field("password", server.password());
-        let session = Session::builder(authenticator.build().unwrap()).build();
+        let session = Session::new(login(&server).build().unwrap());
         session.token().await.unwrap();
         Arc::new(Self { http: reqwest::Client::new(), server, session })
     }
 }
 
 #[tokio::test]
-async fn a_rejected_token_is_renewed_once_and_the_body_runs_once_more() {
+async fn a_rejected_token_is_renewed_once_and_the_body_runs_a_second_time() {
     let api = Api::logged_in().await;
     api.server.rotate_signing_key();
     api.product(1).await.unwrap();
@@ -101,7 +99,8 @@ async fn a_token_that_was_replaced_meanwhile_is_not_renewed_again() {
     struct Late<'a>(&'a Api);
 
     impl Late<'_> {
-        /// While the first run is under way, somebody else renews the token, and it is the old one that is rejected.
+        /// Another call renews the token while the first run is under way. The API rejects the old
+        /// one.
         #[refresh_token(from = self.0.session, token, retry)]
         async fn product(&self) -> Result<(), BoxError> {
             if token.generation() == 1 {
@@ -121,7 +120,7 @@ async fn a_token_that_was_replaced_meanwhile_is_not_renewed_again() {
 }
 
 #[tokio::test]
-async fn rejected_for_ever_ends_in_an_error_that_says_so_and_few_refreshes() {
+async fn endless_rejections_cost_few_refreshes_and_end_in_an_error_that_says_so() {
     let api = Api::logged_in().await;
     api.server.reject_access_tokens(true);
 
@@ -150,9 +149,9 @@ async fn ten_thousand_calls_that_are_rejected_at_once_make_one_refresh() {
 
     struct Crowd {
         api: Arc<Api>,
-        /// All have a token before the first is rejected,
+        /// Each call waits here until all have a token.
         ready: Barrier,
-        /// and not all have a connection at once.
+        /// Limits how many calls have a connection at once.
         connections: Semaphore,
     }
 
@@ -186,7 +185,7 @@ async fn ten_thousand_calls_that_are_rejected_at_once_make_one_refresh() {
 }
 
 #[tokio::test]
-async fn a_403_is_no_reason_to_refresh() {
+async fn a_403_is_not_retried() {
     let api = Api::logged_in().await;
     let error = api.forbidden().await.unwrap_err();
     assert_eq!(error.downcast_ref::<reqwest::Error>().and_then(reqwest::Error::status), Some(StatusCode::FORBIDDEN));
@@ -195,7 +194,7 @@ async fn a_403_is_no_reason_to_refresh() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_after_a_401_is_what_the_caller_hears_of() {
+async fn the_error_of_a_refresh_that_fails_after_a_401_is_returned() {
     let api = Api::logged_in().await;
     api.server.rotate_signing_key();
     api.server.revoke_refresh_tokens();
@@ -204,7 +203,7 @@ async fn a_refresh_that_fails_after_a_401_is_what_the_caller_hears_of() {
     assert_eq!(error.downcast_ref::<Error>().map(Error::kind), Some(ErrorKind::ReauthenticationRequired));
 }
 
-/// A provider of one's own, which counts what it is asked.
+/// A custom provider, which counts what it is asked.
 #[derive(Default)]
 struct Counting {
     fresh: AtomicU64,
@@ -233,16 +232,16 @@ impl TokenProvider for Counting {
 }
 
 #[tokio::test]
-async fn any_provider_is_told_of_the_rejection_and_named_once_a_call() {
+async fn a_provider_is_told_of_the_rejection_and_its_expression_runs_once_a_call() {
     struct Custom {
         provider: Counting,
-        named: AtomicU64,
+        evaluated: AtomicU64,
         runs: AtomicU64,
     }
 
     impl Custom {
         fn provider(&self) -> &Counting {
-            self.named.fetch_add(1, Ordering::Relaxed);
+            self.evaluated.fetch_add(1, Ordering::Relaxed);
             &self.provider
         }
 
@@ -257,14 +256,14 @@ async fn any_provider_is_told_of_the_rejection_and_named_once_a_call() {
         matches!(result, Ok(name) if name.ends_with("old"))
     }
 
-    let custom = Custom { provider: Counting::default(), named: AtomicU64::new(0), runs: AtomicU64::new(0) };
+    let custom = Custom { provider: Counting::default(), evaluated: AtomicU64::new(0), runs: AtomicU64::new(0) };
     assert_eq!(custom.call("token ".to_owned()).await.unwrap(), "token new");
-    let counted = [&custom.provider.fresh, &custom.provider.rejected, &custom.named, &custom.runs];
+    let counted = [&custom.provider.fresh, &custom.provider.rejected, &custom.evaluated, &custom.runs];
     assert_eq!(counted.map(|count| count.load(Ordering::Relaxed)), [1, 1, 1, 2]);
 }
 
 #[tokio::test]
-async fn any_provider_is_told_of_the_second_rejection_and_not_asked_for_another_token() {
+async fn a_provider_is_told_of_the_second_rejection_and_not_asked_for_another_token() {
     struct Custom(Counting);
 
     impl Custom {
@@ -299,7 +298,7 @@ async fn any_provider_is_told_of_the_second_rejection_and_not_asked_for_another_
     }
 }
 
-/// Logs in by a method that needs to be logged in.
+/// Logs in with an annotated method of the session that is logging in.
 #[derive(Clone, Default)]
 struct Reentrant(Arc<OnceLock<Session>>);
 

@@ -1,17 +1,21 @@
-//! No secret is ever shown: not by `Debug`, not by an error, not in the logs of anything that takes part, at any level.
+//! No secret is shown by `Debug`, by an error, or in the log of any crate that takes part, at any
+//! level.
+
+mod support;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use jwt_refresh::jwt::Jwt;
 use jwt_refresh::{
-    Authenticator, Clock, Error, HttpAuthenticator, ManualClock, Policy, RefreshToken, Secret, Session, TokenFields,
-    TokenProvider, Tokens,
+    Authenticator, Clock, Error, HttpAuthenticator, Policy, RefreshToken, Secret, Session, TokenFields, TokenProvider,
+    Tokens,
 };
 use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
 
-/// Everything that was logged, and every secret that was in play.
+use support::{PAST_EXPIRY, SECOND, World};
+
+/// Everything that was logged, and every secret that was used.
 #[derive(Clone, Default)]
 struct Record {
     log: Arc<Mutex<Vec<u8>>>,
@@ -26,7 +30,7 @@ impl Record {
     fn assert_hidden_in(&self, what: &str, shown: &str) {
         for secret in self.secrets.lock().unwrap().iter() {
             assert!(!shown.contains(secret.as_str()), "{what} shows {secret}: {shown}");
-            // Half a token is too much too.
+            // Half a secret is too much as well. All JWTs begin alike.
             let half: String = secret.chars().take(secret.len() / 2).collect();
             let is_common = half.len() < 8 || half.starts_with("eyJ");
             assert!(is_common || !shown.contains(&half), "{what} shows the beginning of {secret}: {shown}");
@@ -45,13 +49,13 @@ impl Write for Record {
     }
 }
 
-/// Notes every refresh token that passes through it.
-struct Noting {
+/// Records every refresh token that is sent.
+struct RecordsRefreshTokens {
     inner: HttpAuthenticator,
     record: Record,
 }
 
-impl Authenticator for Noting {
+impl Authenticator for RecordsRefreshTokens {
     async fn login(&self) -> Result<Tokens, Error> {
         self.inner.login().await
     }
@@ -79,24 +83,21 @@ fn assert_error_hides(record: &Record, error: &Error) {
     }
 }
 
-async fn a_day_in_the_life(record: &Record) {
-    let server = TestServer::builder().access_lifetime(Duration::from_secs(60)).start();
-    let clock = ManualClock::new();
-    let pass = |seconds| {
-        clock.advance(Duration::from_secs(seconds));
-        server.advance(Duration::from_secs(seconds));
-    };
+/// Logs in, renews and fails in all ways that could show a secret.
+async fn use_a_session(record: &Record) {
+    let world = World::new();
+    let server = &world.server;
     record.secret(server.password());
     record.secret("S3cretInQuery");
     record.secret("N0tThePassword");
 
-    let noting = Noting { inner: authenticator(&server, server.password()), record: record.clone() };
-    let session = Session::builder(noting).clock(&clock).login().await.unwrap();
+    let recording = RecordsRefreshTokens { inner: authenticator(server, server.password()), record: record.clone() };
+    let session = Session::builder(recording).clock(&world.clock).login().await.unwrap();
     let token = session.token().await.unwrap();
     record.secret(token.expose());
     record.secret(token.jwt().unwrap().signature());
 
-    pass(61);
+    world.pass(PAST_EXPIRY);
     record.secret(session.token().await.unwrap().expose());
     for fault in [
         Fault::DropAfterProcessing,
@@ -106,26 +107,25 @@ async fn a_day_in_the_life(record: &Record) {
         Fault::MissingField("access_token"),
         Fault::InvalidGrant,
     ] {
-        pass(61);
+        world.pass(PAST_EXPIRY);
         server.inject(Endpoint::Any, fault, Times::Once);
         if let Err(error) = session.token().await {
             assert_error_hides(record, &error);
         }
-        pass(2);
+        world.pass(2 * SECOND);
         let token = session.token().await.unwrap();
         record.secret(token.expose());
-        let request = reqwest::Client::new().get(server.url("/api/v1/products/1")).header("authorization", &token);
-        request.send().await.unwrap().error_for_status().unwrap();
+        assert_eq!(world.call_with(&token).await, 200);
     }
     let rejected = session.rejected(&session.token().await.unwrap()).await.unwrap();
     record.secret(rejected.expose());
 
-    let wrong = Session::new(authenticator(&server, "N0tThePassword"));
+    let wrong = Session::new(authenticator(server, "N0tThePassword"));
     assert_error_hides(record, &wrong.token().await.unwrap_err());
 }
 
 #[test]
-fn nothing_that_is_logged_at_any_level_by_anything_that_takes_part_holds_a_secret() {
+fn no_log_line_of_any_crate_at_any_level_holds_a_secret() {
     let record = Record::default();
     let writer = record.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -139,7 +139,7 @@ fn nothing_that_is_logged_at_any_level_by_anything_that_takes_part_holds_a_secre
     log::set_max_level(log::LevelFilter::Trace);
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(a_day_in_the_life(&record));
+    runtime.block_on(use_a_session(&record));
 
     let log = String::from_utf8(record.log.lock().unwrap().clone()).unwrap();
     assert!(log.contains("jwt_refresh.renew") && log.contains("refresh"), "nothing was captured: {log}");
