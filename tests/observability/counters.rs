@@ -1,17 +1,16 @@
+//! Counters of the feature `metrics`. All tests of this process add to the same ones.
+
 use jwt_refresh::Error;
 use jwt_refresh::pool::{Account, Pool};
 use jwt_refresh::prelude::*;
-use jwt_refresh_testkit::TestServer;
 
-use crate::a_day_in_the_life;
-use crate::gauges::until;
-use crate::recorder::Recorded;
+use crate::support::{Recorded, World, until};
+use crate::use_a_session;
 
 #[tokio::test]
-async fn counters_go_by_stable_names_and_without_labels() {
+async fn counters_have_stable_names_and_no_labels() {
     let recorded = Recorded::here();
-    let server = TestServer::start();
-    a_day_in_the_life(&server).await;
+    use_a_session(&World::new()).await;
     let counted = recorded.counters();
     let names: Vec<_> = counted.keys().map(String::as_str).collect();
     assert_eq!(
@@ -23,14 +22,13 @@ async fn counters_go_by_stable_names_and_without_labels() {
             "jwt_refresh_waits_total"
         ]
     );
-    // Other tests of this program may count too.
     assert!(counted.values().all(|count| *count >= 1));
 }
 
-/// Lets everybody in.
-struct Open;
+/// Logs in without a server.
+struct NoServer;
 
-impl Authenticator for Open {
+impl Authenticator for NoServer {
     async fn login(&self) -> Result<Tokens, Error> {
         Tokens::new("a-token")
     }
@@ -38,11 +36,11 @@ impl Authenticator for Open {
 
 #[tokio::test]
 async fn the_logins_of_a_pool_are_counted_with_those_of_sessions() {
-    // So many that those of other tests, which count too, do not make them up.
+    // More than all other tests of this process log in.
     const ACCOUNTS: usize = 100;
     let recorded = Recorded::here();
-    let accounts = (0..ACCOUNTS).map(|number| Account::new(number.to_string(), Open));
+    let accounts = (0..ACCOUNTS).map(|number| Account::new(number.to_string(), NoServer));
     let pool = Pool::builder().accounts(accounts).build().unwrap();
-    until("all accounts serve", || (pool.status().active == ACCOUNTS).then_some(())).await;
+    until("all accounts serve", async || pool.status().active == ACCOUNTS).await;
     assert!(recorded.counters()["jwt_refresh_logins_total"] >= ACCOUNTS as u64);
 }

@@ -1,66 +1,45 @@
+//! Gauges of the feature `metrics`, which each pool sets under a label of its own.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jwt_refresh::pool::{Account, Pool, QuarantineCause};
-use jwt_refresh::{HttpAuthenticator, ManualClock};
+use jwt_refresh::pool::{Pool, QuarantineCause};
 use jwt_refresh_testkit::TestServer;
 
-use crate::recorder::Recorded;
+use crate::support::{HOUR, Recorded, World, account, until, with_accounts};
 
-/// How often gauges are set, at least.
-const EVERY: Duration = Duration::from_secs(5);
+/// Gauges are set at least as often as this.
+const INTERVAL: Duration = Duration::from_secs(5);
 
-fn account(server: &TestServer, name: &str) -> Account {
-    let login = HttpAuthenticator::builder(server.url("/api/auth/login"))
-        .refresh_url(server.url("/api/auth/refresh"))
-        .field("email", name)
-        .secret_field("password", "secret");
-    Account::new(name, login.build().unwrap())
+fn world(accounts: usize) -> World {
+    World::with(with_accounts(TestServer::builder().access_lifetime(HOUR), accounts).start())
 }
 
-/// A pool of that many accounts on a clock that stands still, the first of them banned; and the clock.
-async fn pool(server: &TestServer, accounts: usize) -> (Pool, ManualClock) {
-    server.ban("a0");
-    let clock = ManualClock::new();
-    let pool = Pool::builder().clock(&clock);
-    let pool = pool.accounts((0..accounts).map(|number| account(server, &format!("a{number}")))).build().unwrap();
-    let settled = |pool: &Pool| {
+/// A pool of `accounts` accounts, all of which have logged in but the first, which is banned.
+async fn pool(world: &World, accounts: usize) -> Pool {
+    world.server.ban("a0");
+    let pool = Pool::builder().clock(&world.clock);
+    let pool = pool.accounts((0..accounts).map(|number| account(&world.server, number))).build().unwrap();
+    until("all accounts but one have logged in", async || {
         let status = pool.status();
-        (status.active == accounts - 1 && status.quarantined.iter().all(|one| one.cause == QuarantineCause::Denied))
-            .then_some(())
-    };
-    until("the accounts have logged in, but for one", || settled(&pool)).await;
-    (pool, clock)
+        status.active == accounts - 1 && status.quarantined.iter().all(|one| one.cause == QuarantineCause::Denied)
+    })
+    .await;
+    pool
 }
 
-fn server(accounts: usize) -> TestServer {
-    let server = TestServer::builder().access_lifetime(Duration::from_secs(3600));
-    (0..accounts).fold(server, |server, number| server.account(&format!("a{number}"), "secret")).start()
-}
-
-/// Waits until `found`, which the pool's task brings about.
-pub(crate) async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(found) = found() {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
-}
-
-/// The number that a pool goes by in the labels, told by how many accounts it has: no two tests have equally many.
+/// The label of a pool, which is found by its number of accounts: each test has another one.
 async fn label(accounts: f64) -> String {
-    let found = |(name, value): (String, f64)| {
+    let of_pool = |(name, value): (String, f64)| {
         let label = name.strip_prefix("jwt_refresh_pool_accounts{pool=")?.strip_suffix('}')?;
         value.total_cmp(&accounts).is_eq().then(|| label.to_owned())
     };
-    until("the pool is shown", || Recorded::here().gauges().into_iter().find_map(found)).await
+    let find = || Recorded::here().gauges().into_iter().find_map(of_pool);
+    until("the pool has gauges", async || find().is_some()).await;
+    find().unwrap()
 }
 
-/// The gauges of one pool, without their prefix and its label.
+/// The gauges of one pool, without their prefix and the label of the pool.
 fn gauges(label: &str) -> BTreeMap<String, f64> {
     let of_pool = |(name, value): (String, f64)| {
         let (name, labels) = name.strip_prefix("jwt_refresh_pool_")?.split_once('{')?;
@@ -71,23 +50,23 @@ fn gauges(label: &str) -> BTreeMap<String, f64> {
     Recorded::here().gauges().into_iter().filter_map(of_pool).collect()
 }
 
-/// Waits until all these are shown of one pool. NaN stands for itself.
-async fn shown(label: &str, expected: &[(&str, f64)]) {
+/// Waits until these gauges of one pool have these values. NaN equals NaN here.
+async fn until_gauges_are(label: &str, expected: &[(&str, f64)]) {
     let is = |found: f64, expected: f64| (found - expected).abs() < 0.01 || (found.is_nan() && expected.is_nan());
-    until(&format!("{expected:?} is shown"), || {
+    until(&format!("the gauges are {expected:?}"), async || {
         let found = gauges(label);
-        expected.iter().all(|&(name, value)| found.get(name).is_some_and(|found| is(*found, value))).then_some(())
+        expected.iter().all(|&(name, value)| found.get(name).is_some_and(|found| is(*found, value)))
     })
     .await;
 }
 
 #[tokio::test]
-async fn gauges_are_true_of_a_pool_that_nobody_uses() {
+async fn gauges_are_set_without_any_call() {
     let _ = Recorded::here();
-    let server = server(4);
-    let (_pool, clock) = pool(&server, 4).await;
+    let world = world(4);
+    let _pool = pool(&world, 4).await;
     let label = label(4.0).await;
-    clock.advance(EVERY);
+    world.clock.advance(INTERVAL);
     let expected = [
         ("accounts", 4.0),
         ("active", 3.0),
@@ -99,46 +78,46 @@ async fn gauges_are_true_of_a_pool_that_nobody_uses() {
         ("auth_overhead_ratio", 4.0),
         ("health", 0.5),
     ];
-    shown(&label, &expected).await;
+    until_gauges_are(&label, &expected).await;
     let ttl = gauges(&label)["average_ttl_seconds"];
     assert!((3590.0..3596.0).contains(&ttl), "{ttl}");
-    clock.advance(EVERY);
-    shown(&label, &[("average_ttl_seconds", ttl - EVERY.as_secs_f64())]).await;
+    world.clock.advance(INTERVAL);
+    until_gauges_are(&label, &[("average_ttl_seconds", ttl - INTERVAL.as_secs_f64())]).await;
 }
 
 #[tokio::test]
-async fn gauges_show_the_calls_and_what_they_said_of_the_accounts() {
+async fn gauges_show_calls_and_the_accounts_that_they_reported() {
     let _ = Recorded::here();
-    let server = server(3);
-    let (pool, clock) = pool(&server, 3).await;
+    let world = world(3);
+    let pool = pool(&world, 3).await;
     let label = label(3.0).await;
     for _ in 0..8 {
         pool.lease().await.unwrap().fine();
     }
-    pool.lease().await.unwrap().rate_limited(Some(20 * EVERY));
+    pool.lease().await.unwrap().rate_limited(Some(20 * INTERVAL));
     pool.lease().await.unwrap().quota_used_up(None);
-    clock.advance(EVERY);
+    world.clock.advance(INTERVAL);
     let expected = [
         ("active", 0.0),
         ("quarantined cause=denied", 1.0),
         ("quarantined cause=rate_limited", 1.0),
         ("quarantined cause=quota_used_up", 1.0),
-        // Ten leases in five seconds, and three logins.
+        // Ten leases in five seconds, with three logins.
         ("requests_per_token_per_minute", 120.0),
         ("auth_overhead_ratio", 0.3),
         ("health", 0.0),
     ];
-    shown(&label, &expected).await;
+    until_gauges_are(&label, &expected).await;
 }
 
 #[tokio::test]
-async fn a_pool_that_has_ended_is_shown_to_have_nothing() {
+async fn the_gauges_of_a_dropped_pool_are_reset() {
     let _ = Recorded::here();
-    let server = server(2);
-    let (pool, clock) = pool(&server, 2).await;
+    let world = world(2);
+    let pool = pool(&world, 2).await;
     let label = label(2.0).await;
-    clock.advance(EVERY);
-    shown(&label, &[("active", 1.0), ("quarantined cause=denied", 1.0)]).await;
+    world.clock.advance(INTERVAL);
+    until_gauges_are(&label, &[("active", 1.0), ("quarantined cause=denied", 1.0)]).await;
     drop(pool);
     let expected = [
         ("accounts", 0.0),
@@ -149,17 +128,17 @@ async fn a_pool_that_has_ended_is_shown_to_have_nothing() {
         ("refresh_success_ratio", f64::NAN),
         ("health", f64::NAN),
     ];
-    shown(&label, &expected).await;
+    until_gauges_are(&label, &expected).await;
 }
 
 #[tokio::test]
 async fn no_gauge_names_an_account() {
     let _ = Recorded::here();
-    let server = server(5);
-    let (_pool, clock) = pool(&server, 5).await;
+    let world = world(5);
+    let _pool = pool(&world, 5).await;
     let label = label(5.0).await;
-    clock.advance(EVERY);
-    shown(&label, &[("active", 4.0), ("quarantined cause=quota_used_up", 0.0)]).await;
-    assert_eq!(gauges(&label).len(), 15, "eight of the pool, and one for each cause");
+    world.clock.advance(INTERVAL);
+    until_gauges_are(&label, &[("active", 4.0), ("quarantined cause=quota_used_up", 0.0)]).await;
+    assert_eq!(gauges(&label).len(), 15, "eight of the pool, and one for each quarantine cause");
     assert!(Recorded::here().gauges().keys().all(|name| !name.contains("a0")));
 }
