@@ -1,26 +1,25 @@
-//! What a child process does: this test binary again, with its orders in the environment.
+//! What a child process does with a file store.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
 use jwt_refresh::store::{FileStore, StoreErrorKind, TokenStore};
 
-use crate::file::entry;
+use crate::support::{Process, child_command, entry, increment, orders};
 
-const ORDERS: &str = "JWT_REFRESH_STORES_CHILD";
-const FOLDER: &str = "JWT_REFRESH_STORES_FOLDER";
+/// The environment variable in which a child process finds the folder of the store.
+const FOLDER: &str = "JWT_REFRESH_TEST_FOLDER";
 
-/// Starts a child that follows `orders` on the store in `folder`.
-pub(crate) fn start(orders: &str, folder: &Path) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "child::follows_orders", "--nocapture"]);
-    command.env(ORDERS, orders).env(FOLDER, folder);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+/// Starts a child process that follows `orders` on the store in `folder`.
+pub(crate) fn start(orders: &str, folder: &Path) -> Process {
+    let mut command = child_command("child::follows_orders", orders);
+    command.env(FOLDER, folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.spawn().unwrap().into()
 }
 
-/// Waits until `child` says that it is as far as its orders ask.
-pub(crate) fn wait_until_ready(child: &mut Child) {
+/// Waits until `child` has begun to follow its orders.
+pub(crate) fn wait_until_ready(child: &mut Process) {
     let output = child.stdout.as_mut().unwrap();
     let mut said = Vec::new();
     while !said.ends_with(b"READY") {
@@ -35,10 +34,10 @@ fn ready() {
     std::io::stdout().flush().unwrap();
 }
 
-/// Does nothing when it is run as a test.
 #[tokio::test(flavor = "current_thread")]
+#[ignore = "runs as a child process of other tests"]
 async fn follows_orders() {
-    let Ok(orders) = std::env::var(ORDERS) else { return };
+    let Some(orders) = orders() else { return };
     let store = FileStore::new(PathBuf::from(std::env::var_os(FOLDER).unwrap()));
     match orders.split_once(' ').unwrap_or((&orders, "")) {
         ("hold-lease", account) => {
@@ -49,7 +48,7 @@ async fn follows_orders() {
         ("count", times) => {
             ready();
             for _ in 0..times.parse().unwrap() {
-                count(&store).await;
+                increment(&store, "counter").await;
             }
         }
         ("count-under-lease", times) => {
@@ -58,7 +57,7 @@ async fn follows_orders() {
                 let _held = store.lease("counter").await.unwrap();
                 let held = store.load("counter").await.unwrap();
                 let next = held.map_or(0, |held| held.revision) + 1;
-                store.save("counter", &entry(next, next.to_string().as_bytes())).await.unwrap();
+                store.save("counter", &entry(next, next.to_string())).await.unwrap();
             }
         }
         ("write-forever", size) => {
@@ -68,27 +67,12 @@ async fn follows_orders() {
                 let held = store.load("written").await.unwrap();
                 let next = held.map_or(0, |held| held.revision) + 1;
                 let byte = u8::try_from(next % 251).unwrap();
-                match store.save("written", &entry(next, &vec![byte; size])).await {
+                match store.save("written", &entry(next, vec![byte; size])).await {
                     Err(error) if error.kind() != StoreErrorKind::Conflict => panic!("{error}"),
                     _ => {}
                 }
             }
         }
-        other => panic!("no such orders: {other:?}"),
-    }
-}
-
-/// Adds 1 to the counter, as often as it takes.
-async fn count(store: &FileStore) {
-    loop {
-        let held = store.load("counter").await.unwrap();
-        let (revision, count) = held.map_or((0, 0), |held| {
-            let count: u64 = std::str::from_utf8(&held.data).unwrap().parse().unwrap();
-            (held.revision, count)
-        });
-        match store.save("counter", &entry(revision + 1, (count + 1).to_string().as_bytes())).await {
-            Ok(()) => return,
-            Err(error) => assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error}"),
-        }
+        other => panic!("unknown orders: {other:?}"),
     }
 }

@@ -1,18 +1,16 @@
-//! The store in a folder, and what can be wrong with a file.
+//! The file store, and what can be wrong with a file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jwt_refresh::store::{FileStore, StoreEntry, StoreError, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{FileStore, StoreError, StoreErrorKind, TokenStore};
 use jwt_refresh_testkit::conformance;
 use tempfile::TempDir;
 
-pub(crate) fn entry(revision: u64, data: &[u8]) -> StoreEntry {
-    StoreEntry { revision, data: data.to_vec().into() }
-}
+use crate::support::entry;
 
-/// A folder with the entry of `alice`, revision 1, and that entry's file.
+/// A folder with an entry of `alice`, its store, and the file of the entry.
 async fn alice() -> (TempDir, FileStore, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let store = FileStore::new(folder.path());
@@ -28,7 +26,7 @@ fn files(folder: &Path) -> Vec<String> {
     names
 }
 
-/// That `error` names the file, says where it is kept, and shows nothing of what is in it.
+/// Asserts that `error` names the file and where it was moved to, and shows nothing of its content.
 #[track_caller]
 fn assert_set_aside(error: &StoreError, file: &Path, number: usize, content: &[u8]) {
     assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
@@ -53,19 +51,19 @@ fn assert_mode(path: &Path, mode: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keeps_its_promises() {
+async fn passes_the_conformance_suite() {
     let folder = tempfile::tempdir().unwrap();
     conformance::check(async || FileStore::new(folder.path().join("tokens"))).await;
 }
 
 #[tokio::test]
-async fn keeps_its_promises_on_one_thread() {
+async fn passes_the_conformance_suite_on_one_thread() {
     let folder = tempfile::tempdir().unwrap();
     conformance::check(async || FileStore::new(folder.path().join("tokens"))).await;
 }
 
 #[tokio::test]
-async fn files_and_folder_are_for_nobody_else() {
+async fn files_and_folder_are_accessible_to_their_owner_only() {
     let outer = tempfile::tempdir().unwrap();
     let folder = outer.path().join("made").join("by us");
     let store = FileStore::new(&folder);
@@ -86,7 +84,7 @@ async fn files_and_folder_are_for_nobody_else() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_that_others_could_read_is_taken_from_them() {
+async fn a_file_that_others_can_read_is_made_private_and_one_that_they_can_write_is_set_aside() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let (_folder, store, file) = alice().await;
@@ -102,7 +100,7 @@ async fn a_file_that_others_could_read_is_taken_from_them() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_folder_that_everybody_may_write_in_is_refused() {
+async fn a_world_writable_folder_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let (folder, store, _) = alice().await;
@@ -115,7 +113,7 @@ async fn a_folder_that_everybody_may_write_in_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_cut_short_anywhere_is_reported_and_kept_aside() {
+async fn a_truncated_file_is_reported_and_set_aside() {
     let (folder, store, file) = alice().await;
     let whole = fs::read(&file).unwrap();
     for length in 0..whole.len() {
@@ -130,7 +128,7 @@ async fn a_file_cut_short_anywhere_is_reported_and_kept_aside() {
 }
 
 #[tokio::test]
-async fn a_file_with_more_behind_it_or_a_changed_byte_is_corrupt() {
+async fn a_file_with_trailing_or_changed_bytes_is_corrupt() {
     let (_folder, store, file) = alice().await;
     let whole = fs::read(&file).unwrap();
     let longer = [&whole[..], b"x"].concat();
@@ -145,7 +143,7 @@ async fn a_file_with_more_behind_it_or_a_changed_byte_is_corrupt() {
 }
 
 #[tokio::test]
-async fn foreign_and_huge_files_are_reported_and_kept_aside() {
+async fn foreign_and_huge_files_are_reported_and_set_aside() {
     let (_folder, store, file) = alice().await;
     let contents = [b"{\"access_token\": \"refresh-token\"}".to_vec(), vec![0; 100], vec![b'x'; (1 << 20) + 1]];
     for (number, content) in (1..).zip(contents) {
@@ -155,7 +153,7 @@ async fn foreign_and_huge_files_are_reported_and_kept_aside() {
 }
 
 #[tokio::test]
-async fn another_accounts_file_is_not_this_accounts() {
+async fn a_copied_file_of_another_account_is_corrupt() {
     let (_folder, store, file) = alice().await;
     let content = fs::read(&file).unwrap();
     let bobs = file.with_file_name("account-bob.tokens");
@@ -167,7 +165,7 @@ async fn another_accounts_file_is_not_this_accounts() {
 }
 
 #[tokio::test]
-async fn a_write_over_what_is_corrupt_is_reported_before_it_is_done() {
+async fn a_save_over_a_corrupt_file_reports_it_first() {
     let (_folder, store, file) = alice().await;
     fs::write(&file, b"torn").unwrap();
     let error = store.save("alice", &entry(2, b"2")).await.unwrap_err();
@@ -177,7 +175,7 @@ async fn a_write_over_what_is_corrupt_is_reported_before_it_is_done() {
 }
 
 #[tokio::test]
-async fn an_older_copy_of_the_file_is_an_entry() {
+async fn an_older_copy_of_the_file_is_loaded_and_is_a_change() {
     let (_folder, store, file) = alice().await;
     let backup = fs::read(&file).unwrap();
     store.save("alice", &entry(2, b"2")).await.unwrap();
@@ -187,7 +185,7 @@ async fn an_older_copy_of_the_file_is_an_entry() {
 }
 
 #[tokio::test]
-async fn what_is_no_regular_file_is_left_alone() {
+async fn a_path_that_is_no_regular_file_is_refused_and_left_alone() {
     let (_folder, store, file) = alice().await;
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
@@ -197,7 +195,7 @@ async fn what_is_no_regular_file_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_where_the_folder_should_be_is_a_mistake_of_the_set_up() {
+async fn a_file_in_place_of_the_folder_is_a_configuration_error() {
     let (_folder, _, file) = alice().await;
     for folder in [file.clone(), file.join("below")] {
         let store = FileStore::new(&folder);
@@ -213,15 +211,15 @@ async fn a_file_where_the_folder_should_be_is_a_mistake_of_the_set_up() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_too_large_is_refused_and_the_old_one_stays() {
+async fn an_entry_that_is_too_large_is_refused_and_the_old_one_kept() {
     let (_folder, store, _) = alice().await;
-    let error = store.save("alice", &entry(2, &vec![0; 1 << 20])).await.unwrap_err();
+    let error = store.save("alice", &entry(2, vec![0; 1 << 20])).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Configuration, "{error}");
     assert_eq!(store.load("alice").await.unwrap().unwrap().revision, 1);
 }
 
 #[tokio::test]
-async fn what_a_dead_writer_left_half_written_is_no_hindrance() {
+async fn a_partial_file_of_a_dead_writer_does_not_prevent_a_save() {
     let (_folder, store, file) = alice().await;
     fs::write(file.with_extension("new"), b"half").unwrap();
     store.save("alice", &entry(2, b"2")).await.unwrap();
@@ -230,7 +228,7 @@ async fn what_a_dead_writer_left_half_written_is_no_hindrance() {
 }
 
 #[tokio::test]
-async fn a_lease_file_that_was_deleted_is_locked_anew() {
+async fn a_deleted_lease_file_is_made_and_locked_anew() {
     let (_folder, store, file) = alice().await;
     let first = store.lease("alice").await.unwrap();
     fs::remove_file(file.with_extension("lease")).unwrap();

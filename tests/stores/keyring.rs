@@ -1,4 +1,4 @@
-//! The keyring, played by the mock of `keyring-core`: a real one would ask the user.
+//! The keyring store, over the mock of `keyring-core`: a real keyring would ask the user.
 
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use jwt_refresh_testkit::conformance;
 use keyring_core::{CredentialStore, Error, mock};
 use tempfile::TempDir;
 
-use crate::file::entry;
+use crate::support::entry;
 
 const SERVICE: &str = "com.example.catalog";
 
+/// A folder for locks, an empty keyring, and a store over both.
 fn keyring() -> (TempDir, Arc<CredentialStore>, KeyringStore) {
     let folder = tempfile::tempdir().unwrap();
     let credentials: Arc<CredentialStore> = mock::Store::new().unwrap();
@@ -21,7 +22,7 @@ fn keyring() -> (TempDir, Arc<CredentialStore>, KeyringStore) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keeps_its_promises() {
+async fn passes_the_conformance_suite() {
     let (folder, credentials, _) = keyring();
     let make = async || KeyringStore::with_credentials(Arc::clone(&credentials), SERVICE, folder.path().join("locks"));
     conformance::check(make).await;
@@ -29,14 +30,14 @@ async fn keeps_its_promises() {
 
 #[cfg(feature = "seal")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keeps_its_promises_when_sealed() {
+async fn passes_the_conformance_suite_when_sealed() {
     let (_folder, _, store) = keyring();
     let key = SealKey::generate().unwrap();
     conformance::check(async || Sealed::new(store.clone(), key.clone())).await;
 }
 
 #[tokio::test]
-async fn no_secret_is_on_disk() {
+async fn no_secret_is_written_to_disk() {
     let (folder, _, store) = keyring();
     let lease = store.lease("alice").await.unwrap();
     store.save("alice", &entry(1, b"refresh-token")).await.unwrap();
@@ -47,7 +48,7 @@ async fn no_secret_is_on_disk() {
 }
 
 #[tokio::test]
-async fn what_is_no_entry_is_reported_and_kept_aside() {
+async fn a_foreign_credential_is_reported_and_set_aside() {
     let (_folder, credentials, store) = keyring();
     let credential = |user: &str| credentials.build(SERVICE, user, None).unwrap();
     for (number, content) in [(1, &b"refresh-token of another program"[..]), (2, b"")] {
@@ -64,7 +65,7 @@ async fn what_is_no_entry_is_reported_and_kept_aside() {
 }
 
 #[tokio::test]
-async fn another_accounts_credential_is_not_this_accounts() {
+async fn a_copied_credential_of_another_account_is_corrupt() {
     let (_folder, credentials, store) = keyring();
     store.save("alice", &entry(1, b"alice's")).await.unwrap();
     let credential = |user: &str| credentials.build(SERVICE, user, None).unwrap();
@@ -74,7 +75,7 @@ async fn another_accounts_credential_is_not_this_accounts() {
 }
 
 #[tokio::test]
-async fn failures_are_told_by_kind_and_lose_nothing() {
+async fn failures_have_their_kind_and_lose_no_entry() {
     let (_folder, credentials, store) = keyring();
     store.save("alice", &entry(1, b"1")).await.unwrap();
     let credential = credentials.build(SERVICE, "account-alice", None).unwrap();

@@ -1,8 +1,8 @@
-//! The stores, against the promises of `TokenStore` and against what disks and processes do.
+//! Stores: what `TokenStore` promises, and what disks, processes and keyrings can do to it.
 
-mod broken;
 #[cfg(unix)]
 mod child;
+mod conformance;
 mod file;
 #[cfg(feature = "keyring")]
 mod keyring;
@@ -10,18 +10,20 @@ mod keyring;
 mod processes;
 #[cfg(feature = "seal")]
 mod sealed;
+#[path = "../support/mod.rs"]
+mod support;
 
 use jwt_refresh::store::MemoryStore;
-use jwt_refresh_testkit::conformance;
+use jwt_refresh_testkit::conformance::check;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_store_in_memory_keeps_its_promises() {
+async fn the_memory_store_passes_the_conformance_suite() {
     let store = MemoryStore::new();
-    conformance::check(async || store.clone()).await;
+    check(async || store.clone()).await;
 }
 
 #[tokio::test]
-async fn the_store_in_memory_keeps_its_promises_on_one_thread() {
+async fn the_memory_store_passes_the_conformance_suite_on_one_thread() {
     let store = MemoryStore::new();
-    conformance::check(async || store.clone()).await;
+    check(async || store.clone()).await;
 }

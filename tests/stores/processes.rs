@@ -1,13 +1,11 @@
-//! The store in a folder, shared by real processes, which are killed.
+//! A folder that real processes share, some of which are killed.
 
 use std::time::{Duration, Instant};
 
 use jwt_refresh::store::{FileStore, TokenStore};
 
 use crate::child::{start, wait_until_ready};
-use crate::file::entry;
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::entry;
 
 #[tokio::test]
 async fn the_lease_of_a_killed_process_is_free_at_once() {
@@ -24,12 +22,10 @@ async fn the_lease_of_a_killed_process_is_free_at_once() {
             async move { store.lease("alice").await.unwrap() }
         });
         tokio::time::sleep(Duration::from_millis(20)).await;
-        // SIGKILL: nothing of the child runs any more.
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child.kill();
         let killed = Instant::now();
-        drop(tokio::time::timeout(PATIENCE, waiter).await.unwrap().unwrap());
-        // Polled every 50 ms; the rest is for a busy machine.
+        drop(tokio::time::timeout(Duration::from_secs(30), waiter).await.unwrap().unwrap());
+        // The file is looked at every 50 ms. The rest is for a busy machine.
         assert!(killed.elapsed() < Duration::from_secs(2), "free only after {:?}", killed.elapsed());
     }
 }
@@ -46,40 +42,39 @@ async fn eight_processes_lose_no_update() {
         let each: u64 = orders.split_once(' ').unwrap().1.parse().unwrap();
         let all = 8 * each;
         let counted = FileStore::new(folder.path()).load("counter").await.unwrap();
-        assert_eq!(counted, Some(entry(all, all.to_string().as_bytes())), "{orders}");
+        assert_eq!(counted, Some(entry(all, all.to_string())), "{orders}");
         println!("{orders}, 8 processes: {:?}", begun.elapsed());
     }
 }
 
 #[tokio::test]
-async fn killed_writers_leave_no_torn_file_and_no_lock() {
+async fn killed_writers_leave_no_partial_entry_and_no_lock() {
     let folder = tempfile::tempdir().unwrap();
     let store = FileStore::new(folder.path());
     let mut last = 0;
     for round in 0..40 {
         let mut writers = [start("write-forever 65536", folder.path()), start("write-forever 65536", folder.path())];
         writers.iter_mut().for_each(wait_until_ready);
-        tokio::time::sleep(Duration::from_millis(moment(round))).await;
+        tokio::time::sleep(Duration::from_millis(time_to_kill(round))).await;
         for writer in &mut writers {
-            writer.kill().unwrap();
-            writer.wait().unwrap();
+            writer.kill();
         }
         let begun = Instant::now();
         let held = store.load("written").await.unwrap().map_or((last, None), |held| (held.revision, Some(held.data)));
         assert!(held.0 >= last, "revision {} after {last}", held.0);
         if let Some(data) = held.1 {
             let byte = u8::try_from(held.0 % 251).unwrap();
-            assert!(data.len() == 65536 && data.iter().all(|&is| is == byte), "torn");
+            assert!(data.len() == 65536 && data.iter().all(|&is| is == byte), "a partial entry");
         }
         last = held.0 + 1;
         let byte = u8::try_from(last % 251).unwrap();
-        store.save("written", &entry(last, &vec![byte; 65536])).await.unwrap();
+        store.save("written", &entry(last, vec![byte; 65536])).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(2), "a lock outlived its holder: {:?}", begun.elapsed());
     }
     println!("80 writers killed, {last} revisions");
 }
 
-/// From 20 to 116 ms, and not the same each time.
-fn moment(round: u64) -> u64 {
+/// After how many milliseconds the writers of a round are killed: from 20 to 116.
+fn time_to_kill(round: u64) -> u64 {
     20 + round * 23 % 97
 }

@@ -1,17 +1,17 @@
-//! Entries that only who has the key can read.
+//! Sealed stores: without the key, nothing in them can be read.
 
 use std::sync::{Arc, Mutex};
 
 use jwt_refresh::store::{FileStore, MemoryStore, SealKey, Sealed, StoreErrorKind, TokenStore};
 use jwt_refresh_testkit::conformance;
 
-use crate::file::entry;
+use crate::support::entry;
 
 fn key() -> SealKey {
     SealKey::generate().unwrap()
 }
 
-/// A store in memory with what `key` sealed for `alice`.
+/// A memory store with an entry of `alice` that is sealed with `key`.
 async fn alice(key: &SealKey) -> MemoryStore {
     let store = MemoryStore::new();
     Sealed::new(store.clone(), key.clone()).save("alice", &entry(1, b"refresh-token")).await.unwrap();
@@ -19,19 +19,19 @@ async fn alice(key: &SealKey) -> MemoryStore {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keeps_its_promises_over_the_store_in_memory() {
+async fn passes_the_conformance_suite_over_a_memory_store() {
     let (store, key) = (MemoryStore::new(), key());
     conformance::check(async || Sealed::new(store.clone(), key.clone())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keeps_its_promises_over_the_store_in_a_folder() {
+async fn passes_the_conformance_suite_over_a_file_store() {
     let (folder, key) = (tempfile::tempdir().unwrap(), key());
     conformance::check(async || Sealed::new(FileStore::new(folder.path()), key.clone())).await;
 }
 
 #[tokio::test]
-async fn what_is_stored_is_a_paseto_that_shows_nothing() {
+async fn a_stored_entry_is_a_paseto_that_hides_the_tokens() {
     let key = key();
     let stored = alice(&key).await.load("alice").await.unwrap().unwrap();
     let text = std::str::from_utf8(&stored.data).unwrap();
@@ -41,27 +41,27 @@ async fn what_is_stored_is_a_paseto_that_shows_nothing() {
 }
 
 #[tokio::test]
-async fn another_key_opens_nothing_and_loses_nothing() {
+async fn another_key_reads_no_entry_and_overwrites_none() {
     let (right, wrong) = (key(), key());
     let store = alice(&right).await;
-    let mistaken = Sealed::new(store.clone(), wrong.clone());
-    let error = mistaken.load("alice").await.unwrap_err();
+    let with_wrong_key = Sealed::new(store.clone(), wrong.clone());
+    let error = with_wrong_key.load("alice").await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     assert_eq!(
         error.to_string(),
         r#"the entry of account "alice", revision 1, is sealed with a key that is not given"#
     );
     for key in [&right, &wrong] {
-        assert!(!format!("{error:?} {mistaken:?} {key:?}").contains(key.to_paserk().expose()));
+        assert!(!format!("{error:?} {with_wrong_key:?} {key:?}").contains(key.to_paserk().expose()));
     }
-    assert_eq!(mistaken.save("alice", &entry(1, b"anew")).await.unwrap_err().kind(), StoreErrorKind::Conflict);
+    assert_eq!(with_wrong_key.save("alice", &entry(1, b"anew")).await.unwrap_err().kind(), StoreErrorKind::Conflict);
 
     let loaded = Sealed::new(store, right).load("alice").await.unwrap();
     assert_eq!(loaded, Some(entry(1, b"refresh-token")));
 }
 
 #[tokio::test]
-async fn no_changed_byte_is_opened() {
+async fn an_entry_with_a_changed_byte_is_corrupt() {
     let key = key();
     let whole = alice(&key).await.load("alice").await.unwrap().unwrap();
     for at in 0..whole.data.len() {
@@ -75,7 +75,7 @@ async fn no_changed_byte_is_opened() {
 }
 
 #[tokio::test]
-async fn an_entry_that_was_moved_to_another_account_or_revision_is_not_opened() {
+async fn an_entry_moved_to_another_account_or_revision_is_corrupt() {
     let key = key();
     let store = alice(&key).await;
     let stored = store.load("alice").await.unwrap().unwrap();
@@ -91,10 +91,10 @@ async fn an_entry_that_was_moved_to_another_account_or_revision_is_not_opened() 
 }
 
 #[tokio::test]
-async fn an_entry_that_is_not_sealed_is_not_read() {
+async fn an_entry_that_is_not_sealed_is_corrupt() {
     let store = MemoryStore::new();
     store.save("alice", &entry(1, b"plain")).await.unwrap();
-    store.save("bob", &entry(1, &[0xff, 0, 0xfe])).await.unwrap();
+    store.save("bob", &entry(1, [0xff, 0, 0xfe])).await.unwrap();
     let sealed = Sealed::new(store, key());
     for account in ["alice", "bob"] {
         let error = sealed.load(account).await.unwrap_err();
@@ -104,7 +104,7 @@ async fn an_entry_that_is_not_sealed_is_not_read() {
 }
 
 #[tokio::test]
-async fn keys_are_changed_without_losing_an_entry() {
+async fn keys_can_be_rotated_without_losing_an_entry() {
     let (old, new) = (key(), key());
     let store = alice(&old).await;
     let keys = Arc::new(Mutex::new(vec![old.clone()]));
@@ -127,7 +127,7 @@ async fn keys_are_changed_without_losing_an_entry() {
 }
 
 #[test]
-fn a_key_that_is_none_is_told_without_showing_it() {
+fn an_invalid_key_is_refused_without_being_shown() {
     let almost = key().to_paserk().expose().replace("k4.local.", "k4.locl.");
     for text in ["", "hunter2", &almost, "k4.local.", "k4.local.aHVudGVyMg", "k3.local.aHVudGVyMg"] {
         let error = text.parse::<SealKey>().unwrap_err();
@@ -140,9 +140,9 @@ fn a_key_that_is_none_is_told_without_showing_it() {
     assert_eq!(error.to_string(), r#"the environment variable "PATH" holds no key of the form `k4.local.…`"#);
 }
 
-/// The key of the PASERK test vectors, `k4.local-2` and `k4.lid-2`.
+/// The test vectors `k4.local-2` and `k4.lid-2` of PASERK.
 #[test]
-fn keys_are_read_as_the_standard_writes_them() {
+fn keys_match_the_paserk_test_vectors() {
     let paserk = "k4.local.cHFyc3R1dnd4eXp7fH1-f4CBgoOEhYaHiImKi4yNjo8";
     let key: SealKey = format!(" {paserk}\n").parse().unwrap();
     assert_eq!(key.to_paserk().expose(), paserk);

@@ -1,11 +1,12 @@
-//! The conformance suite itself: each way of breaking a promise is found, and named.
+//! The conformance suite itself: it finds each way in which a store can break a promise, and names
+//! the promise.
 
 use std::sync::Arc;
 
 use jwt_refresh::store::{MemoryStore, StoreEntry, StoreError, TokenStore};
 use jwt_refresh_testkit::conformance;
 
-use crate::file::entry;
+use crate::support::entry;
 
 /// What a store does wrong.
 #[derive(Clone, Copy, PartialEq)]
@@ -20,11 +21,12 @@ enum Flaw {
     LeasesToAll,
     LeasesOneForAll,
     LosesLeasesOfWaiters,
-    NeverTellsOfChanges,
-    TellsOfLaterChangesOnly,
+    NeverNotifies,
+    NotifiesOfLaterChangesOnly,
     KeepsHandlesApart,
 }
 
+/// A memory store with one flaw.
 #[derive(Clone)]
 struct Broken(MemoryStore, Flaw);
 
@@ -67,7 +69,8 @@ impl TokenStore for Broken {
         if !forces {
             return self.0.save(&account, &entry).await;
         }
-        // What one with no compare-and-swap would do; the store in memory has one, so it is told by its answer only.
+        // A store without compare-and-swap would save this. The memory store refuses, so only the
+        // answer is wrong.
         let _ = self.0.save(&account, &entry).await;
         Ok(())
     }
@@ -92,8 +95,8 @@ impl TokenStore for Broken {
 
     async fn changed(&self, account: &str, revision: u64) {
         match self.1 {
-            Flaw::NeverTellsOfChanges => std::future::pending().await,
-            Flaw::TellsOfLaterChangesOnly => {
+            Flaw::NeverNotifies => std::future::pending().await,
+            Flaw::NotifiesOfLaterChangesOnly => {
                 let now = self.0.load(account).await.unwrap().map_or(0, |entry| entry.revision);
                 self.0.changed(account, now).await;
             }
@@ -108,8 +111,8 @@ async fn check(flaw: Flaw) {
     conformance::check(async || Broken(if is_apart { MemoryStore::new() } else { store.clone() }, flaw)).await;
 }
 
-/// Time does not pass by itself, so waiting in vain takes none.
-macro_rules! finds {
+/// The clock of the runtime is paused, so that waiting for nothing takes no time.
+macro_rules! flaw_tests {
     ($($name:ident: $flaw:ident => $promise:literal;)*) => {$(
         #[tokio::test(start_paused = true)]
         #[should_panic(expected = $promise)]
@@ -119,26 +122,26 @@ macro_rules! finds {
     )*};
 }
 
-finds! {
-    accounts_that_differ_in_case_only: ForgetsCase => "accounts are separate";
-    accounts_that_are_joined_into_one_key: JoinsWithColon => "accounts are separate";
-    entries_cut_short: CutsLargeEntries => "what is saved is what every handle loads";
-    empty_entries_lost: LosesEmptyEntries => "what is saved is what every handle loads";
-    no_regard_for_revisions: TakesAnyRevision => "revision 2 was taken after 0";
-    revisions_skipped: TakesLaterRevisions => "revision 2 was taken after 0";
-    no_compare_and_swap: ReadsThenWrites => "exactly one does";
-    no_lease: LeasesToAll => "two had it at once";
-    one_lease_for_all_accounts: LeasesOneForAll => "a lease is for one account";
-    leases_lost_with_their_waiters: LosesLeasesOfWaiters => "does not take it along";
-    changes_not_told: NeverTellsOfChanges => "sees what another handle saves";
-    changes_missed: TellsOfLaterChangesOnly => "`changed` ends if the change came before the call";
-    handles_with_a_backing_each: KeepsHandlesApart => "what every handle loads";
+flaw_tests! {
+    finds_accounts_mixed_up_by_case: ForgetsCase => "accounts are separate";
+    finds_accounts_mixed_up_by_punctuation: JoinsWithColon => "accounts are separate";
+    finds_truncated_entries: CutsLargeEntries => "what is saved is what every handle loads";
+    finds_lost_empty_entries: LosesEmptyEntries => "what is saved is what every handle loads";
+    finds_ignored_revisions: TakesAnyRevision => "revision 2 was taken after 0";
+    finds_skipped_revisions: TakesLaterRevisions => "revision 2 was taken after 0";
+    finds_saves_without_compare_and_swap: ReadsThenWrites => "exactly one does";
+    finds_a_lease_with_two_holders: LeasesToAll => "two had it at once";
+    finds_one_lease_for_all_accounts: LeasesOneForAll => "a lease is for one account";
+    finds_leases_lost_with_their_waiters: LosesLeasesOfWaiters => "does not take it along";
+    finds_missing_notifications: NeverNotifies => "sees what another handle saves";
+    finds_missed_earlier_changes: NotifiesOfLaterChangesOnly => "`changed` ends if the change came before the call";
+    finds_handles_with_separate_backings: KeepsHandlesApart => "what every handle loads";
 }
 
 #[tokio::test(start_paused = true)]
 #[should_panic(expected = "is the backing empty?")]
-async fn a_backing_that_is_not_empty() {
+async fn finds_a_backing_that_is_not_empty() {
     let store = MemoryStore::new();
-    store.save("nobody", &entry(1, b"left over")).await.unwrap();
+    store.save("nobody", &entry(1, "left over")).await.unwrap();
     conformance::check(async || store.clone()).await;
 }
