@@ -11,7 +11,7 @@ use jwt_refresh::prelude::*;
 use jwt_refresh::{Error, ErrorKind};
 use jwt_refresh_testkit::TestServer;
 
-use support::{BoxError, PAST_EXPIRY, World};
+use support::{BoxError, PAST_EXPIRY, World, spawn_caller};
 
 #[test]
 fn many_threads_without_a_runtime_make_one_login_and_one_refresh() {
@@ -38,10 +38,7 @@ fn many_threads_without_a_runtime_make_one_login_and_one_refresh() {
 async fn block_for_login_of_task(wait: impl FnOnce(&Api<ureq::Agent>)) {
     let world = World::with(TestServer::builder().latency(Duration::from_millis(50)).start());
     let api = Api::new(ureq::agent(), &world);
-    let task = tokio::spawn({
-        let session = api.session.clone();
-        async move { session.token().await }
-    });
+    let task = spawn_caller(&api.session);
     tokio::task::yield_now().await;
     wait(&api);
     task.await.unwrap().unwrap();

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jwt_refresh_testkit::TestServer;
 
-use crate::support::{PAST_EXPIRY, World, until};
-use crate::{is_ready, spawn_caller};
+use crate::is_ready;
+use crate::support::{PAST_EXPIRY, World, spawn_caller, until};
 
 /// Polls `future` at most `polls` times, each time after a wake-up, and drops it then. Returns
 /// whether it ended before.

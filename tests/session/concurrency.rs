@@ -9,8 +9,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 
 use crate::gated::Gated;
-use crate::spawn_caller;
-use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, until};
+use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, spawn_caller, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_tasks_that_find_the_token_expired_share_one_refresh() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jwt_refresh::{Policy, TokenProvider};
 use jwt_refresh_testkit::{Endpoint, Fault, Hints, TestServer, Times, TokenFormat};
 
-use crate::support::{HOUR, MINUTE, PAST_EXPIRY, SECOND, World, until};
-use crate::{is_ready, spawn_caller};
+use crate::is_ready;
+use crate::support::{HOUR, MINUTE, PAST_EXPIRY, SECOND, World, spawn_caller, until};
 
 /// Calls at each of a hundred steps through each of five lifetimes, and asserts that tokens are
 /// served for at least 88 % of their lives.

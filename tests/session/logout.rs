@@ -8,8 +8,8 @@ use jwt_refresh::store::MemoryStore;
 use jwt_refresh::{Authenticator, Error, ErrorKind, HttpAuthenticator, RefreshToken, Session, Tokens};
 use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
 
-use crate::support::{PAST_EXPIRY, World, login, until};
-use crate::{is_ready, spawn_caller};
+use crate::is_ready;
+use crate::support::{PAST_EXPIRY, World, login, spawn_caller, until};
 
 /// A session that has logged in, and revokes its refresh token at `path` when it logs out.
 async fn logged_in_revoking_at(world: &World, path: &str) -> Session {

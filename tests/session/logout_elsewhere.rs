@@ -8,8 +8,7 @@ use jwt_refresh::{ErrorKind, Policy, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 use tokio::sync::{Notify, watch};
 
-use crate::spawn_caller;
-use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, until, until_within};
+use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, spawn_caller, until, until_within};
 
 async fn until_logged_out(session: &Session) {
     until_within(5 * SECOND, "the session gives out no token any more", async || {

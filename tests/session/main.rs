@@ -17,15 +17,8 @@ mod support;
 mod tampered_store;
 mod unguarded;
 
-use jwt_refresh::{AccessToken, Error, Session, TokenProvider};
-use tokio::task::JoinHandle;
+use jwt_refresh::{Session, TokenProvider};
 
 fn is_ready(session: &Session) -> bool {
     TokenProvider::is_ready(session)
-}
-
-/// Asks the session for a token in a task of its own.
-fn spawn_caller(session: &Session) -> JoinHandle<Result<AccessToken, Error>> {
-    let session = session.clone();
-    tokio::spawn(async move { session.token().await })
 }

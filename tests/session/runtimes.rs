@@ -11,7 +11,7 @@ use jwt_refresh::{ErrorKind, Session, TokenProvider, Tokens};
 use tokio::runtime::Runtime;
 
 use crate::gated::Gated;
-use crate::spawn_caller;
+use crate::support::spawn_caller;
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()

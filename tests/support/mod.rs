@@ -34,7 +34,7 @@ pub(crate) use redis_proxy::RedisProxy;
 pub(crate) use redis_server::RedisServer;
 pub(crate) use throughput::{Load, exact};
 pub(crate) use until::{until, until_within};
-pub(crate) use world::World;
+pub(crate) use world::{World, spawn_caller};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);

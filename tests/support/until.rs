@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 /// How long a test waits for something that takes far less.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
-/// Waits until `is_done`, and panics with `what` if it takes half a minute.
+/// Waits until `is_done`, and panics with `what` if it takes longer than twenty seconds.
 pub(crate) async fn until(what: &str, is_done: impl AsyncFnMut() -> bool) {
     until_within(LIMIT, what, is_done).await;
 }

@@ -3,8 +3,9 @@
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use jwt_refresh::{AccessToken, Clock, ManualClock, Session, SessionBuilder};
+use jwt_refresh::{AccessToken, Clock, Error, ManualClock, Session, SessionBuilder};
 use jwt_refresh_testkit::TestServer;
+use tokio::task::JoinHandle;
 
 use super::{call_api, login};
 
@@ -57,4 +58,10 @@ impl World {
     pub(crate) async fn call(&self, session: &Session) -> u16 {
         self.call_with(&session.token().await.unwrap()).await
     }
+}
+
+/// Asks the session for a token in a task of its own.
+pub(crate) fn spawn_caller(session: &Session) -> JoinHandle<Result<AccessToken, Error>> {
+    let session = session.clone();
+    tokio::spawn(async move { session.token().await })
 }
