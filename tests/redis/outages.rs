@@ -1,16 +1,17 @@
-//! Outages: whatever Redis does, every question has its answer or its failure in time, and the next one finds it back.
+//! Outages: each operation succeeds or fails in time, and the first one after the outage succeeds.
 
 use std::time::{Duration, Instant};
 
 use jwt_refresh::store::{RedisStore, StoreErrorKind, TokenStore};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::server::{SOON, Server, free_port, silent_server};
-use crate::{HASTE, entry, hasty, kind, revision, store, until};
+use crate::support::{RedisServer, entry, free_port, until};
+use crate::{SHORT_TIMEOUT, SOON, kind, revision, store, with_short_timeouts};
 
-/// Asks everything there is to ask, and expects it to fail in time.
+/// Asserts that each operation fails in time.
 async fn all_fail_in_time(store: &RedisStore) {
-    let within = HASTE + Duration::from_millis(300);
+    let within = SHORT_TIMEOUT + Duration::from_millis(300);
     let begun = Instant::now();
     assert_eq!(kind(store.load("alice").await), Some(StoreErrorKind::Unavailable));
     assert!(begun.elapsed() < within, "load took {:?}", begun.elapsed());
@@ -25,7 +26,8 @@ async fn all_fail_in_time(store: &RedisStore) {
     assert!(begun.elapsed() < within, "ping took {:?}", begun.elapsed());
 }
 
-/// Asks many things at once, which share one connection, or the wait for one.
+/// Asserts that many operations at once fail in time. They share one connection, or the wait for
+/// one.
 async fn many_fail_in_time(store: &RedisStore) {
     let begun = Instant::now();
     let asked: Vec<_> = (0..50)
@@ -37,32 +39,32 @@ async fn many_fail_in_time(store: &RedisStore) {
     for one in asked {
         assert_eq!(one.await.unwrap(), Some(StoreErrorKind::Unavailable));
     }
-    assert!(begun.elapsed() < HASTE + Duration::from_millis(300), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SHORT_TIMEOUT + Duration::from_millis(300), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn stopped_and_restarted_empty() {
-    let mut server = Server::start().await;
-    let store = hasty(&server.url()).build().unwrap();
+async fn a_stopped_redis_fails_in_time_and_works_again_after_a_restart() {
+    let mut server = RedisServer::start().await;
+    let store = with_short_timeouts(&server.url()).build().unwrap();
     store.save("alice", &entry(1, "x")).await.unwrap();
-    let told = tokio::spawn({
+    let waiter = tokio::spawn({
         let store = store.clone();
         async move { store.changed("alice", 1).await }
     });
     server.stop();
     all_fail_in_time(&store).await;
     many_fail_in_time(&store).await;
-    assert!(!told.is_finished(), "there is nothing to load yet");
+    assert!(!waiter.is_finished(), "Redis is still down");
     server.run().await;
     assert_eq!(store.load("alice").await.unwrap(), None);
-    timeout(Duration::from_secs(8), told).await.expect("told that it is gone").unwrap();
+    timeout(Duration::from_secs(8), waiter).await.expect("notified of the loss").unwrap();
     store.save("alice", &entry(1, "y")).await.unwrap();
     drop(timeout(SOON, store.lease("alice")).await.unwrap().unwrap());
 }
 
 #[tokio::test]
-async fn a_restart_between_two_questions_goes_unnoticed() {
-    let mut server = Server::start().await;
+async fn a_restart_between_two_operations_causes_no_error() {
+    let mut server = RedisServer::start().await;
     let store = store(&server);
     for _ in 0..3 {
         store.save("alice", &entry(1, "x")).await.unwrap();
@@ -71,38 +73,40 @@ async fn a_restart_between_two_questions_goes_unnoticed() {
         server.run().await;
         assert_eq!(store.load("alice").await.unwrap(), None);
     }
-    let () = server.say("SCRIPT FLUSH").await;
+    let () = server.run_command("SCRIPT FLUSH").await;
     store.save("alice", &entry(1, "x")).await.unwrap();
     assert_eq!(revision(&store, "alice").await, 1);
 }
 
 #[tokio::test]
-async fn never_there() {
-    let store = hasty(&format!("redis://127.0.0.1:{}", free_port())).build().unwrap();
+async fn an_unreachable_redis_fails_in_time() {
+    let store = with_short_timeouts(&format!("redis://127.0.0.1:{}", free_port())).build().unwrap();
     all_fail_in_time(&store).await;
 }
 
 #[tokio::test]
-async fn silent() {
-    let (_listener, url) = silent_server().await;
-    let store = hasty(&url).connect_timeout(HASTE * 9).build().unwrap();
+async fn a_silent_redis_fails_in_time() {
+    // It accepts connections, and answers nothing.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("redis://:password@{}", listener.local_addr().unwrap());
+    let store = with_short_timeouts(&url).connect_timeout(SHORT_TIMEOUT * 9).build().unwrap();
     all_fail_in_time(&store).await;
     many_fail_in_time(&store).await;
     assert!(timeout(Duration::from_millis(300), store.changed("alice", 1)).await.is_err());
 }
 
 #[tokio::test]
-async fn paused() {
-    let server = Server::start().await;
-    let store = hasty(&server.url()).build().unwrap();
+async fn a_paused_redis_fails_in_time_and_works_again_after_the_pause() {
+    let server = RedisServer::start().await;
+    let store = with_short_timeouts(&server.url()).build().unwrap();
     store.save("alice", &entry(1, "x")).await.unwrap();
-    let () = server.say("CLIENT PAUSE 3000 ALL").await;
+    let () = server.run_command("CLIENT PAUSE 3000 ALL").await;
     let paused = Instant::now();
     all_fail_in_time(&store).await;
     many_fail_in_time(&store).await;
     assert!(paused.elapsed() < Duration::from_secs(3), "the pause was long enough");
-    until("it goes on", async || store.ping().await.is_ok()).await;
-    // The save that was not answered may have been done, or not.
+    until("Redis answers", async || store.ping().await.is_ok()).await;
+    // The save that was not answered may or may not have been done.
     let held = revision(&store, "alice").await;
     assert!(held == 1 || held == 2, "{held}");
     store.save("alice", &entry(held + 1, "y")).await.unwrap();
@@ -110,19 +114,22 @@ async fn paused() {
 }
 
 #[tokio::test]
-async fn cut_off_in_the_middle_of_a_question() {
-    let server = Server::start().await;
+async fn a_save_succeeds_although_its_connection_is_cut() {
+    let server = RedisServer::start().await;
     let store = RedisStore::builder(&server.url()).timeout(SOON).build().unwrap();
     for next in 1..=10 {
-        // Writes stand still, so the question is under way when its connection is cut.
-        let () = server.say("CLIENT PAUSE 60000 WRITE").await;
+        // Writes are paused, so the save is under way when its connection is cut.
+        let () = server.run_command("CLIENT PAUSE 60000 WRITE").await;
         let saving = tokio::spawn({
             let store = store.clone();
             async move { store.save("alice", &entry(next, "x")).await }
         });
-        until("it asks", async || server.say::<String>("INFO clients").await.contains("blocked_clients:1")).await;
-        let () = server.say("CLIENT KILL TYPE normal SKIPME yes").await;
-        let () = server.say("CLIENT UNPAUSE").await;
+        until("the save is under way", async || {
+            server.run_command::<String>("INFO clients").await.contains("blocked_clients:1")
+        })
+        .await;
+        let () = server.run_command("CLIENT KILL TYPE normal SKIPME yes").await;
+        let () = server.run_command("CLIENT UNPAUSE").await;
         timeout(SOON, saving).await.expect("in time").unwrap().unwrap();
         assert_eq!(revision(&store, "alice").await, next);
     }

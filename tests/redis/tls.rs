@@ -1,15 +1,13 @@
-//! TLS: a server whose authority is trusted is used, and no other.
-
-use std::process::Command;
+//! TLS: the store connects to a server only if it trusts the authority of its certificate.
 
 use jwt_refresh::store::{RedisStore, StoreErrorKind, TokenStore};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use crate::server::{Server, free_port};
-use crate::{entry, kind};
+use crate::kind;
+use crate::support::{RedisServer, child_command, entry, free_port, orders};
 
-/// A server that speaks TLS on a port beside its plain one, and the file that holds its authority.
-async fn server() -> (Server, u16, String) {
+/// A server, its port for TLS, and the file with the certificate of its authority.
+async fn server() -> (RedisServer, u16, String) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
@@ -31,33 +29,29 @@ async fn server() -> (Server, u16, String) {
     let tls = port.to_string();
     let options = ["--tls-port", &tls, "--tls-cert-file", &cert, "--tls-key-file", &key];
     let options = [&options[..], &["--tls-ca-cert-file", &ca, "--tls-auth-clients", "no"]].concat();
-    let server = Server::with(&options).await;
+    let server = RedisServer::with_options(&options).await;
     (server, port, ca)
 }
 
 #[tokio::test]
-async fn a_trusted_server_is_used_and_no_other() {
+async fn only_a_server_with_a_trusted_certificate_is_used() {
     let (server, port, ca) = server().await;
     let url = format!("rediss://127.0.0.1:{port}");
     let error = RedisStore::new(&url).unwrap().load("alice").await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-    assert!(error.to_string().contains("certificate"), "it says what is wrong: {error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
 
-    // Whom to trust is read from the environment, so from a process of its own.
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "tls::child_that_trusts_the_authority", "--ignored"])
-        .envs([("JWT_REFRESH_REDIS_CHILD", &url), ("SSL_CERT_FILE", &ca)])
-        .output();
-    let child = child.unwrap();
+    // The trusted authorities are read from the environment, so this takes a process of its own.
+    let child = child_command("tls::child_trusts_the_authority", &url).env("SSL_CERT_FILE", &ca).output().unwrap();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
-    assert_eq!(server.say::<u32>("DBSIZE").await, 1);
+    assert_eq!(server.run_command::<u32>("DBSIZE").await, 1);
     std::fs::remove_dir_all(std::path::Path::new(&ca).parent().unwrap()).unwrap();
 }
 
 #[tokio::test]
-#[ignore = "run as a process of its own by a_trusted_server_is_used_and_no_other"]
-async fn child_that_trusts_the_authority() {
-    let Ok(url) = std::env::var("JWT_REFRESH_REDIS_CHILD") else { return };
+#[ignore = "runs as a child process of other tests"]
+async fn child_trusts_the_authority() {
+    let Some(url) = orders() else { return };
     let store = RedisStore::new(&url).unwrap();
     store.save("alice", &entry(1, "x")).await.unwrap();
     assert_eq!(kind(store.save("alice", &entry(1, "x")).await), Some(StoreErrorKind::Conflict));

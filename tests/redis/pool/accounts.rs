@@ -1,14 +1,15 @@
-//! Accounts that come and go, tags, keys, and limits that hold for the fleet.
+//! Accounts that are added and removed, tags, keys, and limits that hold for all processes
+//! together.
 
 use std::collections::HashMap;
 
 use jwt_refresh::pool::{Pool, RedisPool};
 
-use super::{POOL, SECOND, World, active, policy};
-use crate::until;
+use super::{POOL, World, active, policy};
+use crate::support::{MINUTE, SECOND, until};
 
 #[tokio::test]
-async fn a_tag_is_served_by_its_accounts_alone_with_what_this_process_pins_to_them() {
+async fn a_tag_is_served_only_by_its_accounts_with_the_values_that_this_process_pins() {
     let world = World::new(3).await;
     let tagged = world.account(1).tag("eu").tag("a:b {*}");
     let _worker = world.builder().account(world.account(0)).account(tagged).account(world.account(2)).build().unwrap();
@@ -26,7 +27,7 @@ async fn a_tag_is_served_by_its_accounts_alone_with_what_this_process_pins_to_th
 }
 
 #[tokio::test]
-async fn a_key_keeps_its_account_in_all_processes_until_that_is_gone() {
+async fn a_key_keeps_its_account_in_all_processes_until_the_account_is_removed() {
     let world = World::new(5).await;
     let worker = world.worker(5);
     let (pool, other) = (world.pool(), world.pool());
@@ -45,7 +46,7 @@ async fn a_key_keeps_its_account_in_all_processes_until_that_is_gone() {
 }
 
 #[tokio::test]
-async fn a_removed_account_serves_nobody_and_its_refresh_token_is_revoked() {
+async fn a_removed_account_serves_no_caller_and_its_refresh_token_is_revoked() {
     let world = World::new(2).await;
     let worker = world.worker(2);
     let pool = world.pool();
@@ -57,13 +58,13 @@ async fn a_removed_account_serves_nobody_and_its_refresh_token_is_revoked() {
     }
     until("its refresh token is revoked", async || world.server.stats().revocations == 1).await;
     assert!(worker.remove("a1").await.unwrap());
-    let left: Vec<String> = world.redis.say("KEYS *").await;
+    let left: Vec<String> = world.redis.run_command("KEYS *").await;
     let of_accounts = ["line", "ring", "grants", "terms", "confined", "due", "claims", "facts", "vault", "returning"];
     assert!(!left.iter().any(|key| of_accounts.iter().any(|noun| key.contains(noun))), "{left:?}");
 }
 
 #[tokio::test]
-async fn two_workers_with_the_same_accounts_log_each_in_once() {
+async fn two_workers_with_the_same_accounts_log_each_account_in_once() {
     let world = World::new(20).await;
     let _workers = [world.worker(20), world.worker(20)];
     let pool = world.pool();
@@ -72,14 +73,17 @@ async fn two_workers_with_the_same_accounts_log_each_in_once() {
 }
 
 #[tokio::test]
-async fn no_more_leases_are_held_in_the_fleet_than_the_concurrency_allows() {
+async fn no_more_leases_are_held_in_all_processes_than_the_concurrency_allows() {
     let world = World::new(1).await;
     let _worker = world.builder().account(world.account(0).concurrency(2)).build().unwrap();
     let (pool, other) = (world.pool(), world.pool());
     active(&pool, 1).await;
     let (first, _second) = (pool.lease().await.unwrap(), other.lease().await.unwrap());
     let waits = tokio::spawn(pool.lease().into_future());
-    until("it waits", async || world.redis.say::<usize>("EXISTS jwt-refresh:{catalog}:pool:waiting").await == 1).await;
+    until("the caller waits", async || {
+        world.redis.run_command::<usize>("EXISTS jwt-refresh:{catalog}:pool:waiting").await == 1
+    })
+    .await;
     assert!(!waits.is_finished());
     let clone = first.clone();
     drop(first);
@@ -89,20 +93,20 @@ async fn no_more_leases_are_held_in_the_fleet_than_the_concurrency_allows() {
 }
 
 #[tokio::test]
-async fn changed_terms_hold_without_a_new_login() {
+async fn changed_limits_and_tags_hold_without_a_new_login() {
     let world = World::new(1).await;
     let worker = world.worker(1);
     let pool = world.pool();
     active(&pool, 1).await;
     drop(worker);
-    let _worker = world.builder().account(world.account(0).tag("eu").rate(1, SECOND * 60)).build().unwrap();
+    let _worker = world.builder().account(world.account(0).tag("eu").rate(1, MINUTE)).build().unwrap();
     until("the tag is known", async || pool.lease().tag("eu").await.is_ok()).await;
     assert!(pool.lease().within(SECOND).await.is_err(), "the new rate holds");
     assert_eq!(world.server.stats().auth_requests, 1);
 }
 
 #[tokio::test]
-async fn a_redis_that_comes_back_empty_is_filled_again() {
+async fn a_redis_that_restarts_empty_is_filled_again() {
     let mut world = World::new(2).await;
     let _worker = world.worker(2);
     let pool = world.pool();
@@ -115,7 +119,7 @@ async fn a_redis_that_comes_back_empty_is_filled_again() {
 }
 
 #[tokio::test]
-async fn tokens_are_refreshed_ahead_once_a_lifetime_by_whichever_worker_is_first() {
+async fn tokens_are_refreshed_ahead_once_a_lifetime_by_one_of_the_workers() {
     let world = World::with_lifetime(4, SECOND * 3).await;
     let _workers = [world.worker(4), world.worker(4)];
     let pool = world.pool();
@@ -135,7 +139,7 @@ async fn tokens_are_refreshed_ahead_once_a_lifetime_by_whichever_worker_is_first
 
 #[cfg(feature = "seal")]
 #[tokio::test]
-async fn with_keys_nothing_in_redis_can_be_read_without_them() {
+async fn sealed_entries_in_redis_cannot_be_read_without_the_keys() {
     use jwt_refresh::ErrorKind;
     use jwt_refresh::store::SealKey;
     let world = World::new(1).await;
@@ -146,24 +150,24 @@ async fn with_keys_nothing_in_redis_can_be_read_without_them() {
     active(&pool, 1).await;
     let lease = pool.lease().await.unwrap();
     assert_eq!(world.call(&lease).await, 200);
-    let grant: Vec<u8> = world.redis.say("HGET jwt-refresh:{catalog}:pool:grants a0").await;
+    let grant: Vec<u8> = world.redis.run_command("HGET jwt-refresh:{catalog}:pool:grants a0").await;
     assert!(!String::from_utf8_lossy(&grant).contains(lease.token().expose()));
-    let kept: String = world.redis.say("HGET jwt-refresh:{catalog}:auth:vault a0").await;
+    let kept: String = world.redis.run_command("HGET jwt-refresh:{catalog}:auth:vault a0").await;
     assert!(kept.starts_with("sv4.local.") && !kept.contains("refresh_token"), "{kept}");
     let error = world.pool().lease().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("this process was given no key"), "{error}");
     lease.rejected();
     assert_eq!(world.call(&pool.lease().within(SECOND * 10).await.unwrap()).await, 200);
-    assert_eq!(world.server.stats().refreshes, 1, "what is sealed in the vault is read again");
+    assert_eq!(world.server.stats().refreshes, 1, "the sealed refresh token was read again");
 }
 
 #[tokio::test]
-async fn the_status_is_that_of_the_whole_fleet() {
+async fn the_status_covers_all_processes() {
     let world = World::new(3).await;
     world.server.ban("a2");
     let accounts = (0..3).map(|number| world.account(number));
-    let worker = world.builder().accounts(accounts).policy(policy().quarantine(SECOND * 60, SECOND * 60));
+    let worker = world.builder().accounts(accounts).policy(policy().quarantine(MINUTE, MINUTE));
     let _worker = worker.build().unwrap();
     let pools = [world.pool(), world.pool()];
     active(&pools[0], 2).await;
@@ -172,26 +176,26 @@ async fn the_status_is_that_of_the_whole_fleet() {
             drop(pool.lease().await.unwrap());
         }
     }
-    until("all leases are told", async || pools[0].status().await.unwrap().leases == 100).await;
+    until("all leases are reported", async || pools[0].status().await.unwrap().leases == 100).await;
     let status = pools[1].status().await.unwrap();
     assert_eq!((status.accounts, status.active, status.quarantined.len()), (3, 2, 1));
     assert!(status.refresh_success.is_some_and(|share| share < 1.0), "{status}");
     assert!(status.requests_per_token_per_minute > 0.0, "{status}");
     let alone = Pool::builder().build().unwrap().status().to_string();
-    assert_eq!(status.to_string().lines().next(), alone.lines().next(), "one table for both");
+    assert_eq!(status.to_string().lines().next(), alone.lines().next(), "both kinds of pools show the same table");
 }
 
 #[cfg(feature = "metrics")]
 #[tokio::test]
-async fn logins_are_counted_and_asking_for_the_status_sets_the_gauges_under_the_pools_name() {
+async fn logins_are_counted_and_a_status_sets_the_gauges_under_the_name_of_the_pool() {
     let world = World::new(3).await;
     world.server.ban("a2");
-    let recorded = crate::recorder::Recorded::here();
+    let recorded = crate::support::Recorded::here();
     let accounts = (0..3).map(|number| world.account(number));
     let _worker =
         jwt_refresh::pool::AuthWorker::builder(&world.redis.url(), "shop").accounts(accounts).build().unwrap();
     let pool = RedisPool::builder(&world.redis.url(), "shop").build().unwrap();
-    until("a2 is refused", async || {
+    until("a2 is denied", async || {
         pool.status().await.unwrap();
         let gauges = recorded.gauges();
         gauges.get("jwt_refresh_pool_quarantined{pool=shop,cause=denied}") == Some(&1.0)

@@ -1,13 +1,12 @@
-//! What a pool in Redis says to what cannot be.
+//! Mistakes of callers and of the configuration, and the errors that name them.
 
 use std::time::{Duration, SystemTime};
 
 use jwt_refresh::ErrorKind;
 use jwt_refresh::pool::RedisPool;
 
-use super::{POOL, SECOND, World, active};
-use crate::server::free_port;
-use crate::until;
+use super::{POOL, World, active};
+use crate::support::{MINUTE, SECOND, free_port, until};
 
 #[tokio::test]
 async fn a_duplicate_account_is_refused_by_name() {
@@ -18,7 +17,7 @@ async fn a_duplicate_account_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_rate_of_nothing_is_refused() {
+async fn a_rate_that_allows_nothing_is_refused() {
     let world = World::new(1).await;
     for account in [world.account(0).rate(0, SECOND), world.account(0).rate(1, Duration::ZERO)] {
         let error = world.builder().account(account).build().unwrap_err();
@@ -28,7 +27,7 @@ async fn a_rate_of_nothing_is_refused() {
 }
 
 #[tokio::test]
-async fn what_redis_cannot_be_reached_by_is_refused() {
+async fn invalid_settings_of_the_connection_are_refused() {
     for builder in [
         RedisPool::builder("http://example.com", POOL),
         RedisPool::builder("redis://localhost", POOL).prefix("{"),
@@ -39,7 +38,7 @@ async fn what_redis_cannot_be_reached_by_is_refused() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_down_is_named_and_keeps_no_program_from_starting() {
+async fn a_pool_can_be_built_while_redis_is_down_and_its_error_names_the_server() {
     let port = free_port();
     let pool = RedisPool::builder(&format!("redis://user:hunter2@127.0.0.1:{port}"), POOL).build().unwrap();
     let error = pool.lease().await.unwrap_err();
@@ -67,7 +66,7 @@ async fn a_deadline_in_the_past_is_refused() {
 }
 
 #[tokio::test]
-async fn an_empty_pool_says_so() {
+async fn the_error_of_an_empty_pool_says_so() {
     let world = World::new(1).await;
     let error = world.pool().lease().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoAccount);
@@ -75,7 +74,7 @@ async fn an_empty_pool_says_so() {
 }
 
 #[tokio::test]
-async fn a_pool_of_quarantined_accounts_says_which_returns_first_when_and_why() {
+async fn the_error_of_a_quarantined_pool_says_which_account_returns_first_when_and_why() {
     let world = World::new(2).await;
     world.server.ban("a0");
     world.server.set_password("a1", "changed");
@@ -95,9 +94,9 @@ async fn a_pool_of_quarantined_accounts_says_which_returns_first_when_and_why() 
 }
 
 #[tokio::test]
-async fn a_deadline_that_no_account_can_meet_fails_at_once_and_says_when_one_could() {
+async fn a_deadline_that_no_account_can_meet_fails_at_once_and_the_error_says_when_one_could() {
     let world = World::new(1).await;
-    let _worker = world.builder().account(world.account(0).rate(1, SECOND * 60)).build().unwrap();
+    let _worker = world.builder().account(world.account(0).rate(1, MINUTE)).build().unwrap();
     let pool = world.pool();
     active(&pool, 1).await;
     drop(pool.lease().await.unwrap());
@@ -107,15 +106,15 @@ async fn a_deadline_that_no_account_can_meet_fails_at_once_and_says_when_one_cou
 }
 
 #[tokio::test]
-async fn more_callers_than_the_queue_holds_are_sent_away() {
+async fn the_queue_is_bounded() {
     let world = World::new(1).await;
-    let _worker = world.builder().account(world.account(0).rate(1, SECOND * 60)).build().unwrap();
+    let _worker = world.builder().account(world.account(0).rate(1, MINUTE)).build().unwrap();
     let pool = RedisPool::builder(&world.redis.url(), POOL).queue(1).build().unwrap();
     active(&pool, 1).await;
     drop(pool.lease().await.unwrap());
     let waits = tokio::spawn(pool.lease().into_future());
-    until("one waits", async || {
-        let waiting: Vec<String> = world.redis.say("HVALS jwt-refresh:{catalog}:pool:workers").await;
+    until("one caller waits", async || {
+        let waiting: Vec<String> = world.redis.run_command("HVALS jwt-refresh:{catalog}:pool:workers").await;
         waiting.iter().any(|worker| worker.contains("\"waiting\":\"1\""))
     })
     .await;
@@ -126,13 +125,13 @@ async fn more_callers_than_the_queue_holds_are_sent_away() {
 }
 
 #[test]
-fn a_pool_whose_runtime_has_ended_says_so_and_keeps_nobody_waiting() {
+fn a_pool_whose_runtime_has_ended_gives_an_error_and_does_not_hang() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (first, second) = (runtime(), runtime());
     let pool = first.block_on(async { RedisPool::builder("redis://127.0.0.1:1", POOL).build().unwrap() });
     drop(first);
     let error = second.block_on(pool.lease().into_future()).unwrap_err();
-    // With the feature `blocking` it lives on the library's own.
+    // With the feature `blocking`, it runs on a runtime of the library's own.
     let expected = if cfg!(feature = "blocking") { ErrorKind::Store } else { ErrorKind::Aborted };
     assert_eq!(error.kind(), expected, "{error}");
 }

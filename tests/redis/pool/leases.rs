@@ -1,10 +1,13 @@
+//! What a lease is good for, and how many there are.
+
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::{SECOND, World, active};
+use super::{World, active};
+use crate::support::{SECOND, until};
 
 #[tokio::test]
-async fn a_lease_is_a_token_that_the_api_takes() {
+async fn leases_are_spread_evenly_and_the_api_accepts_their_tokens() {
     let world = World::new(3).await;
     let _worker = world.worker(3);
     let pool = world.pool();
@@ -20,17 +23,18 @@ async fn a_lease_is_a_token_that_the_api_takes() {
 }
 
 #[tokio::test]
-async fn a_caller_who_comes_before_the_first_login_waits_for_it() {
-    let world = World::new(1).await;
+async fn a_caller_waits_for_the_first_login() {
+    let world = World::with_latency(1, SECOND).await;
     let pool = world.pool();
     let _worker = world.worker(1);
-    active(&pool, 1).await;
+    until("the login is under way", async || world.server.stats().logins == 1).await;
+    assert_eq!(pool.status().await.unwrap().active, 0);
     let lease = pool.lease().within(SECOND * 10).await.unwrap();
     assert_eq!(world.call(&lease).await, 200);
 }
 
 #[tokio::test]
-async fn no_account_exceeds_its_rate_and_all_of_it_is_used() {
+async fn no_account_exceeds_its_rate_and_all_rates_are_used() {
     const ACCOUNTS: usize = 5;
     let world = World::new(ACCOUNTS).await;
     let accounts = (0..ACCOUNTS).map(|number| world.account(number).rate(20, SECOND));

@@ -1,11 +1,14 @@
-use std::time::Duration;
+//! Accounts that are kept out of use in all processes, why, and for how long.
+
+use std::time::{Duration, Instant};
 
 use jwt_refresh::ErrorKind;
 use jwt_refresh::pool::{QuarantineCause, RedisPool};
 
-use super::{POOL, SECOND, World, active, policy};
-use crate::until;
+use super::{World, active, policy};
+use crate::support::{SECOND, until};
 
+/// Why the first quarantined account is kept out, and when it returns.
 async fn cause(pool: &RedisPool) -> Option<(QuarantineCause, Option<Duration>)> {
     pool.status().await.unwrap().quarantined.first().map(|one| (one.cause, one.returns_in))
 }
@@ -27,7 +30,7 @@ async fn a_rejected_token_is_renewed_and_the_next_lease_waits_for_it() {
 }
 
 #[tokio::test]
-async fn many_rejections_of_one_token_are_one_in_all_processes() {
+async fn many_rejections_of_one_token_in_all_processes_cost_one_refresh() {
     let world = World::new(1).await;
     let _worker = world.worker(1);
     let pools = [world.pool(), world.pool(), world.pool()];
@@ -44,7 +47,7 @@ async fn many_rejections_of_one_token_are_one_in_all_processes() {
 }
 
 #[tokio::test]
-async fn a_rejection_that_survives_a_renewal_is_quarantine_for_the_whole_fleet_and_a_login_ends_it() {
+async fn a_renewed_token_that_is_rejected_quarantines_its_account_in_all_processes_until_a_login() {
     let world = World::new(1).await;
     let short = policy().quarantine(SECOND, SECOND);
     let _worker = world.builder().account(world.account(0)).policy(short).build().unwrap();
@@ -57,19 +60,23 @@ async fn a_rejection_that_survives_a_renewal_is_quarantine_for_the_whole_fleet_a
     assert!(error.to_string().contains("token rejected"), "{error}");
     assert_eq!(other.lease().await.unwrap_err().kind(), ErrorKind::NoAccount);
     active(&pool, 1).await;
-    assert_eq!((world.server.stats().refreshes, world.server.stats().logins), (1, 2), "a login starts afresh");
+    assert_eq!(
+        (world.server.stats().refreshes, world.server.stats().logins),
+        (1, 2),
+        "after the quarantine the account logs in"
+    );
     assert_eq!(world.call(&other.lease().await.unwrap()).await, 200);
 }
 
 #[tokio::test]
-async fn an_account_that_is_refused_is_left_alone_and_returns_once_it_can_log_in() {
+async fn a_denied_account_is_quarantined_until_it_can_log_in() {
     let world = World::new(2).await;
     world.server.ban("a1");
     let short = policy().quarantine(SECOND * 2, SECOND * 2);
     let accounts = (0..2).map(|number| world.account(number));
     let _worker = world.builder().accounts(accounts).policy(short).build().unwrap();
     let pool = world.pool();
-    until("a1 is refused", async || matches!(cause(&pool).await, Some((QuarantineCause::Denied, Some(_))))).await;
+    until("a1 is denied", async || matches!(cause(&pool).await, Some((QuarantineCause::Denied, Some(_))))).await;
     for _ in 0..10 {
         assert_eq!(pool.lease().await.unwrap().account(), "a0");
     }
@@ -79,14 +86,15 @@ async fn an_account_that_is_refused_is_left_alone_and_returns_once_it_can_log_in
 }
 
 #[tokio::test]
-async fn after_a_429_an_account_rests_for_the_whole_fleet_and_comes_back_without_an_exchange() {
+async fn after_a_429_an_account_rests_in_all_processes_and_returns_without_an_exchange() {
     let world = World::new(2).await;
     let _worker = world.worker(2);
     let (pool, other) = (world.pool(), world.pool());
     active(&pool, 2).await;
     let limited = pool.lease().await.unwrap();
     limited.rate_limited(Some(SECOND * 6));
-    until("it rests", async || matches!(cause(&pool).await, Some((QuarantineCause::RateLimited, Some(_))))).await;
+    until("the account rests", async || matches!(cause(&pool).await, Some((QuarantineCause::RateLimited, Some(_)))))
+        .await;
     for _ in 0..5 {
         assert_ne!(other.lease().await.unwrap().account(), limited.account());
     }
@@ -95,19 +103,19 @@ async fn after_a_429_an_account_rests_for_the_whole_fleet_and_comes_back_without
 }
 
 #[tokio::test]
-async fn a_short_429_is_waited_for() {
+async fn callers_wait_for_an_account_that_rests_briefly() {
     let world = World::new(1).await;
     let _worker = world.worker(1);
     let pool = world.pool();
     active(&pool, 1).await;
     pool.lease().await.unwrap().rate_limited(Some(SECOND));
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     pool.lease().await.unwrap();
-    assert!(begun.elapsed() > SECOND * 8 / 10, "it was not waited for");
+    assert!(begun.elapsed() > SECOND * 8 / 10, "the caller did not wait");
 }
 
 #[tokio::test]
-async fn a_used_up_quota_is_quarantine_until_it_is_back() {
+async fn an_account_without_quota_rests_until_the_quota_is_restored() {
     let world = World::new(1).await;
     let _worker = world.worker(1);
     let pool = world.pool();
@@ -120,7 +128,7 @@ async fn a_used_up_quota_is_quarantine_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_served_its_cap_is_replaced_in_the_background() {
+async fn a_token_that_has_reached_its_usage_cap_is_replaced_in_the_background() {
     let world = World::new(1).await;
     let _worker = world.builder().account(world.account(0).usage_cap(5)).build().unwrap();
     let pool = world.pool();
@@ -131,14 +139,14 @@ async fn a_token_that_has_served_its_cap_is_replaced_in_the_background() {
         *generations.entry(lease.generation()).or_default() += 1;
     }
     assert!(generations.values().all(|uses| *uses == 5), "{generations:?}");
-    assert_eq!(world.server.stats().logins, 1, "the rest are refreshes");
+    assert_eq!(world.server.stats().logins, 1, "all others are refreshes");
 }
 
 #[tokio::test]
-async fn without_a_live_auth_worker_tokens_serve_while_they_live_and_another_worker_goes_on() {
+async fn without_an_auth_worker_live_tokens_are_served_and_another_worker_goes_on() {
     let world = World::with_lifetime(1, SECOND * 3).await;
     let worker = world.worker(1);
-    let pool = RedisPool::builder(&world.redis.url(), POOL).build().unwrap();
+    let pool = world.pool();
     active(&pool, 1).await;
     drop(worker);
     assert_eq!(world.call(&pool.lease().await.unwrap()).await, 200);
@@ -151,8 +159,8 @@ async fn without_a_live_auth_worker_tokens_serve_while_they_live_and_another_wor
             tokio::task::yield_now().await;
         }
     });
-    until("the token is over", async || {
-        world.redis.say::<usize>("HLEN jwt-refresh:{catalog}:pool:confined").await == 1
+    until("the token has expired", async || {
+        world.redis.run_command::<usize>("HLEN jwt-refresh:{catalog}:pool:confined").await == 1
     })
     .await;
     let _worker = world.worker(1);

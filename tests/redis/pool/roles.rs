@@ -1,20 +1,19 @@
-//! Roles: those who use tokens see no credential, whatever they ask Redis for.
+//! Roles: a process that only uses tokens can read no credential, whatever commands it sends.
 
 use jwt_refresh::ErrorKind;
 use jwt_refresh::pool::{AuthWorker, RedisPool};
 use redis::Value;
 
-use super::{POOL, SECOND, World, active};
-use crate::until;
+use super::{POOL, World, active};
+use crate::access_rule;
+use crate::support::{SECOND, until};
 
-/// The access rule that the documentation gives for those who use tokens.
+/// The access rule in the documentation for processes that use tokens.
 fn client_rule() -> String {
-    let text = include_str!("../../../jwt-refresh-core/src/pool/redis/mod.rs");
-    let rule = &text[text.find("ACL SETUSER").unwrap()..];
-    rule[..rule.find("```").unwrap()].replace("///", " ")
+    access_rule(include_str!("../../../jwt-refresh-core/src/pool/redis/mod.rs"))
 }
 
-/// And for auth workers: what is said there to come on top.
+/// The access rule for auth workers: the one above, and what the documentation adds to it.
 fn auth_rule() -> String {
     client_rule().replace("SETUSER worker", "SETUSER auth") + "~jwt-refresh:{catalog}:auth:* +hsetnx"
 }
@@ -25,13 +24,13 @@ fn url(world: &World, user: &str) -> String {
 
 async fn with_rules(accounts: usize) -> World {
     let world = World::new(accounts).await;
-    let () = world.redis.say(&client_rule()).await;
-    let () = world.redis.say(&auth_rule()).await;
+    let () = world.redis.run_command(&client_rule()).await;
+    let () = world.redis.run_command(&auth_rule()).await;
     world
 }
 
 #[tokio::test]
-async fn the_documented_rules_are_enough_for_everything() {
+async fn the_documented_rules_allow_everything_that_is_needed() {
     let world = with_rules(3).await;
     let limited = world.account(1).rate(1000, SECOND).concurrency(1).tag("eu").usage_cap(2);
     let worker =
@@ -49,23 +48,23 @@ async fn the_documented_rules_are_enough_for_everything() {
     lease.rejected();
     drop(pool.lease().within(SECOND * 10).await.unwrap());
     worker.add(world.account(2)).unwrap();
-    until("it is there", async || pool.status().await.unwrap().accounts == 3).await;
+    until("the account is known", async || pool.status().await.unwrap().accounts == 3).await;
     assert!(worker.remove("a2").await.unwrap());
     assert_eq!(pool.status().await.unwrap().accounts, 2);
     drop((worker, pool, lease, keyed));
-    until("both have signed off", async || {
-        world.redis.say::<usize>("HLEN jwt-refresh:{catalog}:pool:workers").await == 0
+    until("both processes are deregistered", async || {
+        world.redis.run_command::<usize>("HLEN jwt-refresh:{catalog}:pool:workers").await == 0
     })
     .await;
-    let denied: Vec<Value> = world.redis.say("ACL LOG").await;
+    let denied: Vec<Value> = world.redis.run_command("ACL LOG").await;
     assert!(denied.is_empty(), "{denied:?}");
 }
 
-/// All that a user can read: every key, by whatever command reads its kind, and every message.
+/// All that a user can read: every key, by each command that reads its type, alone and in a script.
 async fn readable(world: &World, user: &str) -> Vec<u8> {
     let client = redis::Client::open(url(world, user)).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let keys: Vec<String> = world.redis.say("KEYS *").await;
+    let keys: Vec<String> = world.redis.run_command("KEYS *").await;
     assert!(keys.iter().any(|key| key.ends_with(":auth:vault")), "{keys:?}");
     let mut read = Vec::new();
     for key in keys {
@@ -87,6 +86,7 @@ async fn readable(world: &World, user: &str) -> Vec<u8> {
     read
 }
 
+/// Appends all strings in `value` to `read`.
 fn gather(value: &Value, read: &mut Vec<u8>) {
     match value {
         Value::BulkString(bytes) => read.extend_from_slice(bytes),
@@ -106,13 +106,13 @@ async fn a_client_can_read_the_access_tokens_and_neither_refresh_token_nor_passw
     let _worker = AuthWorker::builder(&url(&world, "auth"), POOL).accounts(accounts).build().unwrap();
     let pool = RedisPool::builder(&url(&world, "worker"), POOL).build().unwrap();
     active(&pool, 2).await;
-    let kept: Vec<String> = world.redis.say("HVALS jwt-refresh:{catalog}:auth:vault").await;
+    let kept: Vec<String> = world.redis.run_command("HVALS jwt-refresh:{catalog}:auth:vault").await;
     let refresh_tokens: Vec<&str> =
         kept.iter().map(|kept| kept.split("\"refresh_token\":\"").nth(1).unwrap().split('"').next().unwrap()).collect();
     assert_eq!(refresh_tokens.len(), 2);
 
     let seen = readable(&world, "worker").await;
-    assert!(holds(&seen, pool.lease().await.unwrap().token().expose()), "it can read what it is meant to");
+    assert!(holds(&seen, pool.lease().await.unwrap().token().expose()), "the search finds what it may read");
     for refresh_token in &refresh_tokens {
         assert!(!holds(&seen, refresh_token), "a refresh token is within reach of a client");
     }
@@ -123,7 +123,7 @@ async fn a_client_can_read_the_access_tokens_and_neither_refresh_token_nor_passw
 }
 
 #[tokio::test]
-async fn a_client_that_takes_to_an_auth_workers_work_is_denied() {
+async fn a_client_that_acts_as_an_auth_worker_is_denied() {
     let world = with_rules(1).await;
     let _worker = AuthWorker::builder(&url(&world, "auth"), POOL).account(world.account(0)).build().unwrap();
     let pool = RedisPool::builder(&url(&world, "worker"), POOL).build().unwrap();

@@ -1,9 +1,13 @@
+//! Which account serves a call.
+
 use std::collections::HashMap;
 
 use jwt_refresh::pool::{RedisPool, Selection};
 
-use super::{SECOND, World, active, policy};
+use super::{World, active, policy};
+use crate::support::MINUTE;
 
+/// Takes `calls` leases, and returns how many each account served.
 async fn uses(pool: &RedisPool, calls: u32) -> HashMap<String, u32> {
     let mut uses = HashMap::new();
     for _ in 0..calls {
@@ -13,7 +17,7 @@ async fn uses(pool: &RedisPool, calls: u32) -> HashMap<String, u32> {
 }
 
 #[tokio::test]
-async fn soonest_and_round_robin_use_all_accounts_alike() {
+async fn soonest_and_round_robin_use_all_accounts_evenly() {
     for selection in [Selection::Soonest, Selection::RoundRobin] {
         let world = World::new(4).await;
         let accounts = (0..4).map(|number| world.account(number).weight(3));
@@ -26,7 +30,7 @@ async fn soonest_and_round_robin_use_all_accounts_alike() {
 }
 
 #[tokio::test]
-async fn weighted_uses_each_account_in_proportion_with_a_tag_too() {
+async fn weighted_uses_accounts_in_proportion_to_their_weights_with_a_tag_too() {
     let world = World::new(3).await;
     let weights = [1, 2, 5].into_iter().enumerate();
     let accounts = weights.map(|(number, weight)| world.account(number).weight(weight).tag("eu"));
@@ -46,9 +50,9 @@ async fn weighted_uses_each_account_in_proportion_with_a_tag_too() {
 }
 
 #[tokio::test]
-async fn an_account_whose_turn_it_is_but_whose_rate_is_used_up_is_passed_over() {
+async fn an_account_whose_rate_is_used_up_is_skipped() {
     let world = World::new(2).await;
-    let slow = world.account(0).rate(1, SECOND * 60).weight(100);
+    let slow = world.account(0).rate(1, MINUTE).weight(100);
     let accounts = [slow, world.account(1)];
     let weighted = policy().selection(Selection::Weighted);
     let _worker = world.builder().accounts(accounts).policy(weighted).build().unwrap();

@@ -1,56 +1,52 @@
+//! Processes that die or are closed, and authenticators that panic: what they held is free again.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use jwt_refresh::pool::{Account, AuthWorker, RedisPool};
 use jwt_refresh::{Authenticator, Error, ErrorKind, Tokens};
 
-use super::{POOL, SECOND, World, active};
-use crate::server::Proxy;
-use crate::until;
-
-/// A process behind it is as good as dead when it is lost.
-async fn wire(world: &World) -> Proxy {
-    Proxy::before(&world.redis).await
-}
+use super::{POOL, World, active};
+use crate::support::{RedisProxy, SECOND, until};
 
 #[tokio::test]
-async fn an_exchange_that_was_cut_off_is_taken_over_when_its_claim_ends_and_logs_in() {
+async fn an_interrupted_exchange_is_taken_over_with_a_login_when_its_claim_expires() {
     let world = World::with_latency(1, SECOND / 2).await;
-    let wire = wire(&world).await;
-    let short = |url: &str| AuthWorker::builder(url, POOL).timeout(SECOND / 2).claim_ttl(SECOND);
-    let _first = short(&wire.url()).account(world.account(0)).build().unwrap();
-    until("the first is at the login", async || world.server.stats().logins == 1).await;
-    wire.lose();
+    let proxy = RedisProxy::before(&world.redis).await;
+    let worker = |url: &str| AuthWorker::builder(url, POOL).timeout(SECOND / 2).claim_ttl(SECOND);
+    let _first = worker(&proxy.url()).account(world.account(0)).build().unwrap();
+    until("the first worker logs in", async || world.server.stats().logins == 1).await;
+    proxy.lose_everything();
     let begun = Instant::now();
-    let _second = short(&world.redis.url()).account(world.account(0)).build().unwrap();
+    let _second = worker(&world.redis.url()).account(world.account(0)).build().unwrap();
     active(&world.pool(), 1).await;
-    // With the default it would be ten.
+    // With the default time to live of claims, it would take ten seconds.
     assert!(begun.elapsed() < SECOND * 8, "taken over after {:?}", begun.elapsed());
     assert_eq!(world.server.stats().logins, 2);
     assert_eq!(world.server.stats().reuses, 0);
 }
 
 #[tokio::test]
-async fn a_lease_that_a_process_died_with_comes_back_when_its_time_ends_and_leaves_no_key() {
+async fn a_lease_of_a_dead_process_is_free_when_it_expires_and_leaves_no_key() {
     let world = World::new(1).await;
     let account = world.account(0).concurrency(1);
     let _worker = world.builder().account(account).lease_ttl(SECOND * 4).build().unwrap();
-    let wire = wire(&world).await;
-    let dies = RedisPool::builder(&wire.url(), POOL).build().unwrap();
+    let proxy = RedisProxy::before(&world.redis).await;
+    let dying = RedisPool::builder(&proxy.url(), POOL).build().unwrap();
     let pool = world.pool();
     active(&pool, 1).await;
-    let _held = dies.lease().await.unwrap();
-    wire.lose();
+    let _held = dying.lease().await.unwrap();
+    proxy.lose_everything();
     assert_eq!(pool.lease().within(SECOND / 10).await.unwrap_err().kind(), ErrorKind::Busy);
     let begun = Instant::now();
     drop(pool.lease().within(SECOND * 20).await.unwrap());
-    assert!(begun.elapsed() > SECOND * 3, "it came back after {:?}", begun.elapsed());
-    let gone = async || world.redis.say::<u32>("EXISTS jwt-refresh:{catalog}:pool:held:a0").await == 0;
-    until("nothing is kept of leases that have ended", gone).await;
+    assert!(begun.elapsed() > SECOND * 3, "free after {:?}", begun.elapsed());
+    let gone = async || world.redis.run_command::<u32>("EXISTS jwt-refresh:{catalog}:pool:held:a0").await == 0;
+    until("the key of the leases is deleted", gone).await;
 }
 
 #[tokio::test]
-async fn times_that_living_processes_could_not_keep_are_refused() {
+async fn times_to_live_that_are_too_short_for_live_processes_are_refused() {
     let world = World::new(0).await;
     let claims = world.builder().claim_ttl(SECOND).build().unwrap_err();
     let leases = world.builder().lease_ttl(SECOND).build().unwrap_err();
@@ -58,16 +54,16 @@ async fn times_that_living_processes_could_not_keep_are_refused() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_closed_ends_what_it_is_at_and_begins_nothing() {
+async fn a_closed_worker_finishes_its_exchange_and_begins_no_other() {
     let world = World::with_latency(2, SECOND / 2).await;
     let worker = world.worker(1);
-    until("it is at the login", async || world.server.stats().logins == 1).await;
+    until("the worker logs in", async || world.server.stats().logins == 1).await;
     worker.close().await;
     worker.add(world.account(1)).unwrap();
     let pool = world.pool();
     assert_eq!(pool.status().await.unwrap().active, 1);
-    assert_eq!(world.redis.say::<u32>("HLEN jwt-refresh:{catalog}:pool:claims").await, 0);
-    let registered = async || world.redis.say::<u32>("HLEN jwt-refresh:{catalog}:pool:terms").await == 2;
+    assert_eq!(world.redis.run_command::<u32>("HLEN jwt-refresh:{catalog}:pool:claims").await, 0);
+    let registered = async || world.redis.run_command::<u32>("HLEN jwt-refresh:{catalog}:pool:terms").await == 2;
     until("the other account is known", registered).await;
     let _other = world.worker(2);
     active(&pool, 2).await;
@@ -75,7 +71,7 @@ async fn a_worker_that_is_closed_ends_what_it_is_at_and_begins_nothing() {
 }
 
 #[tokio::test]
-async fn what_leases_reported_is_in_redis_after_a_flush() {
+async fn reports_of_leases_are_in_redis_after_a_flush() {
     let world = World::new(1).await;
     let _worker = world.builder().account(world.account(0).concurrency(1)).build().unwrap();
     let (pool, other) = (world.pool(), world.pool());
@@ -88,20 +84,21 @@ async fn what_leases_reported_is_in_redis_after_a_flush() {
     }
 }
 
-struct Panics(AtomicBool);
+/// Panics at its first login.
+struct PanicsOnce(AtomicBool);
 
-impl Authenticator for Panics {
+impl Authenticator for PanicsOnce {
     async fn login(&self) -> Result<Tokens, Error> {
         let is_first = !self.0.swap(true, Ordering::Relaxed);
-        assert!(!is_first, "an authenticator that panics, as this test wants it to");
+        assert!(!is_first, "an authenticator with a bug");
         Tokens::new("token")
     }
 }
 
 #[tokio::test]
-async fn an_authenticator_that_panics_gives_its_claim_up_and_is_asked_again() {
+async fn an_authenticator_that_panics_gives_up_its_claim_and_is_called_again() {
     let world = World::new(0).await;
-    let account = Account::new("p", Panics(false.into()));
+    let account = Account::new("p", PanicsOnce(false.into()));
     let _worker = world.builder().account(account).build().unwrap();
     let pool = world.pool();
     active(&pool, 1).await;
