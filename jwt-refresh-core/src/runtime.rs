@@ -1,71 +1,108 @@
-//! Selects the tokio runtime on which renewals run.
+//! The library's tokio runtime: renewals and background tasks run on it, whatever runtime asks.
 //!
-//! Without the feature `blocking` that is the caller's runtime. With it, it is a runtime of the
-//! library, which is started at the first renewal. A thread that waits for a token in a method that
-//! is not async may belong to the caller's runtime, and may even be its only thread. A renewal on
-//! that runtime would wait for the thread that waits for the renewal.
+//! A session must not depend on the runtime of its caller. That one may be parked, end, have a single
+//! thread that waits for the renewal, or not exist. See "Which runtime do renewals run on?" in
+//! DESIGN.md.
 
-#[cfg(not(feature = "blocking"))]
-pub(crate) use callers::handle;
 #[cfg(feature = "blocking")]
-pub(crate) use own::{handle, wait};
+use std::sync::mpsc;
 
-#[cfg(not(feature = "blocking"))]
-mod callers {
-    use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::{JoinHandle, JoinSet};
 
-    use crate::error::{Error, ErrorKind};
+use crate::clock::{Clock, Moment};
+use crate::error::{Error, ErrorKind};
+#[cfg(feature = "blocking")]
+use crate::provider::Renewal;
+use crate::sync::Mutex;
 
-    /// Returns the caller's runtime, or an error if there is none.
-    pub(crate) fn handle() -> Result<Handle, Error> {
-        Handle::try_current().map_err(|_| {
-            let what = "the token must be renewed, and there is no tokio runtime to do it on (or enable the feature `blocking`)";
-            Error::new(ErrorKind::Configuration, what)
-        })
+/// How many threads run timers, sockets and background tasks. Two, so that one that is held up does
+/// not stop the others.
+const THREADS: usize = 2;
+
+/// How many threads may run authenticators, each one at a time.
+const MAX_AUTHENTICATOR_THREADS: usize = 4096;
+
+struct LibraryRuntime {
+    runtime: Runtime,
+    /// The process that has its threads.
+    process: u32,
+}
+
+/// Returns the library's runtime, which is started at the first call.
+///
+/// Returns an error if its threads cannot be started, or if this process was forked from the one that
+/// has them: a fork has no thread but the one that forked.
+pub(crate) fn handle() -> Result<Handle, Error> {
+    static RUNTIME: Mutex<Option<LibraryRuntime>> = Mutex::new(None);
+    let mut library = RUNTIME.lock();
+    let process = std::process::id();
+    match &*library {
+        Some(started) if started.process == process => return Ok(started.runtime.handle().clone()),
+        Some(_) => {
+            let what = "this process was forked after the library's threads had started, and has none of them";
+            return Err(Error::new(ErrorKind::Configuration, what));
+        }
+        None => {}
+    }
+    let started = Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .max_blocking_threads(MAX_AUTHENTICATOR_THREADS)
+        .thread_name("jwt-refresh")
+        .enable_all()
+        .build();
+    let runtime = started.map_err(|error| {
+        Error::new(ErrorKind::Configuration, "the threads that renew tokens could not be started").caused_by(error)
+    })?;
+    Ok(library.insert(LibraryRuntime { runtime, process }).runtime.handle().clone())
+}
+
+/// Runs `work` on a thread of its own: an authenticator that blocks its thread stops no other one.
+/// `library` is the library's runtime, whose timers and sockets `work` uses.
+pub(crate) fn spawn_on_own_thread<T: Send + 'static>(
+    library: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<T> {
+    let handle = library.clone();
+    library.spawn_blocking(move || handle.block_on(work))
+}
+
+/// Runs `work` on a thread of the library's, and waits for it. The caller needs no runtime. If the
+/// caller is dropped, `work` goes on.
+pub(crate) async fn run<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let lost = || Error::new(ErrorKind::Aborted, "the work was cut off by a panic");
+    spawn_on_own_thread(&handle()?, work).await.map_err(|_| lost())?
+}
+
+/// Waits until `clock` has reached `deadline`. The caller needs no runtime.
+pub(crate) async fn sleep_until(clock: &Clock, deadline: Moment) {
+    if deadline == Moment::NEVER {
+        return std::future::pending().await;
+    }
+    // The set aborts the timer if the caller is dropped.
+    let mut timer = JoinSet::new();
+    let clock = clock.clone();
+    match handle() {
+        Ok(library) => {
+            timer.spawn_on(async move { clock.sleep_until(deadline).await }, &library);
+            timer.join_next().await;
+        }
+        Err(_) => std::future::pending().await,
     }
 }
 
+/// Waits for the future that `begin` returns. May be called on any thread, also inside a runtime.
 #[cfg(feature = "blocking")]
-mod own {
-    use std::sync::mpsc;
-    use std::sync::{Mutex, PoisonError};
-
-    use tokio::runtime::{Builder, Handle, Runtime};
-
-    use crate::error::{Error, ErrorKind};
-    use crate::provider::Renewal;
-
-    /// Two threads, so that an authenticator may call a method of another session that is not
-    /// async.
-    const THREADS: usize = 2;
-
-    /// Returns the library's runtime, or an error if its threads cannot be started.
-    pub(crate) fn handle() -> Result<Handle, Error> {
-        static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
-        let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(runtime) = &*runtime {
-            return Ok(runtime.handle().clone());
-        }
-        let started =
-            Builder::new_multi_thread().worker_threads(THREADS).thread_name("jwt-refresh").enable_all().build();
-        let started = started.map_err(|error| {
-            Error::new(ErrorKind::Configuration, "the threads that renew tokens could not be started").caused_by(error)
-        })?;
-        Ok(runtime.insert(started).handle().clone())
-    }
-
-    /// Waits for the future that `begin` returns. May be called on any thread, also inside a
-    /// runtime.
-    pub(crate) fn wait<T: Send + 'static>(begin: impl FnOnce() -> Renewal<T>) -> Result<T, Error> {
-        let runtime = handle()?;
-        let (sender, receiver) = mpsc::sync_channel(1);
-        // `begin` is called in the caller's task, because a session recognises by the task whether
-        // the caller would wait for itself.
-        let renewal = begin();
-        runtime.spawn(async move { sender.send(renewal.await) });
-        let receive =
-            || receiver.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::Aborted, "the renewal was lost")));
-        let is_ours = Handle::try_current().is_ok_and(|current| current.id() == runtime.id());
-        if is_ours { tokio::task::block_in_place(receive) } else { receive() }
-    }
+pub(crate) fn wait<T: Send + 'static>(begin: impl FnOnce() -> Renewal<T>) -> Result<T, Error> {
+    let library = handle()?;
+    let (sender, receiver) = mpsc::sync_channel(1);
+    // `begin` is called in the caller's task, because a session recognises by the task whether the
+    // caller would wait for itself.
+    let renewal = begin();
+    library.spawn(async move { sender.send(renewal.await) });
+    let receive = || receiver.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::Aborted, "the renewal was lost")));
+    let is_ours = Handle::try_current().is_ok_and(|current| current.id() == library.id());
+    if is_ours { tokio::task::block_in_place(receive) } else { receive() }
 }

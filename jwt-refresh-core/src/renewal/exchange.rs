@@ -23,6 +23,13 @@ pub(crate) trait RenewalContext: Sync {
     fn policy(&self) -> &Policy;
     fn clock(&self) -> &Clock;
 
+    /// Called before each request, which is not sent if this returns an error: the renewal was
+    /// overtaken.
+    fn sending(&self, action: Action) -> Result<(), Error> {
+        let _ = action;
+        Ok(())
+    }
+
     /// Called after each login and each refresh, with the error if it failed.
     fn answered(&self, action: Action, error: Option<&Error>);
 
@@ -144,6 +151,7 @@ impl<C: RenewalContext> Renewer<'_, C> {
         request: Renewal<Tokens>,
         timeout: Duration,
     ) -> Result<(Tokens, RequestTimes), Error> {
+        self.0.sending(action)?;
         let sent = self.0.clock().moment();
         let answer = tokio::time::timeout(timeout, request).await.unwrap_or_else(|_| {
             let what = format!("the {} was not answered within {} s", action.name(), timeout.as_secs_f32());

@@ -8,10 +8,12 @@ use crate::error::{Error, ErrorKind};
 /// The outcome of a renewal.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// New tokens, from this process or from another one.
+    /// New tokens.
     Renewed(IssuedTokens),
-    /// New tokens from this process that the store does not have yet.
+    /// New tokens that the store does not have yet.
     Unsaved(IssuedTokens),
+    /// Tokens that another process has got and put into the store.
+    Found(IssuedTokens),
     /// An error, what is left to refresh with, and whether a live token may still be served.
     Failed { error: Error, credential: RefreshCredential, serving: Serving },
     /// Another process has logged the account out.
@@ -39,17 +41,17 @@ impl Outcome {
     /// Returns what the account can be refreshed with from now on.
     pub(crate) fn into_credential(self) -> RefreshCredential {
         match self {
-            Self::Renewed(issued) | Self::Unsaved(issued) => issued.credential,
+            Self::Renewed(issued) | Self::Unsaved(issued) | Self::Found(issued) => issued.credential,
             Self::Failed { credential, .. } => credential,
             Self::LoggedOut => RefreshCredential::None,
         }
     }
 
-    /// Returns what the new tokens can be refreshed with, or `None` if there are no new tokens.
+    /// Returns what the new tokens can be refreshed with, or `None` if this renewal got none.
     pub(crate) fn new_credential(&self) -> Option<RefreshCredential> {
         match self {
             Self::Renewed(issued) | Self::Unsaved(issued) => Some(issued.credential.clone()),
-            Self::Failed { .. } | Self::LoggedOut => None,
+            Self::Found(_) | Self::Failed { .. } | Self::LoggedOut => None,
         }
     }
 }

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-
 use super::pending::PendingRenewal;
-use super::shared::SessionShared;
+use super::shared::{RenewalRuntime, SessionShared};
 use super::state::RenewalPermit;
 use super::state_cell::Acquisition;
 use super::task;
@@ -43,7 +41,7 @@ impl SessionShared {
         tokio::select! {
             biased;
             result = pending.result() => result.token(),
-            () = self.cell.clock.sleep_until(until) => Some(Ok(token)),
+            () = runtime::sleep_until(&self.cell.clock, until) => Some(Ok(token)),
         }
     }
 
@@ -58,7 +56,7 @@ impl SessionShared {
         if renewal::is_within(self.id) {
             return Err(reentrant());
         }
-        let runtime = runtime::handle()?;
+        let runtime = self.runtime()?;
         match self.cell.begin_login() {
             Ok(permit) => Ok(self.launch(permit, &runtime)),
             Err(under_way) => Ok(under_way),
@@ -67,12 +65,16 @@ impl SessionShared {
 
     /// Returns a token, or the renewal to wait for.
     pub(super) fn acquire(self: &Arc<Self>) -> Result<Result<AccessToken, PendingRenewal>, Error> {
-        match self.cell.acquire(runtime::handle)? {
+        match self.cell.acquire(|| self.runtime())? {
             Acquisition::Serve(token) => Ok(Ok(token)),
             Acquisition::Wait(_) if renewal::is_within(self.id) => Err(reentrant()),
-            Acquisition::Wait(pending) => Ok(Err(pending)),
+            // Not in a fork of the process, which has no thread that could end the wait.
+            Acquisition::Wait(pending) => runtime::handle().map(|_| Err(pending)),
             Acquisition::Launch(permit, runtime, live) => {
                 let pending = self.launch(permit, &runtime);
+                // A short program could end before a refresh in the background has, which would
+                // cost a login at the next start. So its first caller waits for the refresh.
+                let live = live.filter(|_| !self.may_be_a_script() || renewal::is_within(self.id));
                 Ok(live.ok_or(pending))
             }
         }
@@ -80,9 +82,9 @@ impl SessionShared {
 
     /// Launches a renewal. Called after the lock is released: a runtime that was shut down drops
     /// the task at once, and the task's guard then takes the lock to complete the renewal.
-    fn launch(self: &Arc<Self>, permit: RenewalPermit, runtime: &Handle) -> PendingRenewal {
-        let pending = permit.subscribe();
-        task::spawn(Arc::clone(self), permit, runtime);
+    fn launch(self: &Arc<Self>, permit: RenewalPermit, runtime: &RenewalRuntime) -> PendingRenewal {
+        let pending = permit.pending.clone();
+        task::spawn(self, permit, runtime);
         pending
     }
 }

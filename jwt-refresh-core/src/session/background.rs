@@ -8,22 +8,27 @@ use tokio::task::JoinSet;
 
 use super::shared::{SessionShared, Upkeep};
 use crate::clock::{Clock, Moment};
-use crate::runtime;
 use crate::store;
 
-/// Starts the tasks, unless they run or there is no runtime for them. If one of them has ended,
-/// they are started again, because a session may outlive the runtime that they were started on.
+/// Starts the tasks, unless they run. If one of them has ended, they are started again, because a
+/// session may outlive the runtime that the user has chosen for it.
 pub(super) fn start(shared: &Arc<SessionShared>) {
     let mut tasks = shared.background.lock();
-    if !tasks.is_empty() && tasks.try_join_next().is_none() {
+    let ended = !tasks.is_empty() && tasks.try_join_next().is_some();
+    if !tasks.is_empty() && !ended {
         return;
     }
-    let Ok(runtime) = runtime::handle() else { return };
+    if ended {
+        // They ended with the runtime that the user has chosen.
+        shared.abandon_chosen_runtime();
+    }
+    let Ok(runtime) = shared.runtime() else { return };
+    let runtime = runtime.handle();
     *tasks = JoinSet::new();
     let deadline = shared.cell.deadline();
-    tasks.spawn_on(watch_clock(Arc::downgrade(shared), shared.cell.clock.clone(), deadline.clone()), &runtime);
+    tasks.spawn_on(watch_clock(Arc::downgrade(shared), shared.cell.clock.clone(), deadline.clone()), runtime);
     if shared.store.is_some() {
-        tasks.spawn_on(watch_store(Arc::downgrade(shared), deadline), &runtime);
+        tasks.spawn_on(watch_store(Arc::downgrade(shared), deadline), runtime);
     }
 }
 

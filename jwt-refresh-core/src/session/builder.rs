@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use super::account_store::AccountStore;
 use super::shared::{Parts, SessionShared, Upkeep};
 use super::{Session, background};
@@ -34,6 +36,7 @@ pub struct SessionBuilder {
     tokens: Option<Tokens>,
     store: Option<(Arc<dyn DynStore>, String)>,
     upkeep: Upkeep,
+    renew_on: Option<Handle>,
 }
 
 impl SessionBuilder {
@@ -45,6 +48,7 @@ impl SessionBuilder {
             tokens: None,
             store: None,
             upkeep: Upkeep::OnDemand,
+            renew_on: None,
         }
     }
 
@@ -90,16 +94,30 @@ impl SessionBuilder {
         self
     }
 
-    /// Returns the session, which logs in when a token is first needed. Without a tokio runtime,
-    /// its background tasks start when a token is first needed, too.
+    /// Runs renewals and background tasks on `runtime`. By default they run on threads of the library's
+    /// own, which are started when they are first needed, at least two.
+    ///
+    /// Give it a runtime that runs for as long as the session is used. If it turns out to be parked or
+    /// to have ended, the session logs a warning and uses the library's threads from then on. An
+    /// authenticator that blocks its thread holds up all else that runs there. Deadlines are watched on
+    /// the library's threads all the same.
+    pub fn renew_on(mut self, runtime: Handle) -> Self {
+        self.renew_on = Some(runtime);
+        self
+    }
+
+    /// Returns the session, which logs in when a token is first needed.
     pub fn build(self) -> Session {
-        let Self { authenticator, policy, clock, tokens, store, upkeep } = self;
+        let Self { authenticator, policy, clock, tokens, store, upkeep, renew_on } = self;
         let store = store.map(|(store, account)| AccountStore::new(store, account));
-        let shared = SessionShared::new(Parts { authenticator, policy, clock, store, upkeep });
+        let shared = SessionShared::new(Parts { authenticator, policy, clock, store, upkeep, renew_on });
+        let has_work = tokens.is_some() || shared.store.is_some();
         if let Some(tokens) = tokens {
             shared.start_from_captured(tokens);
         }
-        background::start(&shared);
+        if has_work {
+            background::start(&shared);
+        }
         Session(shared)
     }
 

@@ -28,7 +28,7 @@ impl Event {
     /// Returns the event for the outcome of a renewal.
     pub(super) fn of(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Renewed(_) | Outcome::Unsaved(_) => Self::Renewed,
+            Outcome::Renewed(_) | Outcome::Unsaved(_) | Outcome::Found(_) => Self::Renewed,
             Outcome::Failed { error, .. } if error.kind() == ErrorKind::ReauthenticationRequired => {
                 Self::ReauthenticationRequired(error.clone())
             }

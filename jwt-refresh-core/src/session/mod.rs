@@ -13,15 +13,18 @@ mod background;
 mod builder;
 mod events;
 mod fast_path;
+mod held_lease;
 mod pending;
 mod record;
 mod replacement;
+mod running;
 mod shared;
 mod state;
 mod state_cell;
 mod stats;
 mod store_follow;
 mod store_sync;
+mod store_write;
 mod task;
 mod telemetry;
 

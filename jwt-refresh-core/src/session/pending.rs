@@ -2,6 +2,7 @@
 
 use tokio::sync::watch;
 
+use super::events::Event;
 use crate::error::{Error, ErrorKind};
 use crate::token::AccessToken;
 
@@ -52,8 +53,8 @@ impl PendingRenewal {
     }
 }
 
-/// Sends the result of one renewal to all callers that wait for it.
-#[derive(Debug)]
+/// Sends the result of one renewal to all callers that wait for it. Clones send to the same callers.
+#[derive(Clone, Debug)]
 pub(super) struct ResultSender(watch::Sender<Option<RenewalResult>>);
 
 impl ResultSender {
@@ -73,6 +74,8 @@ impl ResultSender {
 pub(super) struct Notification {
     pub(super) sender: ResultSender,
     pub(super) result: RenewalResult,
+    /// What happened to the session, if its state has changed.
+    pub(super) event: Option<Event>,
 }
 
 impl Notification {

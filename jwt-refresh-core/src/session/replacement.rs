@@ -5,14 +5,19 @@ use std::sync::Arc;
 use super::record::Record;
 use super::shared::SessionShared;
 use crate::error::Error;
-use crate::renewal::{IssuedTokens, revoke};
+use crate::renewal::{IssuedTokens, RefreshCredential, revoke};
+use crate::runtime;
 use crate::token::Tokens;
 
 impl SessionShared {
     /// Logs out in this process, in the store, and at the server, in this order, so that the logout
     /// holds even if a later step fails.
-    pub(super) async fn log_out(self: Arc<Self>) -> Result<(), Error> {
+    pub(super) fn log_out(self: Arc<Self>) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         let credential = self.log_out_locally();
+        runtime::run(async move { self.log_out_elsewhere(credential).await })
+    }
+
+    async fn log_out_elsewhere(&self, credential: RefreshCredential) -> Result<(), Error> {
         let stored = self.overwrite(Record::logged_out).await;
         let stored_credential = stored.as_ref().ok().and_then(|record| record.as_ref()?.credential().cloned());
         let credential = stored_credential.unwrap_or(credential);
@@ -21,9 +26,13 @@ impl SessionShared {
     }
 
     /// Replaces the tokens with the user's, in this process and in the store.
-    pub(super) async fn adopt(self: Arc<Self>, tokens: Tokens) -> Result<(), Error> {
+    pub(super) fn adopt(self: Arc<Self>, tokens: Tokens) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         let captured = |sequence, now| IssuedTokens::captured(self.policy(), tokens, now, sequence);
         let issued = self.cell.adopt(captured);
+        runtime::run(async move { self.write_adopted(issued).await })
+    }
+
+    async fn write_adopted(&self, issued: IssuedTokens) -> Result<(), Error> {
         let record = |sequence| {
             let sequence = issued.sequence.max(sequence + 1);
             Record::of(&IssuedTokens { sequence, ..issued.clone() }, self.cell.clock.moment())

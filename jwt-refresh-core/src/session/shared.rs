@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::account_store::AccountStore;
-use super::events::Event;
 use super::fast_path::{ShardedCounter, thread_cache};
-use super::state::RenewalPermit;
-use super::state_cell::StateCell;
+use super::held_lease::HeldLease;
+use super::state::CutOff;
+use super::state_cell::{Completed, StateCell};
 use super::stats::SessionStats;
 use super::telemetry::{Counts, Telemetry};
 use crate::authenticator::DynAuthenticator;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
+use crate::error::Error;
 use crate::policy::Policy;
 use crate::renewal::{self, IssuedTokens, Outcome, RefreshCredential};
+use crate::runtime;
 use crate::sync::Mutex;
 use crate::token::{AccessToken, Tokens};
 
@@ -26,13 +29,19 @@ pub(super) struct SessionShared {
     pub(super) authenticator: Arc<dyn DynAuthenticator>,
     pub(super) store: Option<Arc<AccountStore>>,
     pub(super) upkeep: Upkeep,
+    /// The renewal lease, while a renewal has it.
+    pub(super) lease: HeldLease,
+    /// The runtime that the user has chosen, until it turns out to be parked or to have ended.
+    renew_on: Mutex<Option<Handle>>,
+    /// When the session was built.
+    built: Moment,
     /// The tasks that watch the clock and the store. They end with the session.
     pub(super) background: Mutex<JoinSet<()>>,
     /// How often a token was asked for.
     requests: ShardedCounter,
     pub(super) telemetry: Telemetry,
-    /// How many renewal tasks have not ended.
-    active_renewals: watch::Sender<usize>,
+    /// How many renewals have ended and are not saved yet.
+    unsaved: watch::Sender<usize>,
 }
 
 /// Whether tokens are renewed while there is no caller.
@@ -49,30 +58,49 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) store: Option<AccountStore>,
     pub(super) upkeep: Upkeep,
+    pub(super) renew_on: Option<Handle>,
 }
 
-/// Counts as a renewal task that has not ended, until it is dropped.
-pub(super) struct ActiveRenewal(Arc<SessionShared>);
+/// The runtime that a renewal or a background task runs on.
+pub(super) enum RenewalRuntime {
+    Library(Handle),
+    /// The one that the user has chosen.
+    Chosen(Handle),
+}
 
-impl Drop for ActiveRenewal {
+impl RenewalRuntime {
+    pub(super) fn handle(&self) -> &Handle {
+        let (Self::Library(handle) | Self::Chosen(handle)) = self;
+        handle
+    }
+}
+
+/// Counts as a renewal that is not saved yet, until it is dropped.
+pub(super) struct Unsaved(Arc<SessionShared>);
+
+impl Drop for Unsaved {
     fn drop(&mut self) {
-        self.0.active_renewals.send_modify(|count| *count -= 1);
+        self.0.unsaved.send_modify(|count| *count -= 1);
     }
 }
 
 impl SessionShared {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { authenticator, policy, clock, store, upkeep } = parts;
+        let Parts { authenticator, policy, clock, store, upkeep, renew_on } = parts;
+        let built = clock.moment();
         Arc::new(Self {
             id: renewal::next_id(),
             cell: StateCell::new(policy, clock),
             authenticator,
             store: store.map(Arc::new),
             upkeep,
+            lease: HeldLease::default(),
+            renew_on: Mutex::new(renew_on),
+            built,
             background: Mutex::default(),
             requests: ShardedCounter::new(),
             telemetry: Telemetry::new(),
-            active_renewals: watch::Sender::new(0),
+            unsaved: watch::Sender::new(0),
         })
     }
 
@@ -80,15 +108,41 @@ impl SessionShared {
         &self.cell.policy
     }
 
-    /// Counts a renewal task, until the returned guard is dropped.
-    pub(super) fn count_renewal(self: &Arc<Self>) -> ActiveRenewal {
-        self.active_renewals.send_modify(|count| *count += 1);
-        ActiveRenewal(Arc::clone(self))
+    /// Returns the runtime for renewals and background tasks.
+    pub(super) fn runtime(&self) -> Result<RenewalRuntime, Error> {
+        match &*self.renew_on.lock() {
+            Some(chosen) => Ok(RenewalRuntime::Chosen(chosen.clone())),
+            None => runtime::handle().map(RenewalRuntime::Library),
+        }
     }
 
-    /// Waits until all renewal tasks have ended.
+    /// Uses the library's runtime from now on, because the chosen one does not run tasks.
+    pub(super) fn abandon_chosen_runtime(&self) {
+        if self.renew_on.lock().take().is_some() {
+            tracing::warn!(target: "jwt_refresh", "the runtime chosen for renewals is parked or has ended; using another");
+        }
+    }
+
+    /// Returns whether the program may be a short one: the session was built a moment ago, and its
+    /// tokens outlive it in a store.
+    pub(super) fn may_be_a_script(&self) -> bool {
+        self.store.is_some() && !self.cell.clock.moment().reached(self.built + self.policy().refresh_timeout)
+    }
+
+    /// Counts a renewal that is not saved yet, until the returned guard is dropped.
+    pub(super) fn count_unsaved(self: &Arc<Self>) -> Unsaved {
+        self.unsaved.send_modify(|count| *count += 1);
+        Unsaved(Arc::clone(self))
+    }
+
+    /// Waits until all renewals have ended and are saved.
     pub(super) async fn flush(&self) {
-        let mut count = self.active_renewals.subscribe();
+        loop {
+            let running = self.cell.lock().running_renewal();
+            let Some(running) = running else { break };
+            let _ = running.result().await;
+        }
+        let mut count = self.unsaved.subscribe();
         // The sender is in `self`, so the wait cannot fail.
         let _ = count.wait_for(|count| *count == 0).await;
     }
@@ -114,14 +168,23 @@ impl SessionShared {
         Some(thread_cache::insert(self.id, token))
     }
 
-    /// Completes a renewal, and tells the callers that wait for it.
-    pub(super) fn complete(&self, permit: RenewalPermit, outcome: Outcome) {
-        let event = Event::of(&outcome);
-        let notification = self.cell.complete(permit, outcome);
-        // The event is sent before the callers go on, so that events of what they do next come
-        // after it.
-        self.telemetry.send_event(event);
-        notification.send();
+    /// Completes a renewal, and tells the callers that wait for it. Returns whether the outcome has
+    /// become the session's: not if the renewal was overtaken, or completed before.
+    pub(super) fn complete(&self, epoch: u64, outcome: Outcome) -> bool {
+        let completed = self.cell.complete(epoch, outcome, |event| self.telemetry.send_event(event));
+        completed.is_some_and(|Completed { notification, is_current }| {
+            notification.send();
+            is_current
+        })
+    }
+
+    /// Completes a renewal whose task does not. Returns whether the renewal was under way.
+    pub(super) fn cut_off(&self, epoch: u64, cause: CutOff) -> bool {
+        let completed = self.cell.cut_off(epoch, cause, |event| self.telemetry.send_event(event));
+        completed.is_some_and(|Completed { notification, .. }| {
+            notification.send();
+            true
+        })
     }
 
     /// Starts from captured tokens, which count as older than any that the store has.
@@ -131,9 +194,7 @@ impl SessionShared {
 
     /// Forgets all tokens in this process. Returns what could be refreshed with until then.
     pub(super) fn log_out_locally(&self) -> RefreshCredential {
-        let credential = self.cell.log_out();
-        self.telemetry.send_event(Event::LoggedOut);
-        credential
+        self.cell.log_out(|event| self.telemetry.send_event(event))
     }
 
     pub(super) fn stats(&self) -> SessionStats {

@@ -3,12 +3,15 @@
 //! under one short lock.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use super::pending::{Notification, PendingRenewal, RenewalResult, ResultSender};
+use super::events::Event;
+use super::pending::{Notification, PendingRenewal, RenewalResult};
+use super::running::{Running, RunningRenewals, Step};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
-use crate::renewal::{IssuedTokens, Lifetime, Outcome, Plan, RefreshCredential, Serving};
+use crate::renewal::{Action, IssuedTokens, Lifetime, Outcome, Plan, RefreshCredential, Serving};
 use crate::token::AccessToken;
 
 /// The tokens and the phase of a session.
@@ -19,6 +22,9 @@ pub(super) struct SessionState {
     /// The sequence of the newest token of the account that this session knows of.
     sequence: u64,
     phase: Phase,
+    running: RunningRenewals<Phase>,
+    /// How many renewals in a row were given up before their task had started.
+    lost_starts: u32,
     /// Counts access tokens and logouts. The current token has the last number.
     generation: u64,
     /// Counts renewals, logouts and adoptions. If it has changed when a renewal ends, that renewal
@@ -65,9 +71,22 @@ pub(super) enum NextStep {
 pub(super) struct RenewalPermit {
     pub(super) plan: Plan,
     pub(super) basis: Basis,
-    previous_phase: Phase,
-    epoch: u64,
-    sender: ResultSender,
+    pub(super) epoch: u64,
+    pub(super) pending: PendingRenewal,
+    /// The renewal before, if its task still runs. This one must not talk to the server until that
+    /// one has ended.
+    pub(super) after: Option<PendingRenewal>,
+}
+
+/// Why a renewal is completed by another than its task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CutOff {
+    /// The authenticator or the store panicked.
+    Panic,
+    /// The runtime of the task has ended.
+    RuntimeEnded,
+    /// The present step has taken longer than it may.
+    Overdue,
 }
 
 /// What a renewal starts from.
@@ -78,13 +97,6 @@ pub(super) struct Basis {
     pub(super) sequence: u64,
 }
 
-impl RenewalPermit {
-    /// Returns a handle to wait for the result.
-    pub(super) fn subscribe(&self) -> PendingRenewal {
-        self.sender.subscribe()
-    }
-}
-
 impl SessionState {
     pub(super) const fn new() -> Self {
         Self {
@@ -92,6 +104,8 @@ impl SessionState {
             credential: RefreshCredential::None,
             sequence: 0,
             phase: Phase::Idle,
+            running: RunningRenewals::new(),
+            lost_starts: 0,
             failures: 0,
             generation: 0,
             epoch: 0,
@@ -187,40 +201,89 @@ impl SessionState {
         if let Phase::Renewing { pending, .. } = &self.phase {
             return Err(pending.clone());
         }
-        let sender = ResultSender::new();
         self.epoch += 1;
         // A renewal that begins must not serve a token that may not be served after the last
         // failure.
         let serving = self.serving();
-        let previous_phase =
-            std::mem::replace(&mut self.phase, Phase::Renewing { pending: sender.subscribe(), serving });
+        let previous_phase = std::mem::replace(&mut self.phase, Phase::Idle);
+        let (sender, after) = self.running.begin(self.epoch, plan, previous_phase);
+        let pending = sender.subscribe();
+        self.phase = Phase::Renewing { pending: pending.clone(), serving };
         let basis = Basis { credential: self.credential.clone(), sequence: self.sequence };
-        Ok(RenewalPermit { plan, basis, previous_phase, epoch: self.epoch, sender })
+        Ok(RenewalPermit { plan, basis, epoch: self.epoch, pending, after })
+    }
+
+    /// Lets a renewal take a step, which may take `timeout`. Returns false if the renewal was
+    /// overtaken: then it must neither talk to the server nor write to the store.
+    pub(super) fn advance(&mut self, epoch: u64, step: Step, timeout: Duration) -> bool {
+        self.running.advance(epoch, step, timeout);
+        self.lost_starts = 0;
+        epoch == self.epoch
     }
 
     /// Completes a renewal. If it was overtaken by a logout or by new tokens, nothing changes.
+    /// Returns `None` if it was completed before, because it was cut off.
     pub(super) fn complete(
         &mut self,
-        permit: RenewalPermit,
+        epoch: u64,
         outcome: Outcome,
         policy: &Policy,
         now: Moment,
-    ) -> Notification {
-        let RenewalPermit { plan, previous_phase, epoch, sender, .. } = permit;
-        let current = epoch == self.epoch;
+    ) -> Option<Notification> {
+        let Running { plan, previous_phase, sender, .. } = self.running.end(epoch)?;
+        if epoch != self.epoch {
+            return Some(Notification { sender, result: self.overtaken(now), event: None });
+        }
+        let event = Event::of(&outcome);
         let mut result = match outcome {
-            _ if !current => self.overtaken(now),
-            Outcome::Renewed(issued) | Outcome::Unsaved(issued) => RenewalResult::Renewed(self.accept(issued)),
+            Outcome::Renewed(issued) | Outcome::Unsaved(issued) | Outcome::Found(issued) => {
+                RenewalResult::Renewed(self.accept(issued))
+            }
             Outcome::Failed { error, credential, serving } => self.failed(error, credential, serving, policy, now),
             Outcome::LoggedOut => {
                 self.log_out();
                 self.overtaken(now)
             }
         };
-        if current && plan == Plan::LogIn {
+        if plan == Plan::LogIn {
             result = self.restore_after_failed_login(result, previous_phase);
         }
-        Notification { sender, result }
+        Some(Notification { sender, result, event: Some(event) })
+    }
+
+    /// Completes a renewal whose task does not. The refresh token is in doubt if it may have been
+    /// sent. Returns `None` if the renewal has ended.
+    pub(super) fn cut_off(&mut self, epoch: u64, cause: CutOff, policy: &Policy, now: Moment) -> Option<Notification> {
+        let Running { step, plan, previous_phase, sender, .. } = self.running.end(epoch)?;
+        if epoch != self.epoch {
+            return Some(Notification { sender, result: self.overtaken(now), event: None });
+        }
+        // The task may still run. Whatever it does next, it finds that it was overtaken.
+        self.epoch += 1;
+        let sent = step == Step::Sending(Action::Refresh);
+        let credential = if sent { self.credential.clone().in_doubt() } else { self.credential.clone() };
+        if self.may_start_again(cause, step) {
+            self.credential = credential;
+            self.phase = if plan == Plan::LogIn { previous_phase } else { Phase::Idle };
+            let result = RenewalResult::Inconclusive(cut_off_error(cause, step));
+            return Some(Notification { sender, result, event: None });
+        }
+        let outcome = Outcome::failed(cut_off_error(cause, step), credential);
+        let event = Some(Event::of(&outcome));
+        let Outcome::Failed { error, credential, serving } = outcome else { return None };
+        let mut result = self.failed(error, credential, serving, policy, now);
+        if plan == Plan::LogIn {
+            result = self.restore_after_failed_login(result, previous_phase);
+        }
+        Some(Notification { sender, result, event })
+    }
+
+    /// Returns whether callers may begin another renewal at once after one was cut off: it did not
+    /// fail, its runtime was lost. After three such losses in a row they have to pause.
+    fn may_start_again(&mut self, cause: CutOff, step: Step) -> bool {
+        let lost = cause == CutOff::RuntimeEnded || (cause == CutOff::Overdue && step == Step::Starting);
+        self.lost_starts = if lost { self.lost_starts + 1 } else { 0 };
+        lost && self.lost_starts <= 3
     }
 
     /// Returns the result of a renewal that was overtaken.
@@ -371,6 +434,26 @@ impl SessionState {
         matches!(self.phase, Phase::LoggedOut)
     }
 
+    /// Returns when the present step of a renewal is given up, unless the renewal has ended.
+    pub(super) fn renewal_deadline(&self, epoch: u64) -> Option<Instant> {
+        self.running.deadline(epoch)
+    }
+
+    /// Returns the present epoch if no renewal is under way.
+    pub(super) fn idle_epoch(&self) -> Option<u64> {
+        self.running.newest().is_none().then_some(self.epoch)
+    }
+
+    /// Returns the present step of a renewal, unless the renewal has ended.
+    pub(super) fn renewal_step(&self, epoch: u64) -> Option<Step> {
+        self.running.step(epoch)
+    }
+
+    /// Returns the newest renewal whose task has not ended, also if it was overtaken.
+    pub(super) fn running_renewal(&self) -> Option<PendingRenewal> {
+        self.running.newest()
+    }
+
     /// Returns the renewal under way, if there is one.
     pub(super) fn pending_renewal(&self) -> Option<PendingRenewal> {
         if let Phase::Renewing { pending, .. } = &self.phase { Some(pending.clone()) } else { None }
@@ -380,6 +463,22 @@ impl SessionState {
     pub(super) fn credential(&self) -> &RefreshCredential {
         &self.credential
     }
+}
+
+/// Returns the error of a renewal that was cut off.
+fn cut_off_error(cause: CutOff, step: Step) -> Error {
+    let what = match (cause, step) {
+        (CutOff::Panic, _) => "the renewal was cut off by a panic",
+        (CutOff::RuntimeEnded, _) => "the renewal was cut off by the end of its runtime",
+        (CutOff::Overdue, Step::Starting) => "the renewal did not start: its runtime is parked or overloaded",
+        (CutOff::Overdue, Step::Queued) => "the renewal was given up: the one before it did not end",
+        (CutOff::Overdue, Step::Store) => "the renewal was given up: the token store did not keep to its time-out",
+        (CutOff::Overdue, Step::Sending(action)) => {
+            let what = format!("the {} was given up: the authenticator blocks its thread", action.name());
+            return Error::new(ErrorKind::Unanswered, what);
+        }
+    };
+    Error::new(ErrorKind::Aborted, what)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! How a session takes over what other processes have written into the store.
 
 use super::account_store::{AccountStore, FoundEntry};
-use super::events::Event;
 use super::pending::PendingRenewal;
 use super::record::Record;
 use super::shared::SessionShared;
@@ -33,20 +32,14 @@ impl SessionShared {
 
     fn follow_tokens(&self, record: &Record) {
         let Some(issued) = record.issued_tokens(self.policy(), self.cell.clock.moment()) else { return };
-        if self.cell.follow(issued) {
-            self.telemetry.send_event(Event::Adopted);
-        }
+        self.cell.follow(issued, |event| self.telemetry.send_event(event));
     }
 
     /// Follows a logout that is in the store, unless a later entry is known of. While a renewal is
     /// under way nothing is done, and that renewal is returned, which has to end first.
     fn follow_logout(&self, store: &AccountStore, revision: u64) -> Option<PendingRenewal> {
-        match self.cell.follow_logout(|| store.has_seen(revision + 1)) {
-            Followed::Already => None,
-            Followed::Now => {
-                self.telemetry.send_event(Event::LoggedOut);
-                None
-            }
+        match self.cell.follow_logout(|| store.has_seen(revision + 1), |event| self.telemetry.send_event(event)) {
+            Followed::Already | Followed::Now => None,
             Followed::After(renewal) => Some(renewal),
         }
     }

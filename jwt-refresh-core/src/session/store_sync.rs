@@ -7,9 +7,11 @@
 //! that has the lease finds the mark, the process that set it has died.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::account_store::{AccountStore, FoundEntry, max_lease_wait};
 use super::record::{LoginStatus, Record};
+use super::running::Step;
 use super::shared::SessionShared;
 use super::state::Basis;
 use crate::authenticator::DynAuthenticator;
@@ -25,10 +27,56 @@ use crate::store::{StoreError, StoreErrorKind};
 /// process has made progress, so it is rare.
 const ATTEMPTS: u32 = 5;
 
-impl SessionShared {
+/// Why a renewal that was overtaken goes no further. No caller sees it: they were told before.
+const OVERTAKEN: &str = "the renewal was overtaken by a logout, by other tokens, or by its deadline";
+
+/// A renewal of a session. Before each step it asks whether it was overtaken.
+pub(super) struct SessionRenewal<'a> {
+    pub(super) shared: &'a SessionShared,
+    pub(super) epoch: u64,
+}
+
+impl SessionRenewal<'_> {
+    fn policy(&self) -> &Policy {
+        self.shared.policy()
+    }
+
+    /// Takes the renewal lease, for as long as this renewal is under way. Returns false if others had
+    /// it all the time.
+    async fn take_lease(&self, store: &AccountStore) -> Result<bool, StoreError> {
+        if self.shared.lease.inherit(self.epoch) {
+            return Ok(true);
+        }
+        self.enter_store(max_lease_wait(self.policy()))?;
+        let Some(lease) = store.lease(self.policy()).await? else { return Ok(false) };
+        // If this renewal was overtaken meanwhile, it has no use for the lease.
+        self.enter_store(self.policy().store_timeout)?;
+        self.shared.lease.put(self.epoch, lease);
+        Ok(true)
+    }
+
+    async fn load(&self, store: &AccountStore) -> Result<FoundEntry, StoreError> {
+        // A corrupt entry is read twice.
+        self.enter_store(self.policy().store_timeout * 2)?;
+        store.load(self.policy()).await
+    }
+
+    async fn write(&self, store: &AccountStore, revision: u64, record: &Record) -> Result<u64, StoreError> {
+        self.enter_store(self.policy().store_timeout)?;
+        store.save(self.policy(), revision, record).await
+    }
+
+    /// Takes the step to the store, which may take `timeout`.
+    fn enter_store(&self, timeout: Duration) -> Result<(), StoreError> {
+        if self.shared.cell.advance(self.epoch, Step::Store, timeout) {
+            return Ok(());
+        }
+        Err(StoreError::new(StoreErrorKind::Unavailable, OVERTAKEN))
+    }
+
     /// Renews the tokens, together with the other processes if there is a store.
     pub(super) async fn renew(&self, plan: Plan, basis: &Basis) -> Outcome {
-        match &self.store {
+        match &self.shared.store {
             None => exchange(self, plan, basis.credential.clone(), basis.sequence + 1).await,
             Some(store) => self.renew_with_store(store, plan, basis).await,
         }
@@ -44,17 +92,17 @@ impl SessionShared {
     async fn try_with_store(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Result<Outcome, StoreError> {
         // Another process has often renewed already, and then there is nothing to wait for.
         if plan == Plan::Renew
-            && let Some(outcome) = self.outcome_in_store(&store.load(self.policy()).await?, basis)
+            && let Some(outcome) = self.outcome_in_store(&self.load(store).await?, basis)
         {
             return Ok(outcome);
         }
-        let Some(_lease) = store.lease(self.policy()).await? else {
+        if !self.take_lease(store).await? {
             // The others may have sent the refresh token that this session has too, so this is no
             // case of `StoreFailure::RefreshUnguarded`.
             let waited = max_lease_wait(self.policy()).as_secs_f32();
             let error = Error::new(ErrorKind::Store, format!("others have been renewing the token for {waited} s"));
             return Ok(Outcome::failed(error, basis.credential.clone()));
-        };
+        }
         for _ in 0..ATTEMPTS {
             match self.renew_under_lease(store, plan, basis).await {
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {}
@@ -67,7 +115,7 @@ impl SessionShared {
     /// Renews once, under the lease: reads the entry, marks the refresh token as about to be spent,
     /// spends it, and writes the outcome.
     async fn renew_under_lease(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Result<Outcome, StoreError> {
-        let found = store.load(self.policy()).await?;
+        let found = self.load(store).await?;
         if plan == Plan::Renew
             && let Some(outcome) = self.outcome_in_store(&found, basis)
         {
@@ -82,7 +130,7 @@ impl SessionShared {
         let mut revision = found.revision;
         let spends_token = plan == Plan::Renew && matches!(credential, RefreshCredential::Valid(_));
         if spends_token {
-            revision = store.save(self.policy(), revision, &record.with_credential(credential.clone(), true)).await?;
+            revision = self.write(store, revision, &record.with_credential(credential.clone(), true)).await?;
         }
         match exchange(self, plan, credential, record.sequence + 1).await {
             Outcome::Renewed(issued) => Ok(self.save(store, revision, issued).await),
@@ -90,7 +138,7 @@ impl SessionShared {
                 // If this is not written, the mark stays, which says the same less exactly.
                 let after = record.with_credential(credential.clone(), false);
                 if spends_token || after != record {
-                    let _ = store.save(self.policy(), revision, &after).await;
+                    let _ = self.write(store, revision, &after).await;
                 }
                 Ok(Outcome::Failed { error, credential, serving })
             }
@@ -107,15 +155,15 @@ impl SessionShared {
         if record.sequence <= basis.sequence {
             return None;
         }
-        let now = self.cell.clock.moment();
+        let now = self.shared.cell.clock.moment();
         let issued = record.issued_tokens(self.policy(), now)?;
-        (!now.reached(issued.life.due)).then_some(Outcome::Renewed(issued))
+        (!now.reached(issued.life.due)).then_some(Outcome::Found(issued))
     }
 
     /// Returns the outcome if another process has rotated a refresh token that was denied here.
     /// `sequence` is the one that this renewal would have got.
     async fn rotated_in_store(&self, sequence: u64) -> Option<Outcome> {
-        let found = self.store.as_ref()?.load(self.policy()).await.ok()?;
+        let found = self.load(self.shared.store.as_ref()?).await.ok()?;
         self.outcome_in_store(
             &found,
             &Basis { credential: RefreshCredential::None, sequence: sequence.saturating_sub(1) },
@@ -125,13 +173,13 @@ impl SessionShared {
     /// Writes new tokens. If that fails they are not lost: the session uses them unsaved, and saves
     /// them later.
     async fn save(&self, store: &AccountStore, mut revision: u64, issued: IssuedTokens) -> Outcome {
-        let record = Record::of(&issued, self.cell.clock.moment());
+        let record = Record::of(&issued, self.shared.cell.clock.moment());
         for _ in 0..ATTEMPTS {
-            let Err(error) = store.save(self.policy(), revision, &record).await else {
+            let Err(error) = self.write(store, revision, &record).await else {
                 return Outcome::Renewed(issued);
             };
             tracing::warn!(target: "jwt_refresh", %error, "new tokens are not saved yet");
-            let Ok(found) = store.load(self.policy()).await else { break };
+            let Ok(found) = self.load(store).await else { break };
             if let Some(outcome) = self.superseded(found.record, &record, &issued).await {
                 return outcome;
             }
@@ -140,48 +188,35 @@ impl SessionShared {
         Outcome::Unsaved(issued)
     }
 
+    /// Saves tokens that could not be saved before. Returns `None` if it is not possible now.
+    pub(super) async fn save_again(&self, issued: &IssuedTokens) -> Option<Outcome> {
+        let store = self.shared.store.as_ref()?;
+        if !self.take_lease(store).await.ok()? {
+            return None;
+        }
+        let found = self.load(store).await.ok()?;
+        let record = Record::of(issued, self.shared.cell.clock.moment());
+        match self.superseded(found.record, &record, issued).await {
+            Some(outcome) => Some(outcome),
+            None => Some(self.save(store, found.revision, issued.clone()).await),
+        }
+    }
+
     /// Returns the outcome if the store has something that new tokens must not overwrite.
     async fn superseded(&self, found: Option<Record>, record: &Record, issued: &IssuedTokens) -> Option<Outcome> {
         match found? {
             // The logout wins, so tokens that arrived after it are revoked.
             Record { status: LoginStatus::LoggedOut, .. } => {
                 // If the server cannot be told, the tokens expire by themselves.
-                let _ = revoke(&self.authenticator, &issued.credential, self.policy().refresh_timeout).await;
+                let _ = revoke(&self.shared.authenticator, &issued.credential, self.policy().refresh_timeout).await;
                 Some(Outcome::LoggedOut)
             }
             // An earlier save has succeeded, though its answer was lost.
             found if found == *record => Some(Outcome::Renewed(issued.clone())),
             found if found.sequence >= issued.sequence => {
-                found.issued_tokens(self.policy(), self.cell.clock.moment()).map(Outcome::Renewed)
+                found.issued_tokens(self.policy(), self.shared.cell.clock.moment()).map(Outcome::Found)
             }
             _ => None,
-        }
-    }
-
-    /// Tries up to 20 times to save tokens that could not be saved when they were issued, after a
-    /// pause each time. Ends early if newer tokens have replaced them.
-    pub(super) async fn retry_save(&self, issued: IssuedTokens) {
-        let Some(store) = &self.store else { return };
-        for failures in 1..=20 {
-            tokio::time::sleep(self.policy().pause(failures, None)).await;
-            if !self.is_current(issued.sequence) {
-                return;
-            }
-            let Ok(Some(_lease)) = store.lease(self.policy()).await else { continue };
-            let Ok(found) = store.load(self.policy()).await else { continue };
-            let record = Record::of(&issued, self.cell.clock.moment());
-            let outcome = match self.superseded(found.record, &record, &issued).await {
-                Some(outcome) => outcome,
-                None => self.save(store, found.revision, issued.clone()).await,
-            };
-            match outcome {
-                Outcome::Unsaved(_) => {}
-                Outcome::LoggedOut => {
-                    self.log_out_locally();
-                    return;
-                }
-                _ => return,
-            }
         }
     }
 
@@ -201,39 +236,34 @@ impl SessionShared {
         let error = Error::new(ErrorKind::Store, "the token store failed").caused_by(error.clone());
         Outcome::Failed { error, credential: basis.credential.clone(), serving }
     }
-
-    /// Overwrites the entry with what the user asked for, a logout or tokens. Returns the record
-    /// from before.
-    pub(super) async fn overwrite(&self, record: impl Fn(u64) -> Record) -> Result<Option<Record>, Error> {
-        let Some(store) = &self.store else { return Ok(None) };
-        let failed = |error: StoreError| Error::new(ErrorKind::Store, "the token store failed").caused_by(error);
-        loop {
-            let found = store.load(self.policy()).await.map_err(failed)?;
-            let record = record(found.record.as_ref().map_or(0, |record| record.sequence));
-            match store.save(self.policy(), found.revision, &record).await {
-                Ok(_) => return Ok(found.record),
-                Err(error) if error.kind() == StoreErrorKind::Conflict => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-    }
 }
 
-impl RenewalContext for SessionShared {
+impl RenewalContext for SessionRenewal<'_> {
     fn authenticator(&self) -> &Arc<dyn DynAuthenticator> {
-        &self.authenticator
+        &self.shared.authenticator
     }
 
     fn policy(&self) -> &Policy {
-        &self.cell.policy
+        &self.shared.cell.policy
     }
 
     fn clock(&self) -> &Clock {
-        &self.cell.clock
+        &self.shared.cell.clock
+    }
+
+    fn sending(&self, action: Action) -> Result<(), Error> {
+        let timeout = match action {
+            Action::Login => self.policy().login_timeout,
+            Action::Refresh => self.policy().refresh_timeout,
+        };
+        if self.shared.cell.advance(self.epoch, Step::Sending(action), timeout) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Aborted, OVERTAKEN))
     }
 
     fn answered(&self, action: Action, error: Option<&Error>) {
-        self.telemetry.answered(action, error);
+        self.shared.telemetry.answered(action, error);
     }
 
     async fn rotated_elsewhere(&self, sequence: u64) -> Option<Outcome> {

@@ -13,6 +13,7 @@ use crate::pool::lease::Lease;
 use crate::pool::request::{LeaseSource, LeaseTerms};
 use crate::provider::Renewal;
 use crate::renewal;
+use crate::runtime;
 
 impl LeaseSource for PoolShared {
     fn id(&self) -> u64 {
@@ -61,7 +62,7 @@ async fn wait_for_lease(pool: Arc<PoolShared>, terms: LeaseTerms) -> Result<Leas
     let answer = tokio::select! {
         biased;
         answer = &mut answer => answer,
-        () = pool.clock.sleep_until(terms.until) => {
+        () = runtime::sleep_until(&pool.clock, terms.until) => {
             drop(queued);
             // A lease may have come before the caller left the queue.
             return answer.try_recv().unwrap_or_else(|_| Err(failure::deadline_passed()));

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::policy::Policy;
 use crate::pool::policy::PoolPolicy;
 use crate::renewal::{Action, CutOffGuard, Outcome, Plan, RenewalContext, count_answer, exchange, revoke, within};
+use crate::runtime;
 
 /// Starts a task that does `job` first.
 pub(super) fn spawn(pool: &Arc<PoolShared>, job: Job) {
@@ -27,7 +28,7 @@ pub(super) fn spawn(pool: &Arc<PoolShared>, job: Job) {
         clock: pool.clock.clone(),
         answers: Arc::clone(&pool.answers),
     };
-    pool.runtime.spawn(within(pool.id, task.run(job)));
+    runtime::spawn_on_own_thread(&pool.runtime, within(pool.id, task.run(job)));
 }
 
 /// Does jobs of a pool. The task does not keep the pool alive: jobs that are due when the last

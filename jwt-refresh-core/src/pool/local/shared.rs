@@ -25,6 +25,7 @@ use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::CauseCounts;
 use crate::pool::status::{PoolStatus, QuarantinedAccount};
 use crate::renewal::{self, revoke};
+use crate::runtime;
 use crate::sync::Mutex;
 use crate::token::AccessToken;
 
@@ -151,7 +152,7 @@ impl PoolShared {
             return;
         }
         let timeout = self.policy.tokens.refresh_timeout;
-        self.runtime.spawn(async move {
+        runtime::spawn_on_own_thread(&self.runtime, async move {
             for Job { identity, request } in jobs {
                 let authenticator: Arc<dyn DynAuthenticator> = identity;
                 if let Request::Revocation(credential) = request {

@@ -70,7 +70,7 @@ impl Errand {
 
     async fn land(&self, landing: Outcome) {
         let (grant, told) = match landing {
-            Outcome::Renewed(holding) | Outcome::Unsaved(holding) => {
+            Outcome::Renewed(holding) | Outcome::Unsaved(holding) | Outcome::Found(holding) => {
                 (holding.credential.clone(), self.renewed(&holding).await)
             }
             Outcome::Failed { error, credential: grant, .. } => (grant.clone(), self.failed(&error, &grant).await),

@@ -37,7 +37,7 @@ fn failure() -> Outcome {
 fn renew(state: &mut SessionState, tokens: Tokens, at: Moment) {
     let permit = state.begin(Plan::Renew).unwrap();
     let outcome = outcome(state, tokens, at);
-    state.complete(permit, outcome, &policy(), at).send();
+    state.complete(permit.epoch, outcome, &policy(), at).unwrap().send();
 }
 
 /// Returns a session with a token of 100 s: the refresh-ahead window begins at about 90 s, the
@@ -90,9 +90,9 @@ fn no_renewal_begins_while_another_is_under_way() {
 fn a_failure_displaces_no_live_token_and_is_returned_after_the_token_has_expired() {
     let mut state = logged_in();
     let permit = state.begin(Plan::Renew).unwrap();
-    let pending = permit.subscribe();
+    let pending = permit.pending.clone();
     let slow = policy().backoff(SECOND * 60, SECOND * 60);
-    state.complete(permit, failure(), &slow, after(96)).send();
+    state.complete(permit.epoch, failure(), &slow, after(96)).unwrap().send();
 
     let renewed = result(pending);
     assert_eq!(renewed.token().unwrap().unwrap().generation(), 1, "a caller that waited gets the token that lives");
@@ -108,7 +108,7 @@ fn the_fast_path_stays_open_during_a_renewal_or_a_pause_but_never_beyond_the_tok
     assert!(after(91).reached(state.fast_path_until()));
     let permit = state.begin(Plan::Renew).unwrap();
     assert_eq!(state.fast_path_until(), after(95));
-    state.complete(permit, failure(), &policy().backoff(SECOND * 60, SECOND * 60), after(92)).send();
+    state.complete(permit.epoch, failure(), &policy().backoff(SECOND * 60, SECOND * 60), after(92)).unwrap().send();
     assert_eq!(state.fast_path_until(), after(100));
 }
 
@@ -118,7 +118,10 @@ fn retry_after_lengthens_the_pause_up_to_the_policys_limit() {
     for (asked, paused) in [(120, 120), (86_400, 600)] {
         let permit = state.begin(Plan::Renew).unwrap();
         let error = outage().retry_in(Duration::from_secs(asked));
-        state.complete(permit, Outcome::failed(error, RefreshCredential::None), &policy(), start()).send();
+        state
+            .complete(permit.epoch, Outcome::failed(error, RefreshCredential::None), &policy(), start())
+            .unwrap()
+            .send();
         assert!(matches!(state.next_step(after(paused - 1)), NextStep::Fail(_)));
         assert!(matches!(state.next_step(after(paused)), NextStep::Renew(None)));
     }
@@ -163,7 +166,7 @@ fn rejections_do_not_shorten_the_pause_that_a_server_asked_for() {
     }
     let permit = state.begin(Plan::Renew).unwrap();
     let error = outage().retry_in(Duration::from_secs(120));
-    state.complete(permit, Outcome::failed(error, RefreshCredential::None), &policy(), start()).send();
+    state.complete(permit.epoch, Outcome::failed(error, RefreshCredential::None), &policy(), start()).unwrap().send();
     state.reject(5, &policy(), start());
     assert!(matches!(state.next_step(after(119)), NextStep::Fail(error) if error.kind() == ErrorKind::Unavailable));
 }
@@ -172,7 +175,10 @@ fn rejections_do_not_shorten_the_pause_that_a_server_asked_for() {
 fn a_pause_ends_even_if_the_wall_clock_was_set_back() {
     let mut state = SessionState::new();
     let permit = state.begin(Plan::Renew).unwrap();
-    state.complete(permit, Outcome::failed(outage(), RefreshCredential::None), &policy(), start()).send();
+    state
+        .complete(permit.epoch, Outcome::failed(outage(), RefreshCredential::None), &policy(), start())
+        .unwrap()
+        .send();
     let later = Moment { wall: start().wall - SECOND * 3600, boot: after(60).boot };
     assert!(matches!(state.next_step(later), NextStep::Renew(None)));
 }
@@ -186,7 +192,7 @@ fn a_newer_token_from_the_store_is_taken_and_an_older_one_is_not() {
     assert_eq!((state.generation(), state.sequence()), (2, 5));
     let permit = state.begin(Plan::Renew).unwrap();
     assert!(state.follow(of(6)), "while a renewal waits for its turn");
-    state.complete(permit, Outcome::Renewed(of(6)), &policy(), start()).send();
+    state.complete(permit.epoch, Outcome::Renewed(of(6)), &policy(), start()).unwrap().send();
     assert_eq!(state.generation(), 3, "the renewal finds the same token, and does not count it twice");
     state.log_out();
     assert!(!state.follow(of(9)), "logout wins");
@@ -220,10 +226,10 @@ fn repeated_rejections_end_in_an_error_that_says_so_until_the_window_has_passed(
 fn a_renewal_that_ends_after_a_logout_does_not_bring_the_session_back() {
     let mut state = logged_in();
     let permit = state.begin(Plan::Renew).unwrap();
-    let pending = permit.subscribe();
+    let pending = permit.pending.clone();
     state.log_out();
     let outcome = outcome(&state, tokens(100), start());
-    state.complete(permit, outcome, &policy(), start()).send();
+    state.complete(permit.epoch, outcome, &policy(), start()).unwrap().send();
     assert!(matches!(state.next_step(start()), NextStep::Fail(error) if error.kind() == ErrorKind::LoggedOut));
     assert_eq!(state.fast_path_until(), Moment::LONG_AGO);
     assert_eq!(result(pending).success().unwrap_err().kind(), ErrorKind::LoggedOut);
@@ -233,10 +239,10 @@ fn a_renewal_that_ends_after_a_logout_does_not_bring_the_session_back() {
 fn a_failed_login_leaves_the_access_token_and_the_refresh_token_as_they_were() {
     let mut state = logged_in();
     let permit = state.begin(Plan::LogIn).unwrap();
-    let pending = permit.subscribe();
+    let pending = permit.pending.clone();
     let credential = permit.basis.credential.clone();
     let error = Error::new(ErrorKind::ReauthenticationRequired, "wrong password");
-    state.complete(permit, Outcome::failed(error, credential), &policy(), start()).send();
+    state.complete(permit.epoch, Outcome::failed(error, credential), &policy(), start()).unwrap().send();
     assert!(result(pending).success().is_err());
     assert_eq!(served(&state.next_step(start())), Some(1));
     assert!(matches!(state.next_step(after(100)), NextStep::Renew(None)), "it can still refresh");
@@ -247,7 +253,7 @@ fn when_nothing_is_left_to_renew_with_the_token_is_served_until_it_expires_and_t
     let mut state = logged_in();
     let permit = state.begin(Plan::Renew).unwrap();
     let error = Error::new(ErrorKind::ReauthenticationRequired, "over");
-    state.complete(permit, Outcome::failed(error, RefreshCredential::None), &policy(), after(95)).send();
+    state.complete(permit.epoch, Outcome::failed(error, RefreshCredential::None), &policy(), after(95)).unwrap().send();
     assert_eq!(served(&state.next_step(after(99))), Some(1));
     for later in [100, 100_000] {
         assert!(
@@ -261,7 +267,7 @@ fn a_token_that_must_not_be_served_after_a_failure_is_not_served_during_the_next
     let mut state = logged_in();
     let permit = state.begin(Plan::Renew).unwrap();
     let failed = Outcome::Failed { error: outage(), credential: RefreshCredential::None, serving: Serving::Nothing };
-    state.complete(permit, failed, &policy(), after(80)).send();
+    state.complete(permit.epoch, failed, &policy(), after(80)).unwrap().send();
     assert!(matches!(state.next_step(after(80)), NextStep::Fail(_)));
     assert!(matches!(state.next_step(after(81)), NextStep::Renew(None)), "the pause is over");
 

@@ -2,10 +2,14 @@
 //! cheap. Every change of a session's state goes through this module. It does no input or output
 //! and never waits.
 
+use std::time::{Duration, Instant};
+
 use tokio::sync::watch;
 
+use super::events::Event;
 use super::pending::{Notification, PendingRenewal};
-use super::state::{NextStep, RenewalPermit, SessionState};
+use super::running::Step;
+use super::state::{CutOff, NextStep, RenewalPermit, SessionState};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::error::Error;
 use crate::policy::Policy;
@@ -48,10 +52,18 @@ pub(super) enum Acquisition<R> {
 pub(super) enum Followed {
     /// Nothing: the session is logged out already, or the logout is outdated.
     Already,
-    /// The session was logged out.
+    /// The session was logged out, and the event was sent.
     Now,
     /// Nothing yet, because this renewal has to end first.
     After(PendingRenewal),
+}
+
+/// A renewal that was completed.
+#[must_use = "callers wait for its notification"]
+pub(super) struct Completed {
+    pub(super) notification: Notification,
+    /// Whether the outcome has become the session's, or the renewal was overtaken.
+    pub(super) is_current: bool,
 }
 
 impl StateCell {
@@ -110,10 +122,56 @@ impl StateCell {
         begun
     }
 
-    /// Completes a renewal. The callers that wait for it learn the result from the notification,
-    /// which is sent after the lock is released and the fast path sees the new state.
-    pub(super) fn complete(&self, permit: RenewalPermit, outcome: Outcome) -> Notification {
-        self.change(|state, now| state.complete(permit, outcome, &self.policy, now))
+    /// Lets a renewal take a step, which may take `timeout`. Returns false if it was overtaken.
+    pub(super) fn advance(&self, epoch: u64, step: Step, timeout: Duration) -> bool {
+        self.lock().advance(epoch, step, timeout)
+    }
+
+    /// Completes a renewal. Returns what its callers have to be sent, after the lock is released and
+    /// the fast path sees the new state; `None` if the renewal was completed before.
+    pub(super) fn complete(&self, epoch: u64, outcome: Outcome, tell: impl FnOnce(Event)) -> Option<Completed> {
+        self.end(|state, now| state.complete(epoch, outcome, &self.policy, now), tell)
+    }
+
+    /// Completes a renewal whose task does not, as [`complete`](Self::complete) does.
+    pub(super) fn cut_off(&self, epoch: u64, cause: CutOff, tell: impl FnOnce(Event)) -> Option<Completed> {
+        self.end(|state, now| state.cut_off(epoch, cause, &self.policy, now), tell)
+    }
+
+    /// Ends a renewal. Its event is sent under the lock, so that events come in the order of what
+    /// happened.
+    fn end(
+        &self,
+        end: impl FnOnce(&mut SessionState, Moment) -> Option<Notification>,
+        tell: impl FnOnce(Event),
+    ) -> Option<Completed> {
+        self.change(|state, now| {
+            let mut notification = end(state, now)?;
+            let event = notification.event.take();
+            let is_current = event.is_some();
+            event.map(tell);
+            Some(Completed { notification, is_current })
+        })
+    }
+
+    /// Returns whether the present step of a renewal has taken longer than it may.
+    pub(super) fn is_overdue(&self, epoch: u64) -> bool {
+        self.renewal_deadline(epoch).is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Returns whether the task of a renewal has started.
+    pub(super) fn has_started(&self, epoch: u64) -> bool {
+        self.lock().renewal_step(epoch).is_some_and(|step| step != Step::Starting)
+    }
+
+    /// Returns whether the session has this refresh credential.
+    pub(super) fn holds(&self, credential: &RefreshCredential) -> bool {
+        self.lock().credential().token() == credential.token()
+    }
+
+    /// Returns when the present step of a renewal is given up, unless the renewal has ended.
+    pub(super) fn renewal_deadline(&self, epoch: u64) -> Option<Instant> {
+        self.lock().renewal_deadline(epoch)
     }
 
     /// Handles a 401 answer to the token of `generation`.
@@ -131,22 +189,27 @@ impl StateCell {
         })
     }
 
-    /// Takes tokens of another process, if they are newer. Returns whether they were taken.
-    pub(super) fn follow(&self, issued: IssuedTokens) -> bool {
-        self.change(|state, _| state.follow(issued))
+    /// Takes tokens of another process, if they are newer.
+    pub(super) fn follow(&self, issued: IssuedTokens, tell: impl FnOnce(Event)) {
+        self.change(|state, _| {
+            if state.follow(issued) {
+                tell(Event::Adopted);
+            }
+        });
     }
 
     /// Forgets all tokens. Returns what could be refreshed with until then.
-    pub(super) fn log_out(&self) -> RefreshCredential {
+    pub(super) fn log_out(&self, tell: impl FnOnce(Event)) -> RefreshCredential {
         self.change(|state, _| {
             let credential = state.credential().clone();
             state.log_out();
+            tell(Event::LoggedOut);
             credential
         })
     }
 
     /// Forgets all tokens because another process has logged out, unless `outdated` returns true.
-    pub(super) fn follow_logout(&self, outdated: impl FnOnce() -> bool) -> Followed {
+    pub(super) fn follow_logout(&self, outdated: impl FnOnce() -> bool, tell: impl FnOnce(Event)) -> Followed {
         self.change(|state, _| {
             if state.is_logged_out() || outdated() {
                 return Followed::Already;
@@ -155,6 +218,7 @@ impl StateCell {
                 return Followed::After(renewal);
             }
             state.log_out();
+            tell(Event::LoggedOut);
             Followed::Now
         })
     }

@@ -53,7 +53,7 @@ impl World {
                 Acquisition::Serve(token) | Acquisition::Launch(_, (), Some(token)) => return Ok(token),
                 Acquisition::Wait(pending) => pending,
                 Acquisition::Launch(permit, (), None) => {
-                    let pending = permit.subscribe();
+                    let pending = permit.pending.clone();
                     let world = Arc::clone(self);
                     thread::spawn(move || world.exchange(permit));
                     pending
@@ -75,7 +75,8 @@ impl World {
         let times = RequestTimes { sent: now, answered: now };
         let issued = IssuedTokens::issued(&self.cell.policy, tokens, times, None, sequence).unwrap();
         self.active.fetch_sub(1, Ordering::SeqCst);
-        self.cell.complete(permit, Outcome::Renewed(issued)).send();
+        let completed = self.cell.complete(permit.epoch, Outcome::Renewed(issued), drop);
+        completed.unwrap().notification.send();
     }
 }
 
@@ -131,7 +132,7 @@ fn in_every_order_there_is_no_token_after_a_logout() {
         let logout = {
             let world = Arc::clone(&world);
             thread::spawn(move || {
-                world.cell.log_out();
+                world.cell.log_out(drop);
                 assert!(!world.cell.is_ready(), "the fast path serves a session that is logged out");
             })
         };

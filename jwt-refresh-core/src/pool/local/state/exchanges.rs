@@ -79,7 +79,9 @@ impl PoolState {
             return self.revoke_later(&job.identity, outcome.into_credential());
         }
         match outcome {
-            Outcome::Renewed(issued) | Outcome::Unsaved(issued) => self.renewed(handle.slot, issued, now),
+            Outcome::Renewed(issued) | Outcome::Unsaved(issued) | Outcome::Found(issued) => {
+                self.renewed(handle.slot, issued, now);
+            }
             Outcome::Failed { error, credential, .. } => self.failed(handle.slot, &error, credential, policy, now),
             // A local pool has no store, so this does not happen: only another process could log
             // the account out.

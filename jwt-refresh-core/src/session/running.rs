@@ -1,0 +1,100 @@
+//! The renewals whose tasks have not ended, and how far each has got. There is one as a rule; after a
+//! logout the one before it may still run.
+
+use std::time::{Duration, Instant};
+
+use super::pending::{PendingRenewal, ResultSender};
+use crate::renewal::{Action, Plan};
+
+/// How long after its deadline a step is given up. The step's own time-out comes first, and names what
+/// did not answer.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What the task of a renewal is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It has not started: its runtime has not got to it.
+    Starting,
+    /// It waits until the renewal before it has ended, which a logout has overtaken.
+    Queued,
+    /// It uses the store, or waits for the renewal lease.
+    Store,
+    /// It has sent a request to the server, or is about to.
+    Sending(Action),
+}
+
+/// A renewal whose task has not ended.
+#[derive(Debug)]
+pub(super) struct Running<P> {
+    pub(super) epoch: u64,
+    pub(super) plan: Plan,
+    pub(super) step: Step,
+    deadline: Instant,
+    /// The phase of the session before the renewal.
+    pub(super) previous_phase: P,
+    pub(super) sender: ResultSender,
+}
+
+/// All renewals whose tasks have not ended, the newest last.
+#[derive(Debug)]
+pub(super) struct RunningRenewals<P>(Vec<Running<P>>);
+
+impl<P> RunningRenewals<P> {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds a renewal. Returns the one before it, if that has not ended.
+    pub(super) fn begin(
+        &mut self,
+        epoch: u64,
+        plan: Plan,
+        previous_phase: P,
+    ) -> (ResultSender, Option<PendingRenewal>) {
+        let before = self.0.last().map(|running| running.sender.subscribe());
+        let sender = ResultSender::new();
+        let deadline = Instant::now() + START_TIMEOUT + GRACE;
+        let running = Running { epoch, plan, step: Step::Starting, deadline, previous_phase, sender: sender.clone() };
+        self.0.push(running);
+        (sender, before)
+    }
+
+    /// Notes that a renewal takes a step, which may take `timeout`.
+    pub(super) fn advance(&mut self, epoch: u64, step: Step, timeout: Duration) {
+        if let Some(running) = self.0.iter_mut().find(|running| running.epoch == epoch) {
+            running.step = step;
+            running.deadline = far_future(timeout);
+        }
+    }
+
+    /// Removes a renewal. Returns `None` if it was given up before.
+    pub(super) fn end(&mut self, epoch: u64) -> Option<Running<P>> {
+        let index = self.0.iter().position(|running| running.epoch == epoch)?;
+        Some(self.0.remove(index))
+    }
+
+    /// Returns when the present step of a renewal is given up, unless the renewal has ended.
+    pub(super) fn deadline(&self, epoch: u64) -> Option<Instant> {
+        self.0.iter().find(|running| running.epoch == epoch).map(|running| running.deadline)
+    }
+
+    /// Returns the present step of a renewal, unless the renewal has ended.
+    pub(super) fn step(&self, epoch: u64) -> Option<Step> {
+        self.0.iter().find(|running| running.epoch == epoch).map(|running| running.step)
+    }
+
+    /// Returns the newest renewal whose task has not ended.
+    pub(super) fn newest(&self) -> Option<PendingRenewal> {
+        self.0.last().map(|running| running.sender.subscribe())
+    }
+}
+
+/// How long the task of a renewal may take to start. A runtime that is not parked starts it at once.
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Returns when a step that begins now is given up. A time-out beyond what a clock can show counts as a
+/// year.
+fn far_future(timeout: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    Instant::now() + timeout.min(YEAR) + GRACE
+}
