@@ -150,7 +150,7 @@ impl Session {
     /// The session uses the tokens as soon as the future is polled. They are certain to be in the
     /// store only after the future has ended.
     pub async fn adopt(&self, tokens: Tokens) -> Result<(), Error> {
-        Arc::clone(&self.0).adopt(tokens).await
+        Arc::clone(self.started()).adopt(tokens).await
     }
 
     /// Forgets all tokens, in the session and in its store, and revokes the refresh token at the
@@ -165,8 +165,8 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// The session is logged out as soon as the future is polled. The store and the server are told
-    /// only if the future is driven to its end.
+    /// The session is logged out as soon as the future is polled. If the future is dropped after that,
+    /// the store and the server are told all the same.
     pub async fn logout(&self) -> Result<(), Error> {
         Arc::clone(&self.0).log_out().await
     }
@@ -180,6 +180,42 @@ impl Session {
     /// If the future is dropped, only the wait ends.
     pub async fn flush(&self) {
         self.0.flush().await;
+    }
+
+    /// Waits until all new tokens are saved, as [`flush`](Self::flush) does, and blocks the current
+    /// thread until then.
+    #[cfg(feature = "blocking")]
+    pub fn blocking_flush(&self) {
+        let session = self.clone();
+        // Fails only if there are no threads for renewals, and then there is nothing to wait for.
+        let _ = crate::runtime::wait(|| {
+            Box::pin(async move {
+                session.flush().await;
+                Ok(())
+            })
+        });
+    }
+
+    /// Logs out as [`logout`](Self::logout) does, and blocks the current thread until the store and
+    /// the server are told.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`logout`](Self::logout).
+    #[cfg(feature = "blocking")]
+    pub fn blocking_logout(&self) -> Result<(), Error> {
+        crate::runtime::wait(|| Box::pin(Arc::clone(&self.0).log_out()))
+    }
+
+    /// Replaces the tokens as [`adopt`](Self::adopt) does, and blocks the current thread until they
+    /// are in the store.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`adopt`](Self::adopt).
+    #[cfg(feature = "blocking")]
+    pub fn blocking_adopt(&self, tokens: Tokens) -> Result<(), Error> {
+        crate::runtime::wait(|| Box::pin(Arc::clone(self.started()).adopt(tokens)))
     }
 
     /// Returns a receiver for what happens to the session from now on.

@@ -1,0 +1,138 @@
+//! The runtimes of callers, in the shapes that programs have them.
+
+use std::sync::mpsc;
+
+use jwt_refresh::store::{MemoryStore, TokenStore};
+use jwt_refresh::{ErrorKind, Event, Session, Tokens};
+use jwt_refresh_testkit::TestServer;
+
+use crate::{SECOND, World, block_on, current_thread, until};
+
+#[test]
+fn a_runtime_that_is_parked_in_the_middle_of_a_renewal_holds_up_no_caller_elsewhere() {
+    let world = World::with(TestServer::builder().latency(SECOND / 5).start());
+    let session = world.builder().store(MemoryStore::new(), "ada").build();
+    let parked = current_thread();
+    parked.block_on(async {
+        let ask = tokio::spawn({
+            let session = session.clone();
+            async move { session.token().await }
+        });
+        tokio::task::yield_now().await;
+        drop(ask);
+    });
+    // `parked` drives nothing from here on.
+    current_thread().block_on(session.token()).unwrap();
+    assert_eq!(world.server.stats().logins, 1);
+    drop(parked);
+}
+
+#[test]
+fn a_runtime_that_ends_in_the_middle_of_a_renewal_fails_no_caller_elsewhere() {
+    let world = World::with(TestServer::builder().latency(SECOND / 2).start());
+    let session = world.builder().build();
+    let (asked, has_asked) = mpsc::channel();
+    let first = std::thread::spawn({
+        let session = session.clone();
+        move || {
+            let runtime = current_thread();
+            runtime.block_on(async {
+                let ask = tokio::spawn(async move { session.token().await });
+                tokio::task::yield_now().await;
+                asked.send(()).unwrap();
+                drop(ask);
+            });
+            // The runtime ends here, with a caller in it.
+        }
+    });
+    has_asked.recv().unwrap();
+    let token = current_thread().block_on(session.token());
+    first.join().unwrap();
+    token.unwrap();
+    assert_eq!(world.server.stats().logins, 1);
+}
+
+#[test]
+fn one_runtime_for_each_call_sends_no_refresh_token_twice_and_keeps_the_login() {
+    let world = World::new();
+    let session = world.builder().build();
+    for _ in 0..5 {
+        current_thread().block_on(session.token()).unwrap();
+        // Into the refresh-ahead window: the refresh goes on after the runtime has ended.
+        world.pass(57 * SECOND);
+        current_thread().block_on(session.token()).unwrap();
+        let refreshes = world.server.stats().refreshes;
+        block_on(session.flush());
+        world.pass(10 * SECOND);
+        assert!(world.server.stats().refreshes >= refreshes);
+    }
+    let stats = world.server.stats();
+    assert_eq!((stats.logins, stats.reuses), (1, 0));
+}
+
+#[test]
+fn without_any_runtime_a_session_does_all_that_it_does_with_one() {
+    let world = World::new();
+    let store = MemoryStore::new();
+    let session = world.builder().store(store.clone(), "ada").build();
+    block_on(async {
+        session.token().await.unwrap();
+        session.login().await.unwrap();
+        session.adopt(Tokens::new("captured").unwrap()).await.unwrap();
+        assert_eq!(session.token().await.unwrap().expose(), "captured");
+        session.flush().await;
+        session.logout().await.unwrap();
+        assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::LoggedOut);
+        assert!(store.load("ada").await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_session_built_without_a_runtime_keeps_its_token_fresh() {
+    let world = World::new();
+    let session = world.builder().keep_fresh().build();
+    block_on(session.token()).unwrap();
+    for refreshes in 1..=3 {
+        world.pass(57 * SECOND);
+        until("the token is refreshed by itself", || world.server.stats().refreshes == refreshes);
+        block_on(session.flush());
+    }
+}
+
+#[test]
+fn a_session_goes_on_following_its_store_when_the_runtime_it_was_built_on_has_ended() {
+    let world = World::new();
+    let store = MemoryStore::new();
+    let built = |store: &MemoryStore| world.builder().store(store.clone(), "ada").build();
+    let session: Session = current_thread().block_on(async { built(&store) });
+    let mut events = session.events();
+    let other = built(&store);
+    block_on(other.login()).unwrap();
+    assert!(matches!(block_on(events.next()), Some(Event::Adopted)));
+    block_on(other.logout()).unwrap();
+    assert!(matches!(block_on(events.next()), Some(Event::LoggedOut)));
+}
+
+#[test]
+fn a_caller_whose_runtime_has_no_timers_gets_its_token() {
+    let world = World::with(TestServer::builder().latency(SECOND / 10).start());
+    let session = world.builder().build();
+    let bare = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    bare.block_on(session.token()).unwrap();
+    // In the leeway a caller waits, but not for longer than the token lives.
+    world.pass(SECOND * 59);
+    bare.block_on(session.token()).unwrap();
+}
+
+#[cfg(feature = "blocking")]
+#[test]
+fn plain_methods_can_flush_adopt_and_log_out() {
+    let world = World::new();
+    let session = world.builder().build();
+    session.blocking_token().unwrap();
+    session.blocking_flush();
+    session.blocking_adopt(Tokens::new("captured").unwrap()).unwrap();
+    assert_eq!(session.blocking_token().unwrap().expose(), "captured");
+    session.blocking_logout().unwrap();
+    assert_eq!(session.blocking_token().unwrap_err().kind(), ErrorKind::LoggedOut);
+}
