@@ -82,9 +82,10 @@ impl Session {
     ///
     /// If there is no live token and none can be had: see [`ErrorKind`](crate::ErrorKind). During
     /// the pause after a failure, that same failure is returned at once, without asking the server
-    /// again. A renewal needs a tokio runtime, unless the feature `blocking` is enabled: without
-    /// one, the kind is [`Configuration`](crate::ErrorKind::Configuration). If a login or refresh
-    /// asks its own session for a token, the kind is [`Reentrant`](crate::ErrorKind::Reentrant).
+    /// again. If the threads that renew tokens cannot be started, or this process was forked after
+    /// they were, the kind is [`Configuration`](crate::ErrorKind::Configuration). If a login or
+    /// refresh asks its own session for a token, the kind is
+    /// [`Reentrant`](crate::ErrorKind::Reentrant).
     ///
     /// # Cancel safety
     ///

@@ -58,7 +58,7 @@ impl PoolBuilder {
     /// # Errors
     ///
     /// [`Configuration`](crate::ErrorKind::Configuration) if two accounts have the same name, if a
-    /// rate lets nothing through, or if there is no tokio runtime for the background task.
+    /// rate lets nothing through, or if the threads that renew tokens cannot be started.
     pub fn build(self) -> Result<Pool, Error> {
         let pool = Arc::new(PoolShared::new(self.policy, self.clock, runtime::handle()?));
         for account in self.accounts {
