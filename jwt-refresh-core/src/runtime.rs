@@ -1,8 +1,8 @@
 //! The library's tokio runtime: renewals and background tasks run on it, whatever runtime asks.
 //!
-//! A session must not depend on the runtime of its caller. That one may be parked, end, have a single
-//! thread that waits for the renewal, or not exist. See "Which runtime do renewals run on?" in
-//! DESIGN.md.
+//! A session must not depend on the runtime of its caller. That one may be parked, end, have a
+//! single thread that waits for the renewal, or not exist. See "Which runtime do renewals run on?"
+//! in DESIGN.md.
 
 #[cfg(feature = "blocking")]
 use std::sync::mpsc;
@@ -31,8 +31,8 @@ struct LibraryRuntime {
 
 /// Returns the library's runtime, which is started at the first call.
 ///
-/// Returns an error if its threads cannot be started, or if this process was forked from the one that
-/// has them: a fork has no thread but the one that forked.
+/// Returns an error if its threads cannot be started, or if this process was forked from the one
+/// that has them: a fork has no thread but the one that forked.
 pub(crate) fn handle() -> Result<Handle, Error> {
     static RUNTIME: Mutex<Option<LibraryRuntime>> = Mutex::new(None);
     let mut library = RUNTIME.lock();

@@ -91,7 +91,8 @@ fn a_refresh_that_blocks_is_given_up_and_what_it_brings_late_is_revoked_and_not_
     let authenticator = Blocks::default();
     let clock = jwt_refresh::ManualClock::new();
     let policy = short().backoff(SECOND / 100, SECOND / 100);
-    // The store's lease is the session's, so the hanging renewal does not keep it from the next one.
+    // The store's lease is the session's, so the hanging renewal does not keep it from the next
+    // one.
     let session = Session::builder(authenticator.clone()).clock(&clock).policy(policy);
     let session = session.store(MemoryStore::new(), "ada").build();
     block_on(session.token()).unwrap();

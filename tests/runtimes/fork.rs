@@ -13,8 +13,8 @@ fn after_a_fork_the_child_gets_a_clear_error_and_does_not_hang() {
     block_on(session.token()).unwrap();
     world.pass(Duration::from_secs(61));
 
-    // SAFETY: the child calls nothing but this session, which takes no lock that another thread could
-    // have held while the process was forked, and then leaves without running destructors.
+    // SAFETY: the child calls nothing but this session, which takes no lock that another thread
+    // could have held while the process was forked, and then leaves without running destructors.
     let child = unsafe { libc::fork() };
     if child == 0 {
         // A hang ends in SIGALRM.

@@ -94,13 +94,13 @@ impl SessionBuilder {
         self
     }
 
-    /// Runs renewals and background tasks on `runtime`. By default they run on threads of the library's
-    /// own, which are started when they are first needed, at least two.
+    /// Runs renewals and background tasks on `runtime`. By default they run on threads of the
+    /// library's own, which are started when they are first needed, at least two.
     ///
-    /// Give it a runtime that runs for as long as the session is used. If it turns out to be parked or
-    /// to have ended, the session logs a warning and uses the library's threads from then on. An
-    /// authenticator that blocks its thread holds up all else that runs there. Deadlines are watched on
-    /// the library's threads all the same.
+    /// Give it a runtime that runs for as long as the session is used. If it turns out to be parked
+    /// or to have ended, the session logs a warning and uses the library's threads from then on. An
+    /// authenticator that blocks its thread holds up all else that runs there. Deadlines are
+    /// watched on the library's threads all the same.
     pub fn renew_on(mut self, runtime: Handle) -> Self {
         self.renew_on = Some(runtime);
         self

@@ -1,5 +1,5 @@
-//! The renewal lease that a session has. It belongs to the session and not to the task that took it: if
-//! that task hangs, the next renewal has the lease already.
+//! The renewal lease that a session has. It belongs to the session and not to the task that took
+//! it: if that task hangs, the next renewal has the lease already.
 
 use crate::store::DynLease;
 use crate::sync::Mutex;

@@ -166,8 +166,8 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// The session is logged out as soon as the future is polled. If the future is dropped after that,
-    /// the store and the server are told all the same.
+    /// The session is logged out as soon as the future is polled. If the future is dropped after
+    /// that, the store and the server are told all the same.
     pub async fn logout(&self) -> Result<(), Error> {
         Arc::clone(&self.0).log_out().await
     }

@@ -53,7 +53,8 @@ impl PendingRenewal {
     }
 }
 
-/// Sends the result of one renewal to all callers that wait for it. Clones send to the same callers.
+/// Sends the result of one renewal to all callers that wait for it. Clones send to the same
+/// callers.
 #[derive(Clone, Debug)]
 pub(super) struct ResultSender(watch::Sender<Option<RenewalResult>>);
 

@@ -1,13 +1,13 @@
-//! The renewals whose tasks have not ended, and how far each has got. There is one as a rule; after a
-//! logout the one before it may still run.
+//! The renewals whose tasks have not ended, and how far each has got. There is one as a rule; after
+//! a logout the one before it may still run.
 
 use std::time::{Duration, Instant};
 
 use super::pending::{PendingRenewal, ResultSender};
 use crate::renewal::{Action, Plan};
 
-/// How long after its deadline a step is given up. The step's own time-out comes first, and names what
-/// did not answer.
+/// How long after its deadline a step is given up. The step's own time-out comes first, and names
+/// what did not answer.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What the task of a renewal is doing.
@@ -89,11 +89,12 @@ impl<P> RunningRenewals<P> {
     }
 }
 
-/// How long the task of a renewal may take to start. A runtime that is not parked starts it at once.
+/// How long the task of a renewal may take to start. A runtime that is not parked starts it at
+/// once.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Returns when a step that begins now is given up. A time-out beyond what a clock can show counts as a
-/// year.
+/// Returns when a step that begins now is given up. A time-out beyond what a clock can show counts
+/// as a year.
 fn far_future(timeout: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     Instant::now() + timeout.min(YEAR) + GRACE

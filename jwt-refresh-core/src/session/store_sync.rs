@@ -41,8 +41,8 @@ impl SessionRenewal<'_> {
         self.shared.policy()
     }
 
-    /// Takes the renewal lease, for as long as this renewal is under way. Returns false if others had
-    /// it all the time.
+    /// Takes the renewal lease, for as long as this renewal is under way. Returns false if others
+    /// had it all the time.
     async fn take_lease(&self, store: &AccountStore) -> Result<bool, StoreError> {
         if self.shared.lease.inherit(self.epoch) {
             return Ok(true);

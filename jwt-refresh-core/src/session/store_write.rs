@@ -1,5 +1,5 @@
-//! Writing to the store outside of a renewal: tokens that could not be saved when they were issued, and
-//! what the user asked for.
+//! Writing to the store outside of a renewal: tokens that could not be saved when they were issued,
+//! and what the user asked for.
 
 use std::time::Duration;
 

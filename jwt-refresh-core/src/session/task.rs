@@ -75,8 +75,8 @@ async fn run(
     drop(not_saved);
 }
 
-/// Gives the renewal up if one of its steps takes longer than it may. Runs on the library's runtime,
-/// whatever runtime the renewal is on.
+/// Gives the renewal up if one of its steps takes longer than it may. Runs on the library's
+/// runtime, whatever runtime the renewal is on.
 fn watch(shared: &Arc<SessionShared>, epoch: u64) -> Option<AbortHandle> {
     let session = Arc::downgrade(shared);
     let library = runtime::handle().ok()?;

@@ -43,7 +43,8 @@ const POLL: Duration = Duration::from_millis(250);
 /// # async fn main() -> Result<(), jwt_refresh_core::store::StoreError> {
 /// # let folder = std::env::temp_dir().join(format!("jwt-refresh-doc-{}", std::process::id()));
 /// let store = FileStore::new(&folder);
-/// store.save("alice@example.com", &StoreEntry { revision: 1, data: b"tokens".to_vec().into() }).await?;
+/// let entry = StoreEntry { revision: 1, data: b"tokens".to_vec().into() };
+/// store.save("alice@example.com", &entry).await?;
 /// let entry = FileStore::new(&folder).load("alice@example.com").await?;
 /// assert_eq!(entry.unwrap().revision, 1);
 /// # std::fs::remove_dir_all(folder).unwrap();

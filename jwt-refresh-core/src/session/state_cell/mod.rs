@@ -127,8 +127,8 @@ impl StateCell {
         self.lock().advance(epoch, step, timeout)
     }
 
-    /// Completes a renewal. Returns what its callers have to be sent, after the lock is released and
-    /// the fast path sees the new state; `None` if the renewal was completed before.
+    /// Completes a renewal. Returns what its callers have to be sent, after the lock is released
+    /// and the fast path sees the new state; `None` if the renewal was completed before.
     pub(super) fn complete(&self, epoch: u64, outcome: Outcome, tell: impl FnOnce(Event)) -> Option<Completed> {
         self.end(|state, now| state.complete(epoch, outcome, &self.policy, now), tell)
     }
