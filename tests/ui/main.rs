@@ -18,6 +18,6 @@ fn mistakes_get_advice() {
 
 #[cfg(not(feature = "blocking"))]
 #[test]
-fn without_the_feature_a_plain_method_is_told_of_it() {
-    trybuild::TestCases::new().compile_fail("tests/ui/fail-without-blocking/*.rs");
+fn without_a_feature_the_compiler_names_it_where_it_is_needed() {
+    trybuild::TestCases::new().compile_fail("tests/ui/fail-without-features/*.rs");
 }
