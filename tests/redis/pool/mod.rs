@@ -5,6 +5,7 @@ mod bad_input;
 mod crashes;
 mod leases;
 mod quarantine;
+mod revocation;
 mod roles;
 mod selection;
 mod slots;
