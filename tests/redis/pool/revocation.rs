@@ -7,7 +7,8 @@ use jwt_refresh::pool::Account;
 use jwt_refresh::{Authenticator, Error, Policy, RefreshToken, Tokens};
 use tokio::sync::Semaphore;
 
-use super::{SECOND, World, policy};
+use super::{World, policy};
+use crate::support::SECOND;
 
 /// Logs in when it is allowed to, and never answers a revocation.
 #[derive(Clone)]
