@@ -94,7 +94,7 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 pub struct RedisPool(Arc<Fleet>);
 
 impl RedisPool {
-    /// The pool called `name` in the Redis behind `url`: see [`RedisStore`](crate::RedisStore) for what the URL may say.
+    /// The pool called `name` in the Redis behind `url`: see [`RedisStore`](crate::store::RedisStore) for what the URL may say.
     pub fn builder(url: &str, name: impl Into<String>) -> RedisPoolBuilder {
         RedisPoolBuilder { settings: Settings::new(url, name), queue: 10_000, pins: None }
     }
@@ -174,7 +174,7 @@ impl RedisPoolBuilder {
         self
     }
 
-    /// What every lease of an account hands out, by the account's name: see [`Lease::pinned`] and [`Lease::client`]. It is asked
+    /// What every lease of an account hands out, by the account's name: see [`Lease::pinned`](super::Lease::pinned) and [`Lease::client`](super::Lease::client). It is asked
     /// when an account's token is first seen, and must be quick.
     pub fn pin<T: Any + Send + Sync>(mut self, pin: impl Fn(&str) -> Option<T> + Send + Sync + 'static) -> Self {
         self.pins = Some(Arc::new(move |name| Some(Arc::new(pin(name)?) as _)));

@@ -62,7 +62,7 @@ use crate::store::SealKey;
 pub struct AuthWorker(Arc<Office>);
 
 impl AuthWorker {
-    /// A worker for the pool called `name` in the Redis behind `url`: see [`RedisStore`](crate::RedisStore) for what the URL may
+    /// A worker for the pool called `name` in the Redis behind `url`: see [`RedisStore`](crate::store::RedisStore) for what the URL may
     /// say.
     pub fn builder(url: &str, name: impl Into<String>) -> AuthWorkerBuilder {
         AuthWorkerBuilder {
