@@ -1,17 +1,16 @@
-//! What a session and a pool promise, while everything is done to break it: callers are dropped, processes killed, servers down, clocks
-//! stepped. Each test has a short form, which runs by default, and a long one, which `scripts/torture` runs
+//! What sessions and pools promise, while callers are cancelled, processes killed, servers down and
+//! clocks stepped.
+//!
+//! Each test has a short form, which runs by default, and a long one, which `scripts/torture` runs
 //! (`JWT_REFRESH_TORTURE=long`). Each prints one line: what was promised, and what was counted.
 
 mod caller;
 mod cancellations;
 mod chaos;
 mod child;
-mod clocks;
-mod dice;
-#[cfg(all(unix, feature = "redis"))]
-mod duty;
 #[cfg(unix)]
-mod fleet;
+mod children;
+mod clocks;
 #[cfg(unix)]
 mod kills;
 #[cfg(unix)]
@@ -21,28 +20,21 @@ mod outages;
 mod pool_kills;
 #[cfg(unix)]
 mod processes;
+mod random;
 mod rates;
-#[cfg(feature = "redis")]
-#[path = "../redis/server.rs"]
-#[expect(dead_code, reason = "the tests of the store do more with it")]
-mod redis_server;
 mod relay;
 mod scale;
-mod shelf;
+mod shared_store;
 mod steady;
 #[cfg(feature = "redis")]
 mod store_outages;
-#[path = "../pool/throughput.rs"]
-mod throughput;
-mod world;
+#[path = "../support/mod.rs"]
+mod support;
 
-use std::time::{Duration, Instant};
+use support::{MINUTE, until_within};
 
-/// Waits until `done`, which others bring about.
-async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !done().await {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+/// Waits until `is_done`, and panics with `what` if it takes longer than a minute: the machine is
+/// busy with all scenarios at once.
+async fn until(what: &str, is_done: impl AsyncFnMut() -> bool) {
+    until_within(MINUTE, what, is_done).await;
 }

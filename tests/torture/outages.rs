@@ -1,5 +1,6 @@
-//! The auth server is down, broken, busy, silent or mad, for longer than the pause after a failure: what lives is served to its
-//! end, the server is left alone in between, and the first success ends it.
+//! The auth server is down, broken, busy or silent for longer than the pause after a failure: live
+//! tokens are served to their end, the server is not asked during pauses, and the first success
+//! ends the outage.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +12,8 @@ use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
 
 use crate::relay::Relay;
 use crate::scale::{report, scale};
+use crate::support::login_at;
 use crate::until;
-use crate::world::authenticated;
 
 const LIFE: Duration = Duration::from_secs(2);
 const CALLERS: usize = 8;
@@ -21,13 +22,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is wrong with the server.
 #[derive(Clone, Debug)]
-enum Trouble {
+enum Outage {
     /// Connections are refused.
     Down,
     Fault(Fault),
 }
 
-impl Trouble {
+impl Outage {
     /// How long the server asks to be left alone.
     fn retry_after(&self) -> Duration {
         match self {
@@ -36,9 +37,9 @@ impl Trouble {
         }
     }
 
-    async fn strike(&self, server: &TestServer, relay: &mut Relay) {
+    async fn begin(&self, server: &TestServer, relay: &mut Relay) {
         match self {
-            Self::Down => relay.unplug().await,
+            Self::Down => relay.close().await,
             Self::Fault(fault) => {
                 server.inject(Endpoint::Login, fault.clone(), Times::Always);
                 server.inject(Endpoint::Refresh, fault.clone(), Times::Always);
@@ -46,18 +47,19 @@ impl Trouble {
         }
     }
 
-    async fn pass(&self, server: &TestServer, relay: &mut Relay) {
+    async fn end(&self, server: &TestServer, relay: &mut Relay) {
         match self {
-            Self::Down => relay.plug_in().await.expect("the port is free"),
+            Self::Down => relay.reopen().await.expect("the port is free"),
             Self::Fault(_) => server.clear_faults(),
         }
     }
 }
 
-/// How many attempts there may be in `time`: the first at once, and each other one after its pause. Pauses double from the
-/// first to the longest, are cut by up to a half at random, and are as long as the server asks at least. Each attempt is one
-/// request, but for a refresh that is denied, which is followed by a login.
-fn budget(time: Duration, retry_after: Duration) -> u64 {
+/// How many attempts there may be in `time`: the first at once, and each other one after a pause.
+/// Pauses double from the first to the longest, are shortened by up to a half at random, and are at
+/// least as long as the server asks. Each attempt is one request, unless a refresh is denied, which
+/// is followed by a login.
+fn max_attempts(time: Duration, retry_after: Duration) -> u64 {
     let mut left = time;
     let mut pause = FIRST_PAUSE;
     let mut attempts = 1;
@@ -69,8 +71,8 @@ fn budget(time: Duration, retry_after: Duration) -> u64 {
     attempts
 }
 
-/// Asks all the time until the outage is `over`, and checks that nobody is refused while the token lives. How many were
-/// refused, and how many got a token.
+/// Asks for tokens until the outage is `over`, and checks that none is refused while a token lives.
+/// Returns how many requests were refused, and how many got a token.
 async fn ask(session: Session, over: Arc<AtomicBool>) -> (u64, u64) {
     let (mut refused, mut granted) = (0, 0);
     let mut expires = SystemTime::UNIX_EPOCH;
@@ -91,22 +93,22 @@ async fn ask(session: Session, over: Arc<AtomicBool>) -> (u64, u64) {
     (refused, granted)
 }
 
-async fn outlast(trouble: Trouble, lasts: Duration) {
+async fn outlast(outage: Outage, lasts: Duration) {
     let server = TestServer::builder().access_lifetime(LIFE).start();
     let mut relay = Relay::to(server.addr()).await.unwrap();
-    let time_out = Duration::from_secs(1);
-    let policy =
-        Policy::default().backoff(FIRST_PAUSE, LONGEST_PAUSE).refresh_timeout(time_out).login_timeout(time_out);
-    let session = authenticated(&server, &relay.url()).policy(policy).login().await.unwrap();
+    let timeout = Duration::from_secs(1);
+    let policy = Policy::default().backoff(FIRST_PAUSE, LONGEST_PAUSE).refresh_timeout(timeout).login_timeout(timeout);
+    let authenticator = login_at(&relay.url(), server.email(), server.password()).build().unwrap();
+    let session = Session::builder(authenticator).policy(policy).login().await.unwrap();
 
     let begun = Instant::now();
-    trouble.strike(&server, &mut relay).await;
+    outage.begin(&server, &mut relay).await;
     let over = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(ask(session.clone(), Arc::clone(&over)))).collect();
     tokio::time::sleep(lasts).await;
     let (failures, elapsed) = (session.stats().failures, begun.elapsed());
     let before = server.stats();
-    trouble.pass(&server, &mut relay).await;
+    outage.end(&server, &mut relay).await;
     until("there is a new token", async || session.stats().logins + session.stats().refreshes >= 2).await;
     let after = session.stats();
     until("it is served", async || session.stats().expires_in.is_some_and(|life| life > Duration::ZERO)).await;
@@ -117,11 +119,11 @@ async fn outlast(trouble: Trouble, lasts: Duration) {
         (refused, granted) = (refused + no, granted + yes);
     }
 
-    let budget = budget(elapsed, trouble.retry_after());
+    let max_attempts = max_attempts(elapsed, outage.retry_after());
     let stats = server.stats();
     report(
-        &format!("5 {trouble:?} for {:.1} s", elapsed.as_secs_f64()),
-        &format!("{LIFE:?} token served to its end, at most {budget} attempts, ended by the first success"),
+        &format!("5 {outage:?} for {:.1} s", elapsed.as_secs_f64()),
+        &format!("{LIFE:?} token served to its end, at most {max_attempts} attempts, ended by the first success"),
         &format!(
             "{failures} attempts ({} requests arrived), {granted} calls served, {refused} refused after the end of the token; \
              then {} logins and {} refreshes in {} requests, {} reuses",
@@ -132,8 +134,8 @@ async fn outlast(trouble: Trouble, lasts: Duration) {
             stats.reuses,
         ),
     );
-    assert!((1..=budget).contains(&failures), "{failures} attempts");
-    // One attempt may have been under way when the trouble passed.
+    assert!((1..=max_attempts).contains(&failures), "{failures} attempts");
+    // One attempt may have been under way when the outage ended.
     assert!(after.failures <= failures + 1);
     assert!(before.auth_requests - 1 <= failures + 1);
     assert!(refused > 0, "the outage was over before the token");
@@ -141,15 +143,15 @@ async fn outlast(trouble: Trouble, lasts: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_is_outlasted_on_the_token_there_is_and_does_not_hammer_the_server() {
-    let troubles = [
-        Trouble::Down,
-        Trouble::Fault(Fault::DropConnection),
-        Trouble::Fault(Fault::Status(500)),
-        Trouble::Fault(Fault::TooManyRequests { retry_after: Duration::from_secs(1) }),
-        Trouble::Fault(Fault::Hang(Duration::from_secs(3600))),
-        Trouble::Fault(Fault::Garbage),
+async fn during_an_outage_the_live_token_is_served_and_the_server_is_asked_only_after_pauses() {
+    let outages = [
+        Outage::Down,
+        Outage::Fault(Fault::DropConnection),
+        Outage::Fault(Fault::Status(500)),
+        Outage::Fault(Fault::TooManyRequests { retry_after: Duration::from_secs(1) }),
+        Outage::Fault(Fault::Hang(Duration::from_secs(3600))),
+        Outage::Fault(Fault::Garbage),
     ];
     let lasts = scale(Duration::from_secs(4), Duration::from_secs(60));
-    join_all(troubles.map(|trouble| outlast(trouble, lasts))).await;
+    join_all(outages.map(|outage| outlast(outage, lasts))).await;
 }

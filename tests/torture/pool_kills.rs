@@ -1,9 +1,10 @@
-//! Six processes on one pool in Redis, two that keep the tokens fresh and four that use them, one of which is killed every second,
-//! in turn: no account is called more often than it may be, each is refreshed once a lifetime, and nothing stays in Redis that
-//! was not there before.
+//! Six processes on one pool in Redis, two that keep the tokens fresh and four that use them, one
+//! of which is killed every second, in turn: no account exceeds its limits, each is refreshed once
+//! a lifetime, and no key is left in Redis.
 //!
-//! A refresh token that was sent by a process that is dead is spent, or not: nobody can know. Whoever takes its exchange over
-//! logs in. So a kill may cost as many logins as the auth worker was at exchanges; what it holds otherwise comes back.
+//! A refresh token that a killed process has sent may or may not be spent. The auth worker that
+//! takes the exchange over logs in instead. So a kill may cost as many logins as the process had
+//! exchanges under way. What else it held is free again.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,82 +12,82 @@ use std::time::{Duration, Instant};
 use jwt_refresh::pool::RedisPool;
 use jwt_refresh_testkit::{AccountStats, Stats, TestServer};
 
-use crate::caller::Tally;
-use crate::child::Said;
-use crate::duty::{AHEAD, CONCURRENCY, DEAD_AFTER, Duty, RATE, Role, has_concurrency, name, pool};
-use crate::fleet::{Fleet, all};
-use crate::redis_server::Server;
+use crate::caller::Calls;
+use crate::child::pool::{AHEAD, CONCURRENCY, DEAD_AFTER, PoolOrders, RATE, Role, has_concurrency, pool};
+use crate::children::{Children, failures, warnings};
 use crate::scale::{report, scale};
+use crate::support::{RedisServer, SECOND, account_name, exact, with_accounts};
 use crate::until;
 
 const ACCOUNTS: usize = 9;
-const SECOND: Duration = Duration::from_secs(1);
 const LIFE: Duration = Duration::from_secs(2);
-/// Long answers, so that many kills strike while one is on its way.
+/// Answers take long, so many kills fall between a request and its answer.
 const LATENCY: Duration = Duration::from_millis(300);
-/// A call that was let go in time may arrive so much later than the one before it.
+/// A call may arrive late by this share of a second.
 const JITTER: f64 = 0.3;
-/// What a process says that takes an exchange over.
-const MARK: &str = "took over an exchange";
+/// What a process logs that takes over an exchange.
+const TAKEOVER: &str = "took over an exchange";
 const KEYS: &str = "jwt-refresh:{catalog}:pool:";
 
-struct World {
-    redis: Server,
+/// The pool under test, its Redis and its server.
+struct Setup {
+    redis: RedisServer,
     server: TestServer,
     begun: Instant,
-    /// In the test's own process. It says of the fleet what there is to say.
+    /// The pool in the process of the test, which sees the state of all processes.
     pool: RedisPool,
 }
 
-impl World {
+impl Setup {
     async fn new() -> Self {
         let server = TestServer::builder().access_lifetime(LIFE).latency(LATENCY).rate_limit(RATE, SECOND);
-        let server = (0..ACCOUNTS).fold(server, |server, number| server.account(&name(number), "secret")).start();
-        let redis = Server::start().await;
+        let server = with_accounts(server, ACCOUNTS).start();
+        let redis = RedisServer::start().await;
         let pool = pool(&redis.url());
         Self { redis, server, begun: Instant::now(), pool }
     }
 
-    fn start(&self, processes: usize, role: Role) -> Fleet {
-        Fleet::start(processes, Duty::job(role, &self.server, &self.redis.url(), ACCOUNTS))
+    fn start(&self, processes: usize, role: Role) -> Children {
+        Children::start(processes, PoolOrders::new(role, &self.server, &self.redis.url(), ACCOUNTS))
     }
 
     async fn all_serve(&self) {
         until("every account serves", async || self.pool.status().await.unwrap().active == ACCOUNTS).await;
     }
 
-    /// Waits until each account has been called since.
+    /// Waits until each account has been called once more.
     async fn all_are_called(&self) {
         let before = self.seen();
         let called = async || self.seen().iter().zip(&before).all(|(now, then)| now.api_calls > then.api_calls);
         until("every account is called", called).await;
     }
 
-    /// What the server saw of each account.
+    /// What the server counted of each account.
     fn seen(&self) -> Vec<AccountStats> {
-        (0..ACCOUNTS).map(|number| self.server.account_stats(&name(number))).collect()
+        (0..ACCOUNTS).map(|number| self.server.account_stats(&account_name(number))).collect()
     }
 
     async fn keys(&self) -> BTreeSet<String> {
-        self.redis.say("KEYS *").await
+        self.redis.run_command("KEYS *").await
     }
 
-    /// How many there are of something, of which a pool keeps one an account or none.
-    async fn count(&self, how: &str, noun: &str) -> usize {
-        self.redis.say(&format!("{how} {KEYS}{noun}")).await
+    /// The size of a key of the pool, by the command for its type.
+    async fn count(&self, command: &str, key: &str) -> usize {
+        self.redis.run_command(&format!("{command} {KEYS}{key}")).await
     }
 
-    /// The most leases that are held of an account whose concurrency is limited.
+    /// The most leases held of an account, among those with limited concurrency.
     async fn most_held(&self) -> usize {
         let mut most = 0;
         for number in (0..ACCOUNTS).filter(|number| has_concurrency(*number)) {
-            most = most.max(self.count("ZCARD", &format!("held:{}", name(number))).await);
+            most = most.max(self.count("ZCARD", &format!("held:{}", account_name(number))).await);
         }
         most
     }
 
-    /// Waits until there are no other keys than `before`, as long as what the dead held may last, and no longer.
-    async fn same_keys(&self, before: &BTreeSet<String>) {
+    /// Asserts that the keys are those of `before` again, once the leases and claims of killed
+    /// processes have expired.
+    async fn assert_same_keys(&self, before: &BTreeSet<String>) {
         let ended = Instant::now();
         while self.keys().await != *before && ended.elapsed() < DEAD_AFTER + SECOND * 3 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -95,27 +96,27 @@ impl World {
     }
 
     async fn assert_nothing_left(&self) {
-        for noun in ["terms", "grants"] {
-            assert_eq!(self.count("HLEN", noun).await, ACCOUNTS, "{noun}");
+        for key in ["terms", "grants"] {
+            assert_eq!(self.count("HLEN", key).await, ACCOUNTS, "{key}");
         }
-        for noun in ["line", "ring", "due"] {
-            assert_eq!(self.count("ZCARD", noun).await, ACCOUNTS, "{noun}");
+        for key in ["line", "ring", "due"] {
+            assert_eq!(self.count("ZCARD", key).await, ACCOUNTS, "{key}");
         }
-        for noun in ["claims", "confined", "facts", "used"] {
-            assert_eq!(self.count("HLEN", noun).await, 0, "{noun}");
+        for key in ["claims", "confined", "facts", "used"] {
+            assert_eq!(self.count("HLEN", key).await, 0, "{key}");
         }
-        assert_eq!(self.redis.say::<usize>("HLEN jwt-refresh:{catalog}:auth:vault").await, ACCOUNTS);
+        assert_eq!(self.redis.run_command::<usize>("HLEN jwt-refresh:{catalog}:auth:vault").await, ACCOUNTS);
     }
 
-    /// Processes that have not been heard of for ten seconds are forgotten.
+    /// Asserts that killed processes are forgotten, ten seconds after their last sign of life.
     async fn assert_dead_are_forgotten(&self) {
         if scale(false, true) {
             until("all others are forgotten", async || self.count("HLEN", "workers").await == 1).await;
         }
-        let now: (f64, f64) = self.redis.say("TIME").await;
-        // It is looked for every two seconds.
+        let now: (f64, f64) = self.redis.run_command("TIME").await;
+        // Redis is searched for them every two seconds.
         let last = (now.0 - 3.0) * 1e6;
-        let workers: Vec<String> = self.redis.say(&format!("HVALS {KEYS}workers")).await;
+        let workers: Vec<String> = self.redis.run_command(&format!("HVALS {KEYS}workers")).await;
         for worker in workers {
             let worker: serde_json::Value = serde_json::from_str(&worker).unwrap();
             let till: f64 = worker["till"].as_str().unwrap().parse().unwrap();
@@ -125,39 +126,39 @@ impl World {
 }
 
 /// What was counted.
-struct Count {
+struct Counts {
     kills: usize,
     elapsed: Duration,
-    /// Of each account, at the server.
+    /// What the server counted of each account, and in all.
     seen: Vec<AccountStats>,
     stats: Stats,
-    /// Tokens that came to Redis.
-    issued: u64,
-    /// The most leases of an account that were seen to be held.
+    /// How many tokens were saved in Redis.
+    saved: u64,
+    /// The most leases of an account that were held at once.
     held: usize,
-    /// Who took over, and what else the processes warned of.
-    marks: Vec<String>,
+    /// What processes logged when they took over an exchange, and what else they warned of.
+    takeovers: Vec<String>,
     warnings: Vec<String>,
     failures: Vec<String>,
-    tally: Tally,
+    calls: Calls,
 }
 
-impl Count {
+impl Counts {
     fn most(&self, pick: impl Fn(&AccountStats) -> u64) -> u64 {
         self.seen.iter().map(pick).max().unwrap()
     }
 
-    /// How many calls an account may make in all: one at the start, and then the rate.
+    /// How many calls an account may make: one at the start, and then as many as its rate allows.
     fn allowed(&self) -> f64 {
         self.elapsed.as_secs_f64() * f64::from(RATE) + 1.0
     }
 
-    /// Answers that the server gave, and that did not come to Redis.
+    /// How many tokens the server issued that were not saved in Redis.
     fn lost(&self) -> u64 {
-        self.stats.logins + self.stats.refreshes - self.issued
+        self.stats.logins + self.stats.refreshes - self.saved
     }
 
-    fn tell(&self) {
+    fn report(&self) {
         report(
             "14 a pool in Redis, two auth workers and four clients",
             "no account above its limits, one refresh a lifetime, no reuse, a login only for an exchange that a kill cut off, no \
@@ -177,9 +178,9 @@ impl Count {
                 self.stats.refreshes,
                 self.stats.reuses,
                 self.stats.logins - ACCOUNTS as u64,
-                self.marks.len(),
+                self.takeovers.len(),
                 self.lost(),
-                self.tally,
+                self.calls,
             ),
         );
     }
@@ -196,93 +197,92 @@ impl Count {
         assert!(self.held <= CONCURRENCY as usize);
     }
 
-    /// Each account was logged in once and refreshed once a lifetime, but for what was cut off.
+    /// Asserts that each account was logged in once and refreshed once a lifetime, apart from
+    /// exchanges that were taken over.
     fn assert_exchanges(&self) {
-        // The window in which a token is refreshed ahead is made longer by up to a fifth, and a pool begins by up to another such
-        // window earlier.
+        // The refresh-ahead window is made longer by up to a fifth, and a pool may refresh earlier
+        // by another such window.
         let shortest = LIFE.mul_f64(1.0 - AHEAD * 1.2 * 2.0);
         let lifetimes = self.elapsed.as_secs_f64() / shortest.as_secs_f64();
         for (number, account) in self.seen.iter().enumerate() {
-            let field = format!("account=\"{}\"", name(number));
-            let marks = self.marks.iter().filter(|mark| mark.contains(&field)).count() as u64;
-            let (exchanges, most) = (exact(account.logins + account.refreshes), 1.0 + lifetimes + exact(marks));
+            let field = format!("account=\"{}\"", account_name(number));
+            let takeovers = self.takeovers.iter().filter(|what| what.contains(&field)).count() as u64;
+            let (exchanges, most) = (exact(account.logins + account.refreshes), 1.0 + lifetimes + exact(takeovers));
             assert!(exchanges <= most, "{exchanges} exchanges, {most} expected: {account:?}");
-            assert!(account.logins <= 1 + marks, "a login that no kill explains: {account:?}, {marks} taken over");
+            assert!(
+                account.logins <= 1 + takeovers,
+                "a login that no kill explains: {account:?}, {takeovers} taken over"
+            );
             assert_eq!((account.failed_logins, account.failed_refreshes), (0, 0));
         }
         assert_eq!(self.stats.reuses, 0);
-        assert!(self.lost() <= self.marks.len() as u64, "an answer was lost that no kill explains");
+        assert!(self.lost() <= self.takeovers.len() as u64, "an answer was lost that no kill explains");
     }
 
     fn assert_sound(&self) {
         assert!(self.failures.is_empty() && self.warnings.is_empty(), "{:?} {:?}", self.failures, self.warnings);
-        assert_eq!(self.tally.rejected, 0, "{:?}", self.tally);
+        assert_eq!(self.calls.rejected, 0, "{:?}", self.calls);
     }
 }
 
-fn exact(count: u64) -> f64 {
-    f64::from(u32::try_from(count).unwrap())
-}
-
-/// Kills one a second, in turn; the most leases of an account that were seen to be held.
-async fn kill_in_turn(world: &World, fleets: &mut [Fleet; 2], kills: usize) -> usize {
+/// Kills one process a second, in turn. Returns the most leases of an account that were held at
+/// once.
+async fn kill_in_turn(setup: &Setup, children: &mut [Children; 2], kills: usize) -> usize {
     let mut held = 0;
     for kill in 0..kills {
         tokio::time::sleep(scale(Duration::from_millis(600), SECOND)).await;
         match kill % 6 {
             worker @ 0..2 => {
                 if (kill / 6).is_multiple_of(2) {
-                    until("an exchange is under way", async || world.count("HLEN", "claims").await > 0).await;
+                    until("an exchange is under way", async || setup.count("HLEN", "claims").await > 0).await;
                 }
-                fleets[0].kill(worker)
+                children[0].kill(worker);
             }
-            client => fleets[1].kill(client - 2),
-        };
-        held = held.max(world.most_held().await);
+            client => children[1].kill(client - 2),
+        }
+        held = held.max(setup.most_held().await);
     }
     held
 }
 
-/// Kills and starts again what uses the pool, and lets all of it end.
-async fn outlive_kills(world: &World, workers: Fleet, kills: usize) -> Count {
-    let mut fleets = [workers, world.start(4, Role::Client)];
-    world.all_are_called().await;
-    let held = kill_in_turn(world, &mut fleets, kills).await;
-    world.all_serve().await;
-    world.all_are_called().await;
-    let [workers, clients] = fleets;
-    let (mut logs, tally) = clients.stop().await;
+/// Kills and restarts the processes that use the pool, and then lets all of them end.
+async fn survive_kills(setup: &Setup, workers: Children, kills: usize) -> Counts {
+    let mut children = [workers, setup.start(4, Role::Client)];
+    setup.all_are_called().await;
+    let held = kill_in_turn(setup, &mut children, kills).await;
+    setup.all_serve().await;
+    setup.all_are_called().await;
+    let [workers, clients] = children;
+    let (mut logs, calls) = clients.stop().await;
     logs.extend(workers.stop().await.0);
-    let said = |pick: fn(&Said) -> Option<String>| all(&logs, pick);
-    let warned = said(|said| if let Said::Warned(what) = said { Some(what.clone()) } else { None });
-    let (marks, warnings) = warned.into_iter().partition(|what| what.contains(MARK));
-    Count {
+    let (takeovers, warnings) = warnings(&logs).into_iter().cloned().partition(|what| what.contains(TAKEOVER));
+    Counts {
         kills,
-        elapsed: world.begun.elapsed(),
-        seen: world.seen(),
-        stats: world.server.stats(),
-        issued: world.redis.say(&format!("HGET {KEYS}stats issued")).await,
+        elapsed: setup.begun.elapsed(),
+        seen: setup.seen(),
+        stats: setup.server.stats(),
+        saved: setup.redis.run_command(&format!("HGET {KEYS}stats issued")).await,
         held,
-        marks,
+        takeovers,
         warnings,
-        failures: said(|said| if let Said::Failed(what) = said { Some(what.clone()) } else { None }),
-        tally,
+        failures: failures(&logs).into_iter().cloned().collect(),
+        calls,
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fleet_holds_its_limits_and_leaks_nothing_while_its_processes_are_killed() {
-    let world = World::new().await;
-    let workers = world.start(2, Role::Auth);
-    world.all_serve().await;
-    until("no exchange is under way", async || world.count("HLEN", "claims").await == 0).await;
-    let before = world.keys().await;
-    let count = outlive_kills(&world, workers, scale(6, 60)).await;
-    count.tell();
-    count.assert_sound();
-    count.assert_limits();
-    count.assert_exchanges();
-    world.same_keys(&before).await;
-    world.assert_nothing_left().await;
-    world.assert_dead_are_forgotten().await;
+async fn a_pool_in_redis_holds_its_limits_and_leaves_no_key_while_its_processes_are_killed() {
+    let setup = Setup::new().await;
+    let workers = setup.start(2, Role::AuthWorker);
+    setup.all_serve().await;
+    until("no exchange is under way", async || setup.count("HLEN", "claims").await == 0).await;
+    let before = setup.keys().await;
+    let counts = survive_kills(&setup, workers, scale(6, 60)).await;
+    counts.report();
+    counts.assert_sound();
+    counts.assert_limits();
+    counts.assert_exchanges();
+    setup.assert_same_keys(&before).await;
+    setup.assert_nothing_left().await;
+    setup.assert_dead_are_forgotten().await;
 }

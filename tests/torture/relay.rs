@@ -1,4 +1,4 @@
-//! A wire to the server that can be unplugged: then nobody listens, and connections are refused.
+//! A relay between clients and a server, which can be closed. Then connections are refused.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,15 +23,16 @@ impl Relay {
         format!("http://{}", self.address)
     }
 
-    pub(crate) async fn unplug(&mut self) {
+    pub(crate) async fn close(&mut self) {
         if let Some(listening) = self.listening.take() {
             listening.abort();
-            // Only then is the port closed.
+            // The port is closed when the task has ended.
             let _ = listening.await;
         }
     }
 
-    pub(crate) async fn plug_in(&mut self) -> io::Result<()> {
+    /// Accepts connections again, on the same port.
+    pub(crate) async fn reopen(&mut self) -> io::Result<()> {
         let listener = TcpListener::bind(self.address).await?;
         self.listening = Some(tokio::spawn(serve(listener, self.server)));
         Ok(())

@@ -1,4 +1,4 @@
-//! How large the scenarios are, and what they print.
+//! How long the scenarios take, and what they print.
 
 /// `short` in a plain test run, `long` under `scripts/torture`.
 pub(crate) fn scale<T>(short: T, long: T) -> T {
@@ -6,7 +6,7 @@ pub(crate) fn scale<T>(short: T, long: T) -> T {
     if is_long { long } else { short }
 }
 
-/// One line of figures, on a line of its own under `--nocapture` too.
+/// Prints the figures of a scenario, on a line of their own under `--nocapture` too.
 pub(crate) fn report(scenario: &str, promised: &str, counted: &str) {
     println!("\n# {scenario}: promised {promised}; counted {counted}");
 }

@@ -1,5 +1,5 @@
-//! Who calls through the pool, in turns by an annotated method and with leases of its own, says what the server answered, and
-//! counts what came of it.
+//! A caller that uses the pool by an annotated method and by leases of its own, reports to the pool
+//! what the server answers, and counts the outcomes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,32 +12,32 @@ use jwt_refresh::{Error, ErrorKind};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Response, StatusCode};
 
-use super::STRUCK;
-use crate::dice::Dice;
+use super::TROUBLED;
+use crate::random::Random;
 
 /// Why a call failed.
 #[derive(Debug)]
-pub(super) enum Refusal {
-    /// There was no lease.
+pub(super) enum CallError {
+    /// The pool gave out no lease.
     Pool(Error),
-    /// A status, and what the body says of it.
+    /// The API answered with this status and this body.
     Api(StatusCode, String),
     Http(reqwest::Error),
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for CallError {
     fn from(error: Error) -> Self {
         Self::Pool(error)
     }
 }
 
-impl From<reqwest::Error> for Refusal {
+impl From<reqwest::Error> for CallError {
     fn from(error: reqwest::Error) -> Self {
         Self::Http(error)
     }
 }
 
-impl Unauthorized for Refusal {
+impl Unauthorized for CallError {
     fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Api(StatusCode::UNAUTHORIZED, _))
     }
@@ -52,12 +52,12 @@ pub(super) struct Api {
 
 impl Api {
     #[refresh_token(from = self.pool, token, retry)]
-    async fn product(&self) -> Result<(), Refusal> {
+    async fn product(&self) -> Result<(), CallError> {
         self.send(&token).await
     }
 
-    /// The same without the attribute: one attempt, and the 401 is reported by hand.
-    async fn product_with(&self, lease: Result<Lease, Error>) -> Result<(), Refusal> {
+    /// The same without the attribute: one attempt, whose 401 is reported explicitly.
+    async fn product_with(&self, lease: Result<Lease, Error>) -> Result<(), CallError> {
         let lease = lease?;
         let result = self.send(&lease).await;
         if result.as_ref().is_err_and(Unauthorized::is_unauthorized) {
@@ -66,8 +66,8 @@ impl Api {
         result
     }
 
-    /// Sends a request, and tells the pool what it has to know of the answer, but for a 401.
-    async fn send(&self, lease: &Lease) -> Result<(), Refusal> {
+    /// Sends a request, and reports the answer to the pool unless it is a 401.
+    async fn send(&self, lease: &Lease) -> Result<(), CallError> {
         let answer = self.http.get(&self.url).bearer(lease).send().await?;
         let (status, wait) = (answer.status(), retry_after(&answer));
         let body = answer.text().await?;
@@ -77,7 +77,7 @@ impl Api {
             StatusCode::FORBIDDEN if body.contains("quota_exceeded") => lease.quota_used_up(wait),
             _ => {}
         }
-        if status.is_success() { Ok(()) } else { Err(Refusal::Api(status, body)) }
+        if status.is_success() { Ok(()) } else { Err(CallError::Api(status, body)) }
     }
 }
 
@@ -86,18 +86,18 @@ fn retry_after(answer: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// What came of the calls.
+/// How many calls had which outcome.
 pub(super) type Outcomes = BTreeMap<&'static str, u64>;
 
-/// Calls until all is `over`.
-pub(super) async fn call(api: Api, mut dice: Dice, over: Arc<AtomicBool>) -> Outcomes {
+/// Calls until the test is `over`.
+pub(super) async fn call(api: Api, mut random: Random, over: Arc<AtomicBool>) -> Outcomes {
     let mut outcomes = Outcomes::new();
     while !over.load(Ordering::Acquire) {
-        let (result, any_account) = match dice.roll(6) {
+        let (result, any_account) = match random.below(6) {
             0..=2 => (api.product().await, true),
             3..=4 => (api.product_with(api.pool.lease().await).await, true),
             _ => {
-                let lease = api.pool.lease().tag(STRUCK).within(Duration::from_millis(300)).await;
+                let lease = api.pool.lease().tag(TROUBLED).within(Duration::from_millis(300)).await;
                 (api.product_with(lease).await, false)
             }
         };
@@ -106,21 +106,24 @@ pub(super) async fn call(api: Api, mut dice: Dice, over: Arc<AtomicBool>) -> Out
     outcomes
 }
 
-/// Each is documented; all others fail the test. There is a healthy account at any time, so who takes any is never sent away.
-fn outcome(result: Result<(), Refusal>, any_account: bool) -> &'static str {
+/// The name of a documented outcome. All others fail the test. There is a healthy account at any
+/// time, so a caller that accepts any account always gets one.
+fn outcome(result: Result<(), CallError>, any_account: bool) -> &'static str {
     match result {
         Ok(()) => "served",
-        Err(Refusal::Api(StatusCode::UNAUTHORIZED, _)) => "answered 401",
-        Err(Refusal::Pool(error)) if any_account && error.kind() == ErrorKind::RejectedAsIssued => "answered 401 twice",
-        Err(Refusal::Api(StatusCode::TOO_MANY_REQUESTS, _)) => "answered 429",
-        Err(Refusal::Api(StatusCode::FORBIDDEN, body)) if body.contains("quota_exceeded") => "out of quota",
-        Err(Refusal::Pool(error)) if !any_account && error.kind() == ErrorKind::Busy => "no lease in time",
-        Err(Refusal::Pool(error)) if !any_account && error.kind() == ErrorKind::NoAccount => {
-            assert!(error.retry_after().is_some(), "it says when the first returns: {error}");
+        Err(CallError::Api(StatusCode::UNAUTHORIZED, _)) => "answered 401",
+        Err(CallError::Pool(error)) if any_account && error.kind() == ErrorKind::RejectedAsIssued => {
+            "answered 401 twice"
+        }
+        Err(CallError::Api(StatusCode::TOO_MANY_REQUESTS, _)) => "answered 429",
+        Err(CallError::Api(StatusCode::FORBIDDEN, body)) if body.contains("quota_exceeded") => "out of quota",
+        Err(CallError::Pool(error)) if !any_account && error.kind() == ErrorKind::Busy => "no lease in time",
+        Err(CallError::Pool(error)) if !any_account && error.kind() == ErrorKind::NoAccount => {
+            assert!(error.retry_after().is_some(), "it does not say when the first account returns: {error}");
             "all in quarantine"
         }
-        Err(Refusal::Api(status, body)) => panic!("{status} {body} is no documented answer"),
-        Err(Refusal::Pool(error)) => panic!("{error} is no documented answer"),
-        Err(Refusal::Http(error)) => panic!("the server is up: {error}"),
+        Err(CallError::Api(status, body)) => panic!("{status} {body} is no documented answer"),
+        Err(CallError::Pool(error)) => panic!("{error} is no documented answer"),
+        Err(CallError::Http(error)) => panic!("the server is up: {error}"),
     }
 }
