@@ -70,9 +70,3 @@ async fn the_error_of_a_quarantined_pool_says_which_account_returns_first_when_a
     until("both are in quarantine", async || pool.status().quarantined.iter().all(|one| one.returns_in.is_some()))
         .await;
 }
-
-#[test]
-fn a_pool_needs_a_runtime_of_the_caller_or_of_the_library() {
-    let refused = Pool::builder().build().err().map(|error| error.kind());
-    assert_eq!(refused, (!cfg!(feature = "blocking")).then_some(ErrorKind::Configuration));
-}

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 
+use jwt_refresh::pool::{Account, Pool};
 use jwt_refresh::store::{MemoryStore, TokenStore};
 use jwt_refresh::{ErrorKind, Event, Session, Tokens};
 use jwt_refresh_testkit::TestServer;
@@ -122,6 +123,18 @@ fn a_caller_whose_runtime_has_no_timers_gets_its_token() {
     // In the leeway a caller waits, but not for longer than the token lives.
     world.pass(SECOND * 59);
     bare.block_on(session.token()).unwrap();
+}
+
+#[test]
+fn without_any_runtime_a_pool_gives_leases_and_waits_for_them() {
+    let world = World::new();
+    let account = Account::new("ada", world.authenticator()).concurrency(1);
+    let pool = Pool::builder().account(account).build().unwrap();
+    let lease = block_on(pool.lease().into_future()).unwrap();
+    let error = block_on(pool.lease().within(SECOND / 20).into_future()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    drop(lease);
+    block_on(pool.lease().within(60 * SECOND).into_future()).unwrap();
 }
 
 #[cfg(feature = "blocking")]

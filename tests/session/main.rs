@@ -10,8 +10,6 @@ mod lifetimes;
 mod logout;
 mod logout_elsewhere;
 mod rotation;
-#[cfg(not(feature = "blocking"))]
-mod runtimes;
 #[path = "../support/mod.rs"]
 mod support;
 mod tampered_store;
