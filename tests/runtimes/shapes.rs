@@ -55,17 +55,14 @@ fn a_runtime_that_ends_in_the_middle_of_a_renewal_fails_no_caller_elsewhere() {
 
 #[test]
 fn one_runtime_for_each_call_sends_no_refresh_token_twice_and_keeps_the_login() {
-    let world = World::new();
+    let world = World::with(TestServer::builder().latency(SECOND / 20).start());
     let session = world.builder().build();
     for _ in 0..5 {
         current_thread().block_on(session.token()).unwrap();
         // Into the refresh-ahead window: the refresh goes on after the runtime has ended.
-        world.pass(57 * SECOND);
+        world.pass(55 * SECOND);
         current_thread().block_on(session.token()).unwrap();
-        let refreshes = world.server.stats().refreshes;
-        block_on(session.flush());
         world.pass(10 * SECOND);
-        assert!(world.server.stats().refreshes >= refreshes);
     }
     let stats = world.server.stats();
     assert_eq!((stats.logins, stats.reuses), (1, 0));
