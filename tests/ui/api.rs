@@ -1,4 +1,5 @@
-//! What the shapes in `pass` call: a session without a server, and an API that answers 401 to all tokens before a certain one.
+//! What the methods in `pass` use: a session without a server, and an API that rejects the first
+//! token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use jwt_refresh::{AccessToken, Authenticator, Error, Session, Tokens, Unauthoriz
 
 pub(super) type Result<T, E = ApiError> = std::result::Result<T, E>;
 
+/// Logs in without a server.
 pub(super) struct Issuer;
 
 impl Authenticator for Issuer {
@@ -16,26 +18,26 @@ impl Authenticator for Issuer {
     }
 }
 
-/// A session that has a first token.
+/// A session that has its first token.
 pub(super) async fn session() -> Session {
     let session = Session::new(Issuer);
     session.token().await.expect("a login");
     session
 }
 
-/// The API: it counts its calls.
+/// The API. Clones count their calls together.
 #[derive(Clone, Default)]
 pub(super) struct Server(Arc<AtomicU64>);
 
 impl Server {
-    /// 401, but for the second token and those after it.
+    /// Returns the number of the call, or a 401 if the token is the first one.
     pub(super) fn call(&self, token: &AccessToken) -> Result<u64> {
         let calls = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         if token.generation() > 1 { Ok(calls) } else { Err(ApiError::Status(401)) }
     }
 }
 
-/// A person's own error.
+/// An error type of the user's own.
 #[derive(Debug)]
 pub(super) enum ApiError {
     Auth(Error),

@@ -1,18 +1,20 @@
-//! What the compiler says to a user of `#[refresh_token]`: nothing to any shape of method in `pass`, though all lints are
-//! on, and advice to each mistake in `fail`. `TRYBUILD=overwrite cargo test --all-features --test ui` writes the advice anew; read it like
+//! What the compiler says to users of `#[refresh_token]`: nothing to the methods in `pass`, although
+//! all lints are on, and advice to each mistake in `fail`.
+//!
+//! `TRYBUILD=overwrite cargo test --all-features --test ui` writes the advice anew. Read it like
 //! prose.
 
 #![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
-// It asks for the opposite of `unreachable_pub`.
+// This lint asks for the opposite of `unreachable_pub`.
 #![allow(clippy::redundant_pub_crate)]
 
 mod api;
 mod pass;
 
-// With all features, as `scripts/test` has it: the compiler lists what implements a trait, and that depends on them.
+// The advice is that with all features, on which it depends which types implement a trait.
 #[cfg(feature = "blocking")]
 #[test]
-fn mistakes_get_advice() {
+fn the_compiler_gives_advice_on_each_mistake() {
     trybuild::TestCases::new().compile_fail("tests/ui/fail/*.rs");
 }
 

@@ -56,14 +56,14 @@ impl Api {
 
     async fn linted(
         &self,
-        #[expect(unused_variables, reason = "that it is expected must not be lost")] unused: u8,
+        #[expect(unused_variables, reason = "the attribute must keep this expectation")] unused: u8,
     ) -> Result<u64> {
         self.server.call(&token)
     }
 }
 
 #[tokio::test]
-async fn run() {
+async fn compiles_and_runs() {
     let api = Api { session: session().await, server: Server::default() };
     assert_eq!(assert_send(api.opaque(7, |calls| calls * 10)).await.unwrap(), "7 20");
     let mut seen = 0;

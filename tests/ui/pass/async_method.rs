@@ -31,7 +31,7 @@ impl Api {
 }
 
 #[tokio::test]
-async fn runs() {
+async fn compiles_and_runs() {
     let api = Api { session: session().await, server: Server::default() };
     assert_eq!(assert_send(api.plain()).await.unwrap(), 1);
     assert_eq!(assert_send(api.bound()).await.unwrap(), 1);

@@ -22,7 +22,7 @@ trait Products: Send + Sync {
 struct Over(Session, Server);
 struct Under(Session, Server);
 
-// Ours is first, and sees async methods.
+// `refresh_token` is expanded first, and sees async methods.
 #[refresh_token(token, retry, from = self.0)]
 #[async_trait]
 impl Products for Over {
@@ -47,7 +47,7 @@ impl Products for Over {
     }
 }
 
-// Theirs is first, and ours sees functions that return boxed futures.
+// `async_trait` is expanded first, and `refresh_token` sees functions that return boxed futures.
 #[async_trait]
 #[refresh_token(token, retry, from = self.0)]
 impl Products for Under {
@@ -111,7 +111,7 @@ async fn check(mut api: impl Products + 'static, generation: u64) {
 }
 
 #[tokio::test]
-async fn run() {
+async fn compiles_and_runs() {
     check(Over(session().await, Server::default()), 2).await;
     check(Under(session().await, Server::default()), 2).await;
     check(Single { session: session().await }, 1).await;

@@ -58,7 +58,7 @@ fn free(session: &Session) -> Result<u64> {
 }
 
 #[test]
-fn run() {
+fn compiles_and_runs() {
     let session = Session::new(crate::api::Issuer);
     session.blocking_token().unwrap();
     let mut api = Api { session, server: Server::default(), runs: Cell::new(0) };

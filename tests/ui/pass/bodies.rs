@@ -113,7 +113,7 @@ impl Api {
 }
 
 #[tokio::test]
-async fn run() {
+async fn compiles_and_runs() {
     let api = Api { session: session().await, server: Server::default() };
     assert!(api.early_exits(0).await.is_err());
     assert_eq!(api.early_exits(9).await.unwrap(), 10);

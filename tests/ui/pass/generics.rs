@@ -48,7 +48,7 @@ impl<T: Clone + Send + Sync, const N: usize> Api<T, N> {
 }
 
 #[tokio::test]
-async fn runs() {
+async fn compiles_and_runs() {
     let api = Api { session: session().await, server: Server::default(), value: [7] };
     assert_eq!(api.first().await.unwrap(), Some(7));
     assert_eq!(api.show([1.5, 2.5]).await.unwrap().0, 2);

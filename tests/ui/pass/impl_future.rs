@@ -53,7 +53,7 @@ fn free(session: Session) -> impl Future<Output = Result<u64>> {
 }
 
 #[tokio::test]
-async fn run() {
+async fn compiles_and_runs() {
     let mut api = Api { session: session().await, server: Server::default() };
     assert_eq!(assert_send(api.opaque()).await.unwrap(), 1);
     assert_eq!(assert_send(api.opaque_again("a".to_owned(), "b")).await.unwrap(), "ab");

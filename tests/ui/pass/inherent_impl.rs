@@ -40,7 +40,7 @@ impl Api {
 }
 
 #[tokio::test]
-async fn runs() {
+async fn compiles_and_runs() {
     let api = Api::connect().await;
     assert_eq!(api.does_not().await.unwrap(), 1);
     assert_eq!(api.uses_the_token().await.unwrap(), 2);

@@ -39,7 +39,7 @@ impl<'c> Api<'c> {
 }
 
 #[tokio::test]
-async fn runs() {
+async fn compiles_and_runs() {
     let name = String::from("catalog");
     let mut api = Api { session: session().await, name: &name };
     assert_eq!(api.out_of_self().await.unwrap(), "catalog");

@@ -18,7 +18,7 @@ macro_rules! resource {
 }
 
 resource!(
-    /// Made once.
+    /// A documentation comment that the macro passes on.
     #[allow(dead_code)]
     pub(super) product(id: u64, name: String) -> Result<u64>, bearer {
         Ok(id + bearer.generation() + name.len() as u64)
@@ -68,7 +68,7 @@ members! {
 }
 
 #[tokio::test]
-async fn run() {
+async fn compiles_and_runs() {
     let api = Api { session: session().await, server: Server::default() };
     SESSION.set(api.session.clone()).expect("set once");
     assert_eq!(api.product(1, "ab".to_owned()).await.unwrap(), 4);

@@ -1,14 +1,14 @@
-//! One shape of method a file, without `retry` and with it. Each runs.
+//! Methods that the attribute accepts: one shape in each file, without `retry` and with it.
 
 mod arguments;
-mod arguments_of_the_first_shape;
+mod arguments_without_retry;
 mod async_method;
 mod async_trait;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod bodies;
 mod generics;
-#[allow(clippy::manual_async_fn, reason = "so it says without the attribute, too")]
+#[allow(clippy::manual_async_fn, reason = "it fires without the attribute too")]
 mod impl_future;
 mod inherent_impl;
 mod lifetimes;

@@ -32,7 +32,7 @@ impl Api {
 }
 
 #[tokio::test]
-async fn runs() {
+async fn compiles_and_runs() {
     let mut api = Api { session: session().await, server: Server::default(), runs: Cell::new(0), log: Vec::new() };
     assert_eq!(assert_send(api.plain("plain".to_owned())).await.unwrap(), 1);
     let mut out = Vec::new();

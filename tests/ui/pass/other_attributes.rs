@@ -8,7 +8,7 @@ struct Api {
 }
 
 impl Api {
-    /// Above and below.
+    /// Attributes above and below.
     #[must_use = "it does nothing but tell"]
     #[refresh_token(token)]
     #[inline]
@@ -49,7 +49,7 @@ impl Api {
         Ok(1)
     }
 
-    #[expect(clippy::used_underscore_binding, reason = "it is above")]
+    #[expect(clippy::used_underscore_binding, reason = "the argument is used")]
     #[refresh_token(token)]
     #[tracing::instrument(skip_all, err)]
     async fn instrumented(&self, _name: String) -> Result<u64> {
@@ -59,7 +59,7 @@ impl Api {
 }
 
 #[tokio::test]
-async fn run() {
+async fn compiles_and_runs() {
     let mut api = Api { session: session().await, server: Server::default() };
     assert_eq!(api.documented().await.unwrap(), 1);
     assert_eq!(api.below_instrument(String::new()).await.unwrap(), 2);

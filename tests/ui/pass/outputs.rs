@@ -14,7 +14,7 @@ struct Api {
 type Answer<T> = Result<T, ApiError>;
 type Count = Result<u64, ApiError>;
 
-/// It has sources, but does not say itself whether it is a 401.
+/// An error that has a source, but does not implement `Unauthorized`.
 #[derive(Debug)]
 struct Wrapped(Box<dyn StdError + Send + Sync>);
 
@@ -120,13 +120,13 @@ impl Api {
 }
 
 impl Api {
-    #[allow(clippy::ref_option_ref, reason = "it looks at the method's result")]
+    #[allow(clippy::ref_option_ref, reason = "it takes the result of the method")]
     const fn is_rejected(result: &Result<Option<u64>, u16Error>) -> bool {
         matches!(result, Ok(None))
     }
 }
 
-#[allow(non_camel_case_types, reason = "an error that is as foreign as can be")]
+#[allow(non_camel_case_types, reason = "like an error of another crate, it follows no convention")]
 #[derive(Debug)]
 struct u16Error(u16);
 
@@ -145,7 +145,7 @@ async fn api() -> Api {
 }
 
 #[tokio::test]
-async fn what_says_that_it_is_a_401_runs_again() {
+async fn a_result_that_reports_a_401_is_retried() {
     assert_eq!(api().await.alias().await.unwrap(), 2);
     assert_eq!(api().await.alias_without_parameters().await.unwrap(), 2);
     assert_eq!(api().await.generic::<ApiError>().await.unwrap(), 2);
@@ -157,7 +157,7 @@ async fn what_says_that_it_is_a_401_runs_again() {
 }
 
 #[tokio::test]
-async fn what_has_no_401_among_its_sources_does_not() {
+async fn an_error_without_a_known_401_among_its_sources_is_not_retried() {
     assert!(api().await.boxed().await.is_err());
     assert!(api().await.boxed_send().await.is_err());
     assert!(api().await.anyhow().await.is_err());

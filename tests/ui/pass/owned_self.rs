@@ -39,7 +39,7 @@ impl Api {
 }
 
 #[tokio::test]
-async fn run() {
+async fn compiles_and_runs() {
     let server = Server::default();
     let api = |session| Api { session, server: server.clone(), runs: Cell::new(0) };
     assert_send(api(session().await).consumed()).await.unwrap();

@@ -91,7 +91,7 @@ async fn thread_local(server: &Server) -> Result<u64> {
 }
 
 #[tokio::test]
-async fn run() {
+async fn compiles_and_runs() {
     let server = Server::default();
     let mut api = Api {
         auth: Auth { session: session().await, all: vec![session().await] },

@@ -23,7 +23,7 @@ impl Api {
         self.server.call(&token)
     }
 
-    #[expect(clippy::future_not_send, reason = "nor is it without the attribute")]
+    #[expect(clippy::future_not_send, reason = "it is not without the attribute either")]
     async fn rc(self: Rc<Self>) -> Result<u64> {
         tokio::task::yield_now().await;
         self.server.call(&token)
@@ -42,7 +42,7 @@ impl Api {
 }
 
 #[tokio::test]
-async fn run() {
+async fn compiles_and_runs() {
     let mut api = Api { session: session().await, server: Server::default(), runs: 0 };
     assert_eq!(assert_send(Pin::new(&mut api).pinned()).await.unwrap(), 2);
     assert_eq!(assert_send(Pin::new(&api).pinned_shared()).await.unwrap(), 2);

@@ -34,7 +34,7 @@ impl Products for Api {
 }
 
 #[tokio::test]
-async fn runs() {
+async fn compiles_and_runs() {
     let mut api = Api { session: session().await, server: Server::default() };
     assert_eq!(api.put(Api::PATH.to_owned()).await.unwrap(), 2);
     assert_eq!(api.get(Api::PATH.to_owned()).await.unwrap(), 3);

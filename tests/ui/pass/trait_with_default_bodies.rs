@@ -52,7 +52,7 @@ impl Single for Api {
 }
 
 #[tokio::test]
-async fn runs() {
+async fn compiles_and_runs() {
     let mut api = Api(session().await, Server::default());
     assert_eq!(Single::get(&api).await.unwrap(), 1);
     assert_eq!(api.put(String::new()).await.unwrap(), 2);

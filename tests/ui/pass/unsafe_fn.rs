@@ -8,13 +8,13 @@ struct Api {
 }
 
 #[refresh_token(token)]
-#[expect(clippy::future_not_send, reason = "nor are they without the attribute")]
+#[expect(clippy::future_not_send, reason = "they are not without the attribute either")]
 impl Api {
     /// # Safety
     ///
     /// `id` must point to something.
     async unsafe fn raw(&self, id: *const u64) -> Result<u64> {
-        // SAFETY: so the caller says.
+        // SAFETY: the caller promises it.
         let id = unsafe { *id };
         Ok(id + token.generation())
     }
@@ -24,14 +24,14 @@ impl Api {
     /// `id` must point to something.
     #[refresh_token(retry)]
     async unsafe fn raw_again(&self, id: *const u64) -> Result<u64> {
-        // SAFETY: so the caller says.
+        // SAFETY: the caller promises it.
         let id = unsafe { *id };
         Ok(id + self.server.call(&token)?)
     }
 }
 
 #[tokio::test]
-async fn runs() {
+async fn compiles_and_runs() {
     let api = Api { session: session().await, server: Server::default() };
     // SAFETY: it points to a literal.
     unsafe {

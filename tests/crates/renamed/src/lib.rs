@@ -3,12 +3,13 @@
 use stay_logged_in::prelude::*;
 use stay_logged_in::{Error, Renewal};
 
-/// An API, of which only the token matters.
+/// An API that returns the token of each call.
 #[derive(Debug)]
 pub struct Api {
     session: Fixed,
 }
 
+/// Issues one token, and another after a rejection.
 #[derive(Debug)]
 struct Fixed;
 
@@ -26,12 +27,12 @@ impl TokenProvider for Fixed {
 
 #[refresh_token(crate = ::stay_logged_in, token)]
 impl Api {
-    /// The first token.
+    /// Returns the first token.
     pub async fn token(&self) -> Result<String, Error> {
         Ok(token.expose().to_owned())
     }
 
-    /// The second.
+    /// Returns the token that replaces the first.
     #[refresh_token(retry_if = is_old)]
     pub async fn newer_token(&self, prefix: String) -> Result<String, Error> {
         Ok(prefix + token.expose())
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_compiles_and_runs() {
+    async fn the_attribute_compiles_and_runs() {
         let api = Api { session: Fixed };
         assert_eq!(api.token().await.unwrap(), "old");
         assert_eq!(api.newer_token("a ".to_owned()).await.unwrap(), "a new");

@@ -1,4 +1,4 @@
-//! The same without `retry`.
+//! The arguments of `arguments.rs` in methods without `retry`, which need not be `Clone`.
 
 use std::fmt::Display;
 
@@ -34,14 +34,14 @@ impl Api {
 
     async fn linted(
         &self,
-        #[expect(unused_variables, reason = "that it is expected must not be lost")] unused: u8,
+        #[expect(unused_variables, reason = "the attribute must keep this expectation")] unused: u8,
     ) -> Result<u64> {
         Ok(1)
     }
 }
 
 #[tokio::test]
-async fn run() {
+async fn compiles_and_runs() {
     let api = Api { session: session().await };
     assert_eq!(assert_send(api.opaque(7, |n| n * 10)).await.unwrap(), "7 10");
     assert_eq!(assert_send(api.dynamic(&8, Box::new(|n| assert_eq!(n, 1)))).await.unwrap(), "8");
