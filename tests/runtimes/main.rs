@@ -6,6 +6,8 @@ mod chosen;
 mod fork;
 mod script;
 mod shapes;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,44 +15,19 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use jwt_refresh::{HttpAuthenticator, ManualClock, Policy, Session, SessionBuilder};
-use jwt_refresh_testkit::TestServer;
+use jwt_refresh::{HttpAuthenticator, Policy, Session, SessionBuilder};
 use tokio::runtime::{Builder, Runtime};
 
-const SECOND: Duration = Duration::from_secs(1);
-
-/// A server whose tokens live for a minute, and sessions on it that read a clock of their own.
-struct World {
-    server: TestServer,
-    clock: ManualClock,
-}
+use support::{SECOND, World, login};
 
 impl World {
-    fn new() -> Self {
-        Self::with(TestServer::start())
-    }
-
-    fn with(server: TestServer) -> Self {
-        Self { server, clock: ManualClock::new() }
-    }
-
     fn authenticator(&self) -> HttpAuthenticator {
-        HttpAuthenticator::builder(self.server.url("/api/auth/login"))
-            .refresh_url(self.server.url("/api/auth/refresh"))
-            .revocation_url(self.server.url("/api/auth/revoke"))
-            .field("email", self.server.email())
-            .secret_field("password", self.server.password())
-            .build()
-            .unwrap()
+        login(&self.server).revocation_url(self.server.url("/api/auth/revoke")).build().unwrap()
     }
 
+    /// A session that revokes its tokens, and whose time-outs are short.
     fn builder(&self) -> SessionBuilder {
         Session::builder(self.authenticator()).clock(&self.clock).policy(short())
-    }
-
-    fn pass(&self, time: Duration) {
-        self.server.advance(time);
-        self.clock.advance(time);
     }
 }
 

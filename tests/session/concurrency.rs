@@ -1,14 +1,14 @@
 //! Many callers at once: they share one renewal, and what comes of it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jwt_refresh::{AccessToken, Authenticator, Error, ErrorKind, Policy, Session, TokenProvider, Tokens};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Notify};
 use tokio::task::JoinHandle;
 
-use crate::gated::Gated;
 use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, spawn_caller, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -108,6 +108,29 @@ async fn endless_rejections_cost_few_refreshes_and_end_in_an_error_that_says_so(
     assert_eq!(world.server.stats().refreshes, 4);
     world.pass(31 * SECOND);
     assert!(session.token().await.is_ok(), "the window has passed");
+}
+
+/// Each login waits until the test lets it go on. The `n`th brings `token-n`.
+#[derive(Default)]
+struct Gated {
+    logins: AtomicU32,
+    entered: Notify,
+    go_on: Notify,
+}
+
+impl Gated {
+    fn new() -> Arc<Self> {
+        Arc::default()
+    }
+}
+
+impl Authenticator for Gated {
+    async fn login(&self) -> Result<Tokens, Error> {
+        let count = self.logins.fetch_add(1, Ordering::SeqCst) + 1;
+        self.entered.notify_one();
+        self.go_on.notified().await;
+        Ok(Tokens::new(format!("token-{count}"))?.expires_in(HOUR))
+    }
 }
 
 #[tokio::test]

@@ -8,10 +8,10 @@ use jwt_refresh::{ErrorKind, Policy, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 use tokio::sync::{Notify, watch};
 
-use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, spawn_caller, until, until_within};
+use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, spawn_caller, until};
 
 async fn until_logged_out(session: &Session) {
-    until_within(5 * SECOND, "the session gives out no token any more", async || {
+    until("the session gives out no token any more", async || {
         session.token().await.is_err_and(|error| error.kind() == ErrorKind::LoggedOut)
     })
     .await;

@@ -5,7 +5,6 @@ mod bad_input;
 mod cancellation;
 mod concurrency;
 mod failed_login;
-mod gated;
 mod lifetimes;
 mod logout;
 mod logout_elsewhere;

@@ -13,8 +13,7 @@ use crate::child::Message;
 #[cfg(feature = "redis")]
 use crate::child::pool::PoolOrders;
 use crate::child::session::SessionOrders;
-use crate::support::{Process, child_command};
-use crate::until;
+use crate::support::{Process, child_command, until};
 
 /// The test of this binary that a child process runs, and its orders.
 #[derive(Clone, Debug)]

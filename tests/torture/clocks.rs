@@ -8,8 +8,7 @@ use jwt_refresh_testkit::{Hints, TestServer};
 
 use crate::random::Random;
 use crate::scale::{report, scale};
-use crate::support::{HOUR, MINUTE, http_client, login};
-use crate::until;
+use crate::support::{HOUR, MINUTE, http_client, login, until};
 
 const LIFE: Duration = MINUTE;
 

@@ -18,7 +18,7 @@ use crate::scale::{report, scale};
 use crate::shared_store::{LEASE_TTL, SharedStore};
 #[cfg(feature = "redis")]
 use crate::support::RedisServer;
-use crate::until;
+use crate::support::until;
 
 const PROCESSES: usize = 8;
 /// What a process logs that finds the mark of a killed one.

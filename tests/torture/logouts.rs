@@ -12,7 +12,7 @@ use crate::scale::{report, scale};
 use crate::shared_store::SharedStore;
 #[cfg(feature = "redis")]
 use crate::support::RedisServer;
-use crate::until;
+use crate::support::until;
 
 /// How long a token lives, and how long each answer takes.
 const LIFE: Duration = Duration::from_secs(1);

@@ -30,11 +30,3 @@ mod steady;
 mod store_outages;
 #[path = "../support/mod.rs"]
 mod support;
-
-use support::{MINUTE, until_within};
-
-/// Waits until `is_done`, and panics with `what` if it takes longer than a minute: the machine is
-/// busy with all scenarios at once.
-async fn until(what: &str, is_done: impl AsyncFnMut() -> bool) {
-    until_within(MINUTE, what, is_done).await;
-}

@@ -12,8 +12,7 @@ use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
 
 use crate::relay::Relay;
 use crate::scale::{report, scale};
-use crate::support::login_at;
-use crate::until;
+use crate::support::{login_at, until};
 
 const LIFE: Duration = Duration::from_secs(2);
 const CALLERS: usize = 8;

@@ -16,8 +16,7 @@ use crate::caller::Calls;
 use crate::child::pool::{AHEAD, CONCURRENCY, DEAD_AFTER, PoolOrders, RATE, Role, has_concurrency, pool};
 use crate::children::{Children, failures, warnings};
 use crate::scale::{report, scale};
-use crate::support::{RedisServer, SECOND, account_name, exact, with_accounts};
-use crate::until;
+use crate::support::{RedisServer, SECOND, account_name, exact, until, with_accounts};
 
 const ACCOUNTS: usize = 9;
 const LIFE: Duration = Duration::from_secs(2);

@@ -11,8 +11,7 @@ use crate::scale::{report, scale};
 use crate::shared_store::SharedStore;
 #[cfg(feature = "redis")]
 use crate::support::RedisServer;
-use crate::support::SECOND;
-use crate::until;
+use crate::support::{SECOND, until};
 
 const PROCESSES: usize = 8;
 

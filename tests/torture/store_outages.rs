@@ -10,8 +10,7 @@ use jwt_refresh_testkit::{Stats, TestServer};
 
 use crate::caller::Caller;
 use crate::scale::{report, scale};
-use crate::support::{RedisServer, login};
-use crate::until;
+use crate::support::{RedisServer, login, until};
 
 const LIFE: Duration = Duration::from_secs(2);
 /// The time-out of each operation of the store.
