@@ -28,10 +28,10 @@ async fn a_burst_is_leased_at_once_and_the_rest_at_the_rate() {
         async move { pool.lease().await.map(drop) }
     });
     run_other_tasks().await;
-    world.pass(SECOND / 2);
+    world.clock.advance(SECOND / 2);
     run_other_tasks().await;
     assert!(!waits.is_finished());
-    world.pass(SECOND / 2);
+    world.clock.advance(SECOND / 2);
     waits.await.unwrap().unwrap();
 }
 

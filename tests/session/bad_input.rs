@@ -3,6 +3,7 @@
 use jwt_refresh::{Error, ErrorKind, HttpAuthenticator, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
+use crate::IN_LEEWAY;
 use crate::support::{PAST_EXPIRY, SECOND, World, free_port, login, test_command};
 
 async fn login_error_at(url: String) -> Error {
@@ -88,12 +89,12 @@ fn faults(elsewhere: &World) -> Vec<(Fault, ErrorKind, bool)> {
 async fn after_any_bad_answer_to_a_refresh_a_live_token_is_served_to_its_end() {
     let elsewhere = World::new();
     for (fault, ..) in faults(&elsewhere) {
-        let world = World::new();
+        let world = World::with_long_tokens();
         let session = world.session().login().await.unwrap();
         world.server.inject(Endpoint::Refresh, fault.clone(), Times::Once);
-        // The token is so near its end that callers wait for the refresh. After its failure they go
-        // on with it.
-        world.pass(58 * SECOND);
+        // The token is in its leeway, so callers wait for the refresh. After its failure they go on
+        // with the token.
+        world.pass(IN_LEEWAY);
         assert_eq!(session.token().await.unwrap().generation(), 1, "{fault:?}");
         assert_eq!(world.server.stats().faults, 1, "{fault:?}");
         assert_eq!(world.call(&session).await, 200, "{fault:?}");

@@ -9,7 +9,7 @@ use jwt_refresh_testkit::{Endpoint, Fault, Times};
 use tokio::sync::{Barrier, Notify};
 use tokio::task::JoinHandle;
 
-use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, spawn_caller, until};
+use crate::support::{HOUR, MINUTE, PAST_EXPIRY, SECOND, World, spawn_caller, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_tasks_that_find_the_token_expired_share_one_refresh() {
@@ -59,21 +59,21 @@ async fn a_failure_is_shared_by_all_who_wait_and_by_all_who_ask_in_the_pause_aft
         let error = task.await.unwrap().unwrap_err();
         assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Unavailable, Some(20 * SECOND)));
     }
-    world.pass(19 * SECOND);
+    world.clock.advance(19 * SECOND);
     assert!(session.token().await.is_err());
     assert_eq!(world.server.stats().auth_requests, 1);
 
     world.server.clear_faults();
-    world.pass(SECOND);
+    world.clock.advance(SECOND);
     session.token().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_live_token_is_served_while_it_is_renewed() {
-    let world = World::new();
+    let world = World::with_long_tokens();
     let session = world.session().login().await.unwrap();
     world.server.inject(Endpoint::Refresh, Fault::Hang(HOUR), Times::Once);
-    world.pass(56 * SECOND);
+    world.pass(56 * MINUTE);
     for _ in 0..1000 {
         assert_eq!(session.token().await.unwrap().generation(), 1);
     }

@@ -1,24 +1,25 @@
 //! How long tokens are served, and when they are renewed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jwt_refresh::{Policy, TokenProvider};
 use jwt_refresh_testkit::{Endpoint, Fault, Hints, TestServer, Times, TokenFormat};
 
-use crate::is_ready;
 use crate::support::{HOUR, MINUTE, PAST_EXPIRY, SECOND, World, spawn_caller, until};
+use crate::{IN_LEEWAY, is_ready};
 
 /// Calls at each of a hundred steps through each of five lifetimes, and asserts that tokens are
 /// served for at least 88 % of their lives.
 ///
-/// Real time passes too, so the lifetimes are counted by the clock.
+/// Real time passes too, so there may be more lifetimes than five, by the clock.
 async fn assert_served(server: TestServer, life: Duration) {
     let world = World::with(server);
     let session = world.session().login().await.unwrap();
     let start = world.now();
     for step in 1..=500 {
+        let begun = Instant::now();
         world.pass(life / 100);
-        let token = session.token().await.unwrap();
+        session.token().await.unwrap();
         // A refresh that the step began goes on in the background. No time passes here until it has
         // ended.
         let current = |generation| generation == world.server.stats().auth_requests;
@@ -27,15 +28,16 @@ async fn assert_served(server: TestServer, life: Duration) {
         })
         .await;
         if step % 20 == 0 {
-            assert_eq!(world.call(&session).await, 200, "step {step}, token {token:?}");
+            let token = session.token().await.unwrap();
+            let left = token.expires_at().unwrap().duration_since(world.now()).unwrap();
+            let status = world.call_with(&token).await;
+            // On a busy machine, a token may expire on the way.
+            assert!(status == 200 || begun.elapsed() >= left, "{status} at step {step}, token {token:?}");
         }
     }
     let lifetimes = world.now().duration_since(start).unwrap().as_secs_f64() / life.as_secs_f64();
     let refreshes = f64::from(u32::try_from(world.server.stats().refreshes).unwrap());
-    assert!(
-        (lifetimes - 1.0..=lifetimes / 0.88).contains(&refreshes),
-        "{refreshes} refreshes in {lifetimes} lifetimes"
-    );
+    assert!((4.0..=lifetimes / 0.88).contains(&refreshes), "{refreshes} refreshes in {lifetimes} lifetimes");
     assert_eq!(world.server.stats().logins, 1);
 }
 
@@ -64,12 +66,12 @@ async fn one_of_the_two_lifetime_hints_is_enough() {
 #[tokio::test]
 async fn exp_is_understood_when_the_servers_clock_is_an_hour_off() {
     for shift in [-3600, 3600] {
-        let server = TestServer::builder().access_lifetime(MINUTE).lifetime_hints(Hints::Exp).date_shift(shift);
-        let world = World::with(server.start());
+        let server = TestServer::builder().access_lifetime(HOUR).lifetime_hints(Hints::Exp).date_shift(shift);
+        let world = World::with(server.refresh_lifetime(2 * HOUR).start());
         let session = world.session().login().await.unwrap();
-        world.pass(50 * SECOND);
+        world.pass(50 * MINUTE);
         assert_eq!(session.token().await.unwrap().generation(), 1);
-        world.pass(9 * SECOND);
+        world.pass(9 * MINUTE + 40 * SECOND);
         assert_eq!(session.token().await.unwrap().generation(), 2);
         assert_eq!(world.call(&session).await, 200);
     }
@@ -94,13 +96,14 @@ async fn without_any_hint_a_token_lives_until_rejected_or_as_long_as_the_policy_
 
 #[tokio::test]
 async fn a_refresh_that_hangs_withholds_no_live_token() {
-    let world = World::new();
+    let world = World::with_long_tokens();
     let session = world.session().login().await.unwrap();
     world.server.inject(Endpoint::Refresh, Fault::Hang(HOUR), Times::Once);
-    world.pass(58 * SECOND);
+    world.pass(IN_LEEWAY);
     let caller = spawn_caller(&session);
     until("the caller waits", async || session.stats().waits == 1).await;
-    world.pass(Duration::from_millis(1500));
+    // A caller waits for at most half of the time that the token has left.
+    world.pass(12 * SECOND);
     assert_eq!(caller.await.unwrap().unwrap().generation(), 1);
 }
 

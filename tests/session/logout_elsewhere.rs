@@ -8,7 +8,7 @@ use jwt_refresh::{ErrorKind, Policy, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 use tokio::sync::{Notify, watch};
 
-use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, spawn_caller, until};
+use crate::support::{HOUR, MINUTE, PAST_EXPIRY, SECOND, World, spawn_caller, until};
 
 async fn until_logged_out(session: &Session) {
     until("the session gives out no token any more", async || {
@@ -19,13 +19,13 @@ async fn until_logged_out(session: &Session) {
 
 #[tokio::test]
 async fn a_logout_elsewhere_ends_a_session_whose_refresh_fails_meanwhile() {
-    let world = World::new();
+    let world = World::with_long_tokens();
     let store = MemoryStore::new();
     let policy = Policy::default().refresh_timeout(SECOND / 2).backoff(HOUR, HOUR);
     let here = world.session().policy(policy).store(store.clone(), "ada").login().await.unwrap();
     let elsewhere = world.session().store(store, "ada").build();
     world.server.inject(Endpoint::Refresh, Fault::Hang(HOUR), Times::Once);
-    world.pass(55 * SECOND);
+    world.pass(55 * MINUTE);
     here.token().await.unwrap();
     until("the refresh has arrived", async || world.server.stats().auth_requests == 2).await;
 

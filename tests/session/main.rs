@@ -14,7 +14,23 @@ mod support;
 mod tampered_store;
 mod unguarded;
 
+use std::time::Duration;
+
 use jwt_refresh::{Session, TokenProvider};
+use jwt_refresh_testkit::TestServer;
+
+use support::{HOUR, World};
+
+/// The age at which a token that lives for an hour is in its leeway: it has 20 seconds left.
+const IN_LEEWAY: Duration = Duration::from_secs(3580);
+
+impl World {
+    /// A world in which access tokens live for an hour, so that their leeway is long enough for what
+    /// a test does in it on a busy machine.
+    fn with_long_tokens() -> Self {
+        Self::with(TestServer::builder().access_lifetime(HOUR).refresh_lifetime(1000 * HOUR).start())
+    }
+}
 
 fn is_ready(session: &Session) -> bool {
     TokenProvider::is_ready(session)

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use jwt_refresh::store::{CorruptEntry, MemoryLease, MemoryStore, StoreEntry, StoreError, TokenStore};
 use jwt_refresh::{ErrorKind, Policy, Session};
 
-use crate::support::{PAST_EXPIRY, SECOND, World};
+use crate::IN_LEEWAY;
+use crate::support::{HOUR, World};
 
 /// What is done to an entry before it is loaded.
 type Tampering = fn(StoreEntry) -> StoreEntry;
@@ -64,7 +65,7 @@ fn tamperings() -> Vec<(&'static str, Tampering)> {
 /// A session that has logged in and refreshed once, so that there is an older revision.
 async fn refreshed_once(world: &World, store: &TamperedStore, policy: Policy) -> Session {
     let session = world.session().store(store.clone(), "ada").policy(policy).login().await.unwrap();
-    world.pass(PAST_EXPIRY);
+    world.pass(HOUR);
     session.token().await.unwrap();
     session
 }
@@ -73,15 +74,15 @@ async fn refreshed_once(world: &World, store: &TamperedStore, policy: Policy) ->
 async fn a_tampered_entry_displaces_neither_the_live_token_nor_the_refresh_token() {
     for (name, tampering) in tamperings() {
         for answer in [CorruptEntry::TreatAsEmpty, CorruptEntry::TreatAsDown] {
-            let world = World::new();
+            let world = World::with_long_tokens();
             let store = TamperedStore::default();
             let session = refreshed_once(&world, &store, Policy::default().corrupt_entry(answer)).await;
             store.set(Some(tampering));
-            world.pass(58 * SECOND);
+            world.pass(IN_LEEWAY);
             assert_eq!(world.call(&session).await, 200, "{name}, {answer:?}");
 
             store.set(None);
-            world.pass(PAST_EXPIRY * 2);
+            world.pass(2 * HOUR);
             assert_eq!(world.call(&session).await, 200, "{name}, {answer:?}");
             let stats = world.server.stats();
             assert_eq!((stats.logins, stats.reuses), (1, 0), "{name}, {answer:?}");
@@ -92,13 +93,13 @@ async fn a_tampered_entry_displaces_neither_the_live_token_nor_the_refresh_token
 #[tokio::test]
 async fn a_tampered_entry_is_a_store_that_is_down_if_the_policy_says_so() {
     for (name, tampering) in tamperings() {
-        let world = World::new();
+        let world = World::with_long_tokens();
         let store = TamperedStore::default();
         let policy = Policy::default().corrupt_entry(CorruptEntry::TreatAsDown);
         let session = refreshed_once(&world, &store, policy).await;
         let before = world.server.stats();
         store.set(Some(tampering));
-        world.pass(PAST_EXPIRY);
+        world.pass(HOUR);
         let error = session.token().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Store, "{name}");
         let cause = std::error::Error::source(&error).unwrap().to_string();
