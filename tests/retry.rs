@@ -283,18 +283,18 @@ async fn a_provider_is_told_of_the_second_rejection_and_not_asked_for_another_to
         true
     }
 
-    let told = |Custom(provider): &Custom| {
+    let counts = |Custom(provider): &Custom| {
         let counted = [&provider.fresh, &provider.rejected, &provider.rejected_again];
         counted.map(|count| count.load(Ordering::Relaxed))
     };
     let custom = Custom(Counting::default());
     assert_eq!(custom.call().await.unwrap_err().kind(), ErrorKind::RejectedAsIssued);
-    assert_eq!(told(&custom), [1, 1, 1]);
+    assert_eq!(counts(&custom), [1, 1, 1]);
     #[cfg(feature = "blocking")]
     {
         let custom = Custom(Counting::default());
         assert_eq!(custom.plain_call().unwrap_err().kind(), ErrorKind::RejectedAsIssued);
-        assert_eq!(told(&custom), [1, 1, 1]);
+        assert_eq!(counts(&custom), [1, 1, 1]);
     }
 }
 

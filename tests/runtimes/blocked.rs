@@ -6,7 +6,8 @@ use std::time::Instant;
 use jwt_refresh::store::MemoryStore;
 use jwt_refresh::{Authenticator, Error, ErrorKind, RefreshToken, Session, Tokens};
 
-use crate::{SECOND, World, block_on, short, until};
+use crate::support::until_blocking;
+use crate::{SECOND, World, block_on, short};
 
 /// Closed at first. Threads wait until it is opened.
 #[derive(Clone, Default)]
@@ -105,12 +106,12 @@ fn a_refresh_that_blocks_is_given_up_and_what_it_brings_late_is_revoked_and_not_
 
     // The refresh token is in doubt, so the next renewal logs in.
     clock.advance(SECOND);
-    until("the next renewal logs in", || block_on(session.token()).is_ok());
+    until_blocking("the next renewal logs in", || block_on(session.token()).is_ok());
     let token = block_on(session.token()).unwrap();
     assert_eq!(authenticator.said(), ["login", "refresh login1", "login"]);
 
     authenticator.door.open();
-    until("what came late is revoked", || authenticator.said().contains(&"revoke late".to_owned()));
+    until_blocking("what came late is revoked", || authenticator.said().contains(&"revoke late".to_owned()));
     assert_eq!(block_on(session.token()).unwrap().expose(), token.expose());
 }
 
@@ -125,13 +126,13 @@ fn a_login_after_a_logout_waits_until_the_renewal_before_has_ended() {
         let session = session.clone();
         move || block_on(session.token())
     });
-    until("the refresh is under way", || authenticator.said().len() == 2);
+    until_blocking("the refresh is under way", || authenticator.said().len() == 2);
     block_on(session.logout()).unwrap();
     let login = std::thread::spawn({
         let session = session.clone();
         move || block_on(session.login())
     });
-    until("the login is asked for", || !block_on(async { session.stats().waits == 0 }));
+    until_blocking("the login is asked for", || !block_on(async { session.stats().waits == 0 }));
     assert_eq!(authenticator.said().iter().filter(|said| *said == "login").count(), 1, "two exchanges at once");
     authenticator.door.open();
     login.join().unwrap().unwrap();

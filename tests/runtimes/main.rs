@@ -13,7 +13,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
 
 use jwt_refresh::{HttpAuthenticator, Policy, Session, SessionBuilder};
 use tokio::runtime::{Builder, Runtime};
@@ -55,14 +54,5 @@ fn block_on<F: Future>(future: F) -> F::Output {
             return output;
         }
         std::thread::park();
-    }
-}
-
-/// Waits until `done`, which other threads bring about.
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < 60 * SECOND, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -7,7 +7,8 @@ use jwt_refresh::store::{MemoryStore, TokenStore};
 use jwt_refresh::{ErrorKind, Event, Session, Tokens};
 use jwt_refresh_testkit::TestServer;
 
-use crate::{SECOND, World, block_on, current_thread, until};
+use crate::support::until_blocking;
+use crate::{SECOND, World, block_on, current_thread};
 
 #[test]
 fn a_runtime_that_is_parked_in_the_middle_of_a_renewal_holds_up_no_caller_elsewhere() {
@@ -92,7 +93,7 @@ fn a_session_built_without_a_runtime_keeps_its_token_fresh() {
     block_on(session.token()).unwrap();
     for refreshes in 1..=3 {
         world.pass(57 * SECOND);
-        until("the token is refreshed by itself", || world.server.stats().refreshes == refreshes);
+        until_blocking("the token is refreshed by itself", || world.server.stats().refreshes == refreshes);
         block_on(session.flush());
     }
 }

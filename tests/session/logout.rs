@@ -1,4 +1,4 @@
-//! Logouts: what the server is told, what waits for what, and what sessions on the same store do.
+//! Logouts: the revocation, the flush of what is under way, and other sessions on the same store.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

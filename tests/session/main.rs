@@ -25,8 +25,8 @@ use support::{HOUR, World};
 const IN_LEEWAY: Duration = Duration::from_secs(3580);
 
 impl World {
-    /// A world in which access tokens live for an hour, so that their leeway is long enough for what
-    /// a test does in it on a busy machine.
+    /// A world in which access tokens live for an hour. Their leeway is long enough for a test on a
+    /// busy machine.
     fn with_long_tokens() -> Self {
         Self::with(TestServer::builder().access_lifetime(HOUR).refresh_lifetime(1000 * HOUR).start())
     }

@@ -1,4 +1,4 @@
-//! A store whose entry was changed behind the session's back.
+//! A store whose entry was changed by something other than a session.
 
 use std::sync::{Arc, Mutex};
 

@@ -19,7 +19,7 @@ async fn a_lease_that_another_process_keeps_for_too_long_is_no_reason_to_refresh
     let session = world.session().policy(unguarded).store(store.clone(), "ada").build();
     assert_eq!(session.token().await.unwrap().expose(), logged_in.token().await.unwrap().expose());
 
-    // As a process holds it that hangs, and that may have spent the refresh token.
+    // Another process holds the lease and hangs. It may have spent the refresh token.
     let held = store.lease("ada").await.unwrap();
     world.pass(PAST_EXPIRY);
     let error = session.token().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Calls of the test server's API.
+//! HTTP clients, calls of the test server's API, and ports.
 
 use std::net::TcpListener;
 

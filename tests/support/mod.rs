@@ -33,7 +33,7 @@ pub(crate) use redis_proxy::RedisProxy;
 #[cfg(feature = "redis")]
 pub(crate) use redis_server::RedisServer;
 pub(crate) use throughput::{Load, exact};
-pub(crate) use until::until;
+pub(crate) use until::{until, until_blocking};
 pub(crate) use world::{World, spawn_caller};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

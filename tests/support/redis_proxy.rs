@@ -1,4 +1,4 @@
-//! A network that loses what a redis-server answers.
+//! A proxy before a redis-server, which can lose commands and answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::RedisServer;
 
-/// A proxy before a redis-server. It passes everything on, unless a test tells it to lose
-/// something.
+/// Passes everything on, unless a test makes it lose something.
 pub(crate) struct RedisProxy {
     port: u16,
     losses: Arc<Losses>,

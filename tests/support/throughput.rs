@@ -14,7 +14,7 @@ use super::{HOUR, SECOND, account, account_name, http_client, until, with_accoun
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) accounts: usize,
-    /// How many calls a second the server accepts of each account, which the pool is told too.
+    /// How many calls a second each account may make, at the server and in the pool.
     pub(crate) rate: u32,
     pub(crate) burst: u32,
     pub(crate) tasks: usize,

@@ -1,5 +1,5 @@
-//! What the compiler says to users of `#[refresh_token]`: nothing to the methods in `pass`, although
-//! all lints are on, and advice to each mistake in `fail`.
+//! What the compiler says to users of `#[refresh_token]`: nothing about the methods in `pass`,
+//! although all lints are on, and advice on each mistake in `fail`.
 //!
 //! `TRYBUILD=overwrite cargo test --all-features --test ui` writes the advice anew. Read it like
 //! prose.
