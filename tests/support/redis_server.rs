@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, RedisResult};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisResult};
 
-use super::{Process, free_port, until};
+use super::{MINUTE, Process, free_port, until};
 
 /// A redis-server on a port and in a folder of its own. It ends with the test.
 pub(crate) struct RedisServer {
@@ -77,7 +77,10 @@ impl RedisServer {
     }
 
     async fn connection(&self) -> RedisResult<MultiplexedConnection> {
-        redis::Client::open(self.url())?.get_multiplexed_async_connection().await
+        // The defaults are too short for a busy machine.
+        let config = AsyncConnectionConfig::new();
+        let config = config.set_connection_timeout(Some(MINUTE)).set_response_timeout(Some(MINUTE));
+        redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
     }
 }
 
