@@ -134,8 +134,10 @@ impl Policy {
         self
     }
 
-    /// Sets how many tokens may be rejected (401) within `window` before the session stops renewing
-    /// them until the window has passed. Default 5 in 30 s.
+    /// Sets how many tokens may be rejected (401) as soon as they were issued within `window`,
+    /// before the session stops renewing them until the window has passed. Default 5 in 30 s. A
+    /// token does not count if a call by `retry` with it has gone well, or if it was older than 5 s
+    /// or a fifth of its life.
     pub fn rejections(mut self, most: u32, window: Duration) -> Self {
         self.rejections = (most, window);
         self

@@ -1,6 +1,6 @@
 //! One account's tokens and their renewal.
 //!
-//! `state` is the state machine, `state_cell` its lock, `fast_path` keeps a call with a fresh token
+//! `state` is the state machine with `held` and `rejections`, `state_cell` its lock, `fast_path` keeps a call with a fresh token
 //! cheap, and `shared` is what all clones of a session share. `acquire` serves callers, `pending`
 //! is what they wait on, `task` runs a renewal, `replacement` logs out and adopts tokens, and
 //! `background` watches the clock and the store; `store_sync`, `store_follow`, `account_store` and
@@ -13,9 +13,11 @@ mod background;
 mod builder;
 mod events;
 mod fast_path;
+mod held;
 mod held_lease;
 mod pending;
 mod record;
+mod rejections;
 mod replacement;
 mod running;
 mod shared;
@@ -250,6 +252,11 @@ impl TokenProvider for Session {
     fn rejected(&self, token: &AccessToken) -> Renewal<AccessToken> {
         self.0.cell.reject(token.generation());
         self.fresh()
+    }
+
+    #[inline]
+    fn served(&self, token: &AccessToken) {
+        self.0.cell.served(token.generation());
     }
 }
 

@@ -2,11 +2,12 @@
 //! caller that needs a token has to do. It does no input or output and never waits. All of it runs
 //! under one short lock.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::events::Event;
+use super::held::{HeldToken, shortened};
 use super::pending::{Notification, PendingRenewal, RenewalResult};
+use super::rejections::Rejections;
 use super::running::{Running, RunningRenewals, Step};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
@@ -17,7 +18,7 @@ use crate::token::AccessToken;
 /// The tokens and the phase of a session.
 #[derive(Debug)]
 pub(super) struct SessionState {
-    held: Option<Held>,
+    held: Option<HeldToken>,
     credential: RefreshCredential,
     /// The sequence of the newest token of the account that this session knows of.
     sequence: u64,
@@ -32,15 +33,10 @@ pub(super) struct SessionState {
     epoch: u64,
     /// How many renewals have failed since the last success.
     failures: u32,
-    /// When tokens were rejected, the latest last.
-    rejections: VecDeque<Moment>,
-}
-
-/// The current access token.
-#[derive(Debug)]
-struct Held {
-    token: AccessToken,
-    life: Lifetime,
+    /// The tokens that were rejected as soon as they were issued.
+    rejections: Rejections,
+    /// Whether the last token was rejected after it had served, before it expired.
+    tokens_die_early: bool,
 }
 
 /// What the session is doing.
@@ -109,7 +105,8 @@ impl SessionState {
             failures: 0,
             generation: 0,
             epoch: 0,
-            rejections: VecDeque::new(),
+            rejections: Rejections::new(),
+            tokens_die_early: false,
         }
     }
 
@@ -158,7 +155,7 @@ impl SessionState {
 
     /// Returns until when the current token may be served without looking at the state.
     pub(super) fn fast_path_until(&self) -> Moment {
-        let Some(Held { life, .. }) = &self.held else { return Moment::LONG_AGO };
+        let Some(HeldToken { life, .. }) = &self.held else { return Moment::LONG_AGO };
         match &self.phase {
             Phase::LoggedOut
             | Phase::Renewing { serving: Serving::Nothing, .. }
@@ -346,22 +343,29 @@ impl SessionState {
 
     /// Takes new tokens, unless they are the ones that the session has already. Returns the current
     /// token.
-    fn set_tokens(&mut self, IssuedTokens { token, life, credential, sequence }: IssuedTokens) -> AccessToken {
+    fn set_tokens(&mut self, issued: IssuedTokens) -> AccessToken {
+        let IssuedTokens { token, begins, life, credential, sequence } = issued;
         self.credential = credential;
         if let Some(held) = self.held.as_ref().filter(|_| sequence == self.sequence && sequence > 0) {
             // The token is known from the store already.
             return held.token.clone();
         }
+        if self.held.as_ref().is_some_and(|held| held.had_a_good_life(begins)) {
+            self.tokens_die_early = false;
+        }
         self.generation += 1;
         self.sequence = sequence;
-        let token = token.issued(life.expires.wall, self.generation);
-        self.held = Some(Held { token: token.clone(), life });
+        let life = if self.tokens_die_early { shortened(begins, life) } else { life };
+        let held = HeldToken::new(token, self.generation, begins, life);
+        let token = held.token.clone();
+        self.held = Some(held);
         token
     }
 
     /// Replaces all tokens. A renewal under way is overtaken.
     pub(super) fn adopt(&mut self, issued: IssuedTokens) {
         self.epoch += 1;
+        self.forget_rejections();
         self.accept(issued);
     }
 
@@ -390,34 +394,43 @@ impl SessionState {
         true
     }
 
-    /// Handles a 401 answer to the token of `generation`. It counts only if that is the current
-    /// token: a newer one may have arrived since the call was sent.
-    pub(super) fn reject(&mut self, generation: u64, policy: &Policy, now: Moment) {
+    /// Handles a 401 answer to the token of `generation`. It concerns only the current token: a
+    /// newer one may have arrived since the call was sent. `served` is the newest generation of
+    /// which a call has gone well.
+    pub(super) fn reject(&mut self, generation: u64, served: u64, policy: &Policy, now: Moment) {
         let Some(held) = self.held.as_mut().filter(|held| held.token.generation() == generation) else { return };
         if held.life == Lifetime::EXPIRED {
             return;
         }
+        let has_served = served == generation || held.is_old(now);
         held.life = Lifetime::EXPIRED;
-
-        let (limit, window) = policy.rejections;
-        self.rejections.push_back(now);
-        while self.rejections.front().is_some_and(|&first| now.reached(first + window)) {
-            self.rejections.pop_front();
+        if has_served {
+            // During a renewal the server may have replaced the token already.
+            self.tokens_die_early |= !matches!(self.phase, Phase::Renewing { .. });
+        } else if let Some((count, until)) = self.rejections.add(policy, now) {
+            self.pause_renewals(count, until);
         }
-        let Some(&first) = self.rejections.front() else { return };
-        let window_end = first + window;
+    }
+
+    /// Renews no token until the given time, because too many were rejected as soon as they were
+    /// issued.
+    fn pause_renewals(&mut self, count: usize, until: Moment) {
         let may_pause = match &self.phase {
             Phase::Idle => true,
             // A server may have asked for a longer pause.
-            Phase::BackingOff { until, .. } => !until.reached(window_end),
+            Phase::BackingOff { until: asked, .. } => !asked.reached(until),
             Phase::Renewing { .. } | Phase::ReauthenticationRequired(_) | Phase::LoggedOut => false,
         };
-        if may_pause && self.rejections.len() >= limit.max(1) as usize {
-            let what =
-                format!("{} access tokens were rejected with 401 as soon as they were issued", self.rejections.len());
+        if may_pause {
+            let what = format!("{count} access tokens were rejected with 401 as soon as they were issued");
             let error = Error::new(ErrorKind::RejectedAsIssued, what);
-            self.phase = Phase::BackingOff { until: window_end, error, serving: Serving::LiveToken };
+            self.phase = Phase::BackingOff { until, error, serving: Serving::LiveToken };
         }
+    }
+
+    /// Forgets which tokens were rejected, because the user logs in or brings tokens.
+    pub(super) fn forget_rejections(&mut self) {
+        self.rejections.clear();
     }
 
     /// Forgets all tokens. A renewal under way is overtaken.
@@ -426,6 +439,7 @@ impl SessionState {
         self.generation += 1;
         self.held = None;
         self.credential = RefreshCredential::None;
+        self.forget_rejections();
         self.phase = Phase::LoggedOut;
     }
 

@@ -161,13 +161,13 @@ fn an_access_token_that_is_issued_expired_is_an_error_but_its_refresh_token_is_k
 fn rejections_do_not_shorten_the_pause_that_a_server_asked_for() {
     let mut state = logged_in();
     for generation in 1..5 {
-        state.reject(generation, &policy(), start());
+        state.reject(generation, 0, &policy(), start());
         renew(&mut state, tokens(100), start());
     }
     let permit = state.begin(Plan::Renew).unwrap();
     let error = outage().retry_in(Duration::from_secs(120));
     state.complete(permit.epoch, Outcome::failed(error, RefreshCredential::None), &policy(), start()).unwrap().send();
-    state.reject(5, &policy(), start());
+    state.reject(5, 0, &policy(), start());
     assert!(matches!(state.next_step(after(119)), NextStep::Fail(error) if error.kind() == ErrorKind::Unavailable));
 }
 
@@ -202,9 +202,9 @@ fn a_newer_token_from_the_store_is_taken_and_an_older_one_is_not() {
 fn the_rejection_of_an_older_token_changes_nothing() {
     let mut state = logged_in();
     renew(&mut state, tokens(100), start());
-    state.reject(1, &policy(), start());
+    state.reject(1, 0, &policy(), start());
     assert_eq!(served(&state.next_step(start())), Some(2));
-    state.reject(2, &policy(), start());
+    state.reject(2, 0, &policy(), start());
     assert!(matches!(state.next_step(start()), NextStep::Renew(None)));
 }
 
@@ -212,11 +212,11 @@ fn the_rejection_of_an_older_token_changes_nothing() {
 fn repeated_rejections_end_in_an_error_that_says_so_until_the_window_has_passed() {
     let mut state = logged_in();
     for generation in 1..5 {
-        state.reject(generation, &policy(), start());
-        state.reject(generation, &policy(), start());
+        state.reject(generation, 0, &policy(), start());
+        state.reject(generation, 0, &policy(), start());
         renew(&mut state, tokens(100), start());
     }
-    state.reject(5, &policy(), after(1));
+    state.reject(5, 0, &policy(), after(1));
     let NextStep::Fail(error) = state.next_step(after(29)) else { panic!("went on renewing") };
     assert_eq!(error.kind(), ErrorKind::RejectedAsIssued);
     assert!(matches!(state.next_step(after(30)), NextStep::Renew(None)));
@@ -275,4 +275,94 @@ fn a_token_that_must_not_be_served_after_a_failure_is_not_served_during_the_next
     assert!(matches!(state.next_step(after(82)), NextStep::Wait(_)));
     assert!(state.longest_wait(after(82)).is_none());
     assert_eq!(state.fast_path_until(), Moment::LONG_AGO);
+}
+
+/// Returns a session in which tokens were rejected as soon as they were issued, one fewer than makes
+/// it pause. Its token is of generation 5.
+fn nearly_pausing() -> SessionState {
+    let mut state = logged_in();
+    for generation in 1..5 {
+        state.reject(generation, 0, &policy(), start());
+        renew(&mut state, tokens(100), start());
+    }
+    state
+}
+
+#[test]
+fn the_rejection_of_a_token_that_has_served_counts_for_nothing() {
+    for (served, rejected_at) in [(5, start()), (4, after(5)), (4, start() + 6 * SECOND)] {
+        let mut state = nearly_pausing();
+        state.reject(5, served, &policy(), rejected_at);
+        assert!(matches!(state.next_step(rejected_at), NextStep::Renew(None)), "served {served} at {rejected_at:?}");
+    }
+    let mut state = nearly_pausing();
+    state.reject(5, 4, &policy(), after(4));
+    assert!(matches!(state.next_step(after(4)), NextStep::Fail(_)));
+}
+
+#[test]
+fn a_short_token_has_served_after_a_fifth_of_its_life() {
+    for (milliseconds, pauses) in [(599, true), (600, false)] {
+        let mut state = nearly_pausing();
+        renew(&mut state, tokens(3), start());
+        let rejected_at = start() + Duration::from_millis(milliseconds);
+        state.reject(6, 0, &policy(), rejected_at);
+        assert_eq!(matches!(state.next_step(rejected_at), NextStep::Fail(_)), pauses, "{milliseconds} ms");
+    }
+}
+
+#[test]
+fn an_explicit_login_a_logout_and_an_adoption_clear_the_count_of_rejections() {
+    let adopted = || IssuedTokens::captured(&policy(), tokens(100), start(), 9);
+    let clear: [fn(&mut SessionState, IssuedTokens); 3] = [
+        |state, _| state.forget_rejections(),
+        |state, tokens| {
+            state.log_out();
+            state.adopt(tokens);
+        },
+        SessionState::adopt,
+    ];
+    for clear in clear {
+        let mut state = nearly_pausing();
+        clear(&mut state, adopted());
+        state.reject(state.generation(), 0, &policy(), start());
+        assert!(matches!(state.next_step(start()), NextStep::Renew(None)));
+    }
+}
+
+#[test]
+fn after_an_early_401_tokens_expire_a_second_earlier_until_the_next_good_life() {
+    let expires = |state: &SessionState| state.token().unwrap().expires_at().unwrap();
+    let mut state = logged_in();
+    state.reject(1, 1, &policy(), after(99));
+    renew(&mut state, tokens(100), after(99));
+    assert_eq!(expires(&state), SystemTime::from(after(198).wall));
+    // Replaced before its time, it has not shown that it lives.
+    renew(&mut state, tokens(100), after(100));
+    assert_eq!(expires(&state), SystemTime::from(after(199).wall));
+    renew(&mut state, tokens(100), after(195));
+    assert_eq!(expires(&state), SystemTime::from(after(295).wall));
+}
+
+#[test]
+fn what_is_learnt_from_an_early_401_takes_at_most_a_tenth_of_a_life_and_nothing_of_an_endless_one() {
+    let mut state = SessionState::new();
+    renew(&mut state, tokens(3), start());
+    state.reject(1, 1, &policy(), after(2));
+    renew(&mut state, tokens(3), after(2));
+    let expires = state.token().unwrap().expires_at().unwrap();
+    assert_eq!(expires, SystemTime::from(after(2).wall) + Duration::from_millis(2700));
+    state.reject(2, 2, &policy(), after(4));
+    renew(&mut state, Tokens::new("endless").unwrap(), after(4));
+    assert_eq!(state.token().unwrap().expires_at(), None);
+}
+
+#[test]
+fn a_401_while_the_token_is_renewed_says_nothing_of_how_long_tokens_live() {
+    let mut state = logged_in();
+    let permit = state.begin(Plan::Renew).unwrap();
+    state.reject(1, 1, &policy(), after(92));
+    let outcome = outcome(&state, tokens(100), after(92));
+    state.complete(permit.epoch, outcome, &policy(), after(92)).unwrap().send();
+    assert_eq!(state.token().unwrap().expires_at().unwrap(), SystemTime::from(after(192).wall));
 }

@@ -35,6 +35,8 @@ struct FastPath {
     until: AtomicI64,
     /// The generation of that token.
     generation: AtomicU64,
+    /// The newest generation of which a call has gone well.
+    served: AtomicU64,
 }
 
 /// What a caller that needs a token has to do.
@@ -69,7 +71,11 @@ pub(super) struct Completed {
 impl StateCell {
     pub(super) fn new(policy: Policy, clock: Clock) -> Self {
         Self {
-            fast: FastPath { until: AtomicI64::new(Timestamp::LONG_AGO.as_nanos()), generation: AtomicU64::new(0) },
+            fast: FastPath {
+                until: AtomicI64::new(Timestamp::LONG_AGO.as_nanos()),
+                generation: AtomicU64::new(0),
+                served: AtomicU64::new(0),
+            },
             clock,
             policy,
             state: Mutex::new(SessionState::new()),
@@ -87,6 +93,23 @@ impl StateCell {
     #[inline]
     pub(super) fn generation(&self) -> u64 {
         self.fast.generation.load(Ordering::Acquire)
+    }
+
+    /// Notes that a call with the token of `generation` has gone well. This writes once for each
+    /// token, and only reads after that.
+    #[inline]
+    pub(super) fn served(&self, generation: u64) {
+        if self.fast.served.load(Ordering::Relaxed) < generation {
+            self.note_served(generation);
+        }
+    }
+
+    #[cold]
+    fn note_served(&self, generation: u64) {
+        // A token of another session may have any generation.
+        if generation == self.generation() {
+            self.fast.served.fetch_max(generation, Ordering::Relaxed);
+        }
     }
 
     /// Returns what a caller that needs a token has to do. A renewal that is to be launched has
@@ -113,7 +136,9 @@ impl StateCell {
 
     /// Begins a login that the user asked for, or returns the renewal under way.
     pub(super) fn begin_login(&self) -> Result<RenewalPermit, PendingRenewal> {
-        self.begin(&mut self.lock(), Plan::LogIn)
+        let mut state = self.lock();
+        state.forget_rejections();
+        self.begin(&mut state, Plan::LogIn)
     }
 
     fn begin(&self, state: &mut SessionState, plan: Plan) -> Result<RenewalPermit, PendingRenewal> {
@@ -176,7 +201,8 @@ impl StateCell {
 
     /// Handles a 401 answer to the token of `generation`.
     pub(super) fn reject(&self, generation: u64) {
-        self.change(|state, now| state.reject(generation, &self.policy, now));
+        let served = self.fast.served.load(Ordering::Relaxed);
+        self.change(|state, now| state.reject(generation, served, &self.policy, now));
     }
 
     /// Replaces all tokens with those that `issued` returns, which is called with their sequence
