@@ -9,6 +9,7 @@ mod gated;
 mod lifetimes;
 mod logout;
 mod logout_elsewhere;
+mod outages;
 mod rotation;
 #[cfg(not(feature = "blocking"))]
 mod runtimes;

@@ -18,6 +18,8 @@ const LIFE: Duration = Duration::from_secs(2);
 const CALLERS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How much longer a busy machine may take for a refresh.
+const MACHINE: Duration = Duration::from_millis(500);
 
 /// What is wrong with the server.
 #[derive(Clone, Debug)]
@@ -54,17 +56,23 @@ impl Trouble {
     }
 }
 
-/// How many attempts there may be in `time`: the first at once, and each other one after its pause. Pauses double from the
-/// first to the longest, are cut by up to a half at random, and are as long as the server asks at least. Each attempt is one
-/// request, but for a refresh that is denied, which is followed by a login.
-fn budget(time: Duration, retry_after: Duration) -> u64 {
-    let mut left = time;
-    let mut pause = FIRST_PAUSE;
-    let mut attempts = 1;
-    while let Some(rest) = left.checked_sub((pause / 2).max(retry_after)) {
-        left = rest;
+/// How many attempts there may be in `time`: the first at once, and each other one after its pause. Pauses double from
+/// `first_pause` to `longest_pause`, are cut by up to a half at random, and are as long as the server asks at least. Callers
+/// without a token end them early: after 0.75 s in the first 30 s, then after 9 % of the outage so far, at most 9 s, cut by up
+/// to a quarter. Each attempt is one request, but for a refresh that is denied, which is followed by a login.
+fn budget(time: Duration, first_pause: Duration, longest_pause: Duration, retry_after: Duration) -> u64 {
+    let mut passed = Duration::ZERO;
+    let mut pause = first_pause;
+    let mut attempts = 0;
+    while passed <= time {
         attempts += 1;
-        pause = LONGEST_PAUSE.min(pause * 2);
+        let early = if passed <= Duration::from_secs(30) {
+            Duration::from_millis(750)
+        } else {
+            passed.mul_f64(0.09).min(Duration::from_secs(9))
+        };
+        passed += (pause / 2).min(early.max(first_pause).mul_f64(0.75)).max(retry_after);
+        pause = longest_pause.min(pause * 2);
     }
     attempts
 }
@@ -117,7 +125,7 @@ async fn outlast(trouble: Trouble, lasts: Duration) {
         (refused, granted) = (refused + no, granted + yes);
     }
 
-    let budget = budget(elapsed, trouble.retry_after());
+    let budget = budget(elapsed, FIRST_PAUSE, LONGEST_PAUSE, trouble.retry_after());
     let stats = server.stats();
     report(
         &format!("5 {trouble:?} for {:.1} s", elapsed.as_secs_f64()),
@@ -152,4 +160,46 @@ async fn an_outage_is_outlasted_on_the_token_there_is_and_does_not_hammer_the_se
     ];
     let lasts = scale(Duration::from_secs(4), Duration::from_secs(60));
     join_all(troubles.map(|trouble| outlast(trouble, lasts))).await;
+}
+
+/// Calls keep coming through an outage of that length, with the pauses that a session has by default. Checks how soon after it
+/// a call succeeds.
+async fn recover(trouble: Trouble, lasts: Duration) {
+    let server = TestServer::builder().access_lifetime(LIFE).start();
+    let mut relay = Relay::to(server.addr()).await.unwrap();
+    let session = authenticated(&server, &relay.url()).login().await.unwrap();
+    trouble.strike(&server, &mut relay).await;
+    let begun = Instant::now();
+    let calls = async || {
+        while session.token().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    until("the token has expired", async || session.token().await.is_err()).await;
+    let _ = tokio::time::timeout(lasts.saturating_sub(begun.elapsed()), calls()).await;
+    let (outage, failures) = (begun.elapsed(), session.stats().failures);
+    trouble.pass(&server, &mut relay).await;
+    let back = Instant::now();
+    calls().await;
+    let took = back.elapsed();
+
+    let default = Duration::from_millis(500);
+    let budget = budget(outage, default, Duration::from_secs(60), Duration::ZERO);
+    let soon = if outage <= Duration::from_secs(30) { Duration::from_secs(1) } else { outage / 10 };
+    report(
+        &format!("5 {trouble:?} for {:.1} s, pauses as by default", outage.as_secs_f64()),
+        &format!("a call succeeds {soon:.1?} after it, at most {budget} attempts, no login"),
+        &format!("{took:.2?}, {failures} attempts, {} logins", server.stats().logins - 1),
+    );
+    assert!(took <= soon + MACHINE, "{took:?}");
+    assert!((1..=budget).contains(&failures), "{failures} attempts");
+    assert_eq!(server.stats().logins, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_succeed_soon_after_an_outage_and_no_password_is_sent_for_it() {
+    let lengths: &[u64] = scale(&[5], &[3, 10, 29, 45, 90]);
+    let troubles = [Trouble::Down, Trouble::Fault(Fault::Status(503))];
+    let outages = lengths.iter().flat_map(|&length| troubles.clone().map(|trouble| (trouble, length)));
+    join_all(outages.map(|(trouble, length)| recover(trouble, Duration::from_secs(length)))).await;
 }

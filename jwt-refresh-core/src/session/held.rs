@@ -32,6 +32,11 @@ impl HeldToken {
         Self { token: token.issued(life.expires.wall, generation), life, served_from }
     }
 
+    /// Returns whether the token has not expired.
+    pub(super) fn is_alive(&self, now: Moment) -> bool {
+        !now.reached(self.life.expires)
+    }
+
     /// Returns whether the token has lived for so long that a rejection says nothing against the
     /// tokens that the server issues.
     pub(super) fn is_old(&self, now: Moment) -> bool {

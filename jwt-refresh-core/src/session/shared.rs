@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::account_store::AccountStore;
 use super::fast_path::{ShardedCounter, thread_cache};
 use super::held_lease::HeldLease;
+use super::outage::Finding;
 use super::state::CutOff;
 use super::state_cell::{Completed, StateCell};
 use super::stats::SessionStats;
@@ -185,6 +186,13 @@ impl SessionShared {
             notification.send();
             true
         })
+    }
+
+    /// Completes an early renewal whose condition was not met.
+    pub(super) fn give_up_early(&self, epoch: u64, finding: Finding) {
+        if let Some(Completed { notification, .. }) = self.cell.give_up_early(epoch, finding) {
+            notification.send();
+        }
     }
 
     /// Starts from captured tokens, which count as older than any that the store has.
