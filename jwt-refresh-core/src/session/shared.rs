@@ -208,8 +208,17 @@ impl SessionShared {
     pub(super) fn stats(&self) -> SessionStats {
         let expires_at = self.cell.lock().token().and_then(|token| token.expires_at());
         let expires_in = expires_at.map(|time| time.duration_since(self.cell.clock.now()).unwrap_or_default());
-        let Counts { logins, refreshes, failures, waits, last_error } = self.telemetry.counts();
-        SessionStats { requests: self.requests.sum(), logins, refreshes, failures, waits, expires_in, last_error }
+        let Counts { logins, refreshes, failures, refused_refreshes, waits, last_error } = self.telemetry.counts();
+        SessionStats {
+            requests: self.requests.sum(),
+            logins,
+            refreshes,
+            failures,
+            refused_refreshes,
+            waits,
+            expires_in,
+            last_error,
+        }
     }
 
     /// Returns whether the newest token that this session knows of is the one of `sequence`.
