@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use jwt_refresh::prelude::*;
 use jwt_refresh::{Error, ErrorKind, Renewal};
-use jwt_refresh_testkit::TestServer;
+use jwt_refresh_testkit::{Builder, Hints, TestServer, TokenFormat};
 use reqwest::{Response, StatusCode};
 use tokio::sync::{Barrier, Semaphore};
 
-use support::{BoxError, login};
+use support::{BoxError, SECOND, World, login};
 
 struct Api {
     http: reqwest::Client,
@@ -141,6 +141,72 @@ async fn endless_rejections_cost_few_refreshes_and_end_in_an_error_that_says_so(
     let stats = api.server.stats();
     assert!(stats.refreshes <= 5, "{stats:?}");
     assert!(stats.rejected <= 10, "{stats:?}");
+}
+
+/// A server whose tokens die up to a second before `expires_in` says, because it rounds their
+/// expiry down.
+fn rounding_server() -> Builder {
+    TestServer::builder()
+        .access_lifetime(3 * SECOND)
+        .token_format(TokenFormat::Opaque)
+        .lifetime_hints(Hints::ExpiresIn)
+        .whole_seconds(true)
+}
+
+#[tokio::test]
+async fn a_server_that_rounds_expiry_down_fails_no_call() {
+    let world = World::with(rounding_server().start());
+    let session = world.session().login().await.unwrap();
+    let calls = RoundedCalls { world: &world, http: reqwest::Client::new(), session };
+    for step in 0..1200 {
+        world.pass(SECOND / 20);
+        let result = calls.product().await;
+        assert!(result.is_ok(), "call {step}: {}", result.unwrap_err());
+    }
+    let stats = calls.session.stats();
+    assert_eq!((stats.logins, stats.failures), (1, 0));
+    // 60 s in lives of 2 to 3 s.
+    assert!((20..=35).contains(&stats.refreshes), "{stats:?}");
+}
+
+struct RoundedCalls<'a> {
+    world: &'a World,
+    http: reqwest::Client,
+    session: Session,
+}
+
+impl RoundedCalls<'_> {
+    #[refresh_token(token, retry)]
+    async fn product(&self) -> Result<(), BoxError> {
+        let request = self.http.get(self.world.server.url("/api/v1/products/1"));
+        request.bearer(&token).send().await?.error_for_status()?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_token_with_which_a_call_has_gone_well_was_not_rejected_as_issued() {
+    let api = Api::logged_in().await;
+    for _ in 0..20 {
+        api.product(1).await.unwrap();
+        // Any answer but a 401 shows that the API takes the token.
+        api.forbidden().await.unwrap_err();
+        api.server.rotate_signing_key();
+    }
+    assert_eq!(api.server.stats().rejected, 19);
+}
+
+#[tokio::test]
+async fn an_explicit_login_clears_the_count_of_rejections() {
+    let api = Api::logged_in().await;
+    api.server.reject_access_tokens(true);
+    for _ in 0..5 {
+        api.product(1).await.unwrap_err();
+    }
+    api.session.login().await.unwrap();
+    api.product(1).await.unwrap_err();
+    api.server.reject_access_tokens(false);
+    api.product(1).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

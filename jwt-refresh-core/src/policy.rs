@@ -63,6 +63,16 @@ pub(crate) const AHEAD_SHARE: f64 = 0.5;
 /// processes that logged in at the same time do not refresh at the same time.
 pub(crate) const AHEAD_JITTER: f64 = 0.2;
 
+/// While callers have no token, a server that does not answer is asked again after at most this
+/// pause in the first `EARLY_PERIOD` of an outage, and then after this part of the outage so far.
+/// Each pause is cut by up to a quarter at random.
+const EARLY_PAUSE: Duration = Duration::from_millis(750);
+const EARLY_PERIOD: Duration = Duration::from_secs(30);
+const EARLY_SHARE: f64 = 0.09;
+const LONGEST_EARLY_PAUSE: Duration = Duration::from_secs(9);
+/// How long a server may take to answer the question whether it is there.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
@@ -122,6 +132,11 @@ impl Policy {
     /// Sets the pause after a transient failure: `first`, doubled after each further failure up to
     /// `longest`, and each pause shortened at random by up to a half. Default 0.5 s and 60 s. If
     /// the server's `Retry-After` is longer, it counts instead.
+    ///
+    /// While callers of a session have no token, it asks earlier whether an outage is over, though
+    /// never sooner than after half of `first`, and never with a password: after 0.75 s in the
+    /// first 30 s, then after 9 % of the outage so far, at most 9 s, each shortened at random by up
+    /// to a quarter.
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff = (first, longest);
         self
@@ -134,8 +149,10 @@ impl Policy {
         self
     }
 
-    /// Sets how many tokens may be rejected (401) within `window` before the session stops renewing
-    /// them until the window has passed. Default 5 in 30 s.
+    /// Sets how many tokens may be rejected (401) as soon as they were issued within `window`,
+    /// before the session stops renewing them until the window has passed. Default 5 in 30 s. A
+    /// token does not count if a call by `retry` with it has gone well, or if it was older than 5 s
+    /// or a fifth of its life.
     pub fn rejections(mut self, most: u32, window: Duration) -> Self {
         self.rejections = (most, window);
         self
@@ -167,7 +184,26 @@ impl Policy {
         let (first, longest) = self.backoff;
         let doubled = first.saturating_mul(1_u32 << failures.saturating_sub(1).min(20));
         let jittered = doubled.min(longest).mul_f64(1.0 - 0.5 * fastrand::f64());
-        let asked = retry_after.unwrap_or_default().min(self.longest_retry_after);
-        jittered.max(asked)
+        jittered.max(self.asked_pause(retry_after))
+    }
+
+    /// Returns how long to pause while callers have no token, in an outage that has lasted for
+    /// `outage`.
+    pub(crate) fn early_pause(&self, outage: Duration) -> Duration {
+        let longest =
+            if outage <= EARLY_PERIOD { EARLY_PAUSE } else { outage.mul_f64(EARLY_SHARE).min(LONGEST_EARLY_PAUSE) };
+        let (first, _) = self.backoff;
+        longest.max(first).mul_f64(1.0 - 0.25 * fastrand::f64())
+    }
+
+    /// Returns when to find out, after a failure, whether a probe shows that the server is down: no
+    /// later than the first pause ends.
+    pub(crate) fn first_probe(&self) -> Duration {
+        self.backoff.0 / 2
+    }
+
+    /// Returns for how long a server that asks to be left alone is left alone.
+    pub(crate) fn asked_pause(&self, retry_after: Option<Duration>) -> Duration {
+        retry_after.unwrap_or_default().min(self.longest_retry_after)
     }
 }

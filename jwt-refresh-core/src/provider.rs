@@ -80,6 +80,16 @@ pub trait TokenProvider {
     fn rejected_again(&self, token: &Self::Token) {
         let _ = token;
     }
+
+    /// Reports that a call with `token` ended otherwise than by a 401. `#[refresh_token(retry)]`
+    /// calls this after each such call, so it must be cheap. The default does nothing.
+    ///
+    /// This is for providers that tell tokens that never worked from those that worked until the
+    /// server revoked them.
+    #[inline]
+    fn served(&self, token: &Self::Token) {
+        let _ = token;
+    }
 }
 
 macro_rules! forward_to_pointee {
@@ -102,6 +112,10 @@ macro_rules! forward_to_pointee {
             }
             fn rejected_again(&self, token: &P::Token) {
                 (**self).rejected_again(token);
+            }
+            #[inline]
+            fn served(&self, token: &P::Token) {
+                (**self).served(token);
             }
         }
     )+};

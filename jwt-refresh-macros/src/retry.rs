@@ -23,7 +23,10 @@ use crate::site::{Place, Site};
 //     loop {
 //         {
 //             let result = RUN;
-//             if !REJECTED { break result; }
+//             if !REJECTED {
+//                 ::jwt_refresh::__private::served(&self.session, &held);
+//                 break result;
+//             }
 //         }
 //         if rerun {
 //             let error = ::jwt_refresh::__private::rejected_again(&self.session, &held);
@@ -40,7 +43,7 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group) -> TokenStream {
     let runtime = site.runtime();
     let token = site.token(&provider);
     let run = run(site, body);
-    let rejected = rejected(site);
+    let rejected = rejected(site, &provider);
     let fail = site.fail();
     let renewal = match site.function.shape {
         Shape::Sync => quote_spanned!(Span::mixed_site()=> #runtime::blocking::rejected(#provider, &held)),
@@ -156,17 +159,24 @@ fn run(site: &Site<'_>, body: &Group) -> TokenStream {
 // Output:
 //     let answer = ::jwt_refresh::__private::answer(&result);
 //     if !(answer.value.is_rejection() || answer.error.is_rejection()) {
+//         ::jwt_refresh::__private::served(&self.session, &held);
 //         break result;
 //     }
 //
 // Output with `retry_if = <path>`:
 //     if !::jwt_refresh::__private::retry_if(<path>, &result) {
+//         ::jwt_refresh::__private::served(&self.session, &held);
 //         break result;
 //     }
-fn rejected(site: &Site<'_>) -> TokenStream {
+fn rejected(site: &Site<'_>, provider: &TokenStream) -> TokenStream {
+    let runtime = site.runtime();
+    let end = quote_spanned! {Span::mixed_site()=>
+        #runtime::served(#provider, &held);
+        break result;
+    };
     if let Some(Retry { when: Some(when) }) = &site.options.retry {
         let rejected = site.call_at(Place::of(when), "retry_if", quote_spanned!(Span::mixed_site()=> #when, &result));
-        return quote_spanned!(Span::mixed_site()=> if !#rejected { break result; });
+        return quote_spanned!(Span::mixed_site()=> if !#rejected { #end });
     }
     // `answer` has the same bound as `fail`, at the same place, so the compiler reports it once.
     let place = site.place();
@@ -177,7 +187,7 @@ fn rejected(site: &Site<'_>) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         let answer = #answer;
         if !(answer.value.is_rejection() || answer.error.#of_error()) {
-            break result;
+            #end
         }
     }
 }

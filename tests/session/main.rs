@@ -8,6 +8,7 @@ mod failed_login;
 mod lifetimes;
 mod logout;
 mod logout_elsewhere;
+mod outages;
 mod rotation;
 #[path = "../support/mod.rs"]
 mod support;

@@ -18,6 +18,8 @@ const LIFE: Duration = Duration::from_secs(2);
 const CALLERS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How much longer a busy machine may take for a refresh.
+const MACHINE: Duration = Duration::from_millis(500);
 
 /// What is wrong with the server.
 #[derive(Clone, Debug)]
@@ -54,18 +56,24 @@ impl Outage {
     }
 }
 
-/// How many attempts there may be in `time`: the first at once, and each other one after a pause.
-/// Pauses double from the first to the longest, are shortened by up to a half at random, and are at
-/// least as long as the server asks. Each attempt is one request, unless a refresh is denied, which
-/// is followed by a login.
-fn max_attempts(time: Duration, retry_after: Duration) -> u64 {
-    let mut left = time;
-    let mut pause = FIRST_PAUSE;
-    let mut attempts = 1;
-    while let Some(rest) = left.checked_sub((pause / 2).max(retry_after)) {
-        left = rest;
+/// Returns how many attempts there may be in `time`: the first at once, and each other one after
+/// its pause. Pauses double from `first_pause` to `longest_pause`, are cut by up to a half at
+/// random, and are at least as long as the server asks. Callers without a token end them early:
+/// after 0.75 s in the first 30 s, then after 9 % of the outage so far, at most 9 s, cut by up to a
+/// quarter. Each attempt is one request, but a refresh that is denied is followed by a login.
+fn max_attempts(time: Duration, first_pause: Duration, longest_pause: Duration, retry_after: Duration) -> u64 {
+    let mut passed = Duration::ZERO;
+    let mut pause = first_pause;
+    let mut attempts = 0;
+    while passed <= time {
         attempts += 1;
-        pause = LONGEST_PAUSE.min(pause * 2);
+        let early = if passed <= Duration::from_secs(30) {
+            Duration::from_millis(750)
+        } else {
+            passed.mul_f64(0.09).min(Duration::from_secs(9))
+        };
+        passed += (pause / 2).min(early.max(first_pause).mul_f64(0.75)).max(retry_after);
+        pause = longest_pause.min(pause * 2);
     }
     attempts
 }
@@ -118,7 +126,7 @@ async fn outlast(outage: Outage, lasts: Duration) {
         (refused, granted) = (refused + no, granted + yes);
     }
 
-    let max_attempts = max_attempts(elapsed, outage.retry_after());
+    let max_attempts = max_attempts(elapsed, FIRST_PAUSE, LONGEST_PAUSE, outage.retry_after());
     let stats = server.stats();
     report(
         &format!("5 {outage:?} for {:.1} s", elapsed.as_secs_f64()),
@@ -153,4 +161,50 @@ async fn during_an_outage_the_live_token_is_served_and_the_server_is_asked_only_
     ];
     let lasts = scale(Duration::from_secs(4), Duration::from_secs(60));
     join_all(outages.map(|outage| outlast(outage, lasts))).await;
+}
+
+/// Lets calls keep coming through an outage that `lasts` so long, with the pauses that a session
+/// has by default. Checks how soon after it a call succeeds.
+async fn recover(outage: Outage, lasts: Duration) {
+    let server = TestServer::builder().access_lifetime(LIFE).start();
+    let mut relay = Relay::to(server.addr()).await.unwrap();
+    let session = Session::builder(login_at(&relay.url(), server.email(), server.password()).build().unwrap())
+        .login()
+        .await
+        .unwrap();
+    outage.begin(&server, &mut relay).await;
+    let begun = Instant::now();
+    let calls = async || {
+        while session.token().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    until("the token has expired", async || session.token().await.is_err()).await;
+    let _ = tokio::time::timeout(lasts.saturating_sub(begun.elapsed()), calls()).await;
+    let (lasted, failures) = (begun.elapsed(), session.stats().failures);
+    outage.end(&server, &mut relay).await;
+    let back = Instant::now();
+    calls().await;
+    let took = back.elapsed();
+
+    let default = Duration::from_millis(500);
+    let max_attempts = max_attempts(lasted, default, Duration::from_secs(60), Duration::ZERO);
+    let soon = if lasted <= Duration::from_secs(30) { Duration::from_secs(1) } else { lasted / 10 };
+    report(
+        &format!("5 {outage:?} for {:.1} s, pauses as by default", lasted.as_secs_f64()),
+        &format!("a call succeeds {soon:.1?} after it, at most {max_attempts} attempts, no login"),
+        &format!("{took:.2?}, {failures} attempts, {} logins", server.stats().logins - 1),
+    );
+    // The short form runs beside all other tests, so it only bounds the wait.
+    assert!(took <= soon + scale(Duration::from_secs(60), MACHINE), "{took:?}");
+    assert!((1..=max_attempts).contains(&failures), "{failures} attempts");
+    assert_eq!(server.stats().logins, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_succeed_soon_after_an_outage_and_no_password_is_sent_for_it() {
+    let lengths: &[u64] = scale(&[5], &[3, 10, 29, 45, 90]);
+    let kinds = [Outage::Down, Outage::Fault(Fault::Status(503))];
+    let outages = lengths.iter().flat_map(|&length| kinds.clone().map(|outage| (outage, length)));
+    join_all(outages.map(|(outage, length)| recover(outage, Duration::from_secs(length)))).await;
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::Authenticator;
-use crate::provider::Renewal;
+use crate::error::Error;
+use crate::provider::{BoxFuture, Renewal};
 use crate::token::{RefreshToken, Tokens};
 
 /// An [`Authenticator`] behind a trait object, so that a session need not know its type.
 pub(crate) trait DynAuthenticator: Send + Sync {
     fn login(self: Arc<Self>) -> Renewal<Tokens>;
     fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens>;
+    fn probe(self: Arc<Self>) -> BoxFuture<'static, Option<Result<(), Error>>>;
     fn revoke(self: Arc<Self>, token: RefreshToken) -> Renewal<()>;
 }
 
@@ -20,6 +22,10 @@ impl<A: Authenticator> DynAuthenticator for A {
 
     fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens> {
         Box::pin(async move { A::refresh(&self, &token).await })
+    }
+
+    fn probe(self: Arc<Self>) -> BoxFuture<'static, Option<Result<(), Error>>> {
+        Box::pin(async move { A::probe(&self).await })
     }
 
     fn revoke(self: Arc<Self>, token: RefreshToken) -> Renewal<()> {

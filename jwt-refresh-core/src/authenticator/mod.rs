@@ -68,6 +68,19 @@ pub trait Authenticator: Send + Sync + 'static {
         async move { login.await.map_err(Error::by_login) }
     }
 
+    /// Finds out whether the server answers again after an outage, without a credential. Returns
+    /// `None` if this authenticator cannot find out, as by default.
+    ///
+    /// While callers wait for the end of an outage, a session asks this every second or so, and
+    /// logs in when the server is back, not when the pause after the last login ends.
+    ///
+    /// # Errors
+    ///
+    /// The outage goes on. A [`retry_after`](Error::retry_after) is honoured.
+    fn probe(&self) -> impl Future<Output = Option<Result<(), Error>>> + Send {
+        async { None }
+    }
+
     /// Tells the server that a refresh token is no longer needed (RFC 7009): at logout, and when
     /// the account is removed from a pool. The default does nothing.
     ///
@@ -87,6 +100,10 @@ impl<T: Authenticator> Authenticator for Arc<T> {
 
     fn refresh(&self, token: &RefreshToken) -> impl Future<Output = Result<Tokens, Error>> + Send {
         T::refresh(self, token)
+    }
+
+    fn probe(&self) -> impl Future<Output = Option<Result<(), Error>>> + Send {
+        T::probe(self)
     }
 
     fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {

@@ -38,6 +38,11 @@ impl Moment {
         Self { wall: self.wall.min(other.wall), boot: self.boot.min(other.boot) }
     }
 
+    /// Returns the later time on each of the two clocks.
+    pub(crate) fn later(self, other: Self) -> Self {
+        Self { wall: self.wall.max(other.wall), boot: self.boot.max(other.boot) }
+    }
+
     /// Returns how long it is until `deadline`, on the clock that reaches it first. Zero if it has
     /// been reached.
     pub(crate) fn until(self, deadline: Self) -> Duration {

@@ -12,7 +12,7 @@ use crate::provider::{Renewal, TokenProvider};
 
 pub use answer::answer;
 pub use output::{CarryError, fail};
-pub use rerun::{Keep, Kept, again, again_from, rejected, rejected_again, retry_if};
+pub use rerun::{Keep, Kept, again, again_from, rejected, rejected_again, retry_if, served};
 pub use unauthorized::Unauthorized;
 pub use unused_lease::{UnusedToken, unused_lease};
 

@@ -35,6 +35,12 @@ pub fn rejected<P: TokenProvider<Token = T> + ?Sized, T>(provider: &P, token: &T
     provider.rejected(token)
 }
 
+/// Reports to the provider that the call with `token` ended otherwise than by a 401.
+#[inline]
+pub fn served<P: TokenProvider<Token = T> + ?Sized, T>(provider: &P, token: &T) {
+    provider.served(token);
+}
+
 /// Reports to the provider that the newer token was rejected too, and returns the error for the
 /// caller.
 #[cold]

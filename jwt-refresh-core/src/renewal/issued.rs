@@ -11,6 +11,8 @@ use crate::token::{AccessToken, RefreshToken, Tokens};
 #[derive(Clone, Debug)]
 pub(crate) struct IssuedTokens {
     pub(crate) token: AccessToken,
+    /// When the life of the access token began, as far as is known.
+    pub(crate) begins: Moment,
     pub(crate) life: Lifetime,
     pub(crate) credential: RefreshCredential,
     /// The number of this token among all that were issued to the account, in all processes that
@@ -42,13 +44,15 @@ impl IssuedTokens {
             return Err((error, refresh));
         }
         let life = Lifetime::new(policy, times.sent, expires, fastrand::f64());
-        Ok(Self { token: tokens.access, life, credential: RefreshCredential::of(refresh), sequence })
+        let credential = RefreshCredential::of(refresh);
+        Ok(Self { token: tokens.access, begins: times.sent, life, credential, sequence })
     }
 
     /// Returns tokens that were captured elsewhere, for example at a login in a browser.
     pub(crate) fn captured(policy: &Policy, tokens: Tokens, now: Moment, sequence: u64) -> Self {
         let expires = expiry_of_captured(policy, &tokens, now.wall);
         let life = Lifetime::new(policy, now, expires, fastrand::f64());
-        Self { token: tokens.access, life, credential: RefreshCredential::of(tokens.refresh), sequence }
+        let credential = RefreshCredential::of(tokens.refresh);
+        Self { token: tokens.access, begins: now, life, credential, sequence }
     }
 }

@@ -39,6 +39,15 @@ impl Lifetime {
         let window = total.mul_f64(share).max(leeway);
         Self { ahead: expires - window, due: expires - leeway, expires }
     }
+
+    /// Returns the lifetime of a token that dies earlier than its hints say.
+    pub(crate) fn shortened(self, by: Duration) -> Self {
+        let Self { ahead, due, expires } = self;
+        if self == Self::ENDLESS {
+            return self;
+        }
+        Self { ahead: ahead - by, due: due - by, expires: expires - by }
+    }
 }
 
 /// When a request for tokens was sent and answered, on the local clock.

@@ -57,7 +57,7 @@ impl SessionShared {
             return Err(reentrant());
         }
         let runtime = self.runtime()?;
-        match self.cell.begin_login() {
+        match self.cell.begin_login()? {
             Ok(permit) => Ok(self.launch(permit, &runtime)),
             Err(under_way) => Ok(under_way),
         }

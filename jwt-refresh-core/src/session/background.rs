@@ -58,7 +58,10 @@ async fn watch_clock(session: Weak<SessionShared>, clock: Clock, mut deadline: w
 fn on_deadline(shared: &Arc<SessionShared>) {
     match shared.upkeep {
         // Events and the next caller report how the renewal ends.
-        Upkeep::KeepFresh => drop(shared.acquire()),
+        Upkeep::KeepFresh => {
+            drop(shared.acquire());
+            shared.cell.update_deadline();
+        }
         Upkeep::OnDemand => shared.cell.close_fast_path_if_due(),
     }
 }

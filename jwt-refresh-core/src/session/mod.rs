@@ -1,11 +1,11 @@
 //! One account's tokens and their renewal.
 //!
-//! `state` is the state machine, `state_cell` its lock, `fast_path` keeps a call with a fresh token
-//! cheap, and `shared` is what all clones of a session share. `acquire` serves callers, `pending`
-//! is what they wait on, `task` runs a renewal, `replacement` logs out and adopts tokens, and
-//! `background` watches the clock and the store; `store_sync`, `store_follow`, `account_store` and
-//! `record` share tokens through a store, and `builder`, `telemetry`, `events` and `stats` hold
-//! what their names say.
+//! `state` is the state machine, with `held`, `outage` and `rejections`; `state_cell` is its lock,
+//! `fast_path` keeps a call with a fresh token cheap, and `shared` is what all clones of a session
+//! share. `acquire` serves callers, `pending` is what they wait on, `task` runs a renewal,
+//! `replacement` logs out and adopts tokens, and `background` watches the clock and the store;
+//! `store_sync`, `store_follow`, `account_store` and `record` share tokens through a store, and
+//! `builder`, `telemetry`, `events` and `stats` hold what their names say.
 
 mod account_store;
 mod acquire;
@@ -13,9 +13,12 @@ mod background;
 mod builder;
 mod events;
 mod fast_path;
+mod held;
 mod held_lease;
+mod outage;
 mod pending;
 mod record;
+mod rejections;
 mod replacement;
 mod running;
 mod shared;
@@ -102,7 +105,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The reason why the login failed. The session keeps the tokens that it had.
+    /// The reason why the login failed. The session keeps the tokens that it had. If the server has
+    /// asked to be left alone (`Retry-After`), fails until then without asking it.
     ///
     /// # Cancel safety
     ///
@@ -250,6 +254,11 @@ impl TokenProvider for Session {
     fn rejected(&self, token: &AccessToken) -> Renewal<AccessToken> {
         self.0.cell.reject(token.generation());
         self.fresh()
+    }
+
+    #[inline]
+    fn served(&self, token: &AccessToken) {
+        self.0.cell.served(token.generation());
     }
 }
 

@@ -108,7 +108,7 @@ impl Record {
         let start = now.at_wall(Timestamp::from_nanos(access.issued));
         let expires = access.expires.map(Timestamp::from_nanos);
         let life = Lifetime::new(policy, start, expires, fastrand::f64());
-        Some(IssuedTokens { token, life, credential: credential.clone(), sequence: self.sequence })
+        Some(IssuedTokens { token, begins: start, life, credential: credential.clone(), sequence: self.sequence })
     }
 
     /// Returns the bytes of the entry of `revision`.

@@ -17,10 +17,21 @@ pub(super) enum Step {
     Starting,
     /// It waits until the renewal before it has ended, which a logout has overtaken.
     Queued,
+    /// It asks whether the server is back.
+    Probing,
     /// It uses the store, or waits for the renewal lease.
     Store,
     /// It has sent a request to the server, or is about to.
     Sending(Action),
+}
+
+/// When a renewal was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// No earlier than the pause after the last failure allows.
+    Regular,
+    /// During that pause, because callers have no token.
+    Early,
 }
 
 /// A renewal whose task has not ended.
@@ -28,7 +39,10 @@ pub(super) enum Step {
 pub(super) struct Running<P> {
     pub(super) epoch: u64,
     pub(super) plan: Plan,
+    pub(super) pace: Pace,
     pub(super) step: Step,
+    /// Whether it has sent a login.
+    pub(super) sent_login: bool,
     deadline: Instant,
     /// The phase of the session before the renewal.
     pub(super) previous_phase: P,
@@ -49,13 +63,22 @@ impl<P> RunningRenewals<P> {
         &mut self,
         epoch: u64,
         plan: Plan,
+        pace: Pace,
         previous_phase: P,
     ) -> (ResultSender, Option<PendingRenewal>) {
         let before = self.0.last().map(|running| running.sender.subscribe());
         let sender = ResultSender::new();
         let deadline = Instant::now() + START_TIMEOUT + GRACE;
-        let running = Running { epoch, plan, step: Step::Starting, deadline, previous_phase, sender: sender.clone() };
-        self.0.push(running);
+        self.0.push(Running {
+            epoch,
+            plan,
+            pace,
+            step: Step::Starting,
+            sent_login: false,
+            deadline,
+            previous_phase,
+            sender: sender.clone(),
+        });
         (sender, before)
     }
 
@@ -63,6 +86,7 @@ impl<P> RunningRenewals<P> {
     pub(super) fn advance(&mut self, epoch: u64, step: Step, timeout: Duration) {
         if let Some(running) = self.0.iter_mut().find(|running| running.epoch == epoch) {
             running.step = step;
+            running.sent_login |= step == Step::Sending(Action::Login);
             running.deadline = far_future(timeout);
         }
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::account_store::AccountStore;
 use super::fast_path::{ShardedCounter, thread_cache};
 use super::held_lease::HeldLease;
+use super::outage::Finding;
 use super::state::CutOff;
 use super::state_cell::{Completed, StateCell};
 use super::stats::SessionStats;
@@ -187,6 +188,13 @@ impl SessionShared {
         })
     }
 
+    /// Completes an early renewal whose condition was not met.
+    pub(super) fn give_up_early(&self, epoch: u64, finding: Finding) {
+        if let Some(Completed { notification, .. }) = self.cell.give_up_early(epoch, finding) {
+            notification.send();
+        }
+    }
+
     /// Starts from captured tokens, which count as older than any that the store has.
     pub(super) fn start_from_captured(&self, tokens: Tokens) {
         self.cell.adopt(|_, now| IssuedTokens::captured(self.policy(), tokens, now, 0));
@@ -200,8 +208,17 @@ impl SessionShared {
     pub(super) fn stats(&self) -> SessionStats {
         let expires_at = self.cell.lock().token().and_then(|token| token.expires_at());
         let expires_in = expires_at.map(|time| time.duration_since(self.cell.clock.now()).unwrap_or_default());
-        let Counts { logins, refreshes, failures, waits, last_error } = self.telemetry.counts();
-        SessionStats { requests: self.requests.sum(), logins, refreshes, failures, waits, expires_in, last_error }
+        let Counts { logins, refreshes, failures, refused_refreshes, waits, last_error } = self.telemetry.counts();
+        SessionStats {
+            requests: self.requests.sum(),
+            logins,
+            refreshes,
+            failures,
+            refused_refreshes,
+            waits,
+            expires_in,
+            last_error,
+        }
     }
 
     /// Returns whether the newest token that this session knows of is the one of `sequence`.

@@ -2,12 +2,14 @@
 //! caller that needs a token has to do. It does no input or output and never waits. All of it runs
 //! under one short lock.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::events::Event;
+use super::held::{HeldToken, shortened};
+use super::outage::{Condition, EarlyRenewal, Finding, Outage};
 use super::pending::{Notification, PendingRenewal, RenewalResult};
-use super::running::{Running, RunningRenewals, Step};
+use super::rejections::Rejections;
+use super::running::{Pace, Running, RunningRenewals, Step};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
@@ -17,7 +19,7 @@ use crate::token::AccessToken;
 /// The tokens and the phase of a session.
 #[derive(Debug)]
 pub(super) struct SessionState {
-    held: Option<Held>,
+    held: Option<HeldToken>,
     credential: RefreshCredential,
     /// The sequence of the newest token of the account that this session knows of.
     sequence: u64,
@@ -32,15 +34,13 @@ pub(super) struct SessionState {
     epoch: u64,
     /// How many renewals have failed since the last success.
     failures: u32,
-    /// When tokens were rejected, the latest last.
-    rejections: VecDeque<Moment>,
-}
-
-/// The current access token.
-#[derive(Debug)]
-struct Held {
-    token: AccessToken,
-    life: Lifetime,
+    outage: Outage,
+    /// Until when the server has asked to be left alone, and with which error.
+    asked: Option<(Moment, Error)>,
+    /// The tokens that were rejected as soon as they were issued.
+    rejections: Rejections,
+    /// Whether the last token was rejected after it had served, before it expired.
+    tokens_die_early: bool,
 }
 
 /// What the session is doing.
@@ -48,7 +48,7 @@ struct Held {
 enum Phase {
     Idle,
     Renewing { pending: PendingRenewal, serving: Serving },
-    BackingOff { until: Moment, error: Error, serving: Serving },
+    BackingOff { until: Moment, early: Option<EarlyRenewal>, error: Error, serving: Serving },
     ReauthenticationRequired(Error),
     LoggedOut,
 }
@@ -62,6 +62,8 @@ pub(super) enum NextStep {
     Wait(PendingRenewal),
     /// Begin a renewal. Use this token if there is one, otherwise wait for the renewal.
     Renew(Option<AccessToken>),
+    /// Begin a renewal although the pause after the last failure has not ended, and wait for it.
+    RenewEarly,
     /// Fail with this error: there is no usable token, and no renewal to wait for.
     Fail(Error),
 }
@@ -73,6 +75,8 @@ pub(super) struct RenewalPermit {
     pub(super) basis: Basis,
     pub(super) epoch: u64,
     pub(super) pending: PendingRenewal,
+    /// On which condition it may talk to the server.
+    pub(super) condition: Condition,
     /// The renewal before, if its task still runs. This one must not talk to the server until that
     /// one has ended.
     pub(super) after: Option<PendingRenewal>,
@@ -107,9 +111,12 @@ impl SessionState {
             running: RunningRenewals::new(),
             lost_starts: 0,
             failures: 0,
+            outage: Outage::new(),
+            asked: None,
             generation: 0,
             epoch: 0,
-            rejections: VecDeque::new(),
+            rejections: Rejections::new(),
+            tokens_die_early: false,
         }
     }
 
@@ -122,11 +129,13 @@ impl SessionState {
             Phase::Renewing { pending, .. } => {
                 serve_until(|life| life.due).map_or_else(|| NextStep::Wait(pending.clone()), NextStep::Serve)
             }
-            Phase::BackingOff { until, error, serving: Serving::Nothing } if !now.reached(*until) => {
-                NextStep::Fail(error.clone())
-            }
-            Phase::BackingOff { until, error, .. } if !now.reached(*until) => {
-                serve_until(|life| life.expires).map_or_else(|| NextStep::Fail(error.clone()), NextStep::Serve)
+            Phase::BackingOff { until, early, error, serving } if !now.reached(*until) => {
+                let live = serve_until(|life| life.expires).filter(|_| *serving == Serving::LiveToken);
+                match (live, early) {
+                    (Some(token), _) => NextStep::Serve(token),
+                    (None, Some(early)) if now.reached(early.at) => NextStep::RenewEarly,
+                    (None, _) => NextStep::Fail(error.clone()),
+                }
             }
             Phase::ReauthenticationRequired(error) => {
                 serve_until(|life| life.expires).map_or_else(|| NextStep::Fail(error.clone()), NextStep::Serve)
@@ -158,7 +167,7 @@ impl SessionState {
 
     /// Returns until when the current token may be served without looking at the state.
     pub(super) fn fast_path_until(&self) -> Moment {
-        let Some(Held { life, .. }) = &self.held else { return Moment::LONG_AGO };
+        let Some(HeldToken { life, .. }) = &self.held else { return Moment::LONG_AGO };
         match &self.phase {
             Phase::LoggedOut
             | Phase::Renewing { serving: Serving::Nothing, .. }
@@ -170,14 +179,21 @@ impl SessionState {
         }
     }
 
-    /// Returns when the state next changes by time alone: a token has to be renewed, or a pause
-    /// ends.
-    pub(super) fn wake_at(&self) -> Moment {
-        match (&self.phase, &self.held) {
-            (Phase::BackingOff { until, .. }, None)
-            | (Phase::BackingOff { until, serving: Serving::Nothing, .. }, Some(_)) => *until,
-            (Phase::LoggedOut, _) | (_, None) => Moment::NEVER,
-            (_, Some(_)) => self.fast_path_until(),
+    /// Returns when the state next changes by time alone, seen from `now`: a token has to be
+    /// renewed, or a pause ends.
+    pub(super) fn wake_at(&self, now: Moment) -> Moment {
+        match &self.phase {
+            Phase::LoggedOut => Moment::NEVER,
+            Phase::BackingOff { until, early, serving, .. } => {
+                let live = self.held.as_ref().filter(|held| *serving == Serving::LiveToken && held.is_alive(now));
+                match (live, early) {
+                    (Some(held), _) => held.life.expires.earlier(*until),
+                    (None, Some(early)) => early.at.earlier(*until),
+                    (None, None) => *until,
+                }
+            }
+            _ if self.held.is_none() => Moment::NEVER,
+            _ => self.fast_path_until(),
         }
     }
 
@@ -198,6 +214,18 @@ impl SessionState {
     /// Begins a renewal, or returns the one under way. [`Plan::Renew`] may be begun only after
     /// [`NextStep::Renew`].
     pub(super) fn begin(&mut self, plan: Plan) -> Result<RenewalPermit, PendingRenewal> {
+        self.begin_at(plan, Pace::Regular, Condition::None)
+    }
+
+    /// Begins a renewal before the pause after the last failure has ended, or returns the one under
+    /// way. It may be begun only after [`NextStep::RenewEarly`].
+    pub(super) fn begin_early(&mut self) -> Result<RenewalPermit, PendingRenewal> {
+        let early = if let Phase::BackingOff { early, .. } = &self.phase { *early } else { None };
+        let condition = early.map_or(Condition::None, |early| early.condition);
+        self.begin_at(Plan::Renew, Pace::Early, condition)
+    }
+
+    fn begin_at(&mut self, plan: Plan, pace: Pace, condition: Condition) -> Result<RenewalPermit, PendingRenewal> {
         if let Phase::Renewing { pending, .. } = &self.phase {
             return Err(pending.clone());
         }
@@ -206,11 +234,18 @@ impl SessionState {
         // failure.
         let serving = self.serving();
         let previous_phase = std::mem::replace(&mut self.phase, Phase::Idle);
-        let (sender, after) = self.running.begin(self.epoch, plan, previous_phase);
+        let (sender, after) = self.running.begin(self.epoch, plan, pace, previous_phase);
         let pending = sender.subscribe();
         self.phase = Phase::Renewing { pending: pending.clone(), serving };
         let basis = Basis { credential: self.credential.clone(), sequence: self.sequence };
-        Ok(RenewalPermit { plan, basis, epoch: self.epoch, pending, after })
+        Ok(RenewalPermit { plan, basis, epoch: self.epoch, pending, condition, after })
+    }
+
+    /// Returns the error of a login that the user asks for while the server has asked to be left
+    /// alone.
+    pub(super) fn refused_login(&self, now: Moment) -> Option<Error> {
+        let (until, error) = self.asked.as_ref().filter(|(until, _)| !now.reached(*until))?;
+        Some(error.clone().retry_in(now.until(*until)))
     }
 
     /// Lets a renewal take a step, which may take `timeout`. Returns false if the renewal was
@@ -230,52 +265,80 @@ impl SessionState {
         policy: &Policy,
         now: Moment,
     ) -> Option<Notification> {
-        let Running { plan, previous_phase, sender, .. } = self.running.end(epoch)?;
+        let ended = self.running.end(epoch)?;
         if epoch != self.epoch {
-            return Some(Notification { sender, result: self.overtaken(now), event: None });
+            return Some(Notification { sender: ended.sender, result: self.overtaken(now), event: None });
         }
         let event = Event::of(&outcome);
-        let mut result = match outcome {
+        let result = match outcome {
             Outcome::Renewed(issued) | Outcome::Unsaved(issued) | Outcome::Found(issued) => {
                 RenewalResult::Renewed(self.accept(issued))
             }
-            Outcome::Failed { error, credential, serving } => self.failed(error, credential, serving, policy, now),
+            Outcome::Failed { error, credential, serving } => {
+                self.credential = credential;
+                return Some(self.failed(ended, event, error, serving, policy, now));
+            }
             Outcome::LoggedOut => {
                 self.log_out();
                 self.overtaken(now)
             }
         };
-        if plan == Plan::LogIn {
-            result = self.restore_after_failed_login(result, previous_phase);
-        }
-        Some(Notification { sender, result, event: Some(event) })
+        Some(Notification { sender: ended.sender, result, event: Some(event) })
     }
 
     /// Completes a renewal whose task does not. The refresh token is in doubt if it may have been
     /// sent. Returns `None` if the renewal has ended.
     pub(super) fn cut_off(&mut self, epoch: u64, cause: CutOff, policy: &Policy, now: Moment) -> Option<Notification> {
-        let Running { step, plan, previous_phase, sender, .. } = self.running.end(epoch)?;
+        let ended = self.running.end(epoch)?;
         if epoch != self.epoch {
-            return Some(Notification { sender, result: self.overtaken(now), event: None });
+            return Some(Notification { sender: ended.sender, result: self.overtaken(now), event: None });
         }
         // The task may still run. Whatever it does next, it finds that it was overtaken.
         self.epoch += 1;
-        let sent = step == Step::Sending(Action::Refresh);
-        let credential = if sent { self.credential.clone().in_doubt() } else { self.credential.clone() };
-        if self.may_start_again(cause, step) {
-            self.credential = credential;
-            self.phase = if plan == Plan::LogIn { previous_phase } else { Phase::Idle };
-            let result = RenewalResult::Inconclusive(cut_off_error(cause, step));
-            return Some(Notification { sender, result, event: None });
+        if ended.step == Step::Sending(Action::Refresh) {
+            self.credential = self.credential.clone().in_doubt();
         }
-        let outcome = Outcome::failed(cut_off_error(cause, step), credential);
-        let event = Some(Event::of(&outcome));
-        let Outcome::Failed { error, credential, serving } = outcome else { return None };
-        let mut result = self.failed(error, credential, serving, policy, now);
-        if plan == Plan::LogIn {
-            result = self.restore_after_failed_login(result, previous_phase);
+        let error = cut_off_error(cause, ended.step);
+        if self.may_start_again(cause, ended.step) {
+            self.phase = if ended.plan == Plan::LogIn { ended.previous_phase } else { Phase::Idle };
+            return Some(Notification {
+                sender: ended.sender,
+                result: RenewalResult::Inconclusive(error),
+                event: None,
+            });
         }
-        Some(Notification { sender, result, event })
+        let event = Event::Failed(error.clone());
+        Some(self.failed(ended, event, error, Serving::LiveToken, policy, now))
+    }
+
+    /// Completes an early renewal whose condition was not met: nothing has changed. Returns `None`
+    /// if it was completed before.
+    pub(super) fn give_up_early(
+        &mut self,
+        epoch: u64,
+        finding: Finding,
+        policy: &Policy,
+        now: Moment,
+    ) -> Option<Notification> {
+        let Running { previous_phase, sender, .. } = self.running.end(epoch)?;
+        let Phase::BackingOff { until, error, serving, .. } = previous_phase else {
+            return Some(Notification { sender, result: self.overtaken(now), event: None });
+        };
+        if epoch != self.epoch {
+            return Some(Notification { sender, result: self.overtaken(now), event: None });
+        }
+        let early = match finding {
+            Finding::StillDown(retry_after) => Some(self.outage.still_down(retry_after, policy, now)),
+            Finding::Met | Finding::Unknown => None,
+        };
+        let asked = if let Finding::StillDown(retry_after) = finding {
+            policy.asked_pause(retry_after)
+        } else {
+            Duration::ZERO
+        };
+        let result = RenewalResult::Failed(error.clone(), self.live_token(serving, now));
+        self.phase = Phase::BackingOff { until: until.later(now + asked), early, error, serving };
+        Some(Notification { sender, result, event: None })
     }
 
     /// Returns whether callers may begin another renewal at once after one was cut off: it did not
@@ -291,7 +354,7 @@ impl SessionState {
         let what = "the session was logged out, or given other tokens, while it was renewed";
         match self.next_step(now) {
             NextStep::Serve(token) => RenewalResult::Renewed(token),
-            NextStep::Fail(_) | NextStep::Wait(_) | NextStep::Renew(_) => {
+            NextStep::Fail(_) | NextStep::Wait(_) | NextStep::Renew(_) | NextStep::RenewEarly => {
                 RenewalResult::Inconclusive(Error::new(ErrorKind::LoggedOut, what))
             }
         }
@@ -317,51 +380,97 @@ impl SessionState {
     /// with.
     fn failed(
         &mut self,
+        ended: Running<Phase>,
+        event: Event,
         error: Error,
-        credential: RefreshCredential,
         serving: Serving,
         policy: &Policy,
         now: Moment,
-    ) -> RenewalResult {
-        self.failures = self.failures.saturating_add(1);
-        let exhausted = error.kind() == ErrorKind::ReauthenticationRequired && credential == RefreshCredential::None;
-        self.credential = credential;
+    ) -> Notification {
+        if error.retry_after().is_some() {
+            self.asked = Some((now + policy.asked_pause(error.retry_after()), error.clone()));
+        }
+        let exhausted =
+            error.kind() == ErrorKind::ReauthenticationRequired && self.credential == RefreshCredential::None;
         self.phase = if exhausted {
+            self.failures = self.failures.saturating_add(1);
             Phase::ReauthenticationRequired(error.clone())
         } else {
-            let until = now + policy.pause(self.failures, error.retry_after());
-            Phase::BackingOff { until, error: error.clone(), serving }
+            self.pause_after(&ended, &error, serving, policy, now)
         };
         // A failure does not displace a token that still lives, unless the policy says so.
-        let live = if serving == Serving::LiveToken { self.token_until(now, |life| life.expires) } else { None };
-        RenewalResult::Failed(error, live)
+        let mut result = RenewalResult::Failed(error, self.live_token(serving, now));
+        if ended.plan == Plan::LogIn {
+            result = self.restore_after_failed_login(result, ended.previous_phase);
+        }
+        Notification { sender: ended.sender, result, event: Some(event) }
+    }
+
+    /// Returns the pause after a renewal that failed. If that was an early one and sent no login,
+    /// the pause that it was begun in goes on, so that logins are not put off by it.
+    fn pause_after(
+        &mut self,
+        ended: &Running<Phase>,
+        error: &Error,
+        serving: Serving,
+        policy: &Policy,
+        now: Moment,
+    ) -> Phase {
+        let paused_until =
+            if let Phase::BackingOff { until, .. } = &ended.previous_phase { Some(*until) } else { None };
+        self.outage.note_failure(error, paused_until, policy, now);
+        if ended.pace == Pace::Early && ended.sent_login {
+            self.outage.note_early_login(error);
+        }
+        let early = self.outage.early_renewal(error, &self.credential, policy, now);
+        let until = match (ended.pace, paused_until, early) {
+            (Pace::Early, Some(until), Some(early)) if !ended.sent_login => until.later(early.at),
+            _ => {
+                self.failures = self.failures.saturating_add(1);
+                now + policy.pause(self.failures, error.retry_after())
+            }
+        };
+        Phase::BackingOff { until, early, error: error.clone(), serving }
+    }
+
+    /// Returns the token that may be served after a failure, if it lives.
+    fn live_token(&self, serving: Serving, now: Moment) -> Option<AccessToken> {
+        self.token_until(now, |life| life.expires).filter(|_| serving == Serving::LiveToken)
     }
 
     /// Takes new tokens, and ends a renewal or a pause.
     fn accept(&mut self, issued: IssuedTokens) -> AccessToken {
         self.phase = Phase::Idle;
         self.failures = 0;
+        self.outage = Outage::new();
         self.set_tokens(issued)
     }
 
     /// Takes new tokens, unless they are the ones that the session has already. Returns the current
     /// token.
-    fn set_tokens(&mut self, IssuedTokens { token, life, credential, sequence }: IssuedTokens) -> AccessToken {
+    fn set_tokens(&mut self, issued: IssuedTokens) -> AccessToken {
+        let IssuedTokens { token, begins, life, credential, sequence } = issued;
         self.credential = credential;
         if let Some(held) = self.held.as_ref().filter(|_| sequence == self.sequence && sequence > 0) {
             // The token is known from the store already.
             return held.token.clone();
         }
+        if self.held.as_ref().is_some_and(|held| held.had_a_good_life(begins)) {
+            self.tokens_die_early = false;
+        }
         self.generation += 1;
         self.sequence = sequence;
-        let token = token.issued(life.expires.wall, self.generation);
-        self.held = Some(Held { token: token.clone(), life });
+        let life = if self.tokens_die_early { shortened(begins, life) } else { life };
+        let held = HeldToken::new(token, self.generation, begins, life);
+        let token = held.token.clone();
+        self.held = Some(held);
         token
     }
 
     /// Replaces all tokens. A renewal under way is overtaken.
     pub(super) fn adopt(&mut self, issued: IssuedTokens) {
         self.epoch += 1;
+        self.forget_rejections();
         self.accept(issued);
     }
 
@@ -390,34 +499,43 @@ impl SessionState {
         true
     }
 
-    /// Handles a 401 answer to the token of `generation`. It counts only if that is the current
-    /// token: a newer one may have arrived since the call was sent.
-    pub(super) fn reject(&mut self, generation: u64, policy: &Policy, now: Moment) {
+    /// Handles a 401 answer to the token of `generation`. It concerns only the current token: a
+    /// newer one may have arrived since the call was sent. `served` is the newest generation of
+    /// which a call has gone well.
+    pub(super) fn reject(&mut self, generation: u64, served: u64, policy: &Policy, now: Moment) {
         let Some(held) = self.held.as_mut().filter(|held| held.token.generation() == generation) else { return };
         if held.life == Lifetime::EXPIRED {
             return;
         }
+        let has_served = served == generation || held.is_old(now);
         held.life = Lifetime::EXPIRED;
-
-        let (limit, window) = policy.rejections;
-        self.rejections.push_back(now);
-        while self.rejections.front().is_some_and(|&first| now.reached(first + window)) {
-            self.rejections.pop_front();
+        if has_served {
+            // During a renewal the server may have replaced the token already.
+            self.tokens_die_early |= !matches!(self.phase, Phase::Renewing { .. });
+        } else if let Some((count, until)) = self.rejections.add(policy, now) {
+            self.pause_renewals(count, until);
         }
-        let Some(&first) = self.rejections.front() else { return };
-        let window_end = first + window;
+    }
+
+    /// Renews no token until the given time, because too many were rejected as soon as they were
+    /// issued.
+    fn pause_renewals(&mut self, count: usize, until: Moment) {
         let may_pause = match &self.phase {
             Phase::Idle => true,
             // A server may have asked for a longer pause.
-            Phase::BackingOff { until, .. } => !until.reached(window_end),
+            Phase::BackingOff { until: asked, .. } => !asked.reached(until),
             Phase::Renewing { .. } | Phase::ReauthenticationRequired(_) | Phase::LoggedOut => false,
         };
-        if may_pause && self.rejections.len() >= limit.max(1) as usize {
-            let what =
-                format!("{} access tokens were rejected with 401 as soon as they were issued", self.rejections.len());
+        if may_pause {
+            let what = format!("{count} access tokens were rejected with 401 as soon as they were issued");
             let error = Error::new(ErrorKind::RejectedAsIssued, what);
-            self.phase = Phase::BackingOff { until: window_end, error, serving: Serving::LiveToken };
+            self.phase = Phase::BackingOff { until, early: None, error, serving: Serving::LiveToken };
         }
+    }
+
+    /// Forgets which tokens were rejected, because the user logs in or brings tokens.
+    pub(super) fn forget_rejections(&mut self) {
+        self.rejections.clear();
     }
 
     /// Forgets all tokens. A renewal under way is overtaken.
@@ -426,6 +544,7 @@ impl SessionState {
         self.generation += 1;
         self.held = None;
         self.credential = RefreshCredential::None;
+        self.forget_rejections();
         self.phase = Phase::LoggedOut;
     }
 
@@ -473,6 +592,10 @@ fn cut_off_error(cause: CutOff, step: Step) -> Error {
         (CutOff::Overdue, Step::Starting) => "the renewal did not start: its runtime is parked or overloaded",
         (CutOff::Overdue, Step::Queued) => "the renewal was given up: the one before it did not end",
         (CutOff::Overdue, Step::Store) => "the renewal was given up: the token store did not keep to its time-out",
+        (CutOff::Overdue, Step::Probing) => {
+            let what = "the renewal was given up: the authenticator blocks its thread";
+            return Error::new(ErrorKind::Unanswered, what);
+        }
         (CutOff::Overdue, Step::Sending(action)) => {
             let what = format!("the {} was given up: the authenticator blocks its thread", action.name());
             return Error::new(ErrorKind::Unanswered, what);

@@ -17,6 +17,10 @@ pub struct SessionStats {
     pub refreshes: u64,
     /// Logins and refreshes that failed.
     pub failures: u64,
+    /// Refreshes that failed because the server refused the refresh token, so that a login had to
+    /// follow. If this grows with `logins` and `refreshes` stays 0, refreshing does not work: check
+    /// how it is set up.
+    pub refused_refreshes: u64,
     /// How often a caller had to wait for a renewal.
     pub waits: u64,
     /// How long the current token lives from now; zero if it has expired. `None` if there is no

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account_store::{AccountStore, FoundEntry, max_lease_wait};
+use super::outage::{Condition, Finding};
 use super::record::{LoginStatus, Record};
 use super::running::Step;
 use super::shared::SessionShared;
@@ -17,7 +18,7 @@ use super::state::Basis;
 use crate::authenticator::DynAuthenticator;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::policy::{Policy, StoreFailure};
+use crate::policy::{PROBE_TIMEOUT, Policy, StoreFailure};
 use crate::renewal::{
     Action, IssuedTokens, Outcome, Plan, RefreshCredential, RenewalContext, Serving, exchange, revoke,
 };
@@ -72,6 +73,19 @@ impl SessionRenewal<'_> {
             return Ok(());
         }
         Err(StoreError::new(StoreErrorKind::Unavailable, OVERTAKEN))
+    }
+
+    /// Finds out whether this renewal may talk to the server.
+    pub(super) async fn check(&self, condition: Condition, basis: &Basis) -> Finding {
+        if condition == Condition::None || !self.shared.cell.advance(self.epoch, Step::Probing, PROBE_TIMEOUT) {
+            return Finding::Met;
+        }
+        let probe = Arc::clone(&self.shared.authenticator).probe();
+        let answer = tokio::time::timeout(PROBE_TIMEOUT, probe).await.unwrap_or_else(|_| {
+            Some(Err(Error::new(ErrorKind::Unanswered, "the server did not say whether it is back")))
+        });
+        tracing::debug!(target: "jwt_refresh", ?answer, "asked whether the server is back");
+        condition.finding(answer.as_ref(), &basis.credential)
     }
 
     /// Renews the tokens, together with the other processes if there is a store.

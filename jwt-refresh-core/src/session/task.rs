@@ -8,6 +8,7 @@ use tokio::task::AbortHandle;
 use tracing::Instrument;
 
 use super::account_store::max_lease_wait;
+use super::outage::Finding;
 use super::running::Step;
 use super::shared::{RenewalRuntime, SessionShared};
 use super::state::{CutOff, RenewalPermit};
@@ -50,13 +51,20 @@ async fn run(
     guard: CutOffGuard<u64, impl FnOnce(u64)>,
     watch: Option<AbortHandle>,
 ) {
-    let RenewalPermit { plan, basis, epoch, after, .. } = permit;
+    let RenewalPermit { plan, basis, epoch, condition, after, .. } = permit;
     if let Some(after) = after {
         // A logout has overtaken the renewal before. Even so, there is one exchange at a time.
         shared.cell.advance(epoch, Step::Queued, max_lease_wait(shared.policy()));
         let _ = after.result().await;
     }
     let renewal = SessionRenewal { shared: &shared, epoch };
+    let finding = renewal.check(condition, &basis).await;
+    if finding != Finding::Met {
+        guard.disarm();
+        shared.give_up_early(epoch, finding);
+        watch.inspect(AbortHandle::abort);
+        return;
+    }
     let outcome = renewal.renew(plan, &basis).await;
     let unsaved = if let Outcome::Unsaved(issued) = &outcome { Some(issued.clone()) } else { None };
     let credential = outcome.new_credential();

@@ -1,21 +1,27 @@
 //! The counters of a session, and the channel that its events are sent on.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tokio::sync::broadcast;
 
 use super::events::{Event, Events};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::renewal::{Action, count_answer, count_wait};
 use crate::sync::Mutex;
 
 /// How many events may be unread before a receiver loses the oldest.
 const BACKLOG: usize = 64;
 
+/// How many refreshes in a row are refused before a warning says so.
+const REFUSALS_TO_WARN_AT: u32 = 3;
+
 pub(super) struct Telemetry {
     logins: AtomicU64,
     refreshes: AtomicU64,
     failures: AtomicU64,
+    refused_refreshes: AtomicU64,
+    /// How many refreshes were refused since the last one that succeeded.
+    refused_in_a_row: AtomicU32,
     waits: AtomicU64,
     last_error: Mutex<Option<Error>>,
     events: broadcast::Sender<Event>,
@@ -26,6 +32,7 @@ pub(super) struct Counts {
     pub(super) logins: u64,
     pub(super) refreshes: u64,
     pub(super) failures: u64,
+    pub(super) refused_refreshes: u64,
     pub(super) waits: u64,
     pub(super) last_error: Option<Error>,
 }
@@ -36,6 +43,8 @@ impl Telemetry {
             logins: AtomicU64::new(0),
             refreshes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            refused_refreshes: AtomicU64::new(0),
+            refused_in_a_row: AtomicU32::new(0),
             waits: AtomicU64::new(0),
             last_error: Mutex::new(None),
             events: broadcast::Sender::new(BACKLOG),
@@ -60,6 +69,26 @@ impl Telemetry {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         count_answer(action, error);
+        match (action, error) {
+            (Action::Refresh, None) => self.refused_in_a_row.store(0, Ordering::Relaxed),
+            (Action::Refresh, Some(error)) if error.kind() == ErrorKind::Denied && !error.is_by_login() => {
+                self.refused_refreshes.fetch_add(1, Ordering::Relaxed);
+                self.refused_in_a_row.fetch_add(1, Ordering::Relaxed);
+            }
+            (Action::Login, None) => self.warn_if_always_refused(),
+            _ => {}
+        }
+    }
+
+    /// Logs a warning, once, if the server refuses every refresh, and takes the logins after them.
+    /// One refusal says nothing: a refresh token may have expired or been revoked.
+    fn warn_if_always_refused(&self) {
+        let (limit, past) = (REFUSALS_TO_WARN_AT, REFUSALS_TO_WARN_AT + 1);
+        if self.refused_in_a_row.compare_exchange(limit, past, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let what = "the server refuses every refresh, so that each renewal is a login; \
+                        check the refresh URL and how the refresh token is sent";
+            tracing::warn!(target: "jwt_refresh", in_a_row = REFUSALS_TO_WARN_AT, "{what}");
+        }
     }
 
     /// Sends an event to all receivers.
@@ -81,6 +110,7 @@ impl Telemetry {
             logins: read(&self.logins),
             refreshes: read(&self.refreshes),
             failures: read(&self.failures),
+            refused_refreshes: read(&self.refused_refreshes),
             waits: read(&self.waits),
             last_error: self.last_error.lock().clone(),
         }

@@ -25,6 +25,7 @@ pub fn product(&self, mut id: u64) -> Result<Product, Error> {
             })();
             let answer = ::jwt_refresh::__private::answer(&result);
             if !(answer.value.is_rejection() || answer.error.is_rejection()) {
+                ::jwt_refresh::__private::served(&self.session, &held);
                 break result;
             }
         }

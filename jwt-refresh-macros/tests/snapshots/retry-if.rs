@@ -39,6 +39,7 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
             }
                 .await;
             if !::jwt_refresh::__private::retry_if(Error::is_expired, &result) {
+                ::jwt_refresh::__private::served(&provider, &held);
                 break result;
             }
         }

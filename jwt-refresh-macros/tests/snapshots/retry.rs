@@ -45,6 +45,7 @@ pub async fn rename(
                 .await;
             let answer = ::jwt_refresh::__private::answer(&result);
             if !(answer.value.is_rejection() || answer.error.is_rejection()) {
+                ::jwt_refresh::__private::served(&self.session, &held);
                 break result;
             }
         }

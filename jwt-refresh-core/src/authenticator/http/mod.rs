@@ -75,6 +75,12 @@ impl Authenticator for HttpAuthenticator {
         self.request_tokens("refresh", endpoint, std::iter::once(("refresh_token", token.expose()))).await
     }
 
+    /// Asks for the headers of the login URL (`HEAD`), whatever they are: an answer that is no 5xx
+    /// shows that the server is back.
+    async fn probe(&self) -> Option<Result<(), Error>> {
+        Some(self.transport.probe(&self.login).await)
+    }
+
     /// Posts the token in a form (RFC 7009 §2.1). Any 200 means that the token is no longer valid
     /// (RFC 7009 §2.2).
     async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use reqwest::redirect;
 use zeroize::Zeroizing;
 
@@ -48,6 +48,22 @@ impl Transport {
         let request = self.0.post(endpoint.url()).header(CONTENT_TYPE, content_type).body(body);
         let exchange = async { read(action, request.send().await.map_err(|error| failure(action, error))?).await };
         exchange.await.map_err(|error: Error| error.at(endpoint))
+    }
+
+    /// Asks for the headers of `endpoint`. Returns an error if the server does not answer, is out
+    /// of order, or asks to be left alone.
+    pub(super) async fn probe(&self, endpoint: &Endpoint) -> Result<(), Error> {
+        let answer = self.0.head(endpoint.url()).send().await;
+        let answer = answer.map_err(|error| failure("probe", error).at(endpoint))?;
+        let status = answer.status();
+        // A server that does not know `HEAD` is there all the same.
+        let is_there = status == StatusCode::NOT_IMPLEMENTED
+            || !(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS);
+        if is_there {
+            return Ok(());
+        }
+        let answer = TokenResponse { status, headers: answer.headers().clone(), body: Zeroizing::default() };
+        Err(answer.refusal("probe").at(endpoint))
     }
 }
 

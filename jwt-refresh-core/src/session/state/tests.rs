@@ -161,13 +161,13 @@ fn an_access_token_that_is_issued_expired_is_an_error_but_its_refresh_token_is_k
 fn rejections_do_not_shorten_the_pause_that_a_server_asked_for() {
     let mut state = logged_in();
     for generation in 1..5 {
-        state.reject(generation, &policy(), start());
+        state.reject(generation, 0, &policy(), start());
         renew(&mut state, tokens(100), start());
     }
     let permit = state.begin(Plan::Renew).unwrap();
     let error = outage().retry_in(Duration::from_secs(120));
     state.complete(permit.epoch, Outcome::failed(error, RefreshCredential::None), &policy(), start()).unwrap().send();
-    state.reject(5, &policy(), start());
+    state.reject(5, 0, &policy(), start());
     assert!(matches!(state.next_step(after(119)), NextStep::Fail(error) if error.kind() == ErrorKind::Unavailable));
 }
 
@@ -202,9 +202,9 @@ fn a_newer_token_from_the_store_is_taken_and_an_older_one_is_not() {
 fn the_rejection_of_an_older_token_changes_nothing() {
     let mut state = logged_in();
     renew(&mut state, tokens(100), start());
-    state.reject(1, &policy(), start());
+    state.reject(1, 0, &policy(), start());
     assert_eq!(served(&state.next_step(start())), Some(2));
-    state.reject(2, &policy(), start());
+    state.reject(2, 0, &policy(), start());
     assert!(matches!(state.next_step(start()), NextStep::Renew(None)));
 }
 
@@ -212,11 +212,11 @@ fn the_rejection_of_an_older_token_changes_nothing() {
 fn repeated_rejections_end_in_an_error_that_says_so_until_the_window_has_passed() {
     let mut state = logged_in();
     for generation in 1..5 {
-        state.reject(generation, &policy(), start());
-        state.reject(generation, &policy(), start());
+        state.reject(generation, 0, &policy(), start());
+        state.reject(generation, 0, &policy(), start());
         renew(&mut state, tokens(100), start());
     }
-    state.reject(5, &policy(), after(1));
+    state.reject(5, 0, &policy(), after(1));
     let NextStep::Fail(error) = state.next_step(after(29)) else { panic!("went on renewing") };
     assert_eq!(error.kind(), ErrorKind::RejectedAsIssued);
     assert!(matches!(state.next_step(after(30)), NextStep::Renew(None)));
@@ -275,4 +275,284 @@ fn a_token_that_must_not_be_served_after_a_failure_is_not_served_during_the_next
     assert!(matches!(state.next_step(after(82)), NextStep::Wait(_)));
     assert!(state.longest_wait(after(82)).is_none());
     assert_eq!(state.fast_path_until(), Moment::LONG_AGO);
+}
+
+/// Returns a session in which one token fewer was rejected as soon as it was issued than makes it
+/// pause. Its token is of generation 5.
+fn nearly_pausing() -> SessionState {
+    let mut state = logged_in();
+    for generation in 1..5 {
+        state.reject(generation, 0, &policy(), start());
+        renew(&mut state, tokens(100), start());
+    }
+    state
+}
+
+#[test]
+fn the_rejection_of_a_token_that_has_served_counts_for_nothing() {
+    for (served, rejected_at) in [(5, start()), (4, after(5)), (4, start() + 6 * SECOND)] {
+        let mut state = nearly_pausing();
+        state.reject(5, served, &policy(), rejected_at);
+        assert!(matches!(state.next_step(rejected_at), NextStep::Renew(None)), "served {served} at {rejected_at:?}");
+    }
+    let mut state = nearly_pausing();
+    state.reject(5, 4, &policy(), after(4));
+    assert!(matches!(state.next_step(after(4)), NextStep::Fail(_)));
+}
+
+#[test]
+fn a_short_token_has_served_after_a_fifth_of_its_life() {
+    for (milliseconds, pauses) in [(599, true), (600, false)] {
+        let mut state = nearly_pausing();
+        renew(&mut state, tokens(3), start());
+        let rejected_at = start() + Duration::from_millis(milliseconds);
+        state.reject(6, 0, &policy(), rejected_at);
+        assert_eq!(matches!(state.next_step(rejected_at), NextStep::Fail(_)), pauses, "{milliseconds} ms");
+    }
+}
+
+#[test]
+fn an_explicit_login_a_logout_and_an_adoption_clear_the_count_of_rejections() {
+    let adopted = || IssuedTokens::captured(&policy(), tokens(100), start(), 9);
+    let clear: [fn(&mut SessionState, IssuedTokens); 3] = [
+        |state, _| state.forget_rejections(),
+        |state, tokens| {
+            state.log_out();
+            state.adopt(tokens);
+        },
+        SessionState::adopt,
+    ];
+    for clear in clear {
+        let mut state = nearly_pausing();
+        clear(&mut state, adopted());
+        state.reject(state.generation(), 0, &policy(), start());
+        assert!(matches!(state.next_step(start()), NextStep::Renew(None)));
+    }
+}
+
+#[test]
+fn after_an_early_401_tokens_expire_a_second_earlier_until_the_next_good_life() {
+    let expires = |state: &SessionState| state.token().unwrap().expires_at().unwrap();
+    let mut state = logged_in();
+    state.reject(1, 1, &policy(), after(99));
+    renew(&mut state, tokens(100), after(99));
+    assert_eq!(expires(&state), SystemTime::from(after(198).wall));
+    // Replaced before its time, it has not shown that it lives.
+    renew(&mut state, tokens(100), after(100));
+    assert_eq!(expires(&state), SystemTime::from(after(199).wall));
+    renew(&mut state, tokens(100), after(195));
+    assert_eq!(expires(&state), SystemTime::from(after(295).wall));
+}
+
+#[test]
+fn what_is_learnt_from_an_early_401_takes_at_most_a_tenth_of_a_life_and_nothing_of_an_endless_one() {
+    let mut state = SessionState::new();
+    renew(&mut state, tokens(3), start());
+    state.reject(1, 1, &policy(), after(2));
+    renew(&mut state, tokens(3), after(2));
+    let expires = state.token().unwrap().expires_at().unwrap();
+    assert_eq!(expires, SystemTime::from(after(2).wall) + Duration::from_millis(2700));
+    state.reject(2, 2, &policy(), after(4));
+    renew(&mut state, Tokens::new("endless").unwrap(), after(4));
+    assert_eq!(state.token().unwrap().expires_at(), None);
+}
+
+#[test]
+fn a_401_while_the_token_is_renewed_says_nothing_of_how_long_tokens_live() {
+    let mut state = logged_in();
+    let permit = state.begin(Plan::Renew).unwrap();
+    state.reject(1, 1, &policy(), after(92));
+    let outcome = outcome(&state, tokens(100), after(92));
+    state.complete(permit.epoch, outcome, &policy(), after(92)).unwrap().send();
+    assert_eq!(state.token().unwrap().expires_at().unwrap(), SystemTime::from(after(192).wall));
+}
+
+/// How the requests of an outage came, while callers asked every 10 ms.
+struct Requests {
+    /// When each was sent, in seconds since the first.
+    at: Vec<f64>,
+    logins: usize,
+}
+
+impl Requests {
+    fn until(&self, seconds: f64) -> usize {
+        self.at.iter().filter(|&&at| at <= seconds).count()
+    }
+
+    /// Asserts that whenever the server comes back after the first `from` seconds, the next request
+    /// comes `within` that time, which is given how long the outage has lasted.
+    fn assert_soon(&self, from: f64, to: f64, within: impl Fn(f64) -> f64) {
+        for pair in self.at.windows(2).filter(|pair| pair[0] >= from && pair[0] < to) {
+            assert!(pair[1] - pair[0] <= within(pair[0]), "{} s after {} s", pair[1] - pair[0], pair[0]);
+        }
+    }
+}
+
+/// Lets callers ask during an outage. `renew` ends each renewal.
+fn suffer(
+    state: &mut SessionState,
+    seconds: u32,
+    renew: impl Fn(&mut SessionState, RenewalPermit, Moment),
+) -> Requests {
+    let mut requests = Requests { at: Vec::new(), logins: 0 };
+    let begun = start();
+    for step in 0..seconds * 100 {
+        let now = begun + Duration::from_millis(10) * step;
+        let permit = match state.next_step(now) {
+            NextStep::Renew(None) => state.begin(Plan::Renew).unwrap(),
+            NextStep::RenewEarly => state.begin_early().unwrap(),
+            NextStep::Fail(_) => continue,
+            other => panic!("{other:?}"),
+        };
+        let is_login = permit.condition == Condition::None && permit.basis.credential.token().is_none();
+        requests.logins += usize::from(is_login);
+        requests.at.push(f64::from(step) / 100.0);
+        renew(state, permit, now);
+    }
+    requests
+}
+
+fn fail(state: &mut SessionState, permit: &RenewalPermit, error: Error, now: Moment) {
+    let outcome = Outcome::failed(error, permit.basis.credential.clone());
+    state.complete(permit.epoch, outcome, &policy(), now).unwrap().send();
+}
+
+/// Returns a session with a refresh token and no access token.
+fn refreshable() -> SessionState {
+    let mut state = SessionState::new();
+    state.adopt(IssuedTokens::captured(&policy(), tokens(0).refresh_token("refresh"), start(), 1));
+    state
+}
+
+#[test]
+fn while_callers_have_no_token_a_refresh_is_tried_often_enough_to_end_an_outage_soon() {
+    let requests = suffer(&mut refreshable(), 3600, |state, permit, now| fail(state, &permit, outage(), now));
+    requests.assert_soon(0.0, 30.0, |_| 0.8);
+    requests.assert_soon(30.0, 3600.0, |outage| (outage * 0.1).min(10.0));
+    assert!(requests.until(30.0) <= 56, "{}", requests.until(30.0));
+    assert!(requests.until(600.0) <= 150, "{}", requests.until(600.0));
+    assert!(requests.until(3600.0) <= 600, "{}", requests.until(3600.0));
+}
+
+#[test]
+fn a_password_is_sent_only_as_often_as_the_pauses_allow_unless_the_server_was_seen_to_come_back() {
+    let mut state = SessionState::new();
+    let requests = suffer(&mut state, 600, |state, permit, now| {
+        if permit.condition == Condition::None {
+            return fail(state, &permit, outage(), now);
+        }
+        state.give_up_early(permit.epoch, Finding::StillDown(None), &policy(), now).unwrap().send();
+    });
+    assert!((12..=26).contains(&requests.logins), "{}", requests.logins);
+    requests.assert_soon(0.0, 30.0, |_| 0.8);
+    requests.assert_soon(30.0, 600.0, |outage| (outage * 0.1).min(10.0));
+    assert!(requests.until(600.0) <= 150 + 26, "{}", requests.until(600.0));
+}
+
+#[test]
+fn a_server_that_seems_to_be_back_again_and_again_is_sent_few_passwords_more() {
+    let mut state = SessionState::new();
+    let mut early = 0;
+    for step in 0..60_000 {
+        let now = start() + Duration::from_millis(10) * step;
+        let permit = match state.next_step(now) {
+            NextStep::Renew(None) => state.begin(Plan::Renew).unwrap(),
+            NextStep::RenewEarly => {
+                early += 1;
+                state.begin_early().unwrap()
+            }
+            _ => continue,
+        };
+        state.advance(permit.epoch, Step::Sending(Action::Login), SECOND);
+        fail(&mut state, &permit, Error::new(ErrorKind::Unreachable, "flapping"), now);
+    }
+    assert_eq!(early, 5);
+}
+
+#[test]
+fn what_a_probe_says_decides_whether_a_password_may_be_sent() {
+    let back = |was_down| Condition::IsBack { was_down };
+    let (none, valid) = (RefreshCredential::None, RefreshCredential::Valid("r".into()));
+    let in_doubt = RefreshCredential::InDoubt("r".into());
+    let (answers, fails) = (Ok(()), Err(outage().retry_in(SECOND)));
+    let down = Finding::StillDown(Some(SECOND));
+    for (condition, answer, credential, finding) in [
+        (back(true), Some(&answers), &none, Finding::Met),
+        (back(true), Some(&answers), &in_doubt, Finding::Met),
+        (back(true), Some(&fails), &none, down),
+        (back(true), Some(&fails), &valid, down),
+        // It answered all the time, and yet the login failed.
+        (back(false), Some(&answers), &none, Finding::Unknown),
+        (back(false), Some(&fails), &in_doubt, down),
+        (back(true), None, &none, Finding::Unknown),
+        (back(true), None, &valid, Finding::Met),
+        (Condition::None, None, &none, Finding::Met),
+    ] {
+        assert_eq!(condition.finding(answer, credential), finding, "{condition:?} {answer:?} {credential:?}");
+    }
+}
+
+#[test]
+fn nothing_is_tried_early_while_a_token_lives() {
+    let mut state = logged_in();
+    let permit = state.begin(Plan::Renew).unwrap();
+    state.complete(permit.epoch, failure(), &policy().backoff(SECOND, SECOND * 60), after(91)).unwrap().send();
+    assert_eq!(served(&state.next_step(start() + Duration::from_millis(91_400))), Some(1));
+    let permit = state.begin(Plan::Renew).unwrap();
+    let slow = policy().backoff(SECOND / 2, SECOND * 60);
+    state.failures = 20;
+    state.complete(permit.epoch, failure(), &slow, after(92)).unwrap().send();
+    assert_eq!(served(&state.next_step(after(99))), Some(1));
+    assert_eq!(state.wake_at(after(99)), after(100));
+    assert!(matches!(state.next_step(after(100)), NextStep::RenewEarly), "it has expired");
+}
+
+#[test]
+fn a_server_that_asks_to_be_left_alone_is_asked_neither_early_nor_by_an_explicit_login() {
+    let mut state = refreshable();
+    let permit = state.begin(Plan::Renew).unwrap();
+    fail(&mut state, &permit, outage().retry_in(SECOND * 20), start());
+    for seconds in 1..20 {
+        assert!(matches!(state.next_step(after(seconds)), NextStep::Fail(_)), "{seconds}");
+        let refused = state.refused_login(after(seconds)).expect("an error");
+        assert_eq!(refused.retry_after(), Some(SECOND * (20 - u32::try_from(seconds).unwrap())));
+    }
+    assert!(state.refused_login(after(20)).is_none());
+    assert!(matches!(state.next_step(after(20)), NextStep::Renew(None)));
+}
+
+#[test]
+fn a_probe_that_is_asked_to_wait_waits() {
+    let mut state = SessionState::new();
+    let permit = state.begin(Plan::Renew).unwrap();
+    fail(&mut state, &permit, outage(), start());
+    state.failures = 20;
+    let permit = state.begin_early().unwrap();
+    state.give_up_early(permit.epoch, Finding::StillDown(Some(SECOND * 20)), &policy(), after(1)).unwrap().send();
+    assert!(matches!(state.next_step(after(20)), NextStep::Fail(_)));
+    assert!(!matches!(state.next_step(after(21)), NextStep::Fail(_)));
+}
+
+#[test]
+fn a_server_that_is_asked_too_often_is_not_asked_early() {
+    let mut state = refreshable();
+    let busy = outage().answered(http::StatusCode::TOO_MANY_REQUESTS);
+    state.failures = 20;
+    let permit = state.begin(Plan::Renew).unwrap();
+    fail(&mut state, &permit, busy, start());
+    assert!(matches!(state.next_step(after(29)), NextStep::Fail(_)));
+}
+
+#[test]
+fn an_outage_that_nobody_noticed_for_a_while_counts_as_a_new_one() {
+    let mut state = refreshable();
+    for (begins, ends) in [(0, 600), (10_000, 10_020)] {
+        for seconds in begins..ends {
+            if !matches!(state.next_step(after(seconds)), NextStep::Fail(_)) {
+                let permit = state.begin(Plan::Renew).unwrap();
+                fail(&mut state, &permit, outage(), after(seconds));
+            }
+        }
+    }
+    assert!(!matches!(state.next_step(after(10_021)), NextStep::Fail(_)));
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::events::Event;
+use super::outage::Finding;
 use super::pending::{Notification, PendingRenewal};
-use super::running::Step;
+use super::running::{Pace, Step};
 use super::state::{CutOff, NextStep, RenewalPermit, SessionState};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::error::Error;
@@ -35,6 +36,8 @@ struct FastPath {
     until: AtomicI64,
     /// The generation of that token.
     generation: AtomicU64,
+    /// The newest generation of which a call has gone well.
+    served: AtomicU64,
 }
 
 /// What a caller that needs a token has to do.
@@ -69,7 +72,11 @@ pub(super) struct Completed {
 impl StateCell {
     pub(super) fn new(policy: Policy, clock: Clock) -> Self {
         Self {
-            fast: FastPath { until: AtomicI64::new(Timestamp::LONG_AGO.as_nanos()), generation: AtomicU64::new(0) },
+            fast: FastPath {
+                until: AtomicI64::new(Timestamp::LONG_AGO.as_nanos()),
+                generation: AtomicU64::new(0),
+                served: AtomicU64::new(0),
+            },
             clock,
             policy,
             state: Mutex::new(SessionState::new()),
@@ -89,21 +96,46 @@ impl StateCell {
         self.fast.generation.load(Ordering::Acquire)
     }
 
+    /// Notes that a call with the token of `generation` has gone well. This writes once for each
+    /// token, and only reads after that.
+    #[inline]
+    pub(super) fn served(&self, generation: u64) {
+        if self.fast.served.load(Ordering::Relaxed) < generation {
+            self.note_served(generation);
+        }
+    }
+
+    #[cold]
+    fn note_served(&self, generation: u64) {
+        // A token of another session may have any generation.
+        if generation == self.generation() {
+            self.fast.served.fetch_max(generation, Ordering::Relaxed);
+        }
+    }
+
     /// Returns what a caller that needs a token has to do. A renewal that is to be launched has
     /// been begun, and must be completed. None is begun if there is no `runtime` for it.
     pub(super) fn acquire<R>(&self, runtime: impl FnOnce() -> Result<R, Error>) -> Result<Acquisition<R>, Error> {
         let mut state = self.lock();
-        let live = match state.next_step(self.clock.moment()) {
+        let (live, pace) = match state.next_step(self.clock.moment()) {
             NextStep::Serve(token) => return Ok(Acquisition::Serve(token)),
             NextStep::Fail(error) => return Err(error),
             NextStep::Wait(pending) => return Ok(Acquisition::Wait(pending)),
-            NextStep::Renew(live) => live,
+            NextStep::Renew(live) => (live, Pace::Regular),
+            NextStep::RenewEarly => (None, Pace::Early),
         };
         match (runtime(), live) {
-            (Ok(runtime), live) => Ok(match self.begin(&mut state, Plan::Renew) {
-                Ok(permit) => Acquisition::Launch(permit, runtime, live),
-                Err(under_way) => Acquisition::Wait(under_way),
-            }),
+            (Ok(runtime), live) => {
+                let begun = match pace {
+                    Pace::Regular => state.begin(Plan::Renew),
+                    Pace::Early => state.begin_early(),
+                };
+                self.publish(&state);
+                Ok(match begun {
+                    Ok(permit) => Acquisition::Launch(permit, runtime, live),
+                    Err(under_way) => Acquisition::Wait(under_way),
+                })
+            }
             // Refresh-ahead is optional: if it cannot begin, a token that lives is served all the
             // same.
             (Err(_), Some(token)) => Ok(Acquisition::Serve(token)),
@@ -111,15 +143,16 @@ impl StateCell {
         }
     }
 
-    /// Begins a login that the user asked for, or returns the renewal under way.
-    pub(super) fn begin_login(&self) -> Result<RenewalPermit, PendingRenewal> {
-        self.begin(&mut self.lock(), Plan::LogIn)
-    }
-
-    fn begin(&self, state: &mut SessionState, plan: Plan) -> Result<RenewalPermit, PendingRenewal> {
-        let begun = state.begin(plan);
-        self.publish(state);
-        begun
+    /// Begins a login that the user asked for, or returns the renewal under way. Returns an error
+    /// if the server has asked to be left alone.
+    pub(super) fn begin_login(&self) -> Result<Result<RenewalPermit, PendingRenewal>, Error> {
+        self.change(|state, now| {
+            if let Some(error) = state.refused_login(now) {
+                return Err(error);
+            }
+            state.forget_rejections();
+            Ok(state.begin(Plan::LogIn))
+        })
     }
 
     /// Lets a renewal take a step, which may take `timeout`. Returns false if it was overtaken.
@@ -136,6 +169,11 @@ impl StateCell {
     /// Completes a renewal whose task does not, as [`complete`](Self::complete) does.
     pub(super) fn cut_off(&self, epoch: u64, cause: CutOff, tell: impl FnOnce(Event)) -> Option<Completed> {
         self.end(|state, now| state.cut_off(epoch, cause, &self.policy, now), tell)
+    }
+
+    /// Completes an early renewal whose condition was not met.
+    pub(super) fn give_up_early(&self, epoch: u64, finding: Finding) -> Option<Completed> {
+        self.end(|state, now| state.give_up_early(epoch, finding, &self.policy, now), drop)
     }
 
     /// Ends a renewal. Its event is sent under the lock, so that events come in the order of what
@@ -176,7 +214,8 @@ impl StateCell {
 
     /// Handles a 401 answer to the token of `generation`.
     pub(super) fn reject(&self, generation: u64) {
-        self.change(|state, now| state.reject(generation, &self.policy, now));
+        let served = self.fast.served.load(Ordering::Relaxed);
+        self.change(|state, now| state.reject(generation, served, &self.policy, now));
     }
 
     /// Replaces all tokens with those that `issued` returns, which is called with their sequence
@@ -232,6 +271,11 @@ impl StateCell {
         }
     }
 
+    /// Publishes the next deadline after one that has passed without a change of the state.
+    pub(super) fn update_deadline(&self) {
+        self.change(|_, _| ());
+    }
+
     pub(super) fn deadline(&self) -> watch::Receiver<Moment> {
         self.deadline.subscribe()
     }
@@ -251,7 +295,7 @@ impl StateCell {
         // generation too.
         self.fast.generation.store(state.generation(), Ordering::Release);
         self.fast.until.store(state.fast_path_until().wall.as_nanos(), Ordering::Release);
-        let wake_at = state.wake_at();
+        let wake_at = state.wake_at(self.clock.moment());
         self.deadline.send_if_modified(|old| std::mem::replace(old, wake_at) != wake_at);
     }
 

@@ -167,7 +167,7 @@ fn in_every_order_a_login_that_joins_a_renewal_starts_no_second_one() {
         let world = World::new();
         let login = {
             let world = Arc::clone(&world);
-            thread::spawn(move || match world.cell.begin_login() {
+            thread::spawn(move || match world.cell.begin_login().unwrap() {
                 Ok(permit) => world.exchange(permit),
                 Err(pending) => drop(wait(pending).success().unwrap()),
             })
