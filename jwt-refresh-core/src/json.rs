@@ -39,6 +39,23 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Returns a hint of a server as a number from 0 to [`LATEST_SECOND`]. Servers send `3600`,
+/// `3600.0` and `"3600"`. Returns `None` if the value is anything else.
+pub(crate) fn number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number| (0.0..=LATEST_SECOND).contains(number))
+}
+
+/// Notes that a hint is malformed and does not count: a hint never costs a token. The event names
+/// the field, and never its value.
+pub(crate) fn ignored(field: &str) {
+    tracing::debug!(target: "jwt_refresh", field, "ignored a malformed hint");
+}
+
 /// Parses one value, `null` as `None`. The error names the field and never repeats its content.
 pub(crate) fn read(field: &str, raw: &RawValue) -> Result<Option<Value>, String> {
     match serde_json::from_str(raw.get()) {

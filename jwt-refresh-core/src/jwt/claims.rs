@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::error::DecodeError;
 use crate::clock::Timestamp;
 use crate::json::{self, Object};
 
@@ -24,25 +24,20 @@ pub struct Claims {
 }
 
 impl Claims {
-    pub(super) fn read(payload: Object<'_>) -> Result<Self, DecodeError> {
-        let mut all = BTreeMap::new();
-        for (name, raw) in payload.into_fields() {
-            let value =
-                json::read(&name, raw).map_err(|_| DecodeError::claim(&name, "is nested too deep or out of range"))?;
-            if let Some(value) = value {
-                all.insert(name, value);
-            }
-        }
-        Ok(Self {
-            subject: text(&mut all, "sub")?,
-            issuer: text(&mut all, "iss")?,
-            id: text(&mut all, "jti")?,
-            audience: audience(&mut all)?,
-            expires_at: numeric_date(&mut all, "exp")?,
-            issued_at: numeric_date(&mut all, "iat")?,
-            not_before: numeric_date(&mut all, "nbf")?,
+    /// Reads the claims. One that is malformed counts as missing where its type is expected, and is
+    /// left among the others; one that is not JSON that can be read is left out.
+    pub(super) fn read(payload: Object<'_>) -> Self {
+        let mut all: BTreeMap<_, _> = payload.into_fields().filter_map(readable).collect();
+        Self {
+            subject: text(&mut all, "sub"),
+            issuer: text(&mut all, "iss"),
+            id: text(&mut all, "jti"),
+            audience: audience(&mut all),
+            expires_at: numeric_date(&mut all, "exp"),
+            issued_at: numeric_date(&mut all, "iat"),
+            not_before: numeric_date(&mut all, "nbf"),
             others: all,
-        })
+        }
     }
 
     /// Returns `sub`: whom the token is about.
@@ -67,7 +62,7 @@ impl Claims {
     }
 
     /// Returns `exp`: when the token expires, on the issuer's clock. It may have a fraction of a
-    /// second (RFC 7519 §2).
+    /// second (RFC 7519 §2), and may be a string that contains a number, as some issuers write it.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at.map(Into::into)
     }
@@ -82,7 +77,8 @@ impl Claims {
         self.not_before.map(Into::into)
     }
 
-    /// Returns a claim by its name, unless it is one of the registered claims above.
+    /// Returns a claim by its name. A registered claim is here only if it is malformed, such as a
+    /// `sub` that is a number: the methods above return those that are as RFC 7519 says.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.others.get(name)
     }
@@ -101,38 +97,44 @@ impl fmt::Debug for Claims {
     }
 }
 
-fn text(all: &mut BTreeMap<String, Value>, name: &str) -> Result<Option<String>, DecodeError> {
-    match all.remove(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(DecodeError::claim(name, "is not a string")),
+/// Returns the name and the value of a claim, unless it is `null` or cannot be read.
+fn readable((name, raw): (String, &RawValue)) -> Option<(String, Value)> {
+    let value = json::read(&name, raw).ok()??;
+    Some((name, value))
+}
+
+fn text(all: &mut BTreeMap<String, Value>, name: &str) -> Option<String> {
+    match all.remove(name)? {
+        Value::String(text) => Some(text),
+        other => malformed(all, name, other),
     }
 }
 
-fn audience(all: &mut BTreeMap<String, Value>) -> Result<Vec<String>, DecodeError> {
-    let wrong = || DecodeError::claim("aud", "is neither a string nor a list of strings");
-    match all.remove("aud") {
-        None => Ok(Vec::new()),
-        Some(Value::String(one)) => Ok(vec![one]),
-        Some(Value::Array(list)) => {
-            let texts = list.into_iter().map(|item| match item {
-                Value::String(text) => Ok(text),
-                _ => Err(wrong()),
-            });
-            texts.collect()
-        }
-        Some(_) => Err(wrong()),
-    }
+fn audience(all: &mut BTreeMap<String, Value>) -> Vec<String> {
+    let list = match all.remove("aud") {
+        None => return Vec::new(),
+        Some(Value::String(one)) => return vec![one],
+        Some(other) => other,
+    };
+    let texts = |items: &Vec<Value>| items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+    let texts: Option<Vec<_>> = list.as_array().and_then(texts);
+    texts.or_else(|| malformed(all, "aud", list)).unwrap_or_default()
 }
 
-fn numeric_date(all: &mut BTreeMap<String, Value>, name: &str) -> Result<Option<Timestamp>, DecodeError> {
-    let Some(value) = all.remove(name) else { return Ok(None) };
-    let Some(seconds) = value.as_f64() else { return Err(DecodeError::claim(name, "is not a number")) };
-    if seconds < 0.0 {
-        return Err(DecodeError::claim(name, "is negative"));
-    }
-    if seconds > json::LATEST_SECOND {
-        return Err(DecodeError::claim(name, "is out of range"));
-    }
-    Ok(Some(Timestamp::from(SystemTime::UNIX_EPOCH) + Duration::from_secs_f64(seconds)))
+fn numeric_date(all: &mut BTreeMap<String, Value>, name: &str) -> Option<Timestamp> {
+    let value = all.remove(name)?;
+    let date = date(&value);
+    if date.is_none() { malformed(all, name, value) } else { date }
+}
+
+/// Returns a time in seconds since the epoch (RFC 7519 §2), unless it is malformed or out of range.
+pub(super) fn date(value: &Value) -> Option<Timestamp> {
+    let seconds = json::number(value)?;
+    Some(Timestamp::from(SystemTime::UNIX_EPOCH) + Duration::from_secs_f64(seconds))
+}
+
+/// Leaves a malformed claim among the others, for a person who inspects the token.
+fn malformed<T>(all: &mut BTreeMap<String, Value>, name: &str, value: Value) -> Option<T> {
+    all.insert(name.to_owned(), value);
+    None
 }

@@ -2,18 +2,14 @@
 
 use std::fmt;
 
-/// The reason why a string cannot be decoded as a JWT: the part or claim, and what is wrong with
-/// it, but never its content.
+/// The reason why a string cannot be decoded as a JWT: the part, and what is wrong with it, but
+/// never its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeError(String);
 
 impl DecodeError {
     pub(super) fn new(part: &str, problem: &str) -> Self {
         Self(format!("{part} {problem}"))
-    }
-
-    pub(super) fn claim(name: &str, problem: &str) -> Self {
-        Self(format!("claim `{name}` {problem}"))
     }
 }
 

@@ -15,7 +15,8 @@ pub use claims::Claims;
 pub use error::DecodeError;
 pub use header::Header;
 
-use crate::json::Object;
+use crate::clock::Timestamp;
+use crate::json::{self, Object};
 
 /// Base64url without padding (RFC 7515 §2). Trailing bits that encode nothing are accepted, as by
 /// most decoders.
@@ -52,11 +53,14 @@ pub struct Jwt {
 impl Jwt {
     /// Decodes `token`. The signature is *not* checked: it is unknown who wrote these claims.
     ///
+    /// A claim that is not as RFC 7519 says does not make the others unreadable: its own method
+    /// returns `None`, as if it were missing, and [`Claims::get`] returns what is in the token.
+    ///
     /// # Errors
     ///
     /// An error if `token` is not a JWS of three parts with JSON objects as header and payload (an
-    /// encrypted JWE of five parts is not), if it is longer than 256 KiB, or if a registered claim
-    /// has the wrong type or is out of range. The error names the part or the claim.
+    /// encrypted JWE of five parts is not), or if it is longer than 256 KiB. The error names the
+    /// part.
     pub fn decode(token: &str) -> Result<Self, DecodeError> {
         if token.len() > MAX_LENGTH {
             return Err(DecodeError::new("token", "is longer than 256 KiB"));
@@ -69,8 +73,8 @@ impl Jwt {
         };
         section("signature", signature)?;
         Ok(Self {
-            header: Header::read(&object("header", &section("header", header)?)?)?,
-            claims: Claims::read(object("payload", &section("payload", payload)?)?)?,
+            header: Header::read(&object("header", &section("header", header)?)?),
+            claims: Claims::read(object("payload", &section("payload", payload)?)?),
             signature: signature.to_owned(),
         })
     }
@@ -97,6 +101,38 @@ impl fmt::Debug for Jwt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jwt").field("header", &self.header).field("claims", &self.claims).finish_non_exhaustive()
     }
+}
+
+/// The two dates of a JWT that say when it expires.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TokenDates {
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) issued_at: Option<Timestamp>,
+}
+
+impl TokenDates {
+    /// Reads `exp` and `iat`, whatever else is in the token or wrong with it. Returns no date for a
+    /// token that is no JWT.
+    pub(crate) fn of(token: &str) -> Self {
+        Self::read(token).unwrap_or_default()
+    }
+
+    fn read(token: &str) -> Option<Self> {
+        let payload = token.split('.').nth(1).filter(|_| token.len() <= MAX_LENGTH && token.split('.').count() == 3)?;
+        let payload = BASE64URL.decode(payload.trim_end_matches('=')).ok()?;
+        let payload = Object::parse(&payload).ok()?;
+        let date = |name: &str| match payload.at(name) {
+            Ok(None) => None,
+            Ok(Some(value)) => claims::date(&value).or_else(|| ignored(name)),
+            Err(_) => ignored(name),
+        };
+        Some(Self { expires_at: date("exp"), issued_at: date("iat") })
+    }
+}
+
+fn ignored<T>(claim: &str) -> Option<T> {
+    json::ignored(claim);
+    None
 }
 
 fn section(name: &str, encoded: &str) -> Result<Vec<u8>, DecodeError> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::clock::{Moment, Timestamp};
-use crate::jwt::{Claims, Jwt};
+use crate::jwt::TokenDates;
 use crate::policy::Policy;
 use crate::policy::{AHEAD_JITTER, AHEAD_SHARE, LEEWAY_SHARE};
 use crate::token::Tokens;
@@ -58,56 +58,116 @@ pub(crate) struct RequestTimes {
 }
 
 /// Returns when the access token expires on the local clock. That is the earliest of the hints:
-/// `exp` and `expires_at`, converted from the server's clock, and `expires_in`, counted from before
-/// the request was sent. Without a hint it is the policy's default lifetime. Returns `None` if
-/// there is none of these.
+/// `exp` and `expires_at`, converted from the server's clock, and `expires_in` and the time from
+/// `iat` to `exp`, counted from before the request was sent. Without a hint it is the policy's
+/// default lifetime. Returns `None` if there is none of these.
 pub(crate) fn expiry(policy: &Policy, tokens: &Tokens, times: RequestTimes) -> Option<Timestamp> {
-    let jwt = tokens.access.jwt();
-    let claims = jwt.as_ref().map(Jwt::claims);
-    let server = ServerClock::of(tokens, claims.and_then(Claims::issued_at).map(Into::into));
+    let dates = ServerDates::of(tokens);
+    let clock = dates.clock(times);
+    let lives = tokens.expires_in.is_some_and(|lifetime| !lifetime.is_zero());
+    // If it is not certain what the server's clock shows, `exp` cannot contradict an `expires_in`
+    // by which the token lives.
+    let is_plausible = |time: &Timestamp| clock.is_certain() || !lives || *time > times.answered.wall;
 
-    let exp = claims.and_then(Claims::expires_at);
-    let on_server_clock = [exp, tokens.expires_at].into_iter().flatten();
-    let local = on_server_clock.map(|time| server.to_local(time.into(), times));
-    let lifetime = tokens.expires_in.map(|lifetime| times.sent.wall + lifetime);
+    let local = dates.ends().map(|time| clock.to_local(time, times)).filter(is_plausible);
+    let lifetimes = [tokens.expires_in, dates.lifetime()].into_iter().flatten();
     let fallback = || policy.default_lifetime.map(|lifetime| times.sent.wall + lifetime);
-    local.chain(lifetime).min().or_else(fallback)
+    local.chain(lifetimes.map(|lifetime| times.sent.wall + lifetime)).min().or_else(fallback)
 }
 
 /// Returns when captured tokens expire. `exp` and `expires_at` are read on the local clock, because
 /// there was no request whose times could show how the server's clock differs from it. `expires_in`
 /// counts from `now`.
 pub(crate) fn expiry_of_captured(policy: &Policy, tokens: &Tokens, now: Timestamp) -> Option<Timestamp> {
-    let exp = tokens.access.jwt().and_then(|jwt| jwt.claims().expires_at());
-    let times = [exp, tokens.expires_at].into_iter().flatten().map(Timestamp::from);
     let lifetime = tokens.expires_in.map(|lifetime| now + lifetime);
-    times.chain(lifetime).min().or_else(|| policy.default_lifetime.map(|lifetime| now + lifetime))
+    let earliest = ServerDates::of(tokens).ends().chain(lifetime).min();
+    earliest.or_else(|| policy.default_lifetime.map(|lifetime| now + lifetime))
+}
+
+/// The times in an answer, which the server's clock has made.
+struct ServerDates {
+    date: Option<Timestamp>,
+    issued_at: Option<Timestamp>,
+    exp: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+impl ServerDates {
+    fn of(tokens: &Tokens) -> Self {
+        let TokenDates { expires_at: exp, issued_at } = tokens.access.dates();
+        Self {
+            date: tokens.server_time.map(Into::into),
+            // A token that was issued after its expiry has a wrong `iat`.
+            issued_at: issued_at.filter(|&issued_at| exp.is_none_or(|exp| issued_at < exp)),
+            exp,
+            expires_at: tokens.expires_at.map(Into::into),
+        }
+    }
+
+    /// Returns when the token expires, on the server's clock.
+    fn ends(&self) -> impl Iterator<Item = Timestamp> + use<> {
+        [self.exp, self.expires_at].into_iter().flatten()
+    }
+
+    /// Returns the whole lifetime of the token. It may have less left, if it was handed out before.
+    fn lifetime(&self) -> Option<Duration> {
+        Some(self.exp?.since(self.issued_at?))
+    }
+
+    /// Returns what is known of the server's clock at the time of its answer.
+    fn clock(&self, times: RequestTimes) -> ServerClock {
+        match (self.date, self.issued_at) {
+            (Some(date), _) if agree(date, times) => ServerClock::Date { date, agrees: true },
+            (Some(date), _) if self.believes(date, times) => ServerClock::Date { date, agrees: false },
+            (_, Some(issued_at)) => ServerClock::IssuedAt(issued_at),
+            (_, None) => ServerClock::Unknown,
+        }
+    }
+
+    /// Returns whether a `Date` that the local clock contradicts is believed. It is not if the
+    /// token itself contradicts it too: a server that puts `Date` on its answers may not be the
+    /// one that issues the tokens, and its clock may never have been set.
+    fn believes(&self, date: Timestamp, times: RequestTimes) -> bool {
+        let is_expired = self.ends().min().is_some_and(|end| end <= date);
+        let is_from_the_future = self.issued_at.is_some_and(|issued_at| issued_at > date + TOLERANCE);
+        let is_alone = self.issued_at.is_some_and(|issued_at| agree(issued_at, times));
+        !is_expired && !is_from_the_future && !is_alone
+    }
+}
+
+/// Returns whether the local clock showed about this time when the request was under way.
+fn agree(time: Timestamp, RequestTimes { sent, answered }: RequestTimes) -> bool {
+    (sent.wall - TOLERANCE..=answered.wall + TOLERANCE).contains(&time)
 }
 
 /// What is known of the server's clock at the time of its answer. `Date` and most `iat` are whole
 /// seconds, so the server's time lies within the second that follows.
+#[derive(Clone, Copy)]
 enum ServerClock {
-    Date(Timestamp),
+    /// The clock shows this time. `agrees` says whether the local clock shows about the same.
+    Date {
+        date: Timestamp,
+        agrees: bool,
+    },
     IssuedAt(Timestamp),
     Unknown,
 }
 
 /// The resolution of `Date` and of most `iat`.
 const RESOLUTION: Duration = Duration::from_secs(1);
+/// By how much two clocks may differ that both are about right.
+const TOLERANCE: Duration = Duration::from_secs(300);
 
 impl ServerClock {
-    fn of(tokens: &Tokens, issued_at: Option<Timestamp>) -> Self {
-        match (tokens.server_time, issued_at) {
-            (Some(date), _) => Self::Date(date.into()),
-            (None, Some(issued_at)) => Self::IssuedAt(issued_at),
-            (None, None) => Self::Unknown,
-        }
+    /// Returns whether there is no doubt about the server's time.
+    fn is_certain(self) -> bool {
+        matches!(self, Self::Date { agrees: true, .. })
     }
 
     /// Converts `time` from the server's clock to the local one. Returns it unchanged if the two
     /// clocks may agree, and otherwise as early as it can be.
-    fn to_local(&self, time: Timestamp, times: RequestTimes) -> Timestamp {
-        let (Self::Date(server_now) | Self::IssuedAt(server_now)) = *self else { return time };
+    fn to_local(self, time: Timestamp, times: RequestTimes) -> Timestamp {
+        let (Self::Date { date: server_now, .. } | Self::IssuedAt(server_now)) = self else { return time };
         let latest = server_now + RESOLUTION;
         if server_now > times.answered.wall {
             return time - latest.since(times.sent.wall);
@@ -200,6 +260,64 @@ mod tests {
     fn an_old_token_that_is_handed_out_again_expires_no_later() {
         let tokens = jwt(&format!(r#"{{"iat":{},"exp":{}}}"#, NOW - 1800, NOW + 1800));
         assert_eq!(expires(&tokens), Some(1800.0));
+    }
+
+    #[test]
+    fn a_wrong_date_is_not_believed_beside_a_sane_iat_or_expires_in() {
+        let seconds =
+            |year: u64| SystemTime::UNIX_EPOCH + secs(31_556_952.0 * f64::from(u32::try_from(year - 1970).unwrap()));
+        let (iat, exp) = (NOW, NOW + 60);
+        for year in [1970, 1980, 2026, 2036, 2106, 9999] {
+            for (what, tokens) in [
+                ("iat", jwt(&format!(r#"{{"iat":{iat},"exp":{exp}}}"#))),
+                ("expires_in", jwt(&format!(r#"{{"exp":{exp}}}"#)).expires_in(secs(60.0))),
+                ("both", jwt(&format!(r#"{{"iat":{iat},"exp":{exp}}}"#)).expires_in(secs(60.0))),
+                ("no date in the token", opaque().expires_in(secs(60.0))),
+            ] {
+                let lives = expires(&tokens.server_time(seconds(year)));
+                assert_eq!(lives, Some(60.0), "Date of {year}, {what}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_date_is_not_believed_either_if_the_local_clock_is_wrong_too() {
+        for skew in [-86_400, 86_400] {
+            let server_now = NOW.checked_add_signed(skew).unwrap();
+            for date in [0, 2_082_758_400] {
+                let date = SystemTime::UNIX_EPOCH + Duration::from_secs(date);
+                let tokens = jwt(&format!(r#"{{"iat":{server_now},"exp":{}}}"#, server_now + 60)).server_time(date);
+                let lives = expires(&tokens).unwrap();
+                assert!((58.9..=60.0).contains(&lives), "skew {skew}: lives {lives} s");
+                let tokens = jwt(&format!(r#"{{"exp":{}}}"#, server_now + 60)).expires_in(secs(60.0));
+                assert_eq!(expires(&tokens.server_time(date)), Some(60.0), "skew {skew}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_local_clock_that_is_ahead_makes_no_token_expired_that_lives_by_expires_in() {
+        let tokens = jwt(&format!(r#"{{"exp":{}}}"#, NOW - 3540));
+        assert_eq!(expires(&tokens.expires_in(secs(60.0))), Some(60.0));
+    }
+
+    #[test]
+    fn a_token_that_has_expired_by_the_date_and_by_the_local_clock_has_expired() {
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+        let claims = format!(r#"{{"iat":{},"exp":{}}}"#, NOW - 7200, NOW - 3600);
+        assert_eq!(expires(&jwt(&claims).server_time(date).expires_in(secs(3600.0))), Some(0.0));
+    }
+
+    #[test]
+    fn a_malformed_date_in_a_token_is_ignored() {
+        for claims in [r#"{"exp":-1}"#, r#"{"exp":"soon","iat":{}}"#, r#"{"exp":1e300}"#, r#"{"exp":true}"#] {
+            assert_eq!(expires(&jwt(claims)), None, "{claims}");
+            assert_eq!(expires(&jwt(claims).expires_in(secs(60.0))), Some(60.0), "{claims}");
+        }
+        for claims in [r#""iat":9999999999"#, r#""iat":-1"#, r#""iat":"then""#, r#""sub":7"#, r#""aud":{}"#] {
+            let tokens = jwt(&format!(r#"{{{claims},"exp":{}}}"#, NOW + 60));
+            assert_eq!(expires(&tokens), Some(60.0), "{claims}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
-use crate::jwt::Jwt;
+use crate::jwt::{Jwt, TokenDates};
 
 const SCHEME: &str = "Bearer ";
 
@@ -113,6 +113,13 @@ impl AccessToken {
     /// access tokens (RFC 9068 §6).
     pub fn jwt(&self) -> Option<Jwt> {
         Jwt::decode(self.expose()).ok()
+    }
+}
+
+impl AccessToken {
+    /// Returns `exp` and `iat`, as far as the token is a JWT that has them.
+    pub(crate) fn dates(&self) -> TokenDates {
+        TokenDates::of(self.expose())
     }
 }
 
