@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use axum::http::HeaderValue;
+use serde_json::value::RawValue;
 
 /// The requests that a [`Fault`] applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,12 +81,23 @@ pub enum Fault {
     EmptyBody,
     /// The answer is 200 with `application/json` and this body. Nothing changes.
     Body(String),
+    /// The answer is this status, content type and body. Nothing changes.
+    Answer {
+        /// The status, from 200 to 599.
+        status: u16,
+        /// The value of the `Content-Type` header.
+        content_type: &'static str,
+        /// The body.
+        body: &'static str,
+    },
     /// The answer is 200 with `application/json` and a body of this many bytes, without
     /// `Content-Length`. The body is a JSON object with one very long `access_token`. Nothing
     /// changes.
     HugeBody(u64),
     /// The request takes effect. The JSON object in the answer lacks this field.
     MissingField(&'static str),
+    /// The request takes effect. The JSON object in the answer has this JSON in this field.
+    WrongField(&'static str, &'static str),
     /// The request takes effect. Status and headers arrive at once, and the body in small pieces
     /// over this time.
     SlowBody(Duration),
@@ -101,15 +113,20 @@ impl Fault {
     ///
     /// # Panics
     ///
-    /// If this is a status that is not a final one of HTTP, or a location that no header can carry.
+    /// If this is a status that is not a final one of HTTP, a location that no header can carry, or
+    /// JSON that is none.
     pub(crate) fn check(&self) {
         match self {
-            Self::Status(code) => {
-                assert!((200..=599).contains(code), "Fault::Status({code}) is not a status between 200 and 599");
+            Self::Status(code) | Self::Answer { status: code, .. } => {
+                assert!((200..=599).contains(code), "Fault::{self:?} is not a status between 200 and 599");
             }
             Self::Redirect(location) => assert!(
                 HeaderValue::from_str(location).is_ok(),
                 "Fault::Redirect({location:?}) does not fit in a header"
+            ),
+            Self::WrongField(field, json) => assert!(
+                serde_json::from_str::<&RawValue>(json).is_ok(),
+                "Fault::WrongField({field:?}, {json:?}) is not JSON"
             ),
             _ => {}
         }

@@ -81,6 +81,7 @@ impl Interceptor {
             }
             Fault::CutBody => tamper::cut_in_half(self.process(pending).await).await,
             Fault::MissingField(field) => tamper::remove_field(self.process(pending).await, field).await,
+            Fault::WrongField(field, json) => tamper::replace_field(self.process(pending).await, field, json).await,
             Fault::SlowBody(time) => tamper::slow_down(self.process(pending).await, time).await,
             Fault::Hang(time) => {
                 tokio::time::sleep(time).await;
@@ -109,6 +110,10 @@ impl Interceptor {
             Fault::HtmlPage => self.answer_instead(Html(PORTAL)),
             Fault::EmptyBody => self.answer_instead(json_text("")),
             Fault::Body(text) => self.answer_instead(json_text(text)),
+            Fault::Answer { status, content_type, body } => {
+                let status = StatusCode::from_u16(status).expect("checked when it was injected");
+                self.answer_instead((status, [(header::CONTENT_TYPE, content_type)], body))
+            }
             Fault::HugeBody(bytes) => self.answer_instead(json_text(tamper::huge_body(bytes))),
         }
     }

@@ -1,7 +1,7 @@
 //! Changes the bodies of answers: cuts them off, slows them down, removes fields, and makes very
 //! long ones.
 
-use std::{convert::Infallible, io, iter, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, io, iter, time::Duration};
 
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use futures_util::{StreamExt as _, stream};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// How many pieces [`slow_down`] divides a body into, at most.
 const PIECES: usize = 20;
@@ -22,6 +22,19 @@ pub(crate) async fn remove_field(answer: Response, field: &str) -> Response {
     };
     object.remove(field);
     let body = Value::Object(object).to_string();
+    Response::from_parts(head, body.into())
+}
+
+/// Puts `json` into `field` of a JSON object. Any other body is not changed.
+pub(crate) async fn replace_field(answer: Response, field: &str, json: &str) -> Response {
+    let (head, body) = into_head_and_body(answer).await;
+    let (Ok(mut object), Ok(json)) =
+        (serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(&body), RawValue::from_string(json.to_owned()))
+    else {
+        return Response::from_parts(head, body.into());
+    };
+    object.insert(field.to_owned(), json);
+    let body = serde_json::to_string(&object).expect("an object of JSON values is JSON");
     Response::from_parts(head, body.into())
 }
 

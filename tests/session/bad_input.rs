@@ -80,7 +80,7 @@ fn faults(elsewhere: &World) -> Vec<(Fault, ErrorKind, bool)> {
         (Fault::EmptyBody, ErrorKind::BadAnswer, in_doubt),
         (Fault::HugeBody(1 << 40), ErrorKind::BadAnswer, in_doubt),
         (Fault::MissingField("access_token"), ErrorKind::BadAnswer, in_doubt),
-        (Fault::Body(r#"{"access_token":"x","expires_in":"evil"}"#.into()), ErrorKind::BadAnswer, in_doubt),
+        (Fault::Body(r#"{"access_token":["evil"]}"#.into()), ErrorKind::BadAnswer, in_doubt),
         (Fault::Body(r#"{"access_token":"x","expires_in":0}"#.into()), ErrorKind::BadAnswer, valid),
     ]
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod cancellation;
 mod concurrency;
 mod failed_login;
+mod hints;
 mod lifetimes;
 mod logout;
 mod logout_elsewhere;

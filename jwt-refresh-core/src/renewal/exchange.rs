@@ -126,9 +126,8 @@ impl<C: RenewalContext> Renewer<'_, C> {
         let (tokens, times) = self.send(Action::Login, login, self.0.policy().login_timeout).await?;
         Ok(match IssuedTokens::issued(self.0.policy(), tokens, times, None, sequence) {
             Ok(issued) => Outcome::Renewed(issued),
-            Err((error, refresh)) => {
-                Outcome::failed(error, refresh.map_or_else(|| credential.clone(), RefreshCredential::Valid))
-            }
+            Err((error, RefreshCredential::None)) => Outcome::failed(error, credential.clone()),
+            Err((error, issued)) => Outcome::failed(error, issued),
         })
     }
 
@@ -136,7 +135,7 @@ impl<C: RenewalContext> Renewer<'_, C> {
     fn refreshed(&self, tokens: Tokens, times: RequestTimes, sent: RefreshToken, sequence: u64) -> Outcome {
         match IssuedTokens::issued(self.0.policy(), tokens, times, Some(sent), sequence) {
             Ok(issued) => Outcome::Renewed(issued),
-            Err((error, refresh)) => Outcome::failed(error, RefreshCredential::of(refresh)),
+            Err((error, credential)) => Outcome::failed(error, credential),
         }
     }
 

@@ -26,25 +26,28 @@ impl IssuedTokens {
     ///
     /// # Errors
     ///
-    /// If the access token has already expired. With the error comes the refresh token to go on
-    /// with, if there is one.
+    /// If the access token has already expired. With the error comes what to go on with.
     pub(crate) fn issued(
         policy: &Policy,
         tokens: Tokens,
         times: RequestTimes,
         old: Option<RefreshToken>,
         sequence: u64,
-    ) -> Result<Self, (Error, Option<RefreshToken>)> {
+    ) -> Result<Self, (Error, RefreshCredential)> {
         let expires = expiry(policy, &tokens, times);
-        // RFC 6749 §6: a new refresh token replaces the old one; without a new one the old one
-        // stays.
-        let refresh = tokens.refresh.or(old);
+        let credential = match (tokens.refresh, old) {
+            // RFC 6749 §6: a new refresh token replaces the old one; without a new one the old one
+            // stays.
+            (Some(new), _) => RefreshCredential::Valid(new),
+            // The old one may have been replaced by one that cannot be read.
+            (None, Some(old)) if tokens.refresh_is_unreadable => RefreshCredential::InDoubt(old),
+            (None, old) => RefreshCredential::of(old),
+        };
         if expires.is_some_and(|expires| expires <= times.answered.wall) {
             let error = Error::new(ErrorKind::BadAnswer, "the server issued an access token that has already expired");
-            return Err((error, refresh));
+            return Err((error, credential));
         }
         let life = Lifetime::new(policy, times.sent, expires, fastrand::f64());
-        let credential = RefreshCredential::of(refresh);
         Ok(Self { token: tokens.access, begins: times.sent, life, credential, sequence })
     }
 

@@ -20,6 +20,16 @@ pub enum LifetimeUnit {
     Milliseconds,
 }
 
+impl LifetimeUnit {
+    fn times(self, number: f64) -> Duration {
+        let scale = match self {
+            Self::Seconds => 1.0,
+            Self::Milliseconds => 1e-3,
+        };
+        Duration::from_secs_f64(number * scale)
+    }
+}
+
 /// Where a JSON answer contains the tokens. The default is that of RFC 6749 §5.1. Other places are
 /// given as paths: field names joined by dots.
 ///
@@ -42,6 +52,7 @@ pub struct TokenFields {
     expires_in: String,
     unit: LifetimeUnit,
     expires_at: Option<String>,
+    refresh_expires_in: Option<(String, LifetimeUnit)>,
 }
 
 impl Default for TokenFields {
@@ -52,6 +63,7 @@ impl Default for TokenFields {
             expires_in: "expires_in".into(),
             unit: LifetimeUnit::Seconds,
             expires_at: None,
+            refresh_expires_in: None,
         }
     }
 }
@@ -70,7 +82,7 @@ impl TokenFields {
     }
 
     /// Sets the path and the unit of the lifetime. Its value is a number, or a string that contains
-    /// one; it may be missing or `null`.
+    /// one. It may be missing, and a malformed one does not count.
     pub fn expires_in(mut self, path: impl Into<String>, unit: LifetimeUnit) -> Self {
         self.expires_in = path.into();
         self.unit = unit;
@@ -84,45 +96,78 @@ impl TokenFields {
         self
     }
 
+    /// Sets the path and the unit of the refresh token's lifetime. Its value is like that of the
+    /// access token's. By default it is `refresh_expires_in` or `refresh_token_expires_in`, in
+    /// seconds.
+    pub fn refresh_expires_in(mut self, path: impl Into<String>, unit: LifetimeUnit) -> Self {
+        self.refresh_expires_in = Some((path.into(), unit));
+        self
+    }
+
     /// Reads the tokens in a JSON answer.
+    ///
+    /// Only the access token decides whether the answer is one. A hint at a lifetime that is
+    /// malformed counts as missing. A refresh token that is malformed cannot be used, but it says
+    /// that the one that was sent may be replaced: that one is then in doubt.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadAnswer`] if the answer is not a JSON object, or if a field is missing or
-    /// malformed. The message names the field and never repeats its value.
+    /// [`ErrorKind::BadAnswer`] if the answer is not a JSON object, or if the access token is
+    /// missing or malformed. The message names the field and never repeats its value.
     pub fn read(&self, body: &[u8]) -> Result<Tokens, Error> {
         let answer = Object::parse(body).map_err(|_| bad("the answer is not a JSON object"))?;
         let Some(access) = answer.at(&self.access_token).map_err(bad)? else {
             return Err(bad(format!("field `{}` is missing", self.access_token)));
         };
-        let Value::String(access) = access else { return Err(wrong_type(&self.access_token, "a string")) };
+        let Value::String(access) = access else {
+            return Err(bad(format!("field `{}` is not a string", self.access_token)));
+        };
         let mut tokens = Tokens::new(access).map_err(|_| {
             bad(format!("field `{}` is empty or has a character that no access token may have", self.access_token))
         })?;
-
-        match answer.at(&self.refresh_token).map_err(bad)? {
-            None => {}
-            Some(Value::String(empty)) if empty.is_empty() => {}
-            Some(Value::String(text)) if text.chars().any(char::is_control) => {
-                return Err(bad(format!("field `{}` has a control character in it", self.refresh_token)));
-            }
-            Some(Value::String(text)) => tokens = tokens.refresh_token(text),
-            Some(_) => return Err(wrong_type(&self.refresh_token, "a string")),
-        }
-        if let Some(value) = answer.at(&self.expires_in).map_err(bad)? {
-            let scale = match self.unit {
-                LifetimeUnit::Seconds => 1.0,
-                LifetimeUnit::Milliseconds => 1e-3,
-            };
-            tokens = tokens.expires_in(seconds(&self.expires_in, &value, scale)?);
-        }
-        if let Some(path) = &self.expires_at
-            && let Some(value) = answer.at(path).map_err(bad)?
-        {
-            tokens = tokens.expires_at(SystemTime::UNIX_EPOCH + seconds(path, &value, 1.0)?);
-        }
-        Ok(tokens)
+        self.read_refresh_token(&answer, &mut tokens);
+        self.read_hints(&answer, &mut tokens);
+        Ok(tokens.with_extra(body))
     }
+
+    fn read_refresh_token(&self, answer: &Object<'_>, tokens: &mut Tokens) {
+        match answer.at(&self.refresh_token) {
+            Ok(None) => {}
+            Ok(Some(Value::String(text))) if text.is_empty() => {}
+            Ok(Some(Value::String(text))) if !text.chars().any(char::is_control) => tokens.refresh = Some(text.into()),
+            Ok(Some(_)) | Err(_) => {
+                tokens.refresh_is_unreadable = true;
+                json::ignored(&self.refresh_token);
+            }
+        }
+    }
+
+    fn read_hints(&self, answer: &Object<'_>, tokens: &mut Tokens) {
+        tokens.expires_in = number(answer, &self.expires_in).map(|number| self.unit.times(number));
+        let expires_at = self.expires_at.as_ref().and_then(|path| number(answer, path));
+        tokens.expires_at = expires_at.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
+        let refresh_lifetime = match &self.refresh_expires_in {
+            Some((path, unit)) => number(answer, path).map(|number| unit.times(number)),
+            None => ["refresh_expires_in", "refresh_token_expires_in"]
+                .into_iter()
+                .find_map(|path| number(answer, path))
+                .map(Duration::from_secs_f64),
+        };
+        // Servers send 0 for a refresh token that does not expire.
+        tokens.refresh_expires_in = refresh_lifetime.filter(|lifetime| !lifetime.is_zero());
+    }
+}
+
+/// Returns the hint at `path`. A malformed one is noted, and counts as missing.
+fn number(answer: &Object<'_>, path: &str) -> Option<f64> {
+    let number = match answer.at(path) {
+        Ok(value) => json::number(&value?),
+        Err(_) => None,
+    };
+    if number.is_none() {
+        json::ignored(path);
+    }
+    number
 }
 
 impl Tokens {
@@ -131,34 +176,10 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadAnswer`] if the answer is not a JSON object, or if a field is missing
-    /// or malformed. The message names the field.
+    /// Those of [`TokenFields::read`].
     pub fn from_json(body: &[u8]) -> Result<Self, Error> {
         TokenFields::default().read(body)
     }
-}
-
-/// Returns `scale` times `value`, in seconds. The value is a number or a string that contains one:
-/// servers send `3600`, `3600.0` and `"3600"`.
-fn seconds(field: &str, value: &Value, scale: f64) -> Result<Duration, Error> {
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    let Some(number) = number.filter(|number| number.is_finite()) else { return Err(wrong_type(field, "a number")) };
-    if number < 0.0 {
-        return Err(bad(format!("field `{field}` is negative")));
-    }
-    let longest = json::LATEST_SECOND;
-    if number * scale > longest {
-        return Err(bad(format!("field `{field}` is out of range")));
-    }
-    Ok(Duration::from_secs_f64(number * scale))
-}
-
-fn wrong_type(field: &str, wanted: &str) -> Error {
-    bad(format!("field `{field}` is not {wanted}"))
 }
 
 fn bad(what: impl Into<String>) -> Error {
@@ -191,6 +212,67 @@ mod tests {
     }
 
     #[test]
+    fn a_malformed_hint_counts_as_missing_and_costs_no_token() {
+        let deep = "[".repeat(99_999) + &"]".repeat(99_999);
+        let fields = TokenFields::default().expires_at("expires_at");
+        for name in ["expires_in", "expires_at", "refresh_expires_in", "refresh_token_expires_in"] {
+            for value in
+                ["-1", r#""""#, r#""3600s""#, "true", "1e300", "1e400", r#""inf""#, r#""NaN""#, "{}", deep.as_str()]
+            {
+                let body = format!(r#"{{"access_token":"a","refresh_token":"r","{name}":{value}}}"#);
+                let tokens = fields.read(body.as_bytes()).unwrap();
+                assert_eq!(tokens.refresh().unwrap().expose(), "r", "{name}");
+                assert_eq!(
+                    (tokens.lifetime(), tokens.expiry(), tokens.refresh_lifetime()),
+                    (None, None, None),
+                    "{name}"
+                );
+            }
+        }
+        let nested = TokenFields::default().expires_in("life.seconds", LifetimeUnit::Seconds);
+        assert_eq!(nested.read(br#"{"access_token":"a","life":7}"#).unwrap().lifetime(), None);
+    }
+
+    #[test]
+    fn a_refresh_token_that_cannot_be_read_costs_no_access_token_and_is_noted() {
+        for (value, is_unreadable) in
+            [(r#""evil\n""#, true), ("7", true), ("true", true), ("[]", true), ("null", false), (r#""""#, false)]
+        {
+            let body = format!(r#"{{"access_token":"a","refresh_token":{value}}}"#);
+            let tokens = Tokens::from_json(body.as_bytes()).unwrap();
+            assert_eq!((tokens.access().expose(), tokens.refresh()), ("a", None), "{value}");
+            assert_eq!(tokens.refresh_is_unreadable, is_unreadable, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_lifetime_of_the_refresh_token_is_read_by_either_of_its_names_or_by_another() {
+        let lifetime = |fields: TokenFields, body: &str| fields.read(body.as_bytes()).unwrap().refresh_lifetime();
+        for (body, seconds) in [
+            (r#"{"access_token":"a","refresh_expires_in":1800}"#, Some(1800)),
+            (r#"{"access_token":"a","refresh_token_expires_in":"1800"}"#, Some(1800)),
+            (r#"{"access_token":"a","refresh_expires_in":true,"refresh_token_expires_in":7}"#, Some(7)),
+            (r#"{"access_token":"a","refresh_expires_in":0}"#, None),
+            (r#"{"access_token":"a"}"#, None),
+        ] {
+            assert_eq!(lifetime(TokenFields::default(), body), seconds.map(Duration::from_secs), "{body}");
+        }
+        let fields = TokenFields::default().refresh_expires_in("r.ttl", LifetimeUnit::Milliseconds);
+        assert_eq!(lifetime(fields, r#"{"access_token":"a","r":{"ttl":500}}"#), Some(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn the_other_fields_of_an_answer_are_kept_and_shown_to_nobody_who_does_not_ask() {
+        let body = br#"{"access_token":"a","id_token":"IdS3cret","x":{"y":[1]},"z":null}"#;
+        let tokens = Tokens::from_json(body).unwrap();
+        assert_eq!(tokens.extra("id_token").unwrap(), "IdS3cret");
+        assert_eq!(tokens.extra("x.y").unwrap()[0], 1);
+        assert_eq!((tokens.extra("z"), tokens.extra("x.y.z"), tokens.extra("w")), (None, None, None));
+        assert_eq!(Tokens::new("a").unwrap().extra("id_token"), None);
+        assert!(!format!("{tokens:?} {tokens:#?}").contains("S3cret"));
+    }
+
+    #[test]
     fn a_refresh_token_may_be_missing_null_or_empty() {
         for body in [
             r#"{"access_token":"a"}"#,
@@ -203,22 +285,12 @@ mod tests {
 
     #[test]
     fn hostile_fields_are_named_and_not_repeated() {
-        let deep = format!(r#"{{"access_token":"a","expires_in":{}{}}}"#, "[".repeat(99_999), "]".repeat(99_999));
         for (body, field) in [
             (r#"{"refresh_token":"r"}"#, "`access_token`"),
             (r#"{"access_token":"evil\r\nX-Admin: 1"}"#, "`access_token`"),
             (r#"{"access_token":["evil"]}"#, "`access_token`"),
             (r#"{"access_token":""}"#, "`access_token`"),
             (r#"{"access_token":null}"#, "`access_token`"),
-            (r#"{"access_token":"a","refresh_token":"evil\n"}"#, "`refresh_token`"),
-            (r#"{"access_token":"a","refresh_token":7}"#, "`refresh_token`"),
-            (r#"{"access_token":"a","expires_in":-1}"#, "`expires_in`"),
-            (r#"{"access_token":"a","expires_in":"NaN"}"#, "`expires_in`"),
-            (r#"{"access_token":"a","expires_in":"evil"}"#, "`expires_in`"),
-            (r#"{"access_token":"a","expires_in":1e300}"#, "`expires_in`"),
-            (r#"{"access_token":"a","expires_in":1e400}"#, "`expires_in`"),
-            (r#"{"access_token":"a","expires_in":true}"#, "`expires_in`"),
-            (deep.as_str(), "`expires_in`"),
             ("evil", "not a JSON object"),
             ("[]", "not a JSON object"),
             ("", "not a JSON object"),
@@ -258,8 +330,8 @@ mod tests {
         }
 
         #[test]
-        fn no_value_makes_parsing_panic_and_a_bad_one_is_named(
-            field in prop::sample::select(vec!["access_token", "refresh_token", "expires_in"]),
+        fn no_value_makes_parsing_panic_and_only_a_bad_access_token_is_an_error(
+            field in prop::sample::select(vec!["access_token", "refresh_token", "expires_in", "refresh_expires_in"]),
             value in prop_oneof![
                 any::<f64>().prop_map(|number| serde_json::json!(number)),
                 any::<i64>().prop_map(|number| serde_json::json!(number)),
@@ -272,7 +344,7 @@ mod tests {
             let mut body = serde_json::json!({ "access_token": "a" });
             body[field] = value;
             if let Err(error) = Tokens::from_json(body.to_string().as_bytes()) {
-                prop_assert!(error.to_string().contains(&format!("`{field}`")), "{}", error);
+                prop_assert!(field == "access_token" && error.to_string().contains("`access_token`"), "{}", error);
             }
         }
     }

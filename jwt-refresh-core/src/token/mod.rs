@@ -2,6 +2,7 @@
 //! the answer of a server.
 
 mod access;
+mod extra;
 mod fields;
 mod refresh;
 mod tokens;

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde_json::Value;
+
 use super::access::AccessToken;
+use super::extra::ExtraFields;
 use super::refresh::RefreshToken;
 use crate::error::Error;
 
@@ -11,6 +14,12 @@ use crate::error::Error;
 /// An [`Authenticator`](crate::Authenticator) returns this. All hints are optional. The session
 /// uses the earliest expiry among those that are present and, if the access token is a JWT, its
 /// `exp`.
+///
+/// An authenticator of your own that wraps another one can look at them:
+/// [`access`](Self::access), [`refresh`](Self::refresh), [`lifetime`](Self::lifetime),
+/// [`expiry`](Self::expiry), [`server_date`](Self::server_date),
+/// [`refresh_lifetime`](Self::refresh_lifetime), and what else was in the answer by
+/// [`extra`](Self::extra).
 ///
 /// ```
 /// # use std::time::Duration;
@@ -26,9 +35,13 @@ use crate::error::Error;
 pub struct Tokens {
     pub(crate) access: AccessToken,
     pub(crate) refresh: Option<RefreshToken>,
+    /// Whether the server sent a refresh token that cannot be read.
+    pub(crate) refresh_is_unreadable: bool,
     pub(crate) expires_in: Option<Duration>,
     pub(crate) expires_at: Option<SystemTime>,
     pub(crate) server_time: Option<SystemTime>,
+    pub(super) refresh_expires_in: Option<Duration>,
+    extra: ExtraFields,
 }
 
 impl Tokens {
@@ -42,9 +55,12 @@ impl Tokens {
         Ok(Self {
             access: AccessToken::new(access_token.as_ref())?,
             refresh: None,
+            refresh_is_unreadable: false,
             expires_in: None,
             expires_at: None,
             server_time: None,
+            refresh_expires_in: None,
+            extra: ExtraFields::default(),
         })
     }
 
@@ -72,5 +88,92 @@ impl Tokens {
     pub fn server_time(mut self, time: SystemTime) -> Self {
         self.server_time = Some(time);
         self
+    }
+
+    /// Sets how long the refresh token lives, counted from before the request was sent.
+    pub fn refresh_expires_in(mut self, lifetime: Duration) -> Self {
+        self.refresh_expires_in = Some(lifetime);
+        self
+    }
+
+    /// Adds the answer that the tokens came from.
+    pub(super) fn with_extra(mut self, answer: &[u8]) -> Self {
+        self.extra = ExtraFields::of(answer);
+        self
+    }
+
+    /// Returns the access token.
+    pub fn access(&self) -> &AccessToken {
+        &self.access
+    }
+
+    /// Returns the refresh token, if there is one.
+    pub fn refresh(&self) -> Option<&RefreshToken> {
+        self.refresh.as_ref()
+    }
+
+    /// Returns how long the access token lives, if the server said so: `expires_in`. What the token
+    /// says itself is in its [`jwt`](AccessToken::jwt).
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.expires_in
+    }
+
+    /// Returns when the access token expires on the server's clock, if the server said so.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        self.expires_at
+    }
+
+    /// Returns what the server's clock showed when it answered, if that is known.
+    pub fn server_date(&self) -> Option<SystemTime> {
+        self.server_time
+    }
+
+    /// Returns how long the refresh token lives, if the server said so: `refresh_expires_in` or
+    /// `refresh_token_expires_in`.
+    pub fn refresh_lifetime(&self) -> Option<Duration> {
+        self.refresh_expires_in
+    }
+
+    /// Returns any other field of the answer, such as `id_token` or `instance_url`, by its name or
+    /// by a path of names joined by dots. Returns `None` if it is missing or `null`, or if the
+    /// tokens were not read from a JSON answer. The value may be a secret, so do not log it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jwt_refresh_core::Error> {
+    /// use jwt_refresh_core::Tokens;
+    ///
+    /// let answer = br#"{"access_token": "a", "instance_url": "https://eu.api.example"}"#;
+    /// let tokens = Tokens::from_json(answer)?;
+    /// assert_eq!(tokens.extra("instance_url").unwrap(), "https://eu.api.example");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// A session keeps none of this. To use it, wrap the authenticator and look at what it returns:
+    ///
+    /// ```
+    /// # use std::sync::OnceLock;
+    /// # use jwt_refresh_core::{Authenticator, Error, RefreshToken, Tokens};
+    /// struct Crm<A> { inner: A, instance: OnceLock<String> }
+    ///
+    /// impl<A: Authenticator> Authenticator for Crm<A> {
+    ///     async fn login(&self) -> Result<Tokens, Error> {
+    ///         let tokens = self.inner.login().await?;
+    ///         if let Some(serde_json::Value::String(url)) = tokens.extra("instance_url") {
+    ///             self.instance.get_or_init(|| url);
+    ///         }
+    ///         Ok(tokens)
+    ///     }
+    ///
+    ///     async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
+    ///         self.inner.refresh(token).await
+    ///     }
+    ///
+    ///     async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {
+    ///         self.inner.revoke(token).await
+    ///     }
+    /// }
+    /// ```
+    pub fn extra(&self, path: &str) -> Option<Value> {
+        self.extra.at(path)
     }
 }

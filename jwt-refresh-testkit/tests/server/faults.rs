@@ -165,6 +165,25 @@ async fn garbage_html_and_empty_bodies_have_status_200_and_no_json() {
 }
 
 #[tokio::test]
+async fn an_answer_has_the_status_the_type_and_the_body_that_were_given() {
+    let (setup, tokens, answer) =
+        answer_with_fault(Fault::Answer { status: 403, content_type: "text/html", body: "<h1>no" }).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/html");
+    assert_eq!(answer.text().await.expect("text"), "<h1>no");
+    assert_nothing_changed(&setup, &tokens).await;
+}
+
+#[tokio::test]
+async fn a_wrong_field_replaces_the_right_one_in_an_answer_that_took_effect() {
+    let (setup, tokens, answer) = answer_with_fault(Fault::WrongField("expires_in", "-1")).await;
+    let body: Value = answer.json().await.expect("JSON");
+    assert_eq!(body["expires_in"], -1);
+    assert!(body["access_token"].is_string());
+    assert_took_effect(&setup, &tokens).await;
+}
+
+#[tokio::test]
 async fn body_is_sent_as_given() {
     let given = r#"{"data":{"access":"x","ttl_ms":1000}}"#;
     let (setup, tokens, answer) = answer_with_fault(Fault::Body(given.to_owned())).await;

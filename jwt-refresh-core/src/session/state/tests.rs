@@ -152,9 +152,9 @@ fn a_refresh_without_a_new_refresh_token_keeps_the_old_one_and_one_with_it_repla
 fn an_access_token_that_is_issued_expired_is_an_error_but_its_refresh_token_is_kept() {
     let times = RequestTimes { sent: start(), answered: start() };
     let issued = IssuedTokens::issued(&policy(), tokens(0).refresh_token("new"), times, None, 1);
-    let (error, refresh) = issued.unwrap_err();
+    let (error, credential) = issued.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadAnswer);
-    assert_eq!(refresh.unwrap().expose(), "new");
+    assert_eq!(credential, RefreshCredential::Valid("new".into()));
 }
 
 #[test]
