@@ -23,12 +23,13 @@ pub enum ErrorKind {
     Unanswered,
     /// The server answered that it is overloaded (429) or out of order (5xx). Transient.
     Unavailable,
-    /// The server answered, but the answer cannot be used: it is not JSON, lacks a field, has a
-    /// field of the wrong type, is too large, or has a status that no token endpoint sends, such as
-    /// a redirect. Transient.
+    /// The server answered, but the answer cannot be used: it is not JSON, has no access token, is
+    /// too large, is a web page, or has a status that no token endpoint sends, such as a redirect.
+    /// Transient.
     BadAnswer,
-    /// The server refused these credentials (400, 401 or 403, with `invalid_grant` or a similar
-    /// code). Final for these credentials.
+    /// The server refused these credentials, by an error code such as `invalid_grant` or by a
+    /// status. Final for these credentials. Which answers do is in DESIGN.md, under "What if the
+    /// server says no?".
     Denied,
     /// The authenticator cannot log in by itself. A person, or other code, has to log in.
     LoginUnavailable,
@@ -46,7 +47,7 @@ pub enum ErrorKind {
     /// The token store failed. Transient.
     Store,
     /// The program is set up in a way that cannot work: for example, credentials would be sent to a
-    /// plain `http://` host, or there is no runtime.
+    /// plain `http://` host, there is no runtime, or the server knows no login at the URL (404).
     Configuration,
     /// No account of a pool can serve: the pool is empty, or all accounts that could serve are in
     /// quarantine. Transient. [`retry_after`](Error::retry_after) says when the first account
@@ -78,9 +79,26 @@ struct Details {
     code: Option<String>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    /// The body of the answer that this error is about, unless a user's authenticator made it.
+    body: Option<AnswerBody>,
+    /// Whether the kind is that for the request that was made, a login or a refresh.
+    is_judged: bool,
+    /// What to do, if that is known better than from the kind.
+    advice: Option<&'static str>,
     /// Whether the failed refresh was in fact a login: no refresh token was sent, and a login after
     /// it would only repeat it.
     by_login: bool,
+}
+
+/// What the body of an answer without tokens is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerBody {
+    /// A web page.
+    Page,
+    /// JSON with an `error` in it.
+    Error,
+    /// Anything else, or nothing, or unknown.
+    Other,
 }
 
 impl Error {
@@ -95,6 +113,9 @@ impl Error {
             code: None,
             retry_after: None,
             source: None,
+            body: None,
+            is_judged: false,
+            advice: None,
             by_login: false,
         }))
     }
@@ -148,11 +169,39 @@ impl Error {
 
     /// Turns this failure into a final one: nothing is left that could produce a token.
     pub(crate) fn into_final(self, what: &str) -> Self {
-        self.with(|inner| {
-            inner.kind = ErrorKind::ReauthenticationRequired;
-            what.clone_into(&mut inner.what);
-            inner.retry_after = None;
-        })
+        self.restated(ErrorKind::ReauthenticationRequired, what.to_owned()).with(|inner| inner.retry_after = None)
+    }
+
+    /// Returns the error with another kind and other words.
+    pub(crate) fn restated(self, kind: ErrorKind, what: String) -> Self {
+        self.with(|inner| (inner.kind, inner.what) = (kind, what))
+    }
+
+    /// Says what to do, where that is known better than from the kind.
+    pub(crate) fn advising(self, advice: &'static str) -> Self {
+        self.with(|inner| inner.advice = Some(advice))
+    }
+
+    /// Marks this error as one about an answer with such a body.
+    pub(crate) fn with_body(self, body: AnswerBody) -> Self {
+        self.with(|inner| inner.body = Some(body))
+    }
+
+    /// Marks the kind as that for the request that was made.
+    pub(crate) fn judged(self) -> Self {
+        self.with(|inner| inner.is_judged = true)
+    }
+
+    pub(crate) fn what(&self) -> &str {
+        &self.0.what
+    }
+
+    pub(crate) fn body(&self) -> Option<AnswerBody> {
+        self.0.body
+    }
+
+    pub(crate) fn is_judged(&self) -> bool {
+        self.0.is_judged
     }
 
     /// Marks this failure as that of a refresh that only logged in.
@@ -221,25 +270,11 @@ impl Error {
         }
     }
 
-    /// Returns whether the server may have acted on the request although no usable answer arrived.
-    /// After such a failure the refresh token must not simply be sent again: to a server that
-    /// rotates refresh tokens that looks like theft (RFC 9700 §4.14.2).
-    pub(crate) fn outcome_unknown(&self) -> bool {
-        use ErrorKind as K;
-        let by_kind = match self.0.kind {
-            K::Unanswered | K::Aborted | K::Other => true,
-            // A server that answers 404 or a redirect is not a token endpoint and has spent
-            // nothing.
-            K::BadAnswer => self.0.status.is_none_or(|status| status.is_success()),
-            _ => false,
-        };
-        // A gateway that stopped waiting does not know what the server behind it did.
-        let by_gateway = matches!(self.0.status, Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT));
-        by_kind || by_gateway
-    }
-
     fn advice(&self) -> &'static str {
         use ErrorKind as K;
+        if let Some(advice) = self.0.advice {
+            return advice;
+        }
         match self.0.kind {
             K::Unreachable => "check host, port, proxy and TLS; the session tries again after a pause",
             K::Unanswered => {
@@ -290,7 +325,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Details { kind, what, endpoint, status, code, retry_after, source, by_login: _ } = &*self.0;
+        let Details { kind, what, endpoint, status, code, retry_after, source, .. } = &*self.0;
         f.debug_struct("Error")
             .field("kind", kind)
             .field("what", what)

@@ -1,6 +1,7 @@
 //! Sessions against a real server: one renewal at a time, no refresh token lost, and no live token
 //! withheld.
 
+mod answers;
 mod bad_input;
 mod cancellation;
 mod concurrency;

@@ -5,12 +5,15 @@
 mod dynamic;
 #[cfg(feature = "reqwest")]
 mod http;
+mod refusal;
+mod response;
 
 use std::sync::Arc;
 
 pub(crate) use self::dynamic::DynAuthenticator;
 #[cfg(feature = "reqwest")]
 pub use self::http::{HttpAuthenticator, HttpAuthenticatorBuilder};
+pub(crate) use self::refusal::{Asked, judged, outcome_unknown};
 
 use crate::error::Error;
 use crate::token::{RefreshToken, Tokens};
@@ -36,10 +39,13 @@ use crate::token::{RefreshToken, Tokens};
 /// # Errors decide what happens next
 ///
 /// [`Error::denied`] is final: after a denied refresh the session logs in once, and after a denied
-/// login it fails with [`ReauthenticationRequired`](crate::ErrorKind::ReauthenticationRequired). A
-/// `reqwest::Error` that is passed on with `?` becomes such an error if its status is 400, 401 or
-/// 403. All other errors, except [`Error::login_unavailable`], are transient: the session serves
-/// the token that it has, and tries again after a pause.
+/// login it fails with [`ReauthenticationRequired`](crate::ErrorKind::ReauthenticationRequired).
+/// [`Error::login_unavailable`] is final too. All other errors are transient: the session serves the
+/// token that it has, and tries again after a pause.
+///
+/// Which answer of a server is which need not be decided by the authenticator: hand the answer to
+/// [`Tokens::from_answer`], which goes by its status, its error code and its body. A
+/// `reqwest::Error` that `error_for_status` made and `?` passed on is judged by its status alone.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an `Authenticator`",
     note = "implement `async fn login(&self) -> Result<Tokens, jwt_refresh::Error>`, or configure a `HttpAuthenticator`"

@@ -1,5 +1,6 @@
 //! The requests that a renewal sends, and the metrics that count them.
 
+use crate::authenticator::Asked;
 use crate::error::Error;
 
 /// A request for tokens.
@@ -10,6 +11,14 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    /// Returns what the server is asked for.
+    pub(crate) const fn asked(self) -> Asked {
+        match self {
+            Self::Login => Asked::Login,
+            Self::Refresh => Asked::Refresh,
+        }
+    }
+
     /// Returns the name of the request in errors and traces.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -10,7 +10,7 @@ use super::issued::IssuedTokens;
 use super::lifetime::RequestTimes;
 use super::outcome::Outcome;
 use super::plan::Plan;
-use crate::authenticator::DynAuthenticator;
+use crate::authenticator::{Asked, DynAuthenticator, judged, outcome_unknown};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
@@ -82,7 +82,7 @@ impl<C: RenewalContext> Renewer<'_, C> {
             return Outcome::failed(login_failure(error), RefreshCredential::None);
         }
         if error.kind() != ErrorKind::Denied {
-            let credential = if error.outcome_unknown() {
+            let credential = if outcome_unknown(&error) {
                 RefreshCredential::InDoubt(token)
             } else {
                 RefreshCredential::Valid(token)
@@ -156,6 +156,10 @@ impl<C: RenewalContext> Renewer<'_, C> {
             let what = format!("the {} was not answered within {} s", action.name(), timeout.as_secs_f32());
             Err(Error::new(ErrorKind::Unanswered, what))
         });
+        let answer = answer.map_err(|error| {
+            let asked = if error.is_by_login() { Asked::Login } else { action.asked() };
+            judged(error, asked)
+        });
         let times = RequestTimes { sent, answered: self.0.clock().moment() };
         self.0.answered(action, answer.as_ref().err());
         match &answer {
@@ -172,6 +176,8 @@ impl<C: RenewalContext> Renewer<'_, C> {
 /// has to act on them; any other failure may pass.
 fn login_failure(login: Error) -> Error {
     match login.kind() {
+        // An error about an answer says already what is wrong.
+        ErrorKind::Denied if login.body().is_some() => login.clone().into_final(login.what()),
         ErrorKind::Denied => login.into_final("the login was denied"),
         ErrorKind::LoginUnavailable => login.into_final("there is nothing to refresh with, and no way to log in"),
         _ => login,

@@ -3,11 +3,11 @@
 
 mod builder;
 mod endpoint;
-mod response;
 mod transport;
 
 use std::fmt;
 
+use http::StatusCode;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -16,7 +16,8 @@ pub use self::builder::HttpAuthenticatorBuilder;
 use self::endpoint::Endpoint;
 use self::transport::Transport;
 use super::Authenticator;
-use crate::error::Error;
+use super::refusal::{Asked, is_misunderstood};
+use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 use crate::token::{RefreshToken, TokenFields, Tokens};
 
@@ -54,25 +55,27 @@ impl HttpAuthenticator {
     async fn request_tokens<'a>(
         &self,
         action: &'static str,
+        asked: Asked,
         endpoint: &Endpoint,
         fields: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Tokens, Error> {
         let fields: Map<String, Value> = fields.map(|(name, value)| (name.to_owned(), value.into())).collect();
         let answer =
             self.transport.post(action, endpoint, "application/json", Value::Object(fields).to_string()).await?;
-        answer.tokens(action, &self.answer).map_err(|error| error.at(endpoint))
+        answer.tokens(action, Some(asked), &self.answer).map_err(|error| error.at(endpoint))
     }
 }
 
 impl Authenticator for HttpAuthenticator {
     async fn login(&self) -> Result<Tokens, Error> {
         let fields = self.credentials.iter().map(|(name, value)| (name.as_str(), value.expose()));
-        self.request_tokens("login", &self.login, fields).await
+        self.request_tokens("login", Asked::Login, &self.login, fields).await.map_err(advise_on_format)
     }
 
     async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
         let Some(endpoint) = &self.refresh else { return self.login().await.map_err(Error::by_login) };
-        self.request_tokens("refresh", endpoint, std::iter::once(("refresh_token", token.expose()))).await
+        self.request_tokens("refresh", Asked::Refresh, endpoint, std::iter::once(("refresh_token", token.expose())))
+            .await
     }
 
     /// Asks for the headers of the login URL (`HEAD`), whatever they are: an answer that is no 5xx
@@ -88,8 +91,32 @@ impl Authenticator for HttpAuthenticator {
         let fields = [("token", token.expose()), ("token_type_hint", "refresh_token")];
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let answer = self.transport.post("revocation", endpoint, "application/x-www-form-urlencoded", form).await?;
-        if answer.status.is_success() { Ok(()) } else { Err(answer.refusal("revocation").at(endpoint)) }
+        if answer.status.is_success() {
+            Ok(())
+        } else {
+            Err(answer.refusal("revocation", Some(Asked::Refresh)).at(endpoint))
+        }
     }
+}
+
+/// Says what else may be wrong with a login than the password. A server that expects a form finds
+/// nothing in JSON, and what it says of that reads as if the password were wrong.
+fn advise_on_format(error: Error) -> Error {
+    let code = error.code();
+    let may_be_format = match error.status() {
+        Some(StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) => code.is_none(),
+        _ => false,
+    };
+    let is_client = matches!(code, Some("invalid_client" | "unauthorized_client"));
+    if is_misunderstood(&error) {
+        return error.advising(
+            "it was sent as JSON, and the endpoint may want a form: check which format it takes, and the names of the fields",
+        );
+    }
+    if error.kind() == ErrorKind::Denied && (may_be_format || is_client) {
+        return error.advising("check the credentials, and that the endpoint takes JSON with these fields");
+    }
+    error
 }
 
 impl fmt::Debug for HttpAuthenticator {

@@ -9,7 +9,7 @@ use reqwest::redirect;
 use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
-use super::response::TokenResponse;
+use crate::authenticator::response::TokenResponse;
 use crate::error::{Error, ErrorKind};
 
 /// The longest body that is read, in bytes. No token endpoint sends a longer one.
@@ -63,7 +63,7 @@ impl Transport {
             return Ok(());
         }
         let answer = TokenResponse { status, headers: answer.headers().clone(), body: Zeroizing::default() };
-        Err(answer.refusal("probe").at(endpoint))
+        Err(answer.refusal("probe", None).at(endpoint))
     }
 }
 
@@ -90,15 +90,16 @@ fn failure(action: &str, error: reqwest::Error) -> Error {
 }
 
 /// Converts the errors of authenticators that call reqwest themselves and pass its errors on with
-/// `?`. A status has the meaning that it has at a token endpoint: 400, 401 and 403 are final, all
-/// others are transient.
+/// `?`. A status has the meaning that it has at a token endpoint, as far as that can be told without
+/// the body, the error code in it and `Retry-After`, which `error_for_status` throws away:
+/// [`Tokens::from_response`](crate::Tokens::from_response) keeps them.
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
         let endpoint = error.url().map(ToString::to_string);
         let converted = match error.status() {
             Some(status) => {
                 let response = TokenResponse { status, headers: HeaderMap::new(), body: Zeroizing::default() };
-                response.refusal("request")
+                response.refusal("request", None)
             }
             // The message of serde may quote the body, so it is left out.
             None if error.is_decode() => Self::new(ErrorKind::BadAnswer, "the answer is not what was expected"),
