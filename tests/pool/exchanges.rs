@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jwt_refresh::pool::{Account, Pool};
 use jwt_refresh::{Authenticator, Error, Tokens};
+use jwt_refresh_testkit::{Endpoint, Fault, Rotation, TestServer, Times};
 use tokio::sync::{Barrier, Semaphore};
 
-use crate::support::until;
+use crate::support::{SECOND, World, until, with_accounts};
 use crate::{active, policy};
 
 /// Counts logins, and how many run at once.
@@ -98,4 +99,25 @@ async fn a_dropped_pool_begins_no_further_exchange() {
     gate.add_permits(10);
     until("the pool has ended", async || Arc::strong_count(&counter) == 1).await;
     assert_eq!(counter.logins.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_the_server_does_not_replace_is_sent_again_after_a_lost_answer() {
+    let life = SECOND * 600;
+    let server = TestServer::builder().rotation(Rotation::Off).access_lifetime(life);
+    let world = World::with(with_accounts(server, 1).start());
+    let pool = world.pool(1).build().unwrap();
+    active(&pool, 1).await;
+    world.pass(life * 9 / 10);
+    until("the token has been refreshed", async || world.server.stats().refreshes == 1).await;
+    until("the pool has the new one", async || pool.status().average_ttl > Some(life / 2)).await;
+    world.server.inject(Endpoint::Refresh, Fault::Status(502), Times::Once);
+    world.pass(life * 9 / 10);
+    until("a refresh has failed", async || world.server.stats().failed_refreshes == 1).await;
+    let is_refreshed = async || {
+        world.pass(SECOND);
+        world.server.stats().refreshes == 2
+    };
+    until("the refresh token has been sent again", is_refreshed).await;
+    assert_eq!(world.server.stats().logins, 1);
 }

@@ -1,7 +1,8 @@
 //! What the answers of a server without tokens mean for a session: the table in DESIGN.md.
 
+use jwt_refresh::store::MemoryStore;
 use jwt_refresh::{Authenticator, Error, ErrorKind, RefreshToken, Secret, Session, Tokens};
-use jwt_refresh_testkit::{Endpoint, Fault, Times};
+use jwt_refresh_testkit::{Endpoint, Fault, RefreshAnswer, Rotation, TestServer, Times};
 
 use crate::support::{HOUR, PAST_EXPIRY, SECOND, World};
 
@@ -200,4 +201,130 @@ async fn the_table_holds_for_an_authenticator_of_the_users_own_as_far_as_reqwest
         let stats = world.server.stats().since(&before);
         assert_eq!((stats.logins, stats.refreshes, stats.reuses), (logins, refreshes, 0), "{status}");
     }
+}
+
+/// A session on a server that does not replace refresh tokens, which it has seen once.
+async fn refreshed_by_a_server_that_reuses(answer: RefreshAnswer) -> (World, Session) {
+    let world = World::with(TestServer::builder().rotation(Rotation::Off).refresh_answer(answer).start());
+    let session = world.session().login().await.unwrap();
+    world.pass(PAST_EXPIRY);
+    assert_eq!(world.call(&session).await, 200);
+    (world, session)
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_the_server_does_not_replace_is_sent_again_after_a_lost_answer() {
+    let lost = [500, 502, 504, 520, 522, 524].map(Fault::Status).into_iter();
+    for fault in lost.chain([Fault::DropAfterProcessing, Fault::CutBody]) {
+        for answer in [RefreshAnswer::Omit, RefreshAnswer::Same] {
+            let (world, session) = refreshed_by_a_server_that_reuses(answer).await;
+            world.server.inject(Endpoint::Refresh, fault.clone(), Times::Once);
+            world.pass(PAST_EXPIRY);
+            assert!(session.token().await.unwrap_err().is_transient(), "{fault:?}");
+            world.pass(SECOND);
+            assert_eq!(world.call(&session).await, 200, "{fault:?}");
+            assert_eq!(world.server.stats().logins, 1, "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_at_a_server_that_does_not_replace_refresh_tokens_keeps_that_in_mind() {
+    let (world, session) = refreshed_by_a_server_that_reuses(RefreshAnswer::Omit).await;
+    world.server.revoke_refresh_tokens();
+    world.pass(PAST_EXPIRY);
+    assert_eq!(world.call(&session).await, 200);
+    world.server.inject(Endpoint::Refresh, Fault::Status(502), Times::Once);
+    world.pass(PAST_EXPIRY);
+    session.token().await.unwrap_err();
+    world.pass(SECOND);
+    assert_eq!(world.call(&session).await, 200);
+    assert_eq!(world.server.stats().logins, 2, "one of them because the refresh token was dead");
+}
+
+#[tokio::test]
+async fn that_a_server_does_not_replace_refresh_tokens_is_kept_in_the_store() {
+    let (world, session) = refreshed_by_a_server_that_reuses(RefreshAnswer::Omit).await;
+    drop(session);
+    let store = MemoryStore::new();
+    let first = world.session().store(store.clone(), "ada").login().await.unwrap();
+    world.pass(PAST_EXPIRY);
+    assert_eq!(world.call(&first).await, 200);
+    drop(first);
+
+    let before = world.server.stats();
+    let second = world.session().store(store, "ada").build();
+    assert_eq!(world.call(&second).await, 200);
+    world.server.inject(Endpoint::Refresh, Fault::DropAfterProcessing, Times::Once);
+    world.pass(PAST_EXPIRY);
+    second.token().await.unwrap_err();
+    world.pass(SECOND);
+    assert_eq!(world.call(&second).await, 200);
+    assert_eq!(world.server.stats().since(&before).logins, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_fails_at_a_refresh_token_for_good_costs_a_login_all_the_same() {
+    let (world, session) = refreshed_by_a_server_that_reuses(RefreshAnswer::Omit).await;
+    world.server.inject(Endpoint::Refresh, Fault::Status(500), Times::Always);
+    world.pass(PAST_EXPIRY);
+    for _ in 0..3 {
+        session.token().await.unwrap_err();
+        world.pass(PAST_EXPIRY);
+    }
+    assert_eq!(world.call(&session).await, 200);
+    assert_eq!(world.server.stats().logins, 2);
+}
+
+#[tokio::test]
+async fn a_refused_password_is_not_tried_again_while_a_refresh_token_in_doubt_is() {
+    let world = World::new();
+    let session = world.session().login().await.unwrap();
+    world.server.inject(Endpoint::Refresh, Fault::DropAfterProcessing, Times::Once);
+    world.pass(PAST_EXPIRY);
+    session.token().await.unwrap_err();
+    world.server.set_password(world.server.email(), "changed");
+    world.server.inject(Endpoint::Refresh, Fault::Status(503), Times::Always);
+    for _ in 0..5 {
+        world.pass(PAST_EXPIRY);
+        assert!(session.token().await.unwrap_err().is_transient(), "the refresh token may still be good");
+    }
+    let stats = world.server.stats();
+    assert_eq!((stats.failed_logins, stats.failed_refreshes), (1, 5));
+
+    world.server.clear_faults();
+    world.pass(PAST_EXPIRY);
+    assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::ReauthenticationRequired);
+    assert_eq!(world.server.stats().failed_logins, 1);
+}
+
+#[tokio::test]
+async fn a_password_that_an_explicit_login_found_refused_is_not_tried_when_the_refresh_token_is_dead() {
+    let world = World::new();
+    let session = world.session().login().await.unwrap();
+    world.server.set_password(world.server.email(), "changed");
+    session.login().await.unwrap_err();
+    world.server.revoke_refresh_tokens();
+    world.pass(PAST_EXPIRY);
+    assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::ReauthenticationRequired);
+    assert_eq!(world.server.stats().failed_logins, 1);
+
+    world.server.set_password(world.server.email(), world.server.password());
+    session.login().await.unwrap();
+    world.server.revoke_refresh_tokens();
+    world.pass(PAST_EXPIRY);
+    assert_eq!(world.call(&session).await, 200, "a login that succeeded is news");
+}
+
+#[tokio::test]
+async fn a_refresh_token_in_doubt_is_tried_where_the_server_knows_no_login() {
+    let world = World::new();
+    let session = world.session().login().await.unwrap();
+    world.server.inject(Endpoint::Refresh, Fault::DropConnection, Times::Once);
+    world.pass(PAST_EXPIRY);
+    session.token().await.unwrap_err();
+    world.server.inject(Endpoint::Login, Fault::Status(404), Times::Always);
+    world.pass(SECOND);
+    assert_eq!(world.call(&session).await, 200);
+    assert_eq!(world.server.stats().refreshes, 1);
 }

@@ -17,6 +17,11 @@ use crate::policy::Policy;
 use crate::provider::Renewal;
 use crate::token::{RefreshToken, Tokens};
 
+/// How many failures in a row it takes until a refresh token that is harmless to send again is in
+/// doubt all the same. Some servers fail with 500 at a refresh token that has expired, and only a
+/// login ends that.
+const FAILURES_UNTIL_LOGIN: u32 = 3;
+
 /// The session or pool that a renewal runs for.
 pub(crate) trait RenewalContext: Sync {
     fn authenticator(&self) -> &Arc<dyn DynAuthenticator>;
@@ -28,6 +33,15 @@ pub(crate) trait RenewalContext: Sync {
     fn sending(&self, action: Action) -> Result<(), Error> {
         let _ = action;
         Ok(())
+    }
+
+    /// Returns how many renewals of the account have failed since the last success.
+    fn failures(&self) -> u32;
+
+    /// Returns why the server has refused the login, if it has and the same credentials must not be
+    /// sent again until the user says so. A pool has its own pauses for that.
+    fn refused_login(&self) -> Option<Error> {
+        None
     }
 
     /// Called after each login and each refresh, with the error if it failed.
@@ -47,18 +61,28 @@ pub(crate) async fn exchange(
     credential: RefreshCredential,
     sequence: u64,
 ) -> Outcome {
-    Renewer(context).exchange(plan, credential, sequence).await
+    let server_reuses = credential.is_reusable();
+    Renewer { context, server_reuses }.exchange(plan, credential, sequence).await
 }
 
 /// Sends the requests of one renewal.
-struct Renewer<'a, C>(&'a C);
+struct Renewer<'a, C> {
+    context: &'a C,
+    /// Whether the server was seen not to replace refresh tokens.
+    server_reuses: bool,
+}
 
 impl<C: RenewalContext> Renewer<'_, C> {
     async fn exchange(&self, plan: Plan, credential: RefreshCredential, sequence: u64) -> Outcome {
         match (plan, credential) {
             (Plan::LogIn, credential) => self.log_in(credential, sequence).await,
-            (Plan::Renew, RefreshCredential::None) => self.log_in(RefreshCredential::None, sequence).await,
-            (Plan::Renew, RefreshCredential::Valid(token)) => self.refresh(token, sequence).await,
+            (Plan::Renew, RefreshCredential::None) => {
+                let login = self.log_in_unasked(&RefreshCredential::None, sequence).await;
+                login.unwrap_or_else(|error| Outcome::failed(login_failure(error), RefreshCredential::None))
+            }
+            (Plan::Renew, RefreshCredential::Valid(token) | RefreshCredential::Reusable(token)) => {
+                self.refresh(token, sequence).await
+            }
             (Plan::Renew, RefreshCredential::InDoubt(token)) => self.recover(token, sequence).await,
         }
     }
@@ -82,30 +106,37 @@ impl<C: RenewalContext> Renewer<'_, C> {
             return Outcome::failed(login_failure(error), RefreshCredential::None);
         }
         if error.kind() != ErrorKind::Denied {
-            let credential = if outcome_unknown(&error) {
-                RefreshCredential::InDoubt(token)
-            } else {
-                RefreshCredential::Valid(token)
-            };
+            let credential = self.after_failed_refresh(token, &error);
             return Outcome::failed(error, credential);
         }
-        if let Some(outcome) = self.0.rotated_elsewhere(sequence).await {
+        if let Some(outcome) = self.context.rotated_elsewhere(sequence).await {
             return outcome;
         }
-        match self.send_login(&RefreshCredential::None, sequence).await {
+        match self.log_in_unasked(&RefreshCredential::None, sequence).await {
             Ok(outcome) => outcome,
             Err(login) => refresh_and_login_failure(error, login),
         }
     }
 
+    /// Returns what remains of a refresh token that was sent without bringing tokens.
+    fn after_failed_refresh(&self, token: RefreshToken, error: &Error) -> RefreshCredential {
+        let credential = RefreshCredential::Valid(token);
+        match (outcome_unknown(error), self.server_reuses) {
+            (false, false) => credential,
+            (false, true) => credential.reusable(),
+            (true, true) if self.context.failures() + 1 < FAILURES_UNTIL_LOGIN => credential.reusable(),
+            (true, _) => credential.in_doubt(),
+        }
+    }
+
     /// Renews with a refresh token that may have been spent. A login is safe, so it is tried first.
-    /// Only if the login is unavailable or denied is the token sent again, because then nothing can
-    /// be lost by that.
+    /// Only if there is no login, or it was refused, is the token sent again, because then nothing
+    /// can be lost by that.
     async fn recover(&self, token: RefreshToken, sequence: u64) -> Outcome {
         let credential = RefreshCredential::InDoubt(token.clone());
-        let login = match self.send_login(&credential, sequence).await {
+        let login = match self.log_in_unasked(&credential, sequence).await {
             Ok(outcome) => return outcome,
-            Err(error) if matches!(error.kind(), ErrorKind::LoginUnavailable | ErrorKind::Denied) => error,
+            Err(error) if is_out_of_question(&error) => error,
             Err(error) => return Outcome::failed(error, credential),
         };
         match self.send_refresh(&token).await {
@@ -120,11 +151,22 @@ impl<C: RenewalContext> Renewer<'_, C> {
         }
     }
 
+    /// Sends a login that the user has not asked for, unless the server has refused it already.
+    async fn log_in_unasked(&self, credential: &RefreshCredential, sequence: u64) -> Result<Outcome, Error> {
+        match self.context.refused_login() {
+            Some(error) => Err(error),
+            None => self.send_login(credential, sequence).await,
+        }
+    }
+
     /// Sends a login. `credential` is what remains if the answer cannot be used.
     async fn send_login(&self, credential: &RefreshCredential, sequence: u64) -> Result<Outcome, Error> {
-        let login = Arc::clone(self.0.authenticator()).login();
-        let (tokens, times) = self.send(Action::Login, login, self.0.policy().login_timeout).await?;
-        Ok(match IssuedTokens::issued(self.0.policy(), tokens, times, None, sequence) {
+        let login = Arc::clone(self.context.authenticator()).login();
+        let (tokens, times) = self.send(Action::Login, login, self.context.policy().login_timeout).await?;
+        Ok(match IssuedTokens::issued(self.context.policy(), tokens, times, None, sequence) {
+            Ok(issued) if self.server_reuses => {
+                Outcome::Renewed(IssuedTokens { credential: issued.credential.clone().reusable(), ..issued })
+            }
             Ok(issued) => Outcome::Renewed(issued),
             Err((error, RefreshCredential::None)) => Outcome::failed(error, credential.clone()),
             Err((error, issued)) => Outcome::failed(error, issued),
@@ -133,15 +175,15 @@ impl<C: RenewalContext> Renewer<'_, C> {
 
     /// Returns the outcome of a refresh with the token `sent`.
     fn refreshed(&self, tokens: Tokens, times: RequestTimes, sent: RefreshToken, sequence: u64) -> Outcome {
-        match IssuedTokens::issued(self.0.policy(), tokens, times, Some(sent), sequence) {
+        match IssuedTokens::issued(self.context.policy(), tokens, times, Some(sent), sequence) {
             Ok(issued) => Outcome::Renewed(issued),
             Err((error, credential)) => Outcome::failed(error, credential),
         }
     }
 
     async fn send_refresh(&self, token: &RefreshToken) -> Result<(Tokens, RequestTimes), Error> {
-        let refresh = Arc::clone(self.0.authenticator()).refresh(token.clone());
-        self.send(Action::Refresh, refresh, self.0.policy().refresh_timeout).await
+        let refresh = Arc::clone(self.context.authenticator()).refresh(token.clone());
+        self.send(Action::Refresh, refresh, self.context.policy().refresh_timeout).await
     }
 
     async fn send(
@@ -150,8 +192,8 @@ impl<C: RenewalContext> Renewer<'_, C> {
         request: Renewal<Tokens>,
         timeout: Duration,
     ) -> Result<(Tokens, RequestTimes), Error> {
-        self.0.sending(action)?;
-        let sent = self.0.clock().moment();
+        self.context.sending(action)?;
+        let sent = self.context.clock().moment();
         let answer = tokio::time::timeout(timeout, request).await.unwrap_or_else(|_| {
             let what = format!("the {} was not answered within {} s", action.name(), timeout.as_secs_f32());
             Err(Error::new(ErrorKind::Unanswered, what))
@@ -160,8 +202,8 @@ impl<C: RenewalContext> Renewer<'_, C> {
             let asked = if error.is_by_login() { Asked::Login } else { action.asked() };
             judged(error, asked)
         });
-        let times = RequestTimes { sent, answered: self.0.clock().moment() };
-        self.0.answered(action, answer.as_ref().err());
+        let times = RequestTimes { sent, answered: self.context.clock().moment() };
+        self.context.answered(action, answer.as_ref().err());
         match &answer {
             Ok(_) => tracing::debug!(target: "jwt_refresh", action = action.name(), "answered"),
             Err(error) => {
@@ -170,6 +212,12 @@ impl<C: RenewalContext> Renewer<'_, C> {
         }
         answer.map(|tokens| (tokens, times))
     }
+}
+
+/// Returns whether a login that failed would fail again. Then nothing is lost if a refresh token in
+/// doubt is sent.
+fn is_out_of_question(login: &Error) -> bool {
+    matches!(login.kind(), ErrorKind::LoginUnavailable | ErrorKind::Denied | ErrorKind::Configuration)
 }
 
 /// Returns the error of a failed login. A denial and a missing login are final, because a person

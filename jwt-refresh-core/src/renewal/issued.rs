@@ -38,10 +38,12 @@ impl IssuedTokens {
         let credential = match (tokens.refresh, old) {
             // RFC 6749 §6: a new refresh token replaces the old one; without a new one the old one
             // stays.
+            (Some(new), Some(old)) if new == old => RefreshCredential::Reusable(old),
             (Some(new), _) => RefreshCredential::Valid(new),
             // The old one may have been replaced by one that cannot be read.
             (None, Some(old)) if tokens.refresh_is_unreadable => RefreshCredential::InDoubt(old),
-            (None, old) => RefreshCredential::of(old),
+            (None, Some(old)) => RefreshCredential::Reusable(old),
+            (None, None) => RefreshCredential::None,
         };
         if expires.is_some_and(|expires| expires <= times.answered.wall) {
             let error = Error::new(ErrorKind::BadAnswer, "the server issued an access token that has already expired");

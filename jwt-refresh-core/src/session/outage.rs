@@ -59,7 +59,7 @@ pub(super) enum Finding {
 impl Condition {
     /// Returns what the answer of [`Authenticator::probe`](crate::Authenticator::probe) says.
     pub(super) fn finding(self, answer: Option<&Result<(), Error>>, credential: &RefreshCredential) -> Finding {
-        let is_refresh = matches!(credential, RefreshCredential::Valid(_));
+        let is_refresh = credential.is_valid();
         match (self, answer) {
             (Self::None, _) | (Self::IsBack { was_down: true }, Some(Ok(()))) => Finding::Met,
             (Self::IsBack { .. }, Some(Err(error))) => Finding::StillDown(error.retry_after()),
@@ -113,7 +113,7 @@ impl Outage {
         policy: &Policy,
         now: Moment,
     ) -> Option<EarlyRenewal> {
-        let is_refresh = matches!(credential, RefreshCredential::Valid(_));
+        let is_refresh = credential.is_valid();
         if !is_outage(error) || (!is_refresh && self.early_logins >= EARLY_LOGINS) {
             return None;
         }

@@ -129,13 +129,9 @@ impl Record {
                     json["issued_ns"] = access.issued.into();
                     json["expires_ns"] = access.expires.into();
                 }
-                let (token, in_doubt) = match &active.credential {
-                    RefreshCredential::None => (None, false),
-                    RefreshCredential::Valid(token) => (Some(token), false),
-                    RefreshCredential::InDoubt(token) => (Some(token), true),
-                };
-                json["refresh_token"] = token.map(RefreshToken::expose).into();
-                json["doubtful"] = in_doubt.into();
+                json["refresh_token"] = active.credential.token().map(RefreshToken::expose).into();
+                json["doubtful"] = matches!(active.credential, RefreshCredential::InDoubt(_)).into();
+                json["reusable"] = active.credential.is_reusable().into();
                 json["spending"] = active.spending.into();
             }
         }
@@ -186,10 +182,11 @@ impl Record {
                 Some(Access { token, issued, expires: time("expires_ns")? })
             }
         };
-        let credential = match (text("refresh_token")?, flag("doubtful")?) {
-            (None, _) => RefreshCredential::None,
-            (Some(token), true) => RefreshCredential::InDoubt(token.into()),
-            (Some(token), false) => RefreshCredential::Valid(token.into()),
+        let credential = match (text("refresh_token")?, flag("doubtful")?, flag("reusable")?) {
+            (None, ..) => RefreshCredential::None,
+            (Some(token), true, _) => RefreshCredential::InDoubt(token.into()),
+            (Some(token), false, true) => RefreshCredential::Reusable(token.into()),
+            (Some(token), false, false) => RefreshCredential::Valid(token.into()),
         };
         let active = Active { access, credential, spending: flag("spending")? };
         Ok(Self { sequence, status: LoginStatus::Active(active) })
@@ -219,9 +216,13 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let record = Record::of(&issued(60), now());
-        for record in
-            [record.with_credential(RefreshCredential::InDoubt("r".into()), true), record, Record::logged_out(9)]
-        {
+        let with = |credential| record.with_credential(credential, true);
+        for record in [
+            with(RefreshCredential::InDoubt("r".into())),
+            with(RefreshCredential::Reusable("r".into())),
+            record.clone(),
+            Record::logged_out(9),
+        ] {
             assert_eq!(Record::read(&record.write("ada", 7), "ada", 7).unwrap(), record);
         }
     }

@@ -29,6 +29,7 @@ impl SessionShared {
     pub(super) fn adopt(self: Arc<Self>, tokens: Tokens) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         let captured = |sequence, now| IssuedTokens::captured(self.policy(), tokens, now, sequence);
         let issued = self.cell.adopt(captured);
+        self.forget_refused_login();
         runtime::run(async move { self.write_adopted(issued).await })
     }
 

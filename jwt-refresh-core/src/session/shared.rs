@@ -16,7 +16,7 @@ use super::stats::SessionStats;
 use super::telemetry::{Counts, Telemetry};
 use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, Moment};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::renewal::{self, IssuedTokens, Outcome, RefreshCredential};
 use crate::runtime;
@@ -43,6 +43,9 @@ pub(super) struct SessionShared {
     pub(super) telemetry: Telemetry,
     /// How many renewals have ended and are not saved yet.
     unsaved: watch::Sender<usize>,
+    /// Why the server refused the last login. The same credentials are not sent again by
+    /// themselves.
+    pub(super) refused_login: Mutex<Option<Error>>,
 }
 
 /// Whether tokens are renewed while there is no caller.
@@ -102,6 +105,7 @@ impl SessionShared {
             requests: ShardedCounter::new(),
             telemetry: Telemetry::new(),
             unsaved: watch::Sender::new(0),
+            refused_login: Mutex::default(),
         })
     }
 
@@ -172,6 +176,9 @@ impl SessionShared {
     /// Completes a renewal, and tells the callers that wait for it. Returns whether the outcome has
     /// become the session's: not if the renewal was overtaken, or completed before.
     pub(super) fn complete(&self, epoch: u64, outcome: Outcome) -> bool {
+        if matches!(outcome, Outcome::Found(_)) {
+            self.forget_refused_login();
+        }
         let completed = self.cell.complete(epoch, outcome, |event| self.telemetry.send_event(event));
         completed.is_some_and(|Completed { notification, is_current }| {
             notification.send();
@@ -198,6 +205,22 @@ impl SessionShared {
     /// Starts from captured tokens, which count as older than any that the store has.
     pub(super) fn start_from_captured(&self, tokens: Tokens) {
         self.cell.adopt(|_, now| IssuedTokens::captured(self.policy(), tokens, now, 0));
+    }
+
+    /// Remembers whether the server refused a login.
+    pub(super) fn remember_login(&self, error: Option<&Error>) {
+        match error {
+            None => self.forget_refused_login(),
+            Some(error) if error.kind() == ErrorKind::Denied => *self.refused_login.lock() = Some(error.clone()),
+            // A login that failed says nothing against the credentials, and nothing for them.
+            Some(_) => {}
+        }
+    }
+
+    /// Lets the session log in by itself again, because there is news: a login, or tokens that the
+    /// user or another process brought.
+    pub(super) fn forget_refused_login(&self) {
+        *self.refused_login.lock() = None;
     }
 
     /// Forgets all tokens in this process. Returns what could be refreshed with until then.

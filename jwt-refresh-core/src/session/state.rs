@@ -366,10 +366,7 @@ impl SessionState {
         let RenewalResult::Failed(error, live) = result else { return result };
         if matches!(previous_phase, Phase::LoggedOut) {
             self.credential = RefreshCredential::None;
-        } else if !matches!(
-            (&previous_phase, &self.credential),
-            (Phase::ReauthenticationRequired(_), _) | (_, RefreshCredential::Valid(_))
-        ) {
+        } else if !matches!(previous_phase, Phase::ReauthenticationRequired(_)) && !self.credential.is_valid() {
             return RenewalResult::Failed(error, live);
         }
         self.phase = previous_phase;
@@ -571,6 +568,11 @@ impl SessionState {
     /// Returns the newest renewal whose task has not ended, also if it was overtaken.
     pub(super) fn running_renewal(&self) -> Option<PendingRenewal> {
         self.running.newest()
+    }
+
+    /// Returns how many renewals have failed since the last success.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// Returns the renewal under way, if there is one.

@@ -32,7 +32,10 @@ impl SessionShared {
 
     fn follow_tokens(&self, record: &Record) {
         let Some(issued) = record.issued_tokens(self.policy(), self.cell.clock.moment()) else { return };
-        self.cell.follow(issued, |event| self.telemetry.send_event(event));
+        self.cell.follow(issued, |event| {
+            self.forget_refused_login();
+            self.telemetry.send_event(event);
+        });
     }
 
     /// Follows a logout that is in the store, unless a later entry is known of. While a renewal is

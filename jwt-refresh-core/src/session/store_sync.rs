@@ -142,7 +142,7 @@ impl SessionRenewal<'_> {
             tracing::warn!(target: "jwt_refresh", sequence = record.sequence, "{what}");
         }
         let mut revision = found.revision;
-        let spends_token = plan == Plan::Renew && matches!(credential, RefreshCredential::Valid(_));
+        let spends_token = plan == Plan::Renew && credential.is_valid();
         if spends_token {
             revision = self.write(store, revision, &record.with_credential(credential.clone(), true)).await?;
         }
@@ -276,8 +276,19 @@ impl RenewalContext for SessionRenewal<'_> {
         Err(Error::new(ErrorKind::Aborted, OVERTAKEN))
     }
 
+    fn failures(&self) -> u32 {
+        self.shared.cell.lock().failures()
+    }
+
+    fn refused_login(&self) -> Option<Error> {
+        self.shared.refused_login.lock().clone()
+    }
+
     fn answered(&self, action: Action, error: Option<&Error>) {
         self.shared.telemetry.answered(action, error);
+        if action == Action::Login {
+            self.shared.remember_login(error);
+        }
     }
 
     async fn rotated_elsewhere(&self, sequence: u64) -> Option<Outcome> {
@@ -293,7 +304,7 @@ fn starting_point(found: Option<Record>, basis: &Basis) -> (Record, RefreshCrede
             if sequence >= basis.sequence && sequence > 0 =>
         {
             let credential =
-                if active.spending { active.credential.clone().in_doubt() } else { active.credential.clone() };
+                if active.spending { active.credential.clone().unanswered() } else { active.credential.clone() };
             (Record { sequence, status: LoginStatus::Active(active) }, credential)
         }
         Some(Record { sequence, status: LoginStatus::LoggedOut }) => {

@@ -39,6 +39,7 @@ pub(super) struct AccountEntry {
     /// fields.
     refresh: Option<RefreshToken>,
     in_doubt: bool,
+    reusable: bool,
     /// Whether a login or refresh is under way.
     pub(super) in_exchange: bool,
     /// How many exchanges failed since the last success.
@@ -77,6 +78,7 @@ impl AccountEntry {
             times: TokenTimes { due: NEVER, expires: NEVER },
             refresh: None,
             in_doubt: false,
+            reusable: false,
             in_exchange: false,
             failures: 0,
             arrival: now,
@@ -95,16 +97,15 @@ impl AccountEntry {
     pub(super) fn credential(&self) -> RefreshCredential {
         match &self.refresh {
             Some(token) if self.in_doubt => RefreshCredential::InDoubt(token.clone()),
+            Some(token) if self.reusable => RefreshCredential::Reusable(token.clone()),
             token => RefreshCredential::of(token.clone()),
         }
     }
 
     pub(super) fn set_credential(&mut self, credential: RefreshCredential) {
         self.in_doubt = matches!(credential, RefreshCredential::InDoubt(_));
-        self.refresh = match credential {
-            RefreshCredential::None => None,
-            RefreshCredential::Valid(token) | RefreshCredential::InDoubt(token) => Some(token),
-        };
+        self.reusable = credential.is_reusable();
+        self.refresh = credential.into_token();
     }
 
     /// Returns the account's tags, with the one that stands for all accounts.

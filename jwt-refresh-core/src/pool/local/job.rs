@@ -10,6 +10,8 @@ use crate::renewal::RefreshCredential;
 pub(super) struct Job {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
     pub(super) request: Request,
+    /// How many exchanges of the account have failed since the last that did not.
+    pub(super) failures: u8,
 }
 
 pub(super) enum Request {

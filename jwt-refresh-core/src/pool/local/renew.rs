@@ -58,10 +58,11 @@ impl RenewalTask {
         let credential = match &job.request {
             Request::Exchange(_, credential) | Request::Revocation(credential) => credential.clone(),
         };
+        let failures = u32::from(job.failures);
         let is_exchange = matches!(job.request, Request::Exchange(..));
         let guard = CutOffGuard::new(job, |job: Job| self.cut_off(&job));
         let outcome = if is_exchange {
-            let renewer = AccountRenewer { task: self, authenticator: &authenticator };
+            let renewer = AccountRenewer { task: self, authenticator: &authenticator, failures };
             Some(exchange(&renewer, Plan::Renew, credential, 1).instrument(span).await)
         } else {
             let _ = revoke(&authenticator, &credential, self.policy.tokens.refresh_timeout).instrument(span).await;
@@ -90,6 +91,7 @@ impl RenewalTask {
 struct AccountRenewer<'a> {
     task: &'a RenewalTask,
     authenticator: &'a Arc<dyn DynAuthenticator>,
+    failures: u32,
 }
 
 impl RenewalContext for AccountRenewer<'_> {
@@ -103,6 +105,10 @@ impl RenewalContext for AccountRenewer<'_> {
 
     fn clock(&self) -> &Clock {
         &self.task.clock
+    }
+
+    fn failures(&self) -> u32 {
+        self.failures
     }
 
     fn answered(&self, action: Action, error: Option<&Error>) {

@@ -153,7 +153,7 @@ impl PoolShared {
         }
         let timeout = self.policy.tokens.refresh_timeout;
         runtime::spawn_on_own_thread(&self.runtime, async move {
-            for Job { identity, request } in jobs {
+            for Job { identity, request, .. } in jobs {
                 let authenticator: Arc<dyn DynAuthenticator> = identity;
                 if let Request::Revocation(credential) = request {
                     let _ = revoke(&authenticator, &credential, timeout).await;

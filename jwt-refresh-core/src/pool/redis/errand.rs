@@ -165,6 +165,10 @@ impl RenewalContext for Errand {
         &self.office.clock
     }
 
+    fn failures(&self) -> u32 {
+        self.claim.failures
+    }
+
     fn answered(&self, action: Action, error: Option<&Error>) {
         count_answer(action, error);
         let count = if error.is_none() { &self.good } else { &self.bad };

@@ -326,7 +326,7 @@ impl Office {
         let grant = match (wire::integer(&afresh)?, died) {
             (1, _) => RefreshCredential::None,
             // Whoever had claimed it may have sent the refresh token, or not.
-            (_, 1) => grant.in_doubt(),
+            (_, 1) => grant.unanswered(),
             _ => grant,
         };
         let failures = u32::try_from(wire::integer(&failures)?).ok()?;

@@ -10,12 +10,10 @@ use crate::token::RefreshToken;
 
 /// To be kept; empty if there is nothing to keep.
 pub(super) fn write(cloak: &Cloak, account: &str, grant: &RefreshCredential) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let (token, doubtful) = match grant {
-        RefreshCredential::None => return Ok(Zeroizing::default()),
-        RefreshCredential::Valid(token) => (token, false),
-        RefreshCredential::InDoubt(token) => (token, true),
-    };
-    let json = serde_json::json!({ "refresh_token": token.expose(), "doubtful": doubtful });
+    let Some(token) = grant.token() else { return Ok(Zeroizing::default()) };
+    let doubtful = matches!(grant, RefreshCredential::InDoubt(_));
+    let json =
+        serde_json::json!({ "refresh_token": token.expose(), "doubtful": doubtful, "reusable": grant.is_reusable() });
     cloak.wrap(&binding(account), Zeroizing::new(json.to_string()).as_bytes())
 }
 
@@ -30,8 +28,10 @@ pub(super) fn read(cloak: &Cloak, account: &str, kept: &[u8]) -> RefreshCredenti
         let field = |name| object.at(name).map_err(|_| "is not what an auth worker writes");
         let token = field("refresh_token")?.and_then(|token| token.as_str().map(RefreshToken::from));
         let doubtful = field("doubtful")?.and_then(|doubtful| doubtful.as_bool()).unwrap_or(true);
+        let reusable = field("reusable")?.and_then(|reusable| reusable.as_bool()).unwrap_or(false);
         Ok::<_, &str>(match token {
             Some(token) if doubtful => RefreshCredential::InDoubt(token),
+            Some(token) if reusable => RefreshCredential::Reusable(token),
             Some(token) => RefreshCredential::Valid(token),
             None => RefreshCredential::None,
         })
@@ -53,9 +53,12 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_again() {
         let cloak = Cloak::default();
-        for grant in
-            [RefreshCredential::None, RefreshCredential::Valid("r".into()), RefreshCredential::InDoubt("r".into())]
-        {
+        for grant in [
+            RefreshCredential::None,
+            RefreshCredential::Valid("r".into()),
+            RefreshCredential::Reusable("r".into()),
+            RefreshCredential::InDoubt("r".into()),
+        ] {
             assert_eq!(read(&cloak, "a", &write(&cloak, "a", &grant).unwrap()), grant);
         }
     }

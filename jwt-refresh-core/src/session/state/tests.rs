@@ -139,12 +139,14 @@ fn pauses_double_up_to_the_longest() {
 
 #[test]
 fn a_refresh_without_a_new_refresh_token_keeps_the_old_one_and_one_with_it_replaces_it() {
-    for (brought, kept) in [(None, "old"), (Some("new"), "new")] {
+    let valid = |token: &str| RefreshCredential::Valid(token.into());
+    let reusable = |token: &str| RefreshCredential::Reusable(token.into());
+    for (brought, kept) in [(None, reusable("old")), (Some("old"), reusable("old")), (Some("new"), valid("new"))] {
         let mut answer = tokens(100);
         answer.refresh = brought.map(Into::into);
         let times = RequestTimes { sent: start(), answered: start() };
         let issued = IssuedTokens::issued(&policy(), answer, times, Some("old".into()), 1).unwrap();
-        assert_eq!(issued.credential, RefreshCredential::Valid(kept.into()));
+        assert_eq!(issued.credential, kept);
     }
 }
 

@@ -40,7 +40,8 @@ impl PoolState {
         let entry = self.table.get_mut(slot)?;
         entry.in_exchange = true;
         let handle = AccountHandle { slot, serial: entry.serial };
-        Some(Job { identity: Arc::clone(&entry.identity), request: Request::Exchange(handle, entry.credential()) })
+        let request = Request::Exchange(handle, entry.credential());
+        Some(Job { identity: Arc::clone(&entry.identity), request, failures: entry.failures })
     }
 
     /// Returns when the next job may begin, or `None` if none is planned or as many are under way
@@ -56,7 +57,7 @@ impl PoolState {
     pub(super) fn revoke_later(&mut self, identity: &Arc<dyn NamedAuthenticator>, credential: RefreshCredential) {
         if credential != RefreshCredential::None {
             let request = Request::Revocation(credential);
-            self.pending_revocations.push_back(Job { identity: Arc::clone(identity), request });
+            self.pending_revocations.push_back(Job { identity: Arc::clone(identity), request, failures: 0 });
         }
     }
 
