@@ -21,7 +21,7 @@
 use std::time::Duration;
 
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Error, ErrorKind, ManualClock};
+use jwt_refresh::{Error, ErrorKind, ManualClock, TokenFields};
 use jwt_refresh_testkit::TestServer;
 
 struct Api {
@@ -39,11 +39,18 @@ struct Credentials {
 }
 
 impl Credentials {
+    fn new(host: &str, key: &str, secret: &str) -> Result<Self, Error> {
+        // A client that nothing else uses and that keeps no connections: if the server closed one
+        // while a request is sent on it, nobody would know whether the request arrived.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build()?;
+        Ok(Self { http, host: host.to_owned(), key: key.to_owned(), secret: secret.into() })
+    }
+
     /// Fetches a token, like the method of the same name in the Python class.
     async fn get_access_token(&self) -> Result<Tokens, Error> {
         let request = self.http.post(format!("{}/api/token", self.host));
-        let answer = request.basic_auth(&self.key, Some(self.secret.expose())).send().await?.error_for_status()?;
-        Tokens::from_json(&answer.bytes().await?)
+        let answer = request.basic_auth(&self.key, Some(self.secret.expose())).send().await?;
+        Tokens::from_response(answer, &TokenFields::default()).await
     }
 }
 
@@ -57,13 +64,11 @@ impl Authenticator for Credentials {
 impl Api {
     /// Logs in at once, so that a wrong secret fails here and not at the first request.
     async fn new(host: &str, key: &str, secret: &str, clock: &ManualClock) -> Result<Self, Error> {
-        let http = reqwest::Client::new();
-        let (host, key, secret) = (host.to_owned(), key.to_owned(), secret.into());
-        let credentials = Credentials { http: http.clone(), host: host.clone(), key, secret };
+        let credentials = Credentials::new(host, key, secret)?;
         // The lifetime of a token if the server does not state one.
         let policy = Policy::default().default_lifetime(Duration::from_secs(3500));
         let session = Session::builder(credentials).policy(policy).clock(clock).login().await?;
-        Ok(Self { http, host, session })
+        Ok(Self { http: reqwest::Client::new(), host: host.to_owned(), session })
     }
 
     // Before the body runs, the attribute checks that the token of `self.session` has not expired,

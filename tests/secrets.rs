@@ -173,6 +173,7 @@ fn no_public_type_shows_a_secret_in_debug() {
                 .secret_field("password", "PasswordS3cret")
         ),
         format!("{tokens:?} {tokens:#?}"),
+        format!("{:?}", Tokens::from_json(br#"{"access_token":"a","id_token":"AccessS3cret"}"#).unwrap()),
         format!("{session:?} {session:#?}"),
         format!("{:?} {:?}", session.ready().unwrap(), session.ready().unwrap().header()),
         format!("{:?}", RefreshToken::from("RefreshS3cret")),

@@ -11,6 +11,7 @@ mod lifetimes;
 mod logout;
 mod logout_elsewhere;
 mod outages;
+mod own_authenticator;
 mod rotation;
 #[path = "../support/mod.rs"]
 mod support;

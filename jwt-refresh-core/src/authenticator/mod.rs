@@ -22,30 +22,54 @@ use crate::token::{RefreshToken, Tokens};
 /// task of its own. A call that exceeds the time-outs of the [`Policy`](crate::Policy) is dropped.
 ///
 /// ```
-/// use jwt_refresh_core::{Authenticator, Error, Secret, Tokens};
+/// # #[cfg(feature = "reqwest")] mod doc {
+/// use jwt_refresh_core::{Authenticator, Error, Secret, TokenFields, Tokens};
 ///
 /// struct KeyAndSecret { http: reqwest::Client, host: String, key: String, secret: Secret }
 ///
-/// impl Authenticator for KeyAndSecret {
-///     async fn login(&self) -> Result<Tokens, Error> {
-///         let url = format!("{}/token", self.host);
-///         let request = self.http.post(url).basic_auth(&self.key, Some(self.secret.expose()));
-///         let answer = request.send().await?.error_for_status()?;
-///         Tokens::from_json(&answer.bytes().await?)
+/// impl KeyAndSecret {
+///     fn new(host: &str, key: &str, secret: &str) -> Result<Self, Error> {
+///         // A client of its own, without connections that are kept alive.
+///         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build()?;
+///         Ok(Self { http, host: host.to_owned(), key: key.to_owned(), secret: secret.into() })
 ///     }
 /// }
+///
+/// impl Authenticator for KeyAndSecret {
+///     async fn login(&self) -> Result<Tokens, Error> {
+///         let request = self.http.post(format!("{}/token", self.host));
+///         let answer = request.basic_auth(&self.key, Some(self.secret.expose())).send().await?;
+///         Tokens::from_response(answer, &TokenFields::default()).await
+///     }
+/// }
+/// # }
 /// ```
 ///
 /// # Errors decide what happens next
 ///
 /// [`Error::denied`] is final: after a denied refresh the session logs in once, and after a denied
 /// login it fails with [`ReauthenticationRequired`](crate::ErrorKind::ReauthenticationRequired).
-/// [`Error::login_unavailable`] is final too. All other errors are transient: the session serves the
-/// token that it has, and tries again after a pause.
+/// [`Error::login_unavailable`] is final too. All other errors are transient: the session serves
+/// the token that it has, and tries again after a pause.
 ///
 /// Which answer of a server is which need not be decided by the authenticator: hand the answer to
-/// [`Tokens::from_answer`], which goes by its status, its error code and its body. A
-/// `reqwest::Error` that `error_for_status` made and `?` passed on is judged by its status alone.
+/// `Tokens::from_response` (reqwest) or [`Tokens::from_answer`], which go by its status, its error
+/// code and its body. A `reqwest::Error` that `error_for_status` made and `?` passed on is judged
+/// by its status alone, and a `Retry-After` is lost.
+///
+/// # An HTTP client of its own
+///
+/// `HttpAuthenticator` sees to all of this. An authenticator of your own should have an HTTP client
+/// that nothing else uses, and that keeps no connections (with reqwest,
+/// `pool_max_idle_per_host(0)`):
+///
+/// - A server may close an idle connection just when a request is sent on it. Then it is unknown
+///   whether the request arrived, so the refresh token is in doubt, the callers fail, and a login
+///   follows. Many servers close connections after a few seconds.
+/// - A connection that is kept alive belongs to the runtime that opened it. If that runtime ends,
+///   or its threads are busy or wait for the renewal, the request on it gets no answer.
+/// - A redirect would take the credentials elsewhere (`redirect(Policy::none())`), and what is
+///   default for other calls (a proxy, a time-out, headers) may not be right for this one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an `Authenticator`",
     note = "implement `async fn login(&self) -> Result<Tokens, jwt_refresh::Error>`, or configure a `HttpAuthenticator`"

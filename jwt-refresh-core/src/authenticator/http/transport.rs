@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::endpoint::Endpoint;
 use crate::authenticator::response::TokenResponse;
 use crate::error::{Error, ErrorKind};
+use crate::token::{TokenFields, Tokens};
 
 /// The longest body that is read, in bytes. No token endpoint sends a longer one.
 const LONGEST_BODY: usize = 256 * 1024;
@@ -78,6 +79,39 @@ async fn read(action: &str, mut response: reqwest::Response) -> Result<TokenResp
         body.extend_from_slice(&chunk);
     }
     Ok(TokenResponse { status, headers, body })
+}
+
+impl Tokens {
+    /// Reads the tokens in the answer to a request that an
+    /// [`Authenticator`](crate::Authenticator) of your own made with reqwest.
+    ///
+    /// Hand it the answer as it is, without `error_for_status`: what an answer without tokens means
+    /// depends on its status, on the error code in its body, and on whether the body is a web page.
+    /// An error keeps that code, and how long the server asked to wait (`Retry-After`), and the
+    /// tokens keep the server's `Date`. An answer of more than 256 KiB is not read.
+    ///
+    /// ```
+    /// # use jwt_refresh_core::{Error, Secret, TokenFields, Tokens};
+    /// # async fn login(http: reqwest::Client, url: &str, key: &str, secret: Secret) -> Result<Tokens, Error> {
+    /// let answer = http.post(url).basic_auth(key, Some(secret.expose())).send().await?;
+    /// let tokens = Tokens::from_response(answer, &TokenFields::default()).await?;
+    /// # Ok(tokens) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The reason why there are no tokens, with the endpoint. The renewal that asked for them decides
+    /// by it whether to log in, to try again, or to give up.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the tokens in the answer are lost. A session does that only when
+    /// its time-out has passed.
+    pub async fn from_response(response: reqwest::Response, fields: &TokenFields) -> Result<Self, Error> {
+        let endpoint = response.url().to_string();
+        let tokens = async { read("request", response).await?.tokens("request", None, fields) };
+        tokens.await.map_err(|error| error.at(endpoint))
+    }
 }
 
 fn failure(action: &str, error: reqwest::Error) -> Error {
