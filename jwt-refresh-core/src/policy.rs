@@ -54,6 +54,8 @@ pub enum CorruptEntry {
     TreatAsDown,
 }
 
+/// How long a login or a refresh may take.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The leeway is at most this fraction of a token's lifetime, so that a 5-second token is fresh for
 /// 4.75 s and not always expired.
 pub(crate) const LEEWAY_SHARE: f64 = 0.05;
@@ -79,8 +81,8 @@ impl Default for Policy {
             leeway: Duration::from_secs(30),
             refresh_ahead: 0.1,
             default_lifetime: None,
-            login_timeout: Duration::from_secs(30),
-            refresh_timeout: Duration::from_secs(30),
+            login_timeout: DEFAULT_TIMEOUT,
+            refresh_timeout: DEFAULT_TIMEOUT,
             backoff: (Duration::from_millis(500), Duration::from_secs(60)),
             longest_retry_after: Duration::from_secs(600),
             rejections: (5, Duration::from_secs(30)),
@@ -115,7 +117,9 @@ impl Policy {
         self
     }
 
-    /// Sets how long a login may take before it counts as unanswered. Default 30 s.
+    /// Sets how long a login may take before it counts as unanswered. Default 30 s. This is the
+    /// only time-out of the whole exchange; a `HttpAuthenticator` only gives up sooner if it cannot
+    /// connect within 10 s.
     pub fn login_timeout(mut self, timeout: Duration) -> Self {
         self.login_timeout = timeout;
         self

@@ -1,10 +1,13 @@
 //! Mistakes of the configuration, and everything that can be wrong with a server's answer.
 
-use jwt_refresh::{Error, ErrorKind, HttpAuthenticator, Session};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jwt_refresh::{Error, ErrorKind, HttpAuthenticator, Policy, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
 use crate::IN_LEEWAY;
-use crate::support::{PAST_EXPIRY, SECOND, World, free_port, login, test_command};
+use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, free_port, login, test_command};
 
 async fn login_error_at(url: String) -> Error {
     let authenticator = HttpAuthenticator::builder(url).field("email", "a").secret_field("password", "S3cret");
@@ -29,6 +32,21 @@ async fn an_unreachable_host_is_a_transient_error_that_says_that_nothing_arrived
     let error = login_error_at(format!("http://127.0.0.1:{port}/login")).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.is_transient() && error.to_string().contains(&format!("127.0.0.1:{port}/login")), "{error}");
+}
+
+#[tokio::test]
+async fn the_time_out_of_each_policy_counts_and_the_error_names_the_endpoint() {
+    let world = World::new();
+    let login = Arc::new(login(&world.server).build().unwrap());
+    for timeout in [Duration::from_millis(100), Duration::from_millis(700)] {
+        world.server.inject(Endpoint::Login, Fault::Hang(HOUR), Times::Once);
+        let session = Session::builder(Arc::clone(&login)).policy(Policy::default().login_timeout(timeout)).build();
+        let begun = Instant::now();
+        let error = session.token().await.unwrap_err();
+        assert!(begun.elapsed() >= timeout, "{error}");
+        let what = format!("the login was not answered within {} s at http://127.0.0.1:", timeout.as_secs_f32());
+        assert!(error.to_string().starts_with(&what), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod dynamic;
 mod http;
 mod refusal;
 mod response;
+mod time_limit;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub(crate) use self::dynamic::DynAuthenticator;
 #[cfg(feature = "reqwest")]
 pub use self::http::{HttpAuthenticator, HttpAuthenticatorBuilder};
 pub(crate) use self::refusal::{Asked, judged, outcome_unknown};
+pub(crate) use self::time_limit::within_timeout;
 
 use crate::error::Error;
 use crate::token::{RefreshToken, Tokens};

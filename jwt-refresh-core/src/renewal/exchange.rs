@@ -10,7 +10,7 @@ use super::issued::IssuedTokens;
 use super::lifetime::RequestTimes;
 use super::outcome::Outcome;
 use super::plan::Plan;
-use crate::authenticator::{Asked, DynAuthenticator, judged, outcome_unknown};
+use crate::authenticator::{Asked, DynAuthenticator, judged, outcome_unknown, within_timeout};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
@@ -194,10 +194,7 @@ impl<C: RenewalContext> Renewer<'_, C> {
     ) -> Result<(Tokens, RequestTimes), Error> {
         self.context.sending(action)?;
         let sent = self.context.clock().moment();
-        let answer = tokio::time::timeout(timeout, request).await.unwrap_or_else(|_| {
-            let what = format!("the {} was not answered within {} s", action.name(), timeout.as_secs_f32());
-            Err(Error::new(ErrorKind::Unanswered, what))
-        });
+        let answer = within_timeout(action.name(), timeout, request).await;
         let answer = answer.map_err(|error| {
             let asked = if error.is_by_login() { Asked::Login } else { action.asked() };
             judged(error, asked)

@@ -25,9 +25,10 @@ use crate::token::{RefreshToken, TokenFields, Tokens};
 /// requires for a login, and `{refresh_token}` for a refresh.
 ///
 /// Credentials are sent only to `https` or to this machine, and no redirect is followed. The
-/// connection must be made within 10 s, and the whole answer must arrive within 29 s. An answer of
-/// more than 256 KiB is not read. Every exchange uses a connection of its own: if the server closed
-/// a reused one at that moment, it would be unknown whether the request arrived.
+/// connection must be made within 10 s, and the whole answer must arrive within the time-out of the
+/// [`Policy`](crate::Policy) of the session or pool that asks. An answer of more than 256 KiB is
+/// not read. Every exchange uses a connection of its own: if the server closed a reused one at that
+/// moment, it would be unknown whether the request arrived.
 ///
 /// ```
 /// # fn main() -> Result<(), jwt_refresh_core::Error> {

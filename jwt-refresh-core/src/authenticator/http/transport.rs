@@ -1,5 +1,5 @@
-//! Sends requests to token endpoints: each on a connection of its own, without redirects, with a
-//! time-out, and with a limit on the size of the answer.
+//! Sends requests to token endpoints: each on a connection of its own, without redirects, and with
+//! a limit on the size of the answer.
 
 use std::time::Duration;
 
@@ -10,14 +10,16 @@ use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
 use crate::authenticator::response::TokenResponse;
+use crate::authenticator::time_limit;
 use crate::error::{Error, ErrorKind};
 use crate::token::{TokenFields, Tokens};
 
 /// The longest body that is read, in bytes. No token endpoint sends a longer one.
 const LONGEST_BODY: usize = 256 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A little less than the default time-out of a session, so that the error names the endpoint.
-const TIMEOUT: Duration = Duration::from_secs(29);
+/// The policy's time-out counts (`time_limit`), and no other. A client takes no time-out back that
+/// it was given, so it is given one that is never reached: a year.
+const NO_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
 
 /// The HTTP client that sends the credentials.
 #[derive(Clone)]
@@ -29,7 +31,8 @@ impl Transport {
         let client = client
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
+            .timeout(NO_TIMEOUT)
+            .read_timeout(NO_TIMEOUT)
             .pool_max_idle_per_host(0)
             .retry(reqwest::retry::never())
             .build();
@@ -48,7 +51,8 @@ impl Transport {
     ) -> Result<TokenResponse, Error> {
         let request = self.0.post(endpoint.url()).header(CONTENT_TYPE, content_type).body(body);
         let exchange = async { read(action, request.send().await.map_err(|error| failure(action, error))?).await };
-        exchange.await.map_err(|error: Error| error.at(endpoint))
+        let answer = time_limit::wait_for(action, endpoint.as_ref(), exchange).await;
+        answer.map_err(|error| error.at(endpoint))
     }
 
     /// Asks for the headers of `endpoint`. Returns an error if the server does not answer, is out
@@ -92,7 +96,8 @@ impl Tokens {
     ///
     /// ```
     /// # use jwt_refresh_core::{Error, Secret, TokenFields, Tokens};
-    /// # async fn login(http: reqwest::Client, url: &str, key: &str, secret: Secret) -> Result<Tokens, Error> {
+    /// # async fn doc(http: reqwest::Client, url: &str) -> Result<Tokens, Error> {
+    /// # let (key, secret) = ("key", Secret::from("secret"));
     /// let answer = http.post(url).basic_auth(key, Some(secret.expose())).send().await?;
     /// let tokens = Tokens::from_response(answer, &TokenFields::default()).await?;
     /// # Ok(tokens) }
@@ -100,8 +105,8 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// The reason why there are no tokens, with the endpoint. The renewal that asked for them decides
-    /// by it whether to log in, to try again, or to give up.
+    /// The reason why there are no tokens, with the endpoint. The renewal that asked for them
+    /// decides by it whether to log in, to try again, or to give up.
     ///
     /// # Cancel safety
     ///
@@ -124,8 +129,8 @@ fn failure(action: &str, error: reqwest::Error) -> Error {
 }
 
 /// Converts the errors of authenticators that call reqwest themselves and pass its errors on with
-/// `?`. A status has the meaning that it has at a token endpoint, as far as that can be told without
-/// the body, the error code in it and `Retry-After`, which `error_for_status` throws away:
+/// `?`. A status has the meaning that it has at a token endpoint, as far as that can be told
+/// without the body, the error code in it and `Retry-After`, which `error_for_status` throws away:
 /// [`Tokens::from_response`](crate::Tokens::from_response) keeps them.
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {

@@ -1,0 +1,114 @@
+//! The time-out of a login, refresh or revocation. It is the policy's, and it is the only one: an
+//! authenticator has none of its own, so one that several sessions share keeps to the policy of
+//! each. What an authenticator adds is where it was waiting, so that the error can say so.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+#[cfg(feature = "reqwest")]
+use crate::policy::DEFAULT_TIMEOUT;
+use crate::provider::Renewal;
+
+tokio::task_local! {
+    /// The endpoint that the current request waits for, if it waits for one.
+    static WAITS_FOR: RefCell<Option<String>>;
+}
+
+/// Waits for `request`, for as long as the policy allows. `action` names it in the error.
+pub(crate) async fn within_timeout<T>(action: &str, timeout: Duration, request: Renewal<T>) -> Result<T, Error> {
+    let mut request = Box::pin(WAITS_FOR.scope(RefCell::default(), request));
+    let answer = tokio::time::timeout(timeout, request.as_mut()).await;
+    answer.unwrap_or_else(|_| {
+        let endpoint = request.as_mut().take_value().and_then(RefCell::into_inner);
+        Err(endpoint.into_iter().fold(unanswered(action, timeout), Error::at))
+    })
+}
+
+/// Waits for the answer of `endpoint`. A call of an authenticator that is not made for a session or
+/// a pool has the default time-out.
+#[cfg(feature = "reqwest")]
+pub(super) async fn wait_for<T>(
+    action: &str,
+    endpoint: &str,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let waits_for = |endpoint: Option<&str>| WAITS_FOR.try_with(|slot| slot.replace(endpoint.map(str::to_owned)));
+    if waits_for(Some(endpoint)).is_err() {
+        let answer = tokio::time::timeout(DEFAULT_TIMEOUT, answer).await;
+        return answer.unwrap_or_else(|_| Err(unanswered(action, DEFAULT_TIMEOUT).at(endpoint)));
+    }
+    let answer = answer.await;
+    let _ = waits_for(None);
+    answer
+}
+
+fn unanswered(action: &str, timeout: Duration) -> Error {
+    let what = format!("the {action} was not answered within {} s", timeout.as_secs_f32());
+    Error::new(ErrorKind::Unanswered, what)
+}
+
+#[cfg(feature = "reqwest")]
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::authenticator::{Authenticator, DynAuthenticator, HttpAuthenticator};
+
+    /// A server that takes every request and answers none, and an authenticator for it.
+    async fn silent(client: reqwest::ClientBuilder) -> (TcpListener, HttpAuthenticator) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/login?key=S3cret", listener.local_addr().unwrap());
+        (listener, HttpAuthenticator::builder(url).client(client).build().unwrap())
+    }
+
+    fn assert_names_the_endpoint(error: &Error, seconds: u64) {
+        assert_eq!(error.kind(), ErrorKind::Unanswered);
+        let shown = error.to_string();
+        let begin = format!("the login was not answered within {seconds} s at http://127.0.0.1:");
+        assert!(shown.starts_with(&begin) && shown.contains("/login;"), "{shown}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_policys_timeout_counts_shorter_or_longer_for_each_that_shares_an_authenticator() {
+        let short = Duration::from_secs(1);
+        // What the user's client is set to does not count.
+        let client = reqwest::Client::builder().timeout(short).read_timeout(short);
+        let (_listener, http) = silent(client).await;
+        let shared: Arc<dyn DynAuthenticator> = Arc::new(http);
+        let waits = [2, 29, 31, 3600].map(|seconds| {
+            let request = Arc::clone(&shared).login();
+            async move {
+                let begun = Instant::now();
+                let timeout = Duration::from_secs(seconds);
+                let error = within_timeout("login", timeout, request).await.unwrap_err();
+                assert_names_the_endpoint(&error, seconds);
+                assert!((timeout..timeout + Duration::from_millis(10)).contains(&begun.elapsed()), "{seconds} s");
+            }
+        });
+        let [first, second, third, fourth] = waits;
+        tokio::join!(first, second, third, fourth);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_authenticator_that_is_called_by_itself_has_the_default_timeout() {
+        let (_listener, http) = silent(reqwest::Client::builder()).await;
+        let begun = Instant::now();
+        assert_names_the_endpoint(&http.login().await.unwrap_err(), 30);
+        assert_eq!(begun.elapsed().as_secs(), DEFAULT_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_after_the_answer_does_not_name_the_endpoint() {
+        let request: Renewal<()> = Box::pin(async {
+            wait_for("login", "http://127.0.0.1/login", async { Ok(()) }).await?;
+            std::future::pending().await
+        });
+        let error = within_timeout("login", Duration::from_secs(1), request).await.unwrap_err();
+        assert_eq!(error.endpoint(), None);
+    }
+}
