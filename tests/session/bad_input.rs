@@ -1,10 +1,12 @@
 //! Mistakes of the configuration, and everything that can be wrong with a server's answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use jwt_refresh::{Error, ErrorKind, HttpAuthenticator, Policy, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::IN_LEEWAY;
 use crate::support::{HOUR, PAST_EXPIRY, SECOND, World, free_port, login, test_command};
@@ -65,6 +67,41 @@ fn plain_http_to_another_machine_is_refused_before_anything_is_sent() {
     assert!(error.to_string().contains("allow_plain_http"), "{error}");
     let refresh = HttpAuthenticator::builder("https://api.example/login").refresh_url("http://api.example/r").build();
     assert_eq!(refresh.unwrap_err().kind(), ErrorKind::Configuration);
+}
+
+/// Says of every name that it is another machine, and counts how often it is asked.
+struct Elsewhere(Arc<AtomicU32>);
+
+impl Resolve for Elsewhere {
+    fn resolve(&self, _: Name) -> Resolving {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let addresses: Addrs = Box::new(std::iter::once(([127, 0, 0, 99], 0).into()));
+        Box::pin(async { Ok(addresses) })
+    }
+}
+
+#[tokio::test]
+async fn the_names_of_this_machine_are_asked_of_nobody_whatever_client_the_user_brings() {
+    let world = World::new();
+    let asked = Arc::new(AtomicU32::new(0));
+    for name in ["localhost", "login.localhost", "LOCALHOST.", "a.b.localhost"] {
+        let at = |path: &str| world.server.url(path).replace("127.0.0.1", name);
+        let resolver = reqwest::Client::builder().dns_resolver(Elsewhere(Arc::clone(&asked)));
+        let addresses = reqwest::Client::builder().resolve(&name.to_lowercase(), ([127, 0, 0, 99], 0).into());
+        // Nothing listens there. A proxy would look the name up itself.
+        let proxy = reqwest::Client::builder().proxy(reqwest::Proxy::all("http://127.0.0.99:9").unwrap());
+        for client in [reqwest::Client::builder(), resolver, addresses, proxy] {
+            let login = HttpAuthenticator::builder(at("/api/auth/login"))
+                .refresh_url(at("/api/auth/refresh"))
+                .field("email", world.server.email())
+                .secret_field("password", world.server.password())
+                .client(client)
+                .build()
+                .unwrap();
+            Session::new(login).token().await.unwrap();
+        }
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The configuration of a [`HttpAuthenticator`].
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::HttpAuthenticator;
 use super::endpoint::{Endpoint, Plaintext};
@@ -8,6 +9,10 @@ use super::transport::Transport;
 use crate::error::{Error, public_part};
 use crate::secret::Secret;
 use crate::token::TokenFields;
+
+/// Where the names of this machine lead. The port is that of the URL.
+const LOOPBACK: [SocketAddr; 2] =
+    [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0)];
 
 impl HttpAuthenticator {
     /// Returns a builder that posts logins to `login_url`.
@@ -70,7 +75,11 @@ impl HttpAuthenticatorBuilder {
 
     /// Sets the HTTP client: proxy, addresses, certificates, headers. It takes a builder and not a
     /// client, because the authenticator sets redirects, retries, time-outs and idle connections
-    /// itself. It also turns proxies off if an endpoint is plain `http` on this machine, unless
+    /// itself. The time-out is that of the [`Policy`](crate::Policy).
+    ///
+    /// `localhost` and the names below it are this machine, and no resolver is asked for them. If
+    /// an endpoint has such a name, proxies are turned off, because a proxy would look the name up
+    /// itself. They are also turned off if an endpoint is plain `http` on this machine, unless
     /// plain `http` is [allowed](Self::allow_plain_http): a proxy may be another machine, which
     /// could read the credentials.
     pub fn client(mut self, client: reqwest::ClientBuilder) -> Self {
@@ -96,10 +105,14 @@ impl HttpAuthenticatorBuilder {
         let login = Endpoint::parse(&self.login_url, self.plaintext)?;
         let optional = |url: Option<String>| url.map(|url| Endpoint::parse(&url, self.plaintext)).transpose();
         let (refresh, revocation) = (optional(self.refresh_url)?, optional(self.revocation_url)?);
-        let is_local = self.plaintext == Plaintext::LoopbackOnly
-            && std::iter::once(&login).chain(&refresh).chain(&revocation).any(Endpoint::is_plaintext);
+        let endpoints = || std::iter::once(&login).chain(&refresh).chain(&revocation);
+        let local_names: Vec<&str> = endpoints().filter_map(Endpoint::local_name).collect();
+        let is_local = self.plaintext == Plaintext::LoopbackOnly && endpoints().any(Endpoint::is_plaintext);
         // `no_proxy` also turns off the proxies of the environment.
-        let client = if is_local { self.client.no_proxy() } else { self.client };
+        let client = if is_local || !local_names.is_empty() { self.client.no_proxy() } else { self.client };
+        // The last address that a client is given for a name counts, so it is not the user's.
+        let pin = |client: reqwest::ClientBuilder, name: &str| client.resolve_to_addrs(name, &LOOPBACK);
+        let client = local_names.into_iter().fold(client, pin);
         let transport = Transport::new(client)?;
         Ok(HttpAuthenticator {
             transport,

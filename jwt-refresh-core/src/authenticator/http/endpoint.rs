@@ -38,6 +38,14 @@ impl Endpoint {
         self.0.scheme() == "http"
     }
 
+    /// Returns the host if it is a name of this machine.
+    pub(super) fn local_name(&self) -> Option<&str> {
+        match self.0.host()? {
+            Host::Domain(name) => Some(name).filter(|name| is_local_name(name)),
+            Host::Ipv4(_) | Host::Ipv6(_) => None,
+        }
+    }
+
     pub(super) fn url(&self) -> Url {
         self.0.clone()
     }
@@ -56,14 +64,21 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Returns whether the host is this machine. `localhost` is nothing else (RFC 6761 §6.3).
+/// Returns whether the host is this machine.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => is_local_name(name),
         Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
         Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
         None => false,
     }
+}
+
+/// Returns whether a name is `localhost` or below it. No such name is another machine's, whatever
+/// DNS says of it (RFC 6761 §6.3).
+fn is_local_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 fn configuration(what: impl Into<String>) -> Error {
@@ -76,12 +91,13 @@ mod tests {
 
     #[test]
     fn credentials_are_sent_only_to_https_or_to_this_machine() {
-        for url in ["https://api.example/x", "http://localhost:1/x", "http://127.8.9.1/x", "http://[::1]:8080/x"] {
+        for url in ["https://api.example/x", "http://a.localhost./", "http://127.8.9.1/x", "http://[::1]:8080/x"] {
             assert!(Endpoint::parse(url, Plaintext::LoopbackOnly).is_ok(), "{url}");
         }
         for url in [
             "http://api.example/x",
             "http://localhost.evil.example/x",
+            "http://evillocalhost/",
             "http://10.0.0.1/",
             "ftp://127.0.0.1/",
             "api",
@@ -89,6 +105,19 @@ mod tests {
         ] {
             let error = Endpoint::parse(url, Plaintext::LoopbackOnly).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_this_machine_are_known_in_every_spelling() {
+        for (url, name) in [
+            ("http://LocalHost:1/x", Some("localhost")),
+            ("https://api.localhost/x", Some("api.localhost")),
+            ("https://localhost./x", Some("localhost.")),
+            ("https://localhost.example/x", None),
+            ("https://127.0.0.1/x", None),
+        ] {
+            assert_eq!(Endpoint::parse(url, Plaintext::LoopbackOnly).unwrap().local_name(), name, "{url}");
         }
     }
 
