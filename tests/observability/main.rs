@@ -12,10 +12,10 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use jwt_refresh::prelude::*;
-use jwt_refresh::{ErrorKind, Event};
+use jwt_refresh::{Clock, Error, ErrorKind, Event, ManualClock};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
-use support::{PAST_EXPIRY, SECOND, World};
+use support::{MINUTE, PAST_EXPIRY, SECOND, World};
 
 /// Takes twelve tokens from a session: after a login, during a failed refresh, and after a refresh.
 async fn use_a_session(world: &World) -> Session {
@@ -57,6 +57,34 @@ async fn events_come_in_order_and_end_with_the_session() {
     assert!(matches!(events.next().await, Some(Event::ReauthenticationRequired(error)) if error.status().is_some()));
     assert!(matches!(events.next().await, Some(Event::LoggedOut)));
     assert!(events.next().await.is_none());
+}
+
+/// Tells how long its refresh tokens live, and has no way to log in without a person.
+struct Prolonged;
+
+impl Authenticator for Prolonged {
+    async fn login(&self) -> Result<Tokens, Error> {
+        Ok(Tokens::new("access")?.expires_in(MINUTE).refresh_token("refresh").refresh_expires_in(30 * MINUTE))
+    }
+}
+
+#[tokio::test]
+async fn before_a_login_ends_there_is_one_event_unless_it_is_prolonged() {
+    let clock = ManualClock::new();
+    let session = Session::builder(Prolonged).clock(&clock).login().await.unwrap();
+    let mut events = session.events();
+    for _ in 0..3 {
+        clock.advance(24 * MINUTE);
+        session.token().await.unwrap();
+        assert!(matches!(events.next().await, Some(Event::Renewed)));
+    }
+    let ends = Clock::from(&clock).now() + 30 * MINUTE;
+    clock.advance(26 * MINUTE);
+    let event = tokio::time::timeout(20 * SECOND, events.next()).await.expect("an event");
+    assert!(matches!(event, Some(Event::LoginEnds(at)) if at == ends), "{event:?}");
+    clock.advance(3 * MINUTE);
+    session.token().await.unwrap();
+    assert!(matches!(events.next().await, Some(Event::Renewed)), "it comes once");
 }
 
 /// What the library has logged in this process.

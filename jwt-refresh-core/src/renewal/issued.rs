@@ -15,6 +15,8 @@ pub(crate) struct IssuedTokens {
     pub(crate) begins: Moment,
     pub(crate) life: Lifetime,
     pub(crate) credential: RefreshCredential,
+    /// When the refresh token expires, if the server has said so.
+    pub(crate) login_ends: Option<Moment>,
     /// The number of this token among all that were issued to the account, in all processes that
     /// share its store.
     pub(crate) sequence: u64,
@@ -35,6 +37,7 @@ impl IssuedTokens {
         sequence: u64,
     ) -> Result<Self, (Error, RefreshCredential)> {
         let expires = expiry(policy, &tokens, times);
+        let login_ends = tokens.refresh_lifetime().map(|lifetime| times.sent + lifetime);
         let credential = match (tokens.refresh, old) {
             // RFC 6749 §6: a new refresh token replaces the old one; without a new one the old one
             // stays.
@@ -50,14 +53,15 @@ impl IssuedTokens {
             return Err((error, credential));
         }
         let life = Lifetime::new(policy, times.sent, expires, fastrand::f64());
-        Ok(Self { token: tokens.access, begins: times.sent, life, credential, sequence })
+        Ok(Self { token: tokens.access, begins: times.sent, life, credential, login_ends, sequence })
     }
 
     /// Returns tokens that were captured elsewhere, for example at a login in a browser.
     pub(crate) fn captured(policy: &Policy, tokens: Tokens, now: Moment, sequence: u64) -> Self {
         let expires = expiry_of_captured(policy, &tokens, now.wall);
+        let login_ends = tokens.refresh_lifetime().map(|lifetime| now + lifetime);
         let life = Lifetime::new(policy, now, expires, fastrand::f64());
         let credential = RefreshCredential::of(tokens.refresh);
-        Self { token: tokens.access, begins: now, life, credential, sequence }
+        Self { token: tokens.access, begins: now, life, credential, login_ends, sequence }
     }
 }

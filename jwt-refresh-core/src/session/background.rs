@@ -56,14 +56,13 @@ async fn watch_clock(session: Weak<SessionShared>, clock: Clock, mut deadline: w
 
 /// Handles a deadline that has passed, on a clock that cannot be stepped.
 fn on_deadline(shared: &Arc<SessionShared>) {
+    shared.cell.tell_login_end(|event| shared.telemetry.send_event(event));
     match shared.upkeep {
         // Events and the next caller report how the renewal ends.
-        Upkeep::KeepFresh => {
-            drop(shared.acquire());
-            shared.cell.update_deadline();
-        }
+        Upkeep::KeepFresh => drop(shared.acquire()),
         Upkeep::OnDemand => shared.cell.close_fast_path_if_due(),
     }
+    shared.cell.update_deadline();
 }
 
 /// Takes over what other processes write into the store.

@@ -1,5 +1,7 @@
 //! The events of a session, for a program that watches it.
 
+use std::time::SystemTime;
+
 use tokio::sync::broadcast;
 
 use crate::error::{Error, ErrorKind};
@@ -20,6 +22,11 @@ pub enum Event {
     Failed(Error),
     /// Neither refresh nor login can bring a token any more. A person has to act.
     ReauthenticationRequired(Error),
+    /// The login ends at this time: its refresh token expires then, as the server has said
+    /// (`refresh_expires_in`). A refresh or a login before that prolongs it. This comes once, five
+    /// minutes ahead, or at half of what the refresh token lives if it lives for less than ten.
+    /// After the end, a session whose authenticator cannot log in by itself needs a person.
+    LoginEnds(SystemTime),
     /// The session was logged out, here or in another process.
     LoggedOut,
 }

@@ -1,11 +1,11 @@
 //! One account's tokens and their renewal.
 //!
-//! `state` is the state machine, with `held`, `outage` and `rejections`; `state_cell` is its lock,
-//! `fast_path` keeps a call with a fresh token cheap, and `shared` is what all clones of a session
-//! share. `acquire` serves callers, `pending` is what they wait on, `task` runs a renewal,
-//! `replacement` logs out and adopts tokens, and `background` watches the clock and the store;
-//! `store_sync`, `store_follow`, `account_store` and `record` share tokens through a store, and
-//! `builder`, `telemetry`, `events` and `stats` hold what their names say.
+//! `state` is the state machine, with `held`, `login_end`, `outage` and `rejections`; `state_cell`
+//! is its lock, `fast_path` keeps a call with a fresh token cheap, and `shared` is what all clones
+//! of a session share. `acquire` serves callers, `pending` is what they wait on, `task` runs a
+//! renewal, `replacement` logs out and adopts tokens, and `background` watches the clock and the
+//! store; `store_sync`, `store_follow`, `account_store` and `record` share tokens through a store,
+//! and `builder`, `telemetry`, `events` and `stats` hold what their names say.
 
 mod account_store;
 mod acquire;
@@ -15,6 +15,7 @@ mod events;
 mod fast_path;
 mod held;
 mod held_lease;
+mod login_end;
 mod outage;
 mod pending;
 mod record;

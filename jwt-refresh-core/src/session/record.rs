@@ -36,6 +36,8 @@ pub(super) struct Active {
     /// Set just before the refresh token is spent, and cleared when the outcome is written. If a
     /// process that has the lease finds it set, the process that set it has died in between.
     pub(super) spending: bool,
+    /// When the refresh token expires, in nanoseconds since the epoch, if that is known.
+    refresh_expires: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -62,7 +64,12 @@ impl Record {
     pub(super) fn empty(sequence: u64) -> Self {
         Self {
             sequence,
-            status: LoginStatus::Active(Active { access: None, credential: RefreshCredential::None, spending: false }),
+            status: LoginStatus::Active(Active {
+                access: None,
+                credential: RefreshCredential::None,
+                spending: false,
+                refresh_expires: None,
+            }),
         }
     }
 
@@ -74,7 +81,9 @@ impl Record {
             issued: now.wall.as_nanos(),
             expires: (expires != Timestamp::NEVER).then_some(expires.as_nanos()),
         };
-        let active = Active { access: Some(access), credential: issued.credential.clone(), spending: false };
+        let refresh_expires = issued.login_ends.map(|ends| ends.wall.as_nanos());
+        let active =
+            Active { access: Some(access), credential: issued.credential.clone(), spending: false, refresh_expires };
         Self { sequence: issued.sequence, status: LoginStatus::Active(active) }
     }
 
@@ -103,12 +112,16 @@ impl Record {
 
     /// Returns the tokens for a session that reads the record.
     pub(super) fn issued_tokens(&self, policy: &Policy, now: Moment) -> Option<IssuedTokens> {
-        let LoginStatus::Active(Active { access: Some(access), credential, .. }) = &self.status else { return None };
+        let LoginStatus::Active(Active { access: Some(access), credential, refresh_expires, .. }) = &self.status else {
+            return None;
+        };
         let token = AccessToken::new(&access.token).ok()?;
         let start = now.at_wall(Timestamp::from_nanos(access.issued));
         let expires = access.expires.map(Timestamp::from_nanos);
         let life = Lifetime::new(policy, start, expires, fastrand::f64());
-        Some(IssuedTokens { token, begins: start, life, credential: credential.clone(), sequence: self.sequence })
+        let (credential, sequence) = (credential.clone(), self.sequence);
+        let login_ends = refresh_expires.map(|time| now.at_wall(Timestamp::from_nanos(time)));
+        Some(IssuedTokens { token, begins: start, life, credential, login_ends, sequence })
     }
 
     /// Returns the bytes of the entry of `revision`.
@@ -133,6 +146,9 @@ impl Record {
                 json["doubtful"] = matches!(active.credential, RefreshCredential::InDoubt(_)).into();
                 json["reusable"] = active.credential.is_reusable().into();
                 json["spending"] = active.spending.into();
+                if let Some(time) = active.refresh_expires {
+                    json["refresh_expires_ns"] = time.into();
+                }
             }
         }
         Zeroizing::new(json.to_string().into_bytes())
@@ -188,7 +204,8 @@ impl Record {
             (Some(token), false, true) => RefreshCredential::Reusable(token.into()),
             (Some(token), false, false) => RefreshCredential::Valid(token.into()),
         };
-        let active = Active { access, credential, spending: flag("spending")? };
+        let refresh_expires = time("refresh_expires_ns")?;
+        let active = Active { access, credential, spending: flag("spending")?, refresh_expires };
         Ok(Self { sequence, status: LoginStatus::Active(active) })
     }
 }
@@ -210,6 +227,7 @@ mod tests {
 
     fn issued(seconds: u64) -> IssuedTokens {
         let tokens = crate::token::Tokens::new("AccessS3cret").unwrap().refresh_token("RefreshS3cret");
+        let tokens = tokens.refresh_expires_in(Duration::from_secs(600));
         IssuedTokens::captured(&Policy::default(), tokens.expires_in(Duration::from_secs(seconds)), now(), 3)
     }
 
@@ -232,6 +250,7 @@ mod tests {
         let record = Record::of(&issued(60), now());
         let read = record.issued_tokens(&Policy::default(), now() + Duration::from_secs(10)).unwrap();
         assert_eq!(read.life.expires, now() + Duration::from_secs(60));
+        assert_eq!(read.login_ends, Some(now() + Duration::from_secs(600)));
         assert_eq!(read.sequence, 3);
     }
 

@@ -2,10 +2,11 @@
 //! caller that needs a token has to do. It does no input or output and never waits. All of it runs
 //! under one short lock.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::events::Event;
 use super::held::{HeldToken, shortened};
+use super::login_end::LoginEnd;
 use super::outage::{Condition, EarlyRenewal, Finding, Outage};
 use super::pending::{Notification, PendingRenewal, RenewalResult};
 use super::rejections::Rejections;
@@ -35,6 +36,8 @@ pub(super) struct SessionState {
     /// How many renewals have failed since the last success.
     failures: u32,
     outage: Outage,
+    /// When the login ends, if the server has said so.
+    login_end: Option<LoginEnd>,
     /// Until when the server has asked to be left alone, and with which error.
     asked: Option<(Moment, Error)>,
     /// The tokens that were rejected as soon as they were issued.
@@ -112,6 +115,7 @@ impl SessionState {
             lost_starts: 0,
             failures: 0,
             outage: Outage::new(),
+            login_end: None,
             asked: None,
             generation: 0,
             epoch: 0,
@@ -179,9 +183,30 @@ impl SessionState {
         }
     }
 
+    /// Returns when something next has to be done because of the time alone, seen from `now`.
+    pub(super) fn wake_at(&self, now: Moment) -> Moment {
+        self.next_change(now).earlier(self.tell_login_end_at())
+    }
+
+    /// Returns the same after what is due at `now` was done.
+    pub(super) fn wake_after(&self, now: Moment) -> Moment {
+        let change = self.next_change(now);
+        let change = if now.reached(change) { Moment::NEVER } else { change };
+        change.earlier(self.tell_login_end_at())
+    }
+
+    fn tell_login_end_at(&self) -> Moment {
+        self.login_end.as_ref().map_or(Moment::NEVER, LoginEnd::deadline)
+    }
+
+    /// Returns when the login ends, if that has to be told at `now`.
+    pub(super) fn take_login_end(&mut self, now: Moment) -> Option<SystemTime> {
+        self.login_end.as_mut()?.take_due(now)
+    }
+
     /// Returns when the state next changes by time alone, seen from `now`: a token has to be
     /// renewed, or a pause ends.
-    pub(super) fn wake_at(&self, now: Moment) -> Moment {
+    fn next_change(&self, now: Moment) -> Moment {
         match &self.phase {
             Phase::LoggedOut => Moment::NEVER,
             Phase::BackingOff { until, early, serving, .. } => {
@@ -246,6 +271,15 @@ impl SessionState {
     pub(super) fn refused_login(&self, now: Moment) -> Option<Error> {
         let (until, error) = self.asked.as_ref().filter(|(until, _)| !now.reached(*until))?;
         Some(error.clone().retry_in(now.until(*until)))
+    }
+
+    /// Notes that the server has asked to be left alone. Returns until when it is.
+    fn leave_alone(&mut self, asked: Duration, error: &Error, policy: &Policy, now: Moment) -> Moment {
+        let until = now + policy.asked_pause(Some(asked));
+        if self.asked.as_ref().is_none_or(|(before, _)| until.reached(*before)) {
+            self.asked = Some((until, error.clone()));
+        }
+        until
     }
 
     /// Lets a renewal take a step, which may take `timeout`. Returns false if the renewal was
@@ -331,13 +365,12 @@ impl SessionState {
             Finding::StillDown(retry_after) => Some(self.outage.still_down(retry_after, policy, now)),
             Finding::Met | Finding::Unknown => None,
         };
-        let asked = if let Finding::StillDown(retry_after) = finding {
-            policy.asked_pause(retry_after)
-        } else {
-            Duration::ZERO
+        let until = match finding {
+            Finding::StillDown(Some(asked)) => until.later(self.leave_alone(asked, &error, policy, now)),
+            _ => until,
         };
         let result = RenewalResult::Failed(error.clone(), self.live_token(serving, now));
-        self.phase = Phase::BackingOff { until: until.later(now + asked), early, error, serving };
+        self.phase = Phase::BackingOff { until, early, error, serving };
         Some(Notification { sender, result, event: None })
     }
 
@@ -384,8 +417,11 @@ impl SessionState {
         policy: &Policy,
         now: Moment,
     ) -> Notification {
-        if error.retry_after().is_some() {
-            self.asked = Some((now + policy.asked_pause(error.retry_after()), error.clone()));
+        if let Some(asked) = error.retry_after() {
+            self.leave_alone(asked, &error, policy, now);
+        }
+        if self.credential == RefreshCredential::None {
+            self.login_end = None;
         }
         let exhausted =
             error.kind() == ErrorKind::ReauthenticationRequired && self.credential == RefreshCredential::None;
@@ -446,7 +482,11 @@ impl SessionState {
     /// Takes new tokens, unless they are the ones that the session has already. Returns the current
     /// token.
     fn set_tokens(&mut self, issued: IssuedTokens) -> AccessToken {
-        let IssuedTokens { token, begins, life, credential, sequence } = issued;
+        let IssuedTokens { token, begins, life, credential, login_ends, sequence } = issued;
+        // What was said of a refresh token holds for as long as that is not replaced.
+        if login_ends.is_some() || credential.token() != self.credential.token() {
+            self.login_end = login_ends.and_then(|at| LoginEnd::new(begins, at));
+        }
         self.credential = credential;
         if let Some(held) = self.held.as_ref().filter(|_| sequence == self.sequence && sequence > 0) {
             // The token is known from the store already.
@@ -541,6 +581,7 @@ impl SessionState {
         self.generation += 1;
         self.held = None;
         self.credential = RefreshCredential::None;
+        self.login_end = None;
         self.forget_rejections();
         self.phase = Phase::LoggedOut;
     }

@@ -521,6 +521,14 @@ fn a_server_that_asks_to_be_left_alone_is_asked_neither_early_nor_by_an_explicit
     }
     assert!(state.refused_login(after(20)).is_none());
     assert!(matches!(state.next_step(after(20)), NextStep::Renew(None)));
+
+    // A shorter wait that it asks for later does not end a longer one.
+    for (asked, at) in [(60, 20), (1, 21)] {
+        let permit = state.begin(Plan::LogIn).unwrap();
+        fail(&mut state, &permit, outage().retry_in(SECOND * asked), after(at));
+    }
+    assert!(state.refused_login(after(79)).is_some());
+    assert!(state.refused_login(after(80)).is_none());
 }
 
 #[test]
@@ -532,6 +540,7 @@ fn a_probe_that_is_asked_to_wait_waits() {
     let permit = state.begin_early().unwrap();
     state.give_up_early(permit.epoch, Finding::StillDown(Some(SECOND * 20)), &policy(), after(1)).unwrap().send();
     assert!(matches!(state.next_step(after(20)), NextStep::Fail(_)));
+    assert!(state.refused_login(after(20)).is_some());
     assert!(!matches!(state.next_step(after(21)), NextStep::Fail(_)));
 }
 
@@ -557,4 +566,40 @@ fn an_outage_that_nobody_noticed_for_a_while_counts_as_a_new_one() {
         }
     }
     assert!(!matches!(state.next_step(after(10_021)), NextStep::Fail(_)));
+}
+
+#[test]
+fn the_end_of_a_login_is_told_once_five_minutes_ahead_or_at_half_of_a_short_one() {
+    for (lives, told_at) in [(3600, 3300), (600, 300), (60, 30)] {
+        let mut state = SessionState::new();
+        let ending = tokens(10).refresh_token("r").refresh_expires_in(Duration::from_secs(lives));
+        renew(&mut state, ending, start());
+        assert_eq!(state.take_login_end(after(told_at - 1)), None);
+        assert_eq!(state.wake_after(after(told_at - 1)), after(told_at), "though the token is due");
+        assert_eq!(state.take_login_end(after(told_at)), Some(after(lives).wall.into()));
+        assert_eq!(state.take_login_end(after(lives)), None);
+    }
+    let mut state = SessionState::new();
+    renew(&mut state, tokens(10).refresh_token("offline").refresh_expires_in(Duration::ZERO), start());
+    assert_eq!(state.take_login_end(after(3600)), None, "0 s means that it does not expire");
+}
+
+#[test]
+fn what_is_known_of_a_refresh_token_is_kept_until_it_is_replaced() {
+    let mut state = SessionState::new();
+    let refreshed = |state: &mut SessionState, new: Option<&str>| {
+        let permit = state.begin(Plan::Renew).unwrap();
+        let answer = new.into_iter().fold(tokens(10), Tokens::refresh_token);
+        let times = RequestTimes { sent: after(10), answered: after(10) };
+        let issued = IssuedTokens::issued(&policy(), answer, times, Some("r".into()), state.next_sequence()).unwrap();
+        state.complete(permit.epoch, Outcome::Renewed(issued), &policy(), after(10)).unwrap().send();
+    };
+    renew(&mut state, tokens(10).refresh_token("r").refresh_expires_in(SECOND * 600), start());
+    refreshed(&mut state, None);
+    assert_eq!(state.tell_login_end_at(), after(300));
+    refreshed(&mut state, Some("another"));
+    assert_eq!(state.tell_login_end_at(), Moment::NEVER);
+    renew(&mut state, tokens(10).refresh_token("r").refresh_expires_in(SECOND * 600), start());
+    state.log_out();
+    assert_eq!(state.tell_login_end_at(), Moment::NEVER);
 }

@@ -271,9 +271,21 @@ impl StateCell {
         }
     }
 
-    /// Publishes the next deadline after one that has passed without a change of the state.
+    /// Publishes the next deadline after one that has passed and was handled.
     pub(super) fn update_deadline(&self) {
-        self.change(|_, _| ());
+        let state = self.lock();
+        self.publish_deadline(state.wake_after(self.clock.moment()));
+    }
+
+    /// Tells that the login ends soon, if it is time to do so.
+    pub(super) fn tell_login_end(&self, tell: impl FnOnce(Event)) {
+        if let Some(at) = self.lock().take_login_end(self.clock.moment()) {
+            tell(Event::LoginEnds(at));
+        }
+    }
+
+    fn publish_deadline(&self, deadline: Moment) {
+        self.deadline.send_if_modified(|old| std::mem::replace(old, deadline) != deadline);
     }
 
     pub(super) fn deadline(&self) -> watch::Receiver<Moment> {
@@ -295,8 +307,7 @@ impl StateCell {
         // generation too.
         self.fast.generation.store(state.generation(), Ordering::Release);
         self.fast.until.store(state.fast_path_until().wall.as_nanos(), Ordering::Release);
-        let wake_at = state.wake_at(self.clock.moment());
-        self.deadline.send_if_modified(|old| std::mem::replace(old, wake_at) != wake_at);
+        self.publish_deadline(state.wake_at(self.clock.moment()));
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, SessionState> {
