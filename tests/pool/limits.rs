@@ -1,17 +1,43 @@
 //! Rates, bursts, concurrency and usage caps of accounts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 
-use crate::support::{Load, SECOND, World};
+use jwt_refresh::pool::Pool;
+use tokio::task::JoinHandle;
+
+use crate::support::{HOUR, SECOND, World, until};
 use crate::{active, is_pending, run_other_tasks};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn no_account_exceeds_its_rate_and_all_rates_are_used_evenly() {
-    // In real time, with real requests.
-    let load = Load { accounts: 50, rate: 10, burst: 1, tasks: 200, time: 3 * SECOND };
-    let seen = load.run().await;
-    seen.assert_within(&load);
-    seen.assert_all_used(&load);
+    let (accounts, rate) = (50, 10);
+    let world = World::with_accounts(accounts);
+    let limited = |number| world.account(number).rate(rate, SECOND).burst(1);
+    let pool = world.pool_of((0..accounts).map(limited)).build().unwrap();
+    active(&pool, accounts).await;
+    let leases = Arc::new(Mutex::new(BTreeMap::<String, u32>::new()));
+    let callers: Vec<_> = (0..200).map(|_| tokio::spawn(lease_for_ever(pool.clone(), Arc::clone(&leases)))).collect();
+    for expected in 1..=30 {
+        // Each account's burst, and one more lease after each tenth of a second.
+        until("every account is leased", async || {
+            let leases = leases.lock().unwrap();
+            leases.len() == accounts && leases.values().all(|count| *count >= expected)
+        })
+        .await;
+        run_other_tasks().await;
+        assert!(leases.lock().unwrap().values().all(|count| *count == expected), "{leases:?}, not {expected} each");
+        world.clock.advance(SECOND / rate);
+    }
+    callers.iter().for_each(JoinHandle::abort);
+}
+
+/// Takes one lease after the other, and counts those of each account.
+async fn lease_for_ever(pool: Pool, leases: Arc<Mutex<BTreeMap<String, u32>>>) {
+    loop {
+        let lease = pool.lease().within(HOUR).await.unwrap();
+        *leases.lock().unwrap().entry(lease.account().to_owned()).or_default() += 1;
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,6 @@ mod recorder;
 mod redis_proxy;
 #[cfg(feature = "redis")]
 mod redis_server;
-mod throughput;
 mod until;
 mod world;
 
@@ -32,7 +31,6 @@ pub(crate) use recorder::Recorded;
 pub(crate) use redis_proxy::RedisProxy;
 #[cfg(feature = "redis")]
 pub(crate) use redis_server::RedisServer;
-pub(crate) use throughput::{Load, exact};
 pub(crate) use until::{until, until_blocking};
 pub(crate) use world::{World, spawn_caller};
 

@@ -18,8 +18,8 @@ use jwt_refresh_testkit::TestServer;
 use self::caller::{Api, Outcomes, call};
 use self::incident::{AccountInTrouble, Incident, IncidentLog};
 use crate::random::{Random, seed};
-use crate::scale::{report, scale};
-use crate::support::{PASSWORD, SECOND, exact, http_client, login_at, until};
+use crate::scale::{exact, report, scale};
+use crate::support::{PASSWORD, SECOND, http_client, login_at, until};
 
 const LIFE: Duration = Duration::from_secs(3);
 /// The tag of the accounts that have incidents. The others are healthy at all times.
