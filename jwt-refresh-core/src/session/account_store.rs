@@ -84,6 +84,11 @@ impl AccountStore {
         Ok(revision)
     }
 
+    /// Deletes the copies of corrupt entries that the store has kept.
+    pub(super) async fn delete_corrupt(&self, policy: &Policy) -> Result<(), StoreError> {
+        with_timeout(policy.store_timeout, self.store.delete_corrupt(&self.account)).await
+    }
+
     /// Waits for the renewal lease. Returns `None` if others had it all the time: the store works,
     /// but it was not this session's turn.
     pub(super) async fn lease(&self, policy: &Policy) -> Result<Option<DynLease>, StoreError> {

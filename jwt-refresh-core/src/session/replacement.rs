@@ -19,6 +19,11 @@ impl SessionShared {
 
     async fn log_out_elsewhere(&self, credential: RefreshCredential) -> Result<(), Error> {
         let stored = self.overwrite(Record::logged_out).await;
+        if let Some(store) = &self.store
+            && let Err(error) = store.delete_corrupt(self.policy()).await
+        {
+            tracing::warn!(target: "jwt_refresh", %error, "copies of corrupt entries may outlive the logout");
+        }
         let stored_credential = stored.as_ref().ok().and_then(|record| record.as_ref()?.credential().cloned());
         let credential = stored_credential.unwrap_or(credential);
         let revoked = revoke(&self.authenticator, &credential, self.policy().refresh_timeout).await;

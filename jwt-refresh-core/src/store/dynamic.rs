@@ -11,6 +11,7 @@ pub(crate) trait DynStore: Send + Sync {
     fn load<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<Option<StoreEntry>, StoreError>>;
     fn save<'a>(&'a self, account: &'a str, entry: &'a StoreEntry) -> BoxFuture<'a, Result<(), StoreError>>;
     fn lease<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<DynLease, StoreError>>;
+    fn delete_corrupt<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
     fn changed<'a>(&'a self, account: &'a str, revision: u64) -> BoxFuture<'a, ()>;
 }
 
@@ -25,6 +26,10 @@ impl<S: TokenStore> DynStore for S {
 
     fn lease<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<DynLease, StoreError>> {
         Box::pin(async move { Ok(Box::new(S::lease(self, account).await?) as DynLease) })
+    }
+
+    fn delete_corrupt<'a>(&'a self, account: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(S::delete_corrupt(self, account))
     }
 
     fn changed<'a>(&'a self, account: &'a str, revision: u64) -> BoxFuture<'a, ()> {

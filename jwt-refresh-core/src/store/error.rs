@@ -13,9 +13,12 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The entry does not follow on the one that is there: another writer has written meanwhile.
     Conflict,
-    /// What is there is no entry of this account: truncated, foreign, too large, or older than one
-    /// that was there before.
+    /// What is there is no entry of this account, or cannot be opened: truncated, foreign, too
+    /// large, or sealed with a key that is not given. If it stays where it is,
+    /// [`StoreError::revision`] says which one it is.
     Corrupt,
+    /// What is there was written by a later version of this library. It is left as it is.
+    LaterFormat,
     /// It is set up in a way that cannot work.
     Configuration,
 }
@@ -25,6 +28,7 @@ pub enum StoreErrorKind {
 pub struct StoreError {
     kind: StoreErrorKind,
     what: String,
+    revision: Option<u64>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -32,13 +36,25 @@ impl StoreError {
     /// Returns an error of `kind`. `what` is a clause that says what happened. It names the store
     /// and holds no secret.
     pub fn new(kind: StoreErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), source: None }
+        Self { kind, what: what.into(), revision: None, source: None }
     }
 
     /// Adds what caused it, which must not hold a secret.
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));
         self
+    }
+
+    /// Says that an entry of `revision` is there and stays there, though it cannot be read. The
+    /// entry that follows on it has the next revision.
+    pub fn at_revision(mut self, revision: u64) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+
+    /// Returns the revision of an entry that is there and cannot be read.
+    pub fn revision(&self) -> Option<u64> {
+        self.revision
     }
 
     /// Returns what kind of failure it is.

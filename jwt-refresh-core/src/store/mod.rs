@@ -63,9 +63,11 @@ pub trait TokenStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Unavailable`], or [`StoreErrorKind::Corrupt`] if what is there is no entry
-    /// of that account. A store sets aside what is corrupt, where it can be looked at, and has no
-    /// entry from then on.
+    /// [`StoreErrorKind::Unavailable`]; [`StoreErrorKind::LaterFormat`]; or
+    /// [`StoreErrorKind::Corrupt`] if what is there is no entry of that account, or cannot be
+    /// opened. A store sets aside what is corrupt, where it can be looked at, and has no entry from
+    /// then on; or leaves it, and says in the error which [revision](StoreError::at_revision) it
+    /// has. Without one, the session could neither replace it nor log out.
     fn load(&self, account: &str) -> impl Future<Output = Result<Option<StoreEntry>, StoreError>> + Send;
 
     /// Writes `entry` if it follows on the one that is there: if its revision is higher by 1, or is
@@ -85,6 +87,18 @@ pub trait TokenStore: Send + Sync + 'static {
     ///
     /// [`StoreErrorKind::Unavailable`].
     fn lease(&self, account: &str) -> impl Future<Output = Result<Self::Lease, StoreError>> + Send;
+
+    /// Deletes what was set aside of the account because it was corrupt. A session does this when it
+    /// logs out, because it may be tokens. The default does nothing, for stores that set nothing
+    /// aside.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Unavailable`]: some of it may still be there.
+    fn delete_corrupt(&self, account: &str) -> impl Future<Output = Result<(), StoreError>> + Send {
+        let _ = account;
+        async { Ok(()) }
+    }
 
     /// Waits until the account's entry may be another than the one of `revision` (0: none), after
     /// which the caller [`load`](Self::load)s it. It may end too early. After a change it must end
@@ -111,6 +125,10 @@ impl<S: TokenStore> TokenStore for Arc<S> {
 
     fn lease(&self, account: &str) -> impl Future<Output = Result<Self::Lease, StoreError>> + Send {
         S::lease(self, account)
+    }
+
+    fn delete_corrupt(&self, account: &str) -> impl Future<Output = Result<(), StoreError>> + Send {
+        S::delete_corrupt(self, account)
     }
 
     fn changed(&self, account: &str, revision: u64) -> impl Future<Output = ()> + Send {

@@ -116,7 +116,7 @@ impl<M: Medium> LockedEntry<M> {
                 (StoreErrorKind::Corrupt, format!("{what}; it is kept as {aside}"))
             }
             Err(Flaw::Later(version)) => {
-                (StoreErrorKind::Configuration, format!("is in format {version}, which a later jwt-refresh wrote"))
+                (StoreErrorKind::LaterFormat, format!("is in format {version}, which a later jwt-refresh wrote"))
             }
         };
         Err(StoreError::new(kind, format!("{} {what}", self.medium.name())))

@@ -18,9 +18,9 @@ pub use key::SealKey;
 /// opened; the reader can see that the revision fell.
 ///
 /// An entry that cannot be opened (the key is another, or the entry was changed) is a
-/// [`StoreErrorKind::Corrupt`], but stays in the store: with the right key it can be read again.
-/// Until then nothing follows on it, so a [`save`](TokenStore::save) of revision 1 is a
-/// [`StoreErrorKind::Conflict`]. Entries that were written without a key are not read, because an
+/// [`StoreErrorKind::Corrupt`], but stays in the store, under its revision: with the right key it
+/// can be read again, until a session writes the next one. What a session does is its policy's
+/// [`CorruptEntry`](crate::store::CorruptEntry). Entries that were written without a key are not read, because an
 /// attacker who can write to the store could write such entries.
 ///
 /// Leases, waits and cancellation are those of the store.
@@ -72,7 +72,7 @@ impl<S: TokenStore> Sealed<S> {
     fn open(&self, account: &str, entry: &StoreEntry) -> Result<StoreEntry, StoreError> {
         let data = envelope::open(&(self.keys)()?, &binding(account, entry.revision), &entry.data).map_err(|why| {
             let what = format!("the entry of account {account:?}, revision {}, {why}", entry.revision);
-            StoreError::new(StoreErrorKind::Corrupt, what)
+            StoreError::new(StoreErrorKind::Corrupt, what).at_revision(entry.revision)
         })?;
         Ok(StoreEntry { revision: entry.revision, data })
     }
@@ -93,6 +93,10 @@ impl<S: TokenStore> TokenStore for Sealed<S> {
 
     async fn lease(&self, account: &str) -> Result<S::Lease, StoreError> {
         self.store.lease(account).await
+    }
+
+    async fn delete_corrupt(&self, account: &str) -> Result<(), StoreError> {
+        self.store.delete_corrupt(account).await
     }
 
     async fn changed(&self, account: &str, revision: u64) {
