@@ -25,7 +25,7 @@ impl Reports {
             .field("email", server.email())
             .secret_field("password", server.password())
             .build()?;
-        let session = Session::builder(login).blocking_login()?;
+        let session = Session::builder(login).blocking_connect()?;
         Ok(Self { agent: ureq::agent(), base: server.base_url().to_owned(), session })
     }
 

@@ -67,7 +67,7 @@ impl Api {
         let credentials = Credentials::new(host, key, secret)?;
         // The lifetime of a token if the server does not state one.
         let policy = Policy::default().default_lifetime(Duration::from_secs(3500));
-        let session = Session::builder(credentials).policy(policy).clock(clock).login().await?;
+        let session = Session::builder(credentials).policy(policy).clock(clock).connect().await?;
         Ok(Self { http: reqwest::Client::new(), host: host.to_owned(), session })
     }
 

@@ -59,7 +59,7 @@ async fn log_in(server: &TestServer, clock: &ManualClock) -> Result<Session, Err
         .field("email", server.email())
         .secret_field("password", server.password())
         .build()?;
-    Ok(Session::builder(login).clock(clock).login().await?)
+    Ok(Session::builder(login).clock(clock).connect().await?)
 }
 
 #[tokio::main]

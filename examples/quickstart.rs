@@ -69,7 +69,7 @@ async fn main() -> Result<(), Error> {
         .field("email", server.email())
         .secret_field("password", server.password())
         .build()?;
-    let session = Session::builder(authenticator).login().await?;
+    let session = Session::builder(authenticator).connect().await?;
     describe(&session.token().await?)?;
 
     let base = Url::parse(&server.url("/api/v1/"))?;

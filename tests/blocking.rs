@@ -92,7 +92,7 @@ fn a_session_can_be_built_and_logged_in_without_async() {
     let world = World::new();
     let wrong =
         HttpAuthenticator::builder(world.server.url("/api/auth/login")).field("email", "nobody").build().unwrap();
-    assert_eq!(Session::builder(wrong).blocking_login().unwrap_err().kind(), ErrorKind::ReauthenticationRequired);
+    assert_eq!(Session::builder(wrong).blocking_connect().unwrap_err().kind(), ErrorKind::ReauthenticationRequired);
     let session = world.session().build();
     assert_eq!(session.blocking_login().unwrap().generation(), 1);
 }

@@ -156,7 +156,7 @@ fn rounding_server() -> Builder {
 #[tokio::test]
 async fn a_server_that_rounds_expiry_down_fails_no_call() {
     let world = World::with(rounding_server().start());
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     let calls = RoundedCalls { world: &world, http: reqwest::Client::new(), session };
     for step in 0..1200 {
         world.pass(SECOND / 20);

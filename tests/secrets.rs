@@ -92,7 +92,7 @@ async fn use_a_session(record: &Record) {
     record.secret("N0tThePassword");
 
     let recording = RecordsRefreshTokens { inner: authenticator(server, server.password()), record: record.clone() };
-    let session = Session::builder(recording).clock(&world.clock).login().await.unwrap();
+    let session = Session::builder(recording).clock(&world.clock).connect().await.unwrap();
     let token = session.token().await.unwrap();
     record.secret(token.expose());
     record.secret(token.jwt().unwrap().signature());

@@ -22,7 +22,7 @@ impl Shop {
             .field("email", email)
             .secret_field("password", password)
             .build()?;
-        let session = Session::builder(login).login().await?;
+        let session = Session::builder(login).connect().await?;
         let api = ApiClient { http: reqwest::Client::new(), base: format!("{base}/api/v1") };
         // A clone of a session is a handle on the same tokens, so there is one login for all.
         Ok(Self {

@@ -42,7 +42,7 @@ pub enum StoreFailure {
 }
 
 /// What a session does with a store entry that cannot be right: one that is malformed, too large,
-/// of another account, or older than one that the session has seen.
+/// of another account, or sealed with a key that is not given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CorruptEntry {

@@ -71,7 +71,7 @@ impl Authenticator for Prolonged {
 #[tokio::test]
 async fn before_a_login_ends_there_is_one_event_unless_it_is_prolonged() {
     let clock = ManualClock::new();
-    let session = Session::builder(Prolonged).clock(&clock).login().await.unwrap();
+    let session = Session::builder(Prolonged).clock(&clock).connect().await.unwrap();
     let mut events = session.events();
     for _ in 0..3 {
         clock.advance(24 * MINUTE);
@@ -111,7 +111,7 @@ fn warnings_of_refused_refreshes() -> usize {
 async fn a_refresh_that_is_always_refused_warns_once_and_shows_in_the_statistics() {
     tracing_subscriber::fmt().with_writer(|| Log).init();
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     for renewals in 1..=6 {
         // A refresh that works once ends the row.
         if renewals == 2 {

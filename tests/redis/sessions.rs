@@ -54,7 +54,7 @@ impl SessionBehindProxy {
         let proxy = RedisProxy::before(&redis).await;
         let world = World::with(TestServer::builder().latency(Duration::from_millis(100)).start());
         let policy = Policy::default().store_failure(answer);
-        let session = session(&world, &proxy.url()).policy(policy).login().await.unwrap();
+        let session = session(&world, &proxy.url()).policy(policy).connect().await.unwrap();
         Self { world, proxy, session, _redis: redis }
     }
 

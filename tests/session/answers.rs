@@ -27,7 +27,7 @@ async fn a_refresh_token_that_is_refused_is_dead_and_costs_one_login() {
     }
     for refusal in refusals {
         let world = World::new();
-        let session = world.session().login().await.unwrap();
+        let session = world.session().connect().await.unwrap();
         world.server.inject(Endpoint::Refresh, refusal.clone(), Times::Once);
         world.pass(PAST_EXPIRY);
         assert_eq!(world.call(&session).await, 200, "{refusal:?}");
@@ -39,7 +39,7 @@ async fn a_refresh_token_that_is_refused_is_dead_and_costs_one_login() {
 /// Fails a refresh once, and counts the logins and the refreshes that it takes to be well again.
 async fn recovers(fault: Fault) -> (u64, u64) {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     let before = world.server.stats();
     world.server.inject(Endpoint::Refresh, fault.clone(), Times::Once);
     world.pass(PAST_EXPIRY);
@@ -206,7 +206,7 @@ async fn the_table_holds_for_an_authenticator_of_the_users_own_as_far_as_reqwest
 /// A session on a server that does not replace refresh tokens, which it has seen once.
 async fn refreshed_by_a_server_that_reuses(answer: RefreshAnswer) -> (World, Session) {
     let world = World::with(TestServer::builder().rotation(Rotation::Off).refresh_answer(answer).start());
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.pass(PAST_EXPIRY);
     assert_eq!(world.call(&session).await, 200);
     (world, session)
@@ -247,7 +247,7 @@ async fn that_a_server_does_not_replace_refresh_tokens_is_kept_in_the_store() {
     let (world, session) = refreshed_by_a_server_that_reuses(RefreshAnswer::Omit).await;
     drop(session);
     let store = MemoryStore::new();
-    let first = world.session().store(store.clone(), "ada").login().await.unwrap();
+    let first = world.session().store(store.clone(), "ada").connect().await.unwrap();
     world.pass(PAST_EXPIRY);
     assert_eq!(world.call(&first).await, 200);
     drop(first);
@@ -279,7 +279,7 @@ async fn a_server_that_fails_at_a_refresh_token_for_good_costs_a_login_all_the_s
 #[tokio::test]
 async fn a_refused_password_is_not_tried_again_while_a_refresh_token_in_doubt_is() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.server.inject(Endpoint::Refresh, Fault::DropAfterProcessing, Times::Once);
     world.pass(PAST_EXPIRY);
     session.token().await.unwrap_err();
@@ -301,7 +301,7 @@ async fn a_refused_password_is_not_tried_again_while_a_refresh_token_in_doubt_is
 #[tokio::test]
 async fn a_password_that_an_explicit_login_found_refused_is_not_tried_when_the_refresh_token_is_dead() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.server.set_password(world.server.email(), "changed");
     session.login().await.unwrap_err();
     world.server.revoke_refresh_tokens();
@@ -319,7 +319,7 @@ async fn a_password_that_an_explicit_login_found_refused_is_not_tried_when_the_r
 #[tokio::test]
 async fn a_refresh_token_in_doubt_is_tried_where_the_server_knows_no_login() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.server.inject(Endpoint::Refresh, Fault::DropConnection, Times::Once);
     world.pass(PAST_EXPIRY);
     session.token().await.unwrap_err();

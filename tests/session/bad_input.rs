@@ -145,7 +145,7 @@ async fn after_any_bad_answer_to_a_refresh_a_live_token_is_served_to_its_end() {
     let elsewhere = World::new();
     for (fault, ..) in faults(&elsewhere) {
         let world = World::with_long_tokens();
-        let session = world.session().login().await.unwrap();
+        let session = world.session().connect().await.unwrap();
         world.server.inject(Endpoint::Refresh, fault.clone(), Times::Once);
         // The token is in its leeway, so callers wait for the refresh. After its failure they go on
         // with the token.
@@ -162,7 +162,7 @@ async fn any_bad_answer_to_a_refresh_has_its_error_and_the_session_recovers_with
     let elsewhere = World::new();
     for (fault, kind, in_doubt) in faults(&elsewhere) {
         let world = World::new();
-        let session = world.session().login().await.unwrap();
+        let session = world.session().connect().await.unwrap();
         world.server.inject(Endpoint::Refresh, fault.clone(), Times::Once);
         world.pass(PAST_EXPIRY);
         let error = session.token().await.unwrap_err();
@@ -181,7 +181,7 @@ async fn a_login_that_fails_leaves_the_tokens_held_as_they_were() {
     let elsewhere = World::new();
     for (fault, ..) in faults(&elsewhere) {
         let world = World::new();
-        let session = world.session().login().await.unwrap();
+        let session = world.session().connect().await.unwrap();
         world.server.inject(Endpoint::Login, fault.clone(), Times::Always);
         assert!(session.login().await.is_err(), "{fault:?}");
         assert_eq!(world.call(&session).await, 200, "{fault:?}");

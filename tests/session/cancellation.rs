@@ -31,7 +31,7 @@ async fn drop_after(polls: usize, future: impl Future) -> bool {
 }
 
 async fn drop_at_every_await_point(world: World) {
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     let mut polls = 0;
     loop {
         world.pass(PAST_EXPIRY);
@@ -66,7 +66,7 @@ async fn a_caller_dropped_at_any_await_point_loses_no_refresh_token_on_many_thre
 #[tokio::test]
 async fn a_caller_that_is_aborted_while_it_waits_does_not_end_the_renewal_for_the_others() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.pass(PAST_EXPIRY);
     let (first, other) = (spawn_caller(&session), spawn_caller(&session));
     tokio::task::yield_now().await;

@@ -15,7 +15,7 @@ use crate::support::{HOUR, MINUTE, PAST_EXPIRY, SECOND, World, spawn_caller, unt
 async fn ten_thousand_tasks_that_find_the_token_expired_share_one_refresh() {
     const TASKS: usize = 10_000;
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.pass(PAST_EXPIRY);
 
     let start = Arc::new(Barrier::new(TASKS));
@@ -71,7 +71,7 @@ async fn a_failure_is_shared_by_all_who_wait_and_by_all_who_ask_in_the_pause_aft
 #[tokio::test]
 async fn a_live_token_is_served_while_it_is_renewed() {
     let world = World::with_long_tokens();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.server.inject(Endpoint::Refresh, Fault::Hang(HOUR), Times::Once);
     world.pass(56 * MINUTE);
     for _ in 0..1000 {
@@ -83,7 +83,7 @@ async fn a_live_token_is_served_while_it_is_renewed() {
 #[tokio::test]
 async fn a_rejected_token_that_was_replaced_meanwhile_costs_no_refresh() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     let old = session.token().await.unwrap();
     world.pass(PAST_EXPIRY);
     let new = session.token().await.unwrap();
@@ -96,7 +96,7 @@ async fn a_rejected_token_that_was_replaced_meanwhile_costs_no_refresh() {
 #[tokio::test]
 async fn endless_rejections_cost_few_refreshes_and_end_in_an_error_that_says_so() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     let mut last = Ok(session.token().await.unwrap());
     for _ in 0..1000 {
         last = match session.token().await {

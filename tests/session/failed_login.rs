@@ -15,7 +15,7 @@ async fn a_login_that_fails_after_a_logout_does_not_undo_the_logout() {
     let expired = Fault::Body(r#"{"access_token":"x","refresh_token":"y","expires_in":0}"#.into());
     for fault in [Fault::Status(503), expired] {
         let world = World::new();
-        let session = world.session().login().await.unwrap();
+        let session = world.session().connect().await.unwrap();
         session.logout().await.unwrap();
         world.server.inject(Endpoint::Login, fault.clone(), Times::Once);
         session.login().await.unwrap_err();
@@ -30,7 +30,7 @@ async fn a_login_that_fails_after_a_logout_does_not_undo_the_logout() {
 #[tokio::test]
 async fn a_login_that_fails_does_not_delay_a_later_refresh() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.pass(PAST_EXPIRY);
     world.server.inject(Endpoint::Login, BUSY, Times::Once);
     session.login().await.unwrap_err();
@@ -40,7 +40,7 @@ async fn a_login_that_fails_does_not_delay_a_later_refresh() {
 #[tokio::test]
 async fn a_caller_that_waits_for_a_login_that_fails_is_served_by_a_refresh() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.pass(PAST_EXPIRY);
     world.server.inject(Endpoint::Login, BUSY, Times::Once);
     let (login, token) = tokio::join!(session.login(), session.token());
@@ -52,7 +52,7 @@ async fn a_caller_that_waits_for_a_login_that_fails_is_served_by_a_refresh() {
 #[tokio::test]
 async fn a_login_that_fails_transiently_does_not_make_a_final_error_transient() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.server.revoke_refresh_tokens();
     world.server.set_password(world.server.email(), "changed");
     world.pass(PAST_EXPIRY);
@@ -82,7 +82,7 @@ impl Authenticator for LogsInOnce {
 async fn a_login_that_panics_leaves_the_refresh_token_valid() {
     let world = World::new();
     let authenticator = LogsInOnce(login(&world.server).build().unwrap(), AtomicU32::new(0));
-    let session = Session::builder(authenticator).clock(&world.clock).login().await.unwrap();
+    let session = Session::builder(authenticator).clock(&world.clock).connect().await.unwrap();
     assert_eq!(session.login().await.unwrap_err().kind(), ErrorKind::Aborted);
     world.pass(PAST_EXPIRY);
     assert_eq!(world.call(&session).await, 200);

@@ -15,7 +15,7 @@ async fn a_malformed_hint_beside_a_rotated_refresh_token_costs_no_login() {
             let world = World::new();
             let fields = TokenFields::default().expires_at("expires_at");
             let login = login(&world.server).answer(fields).build().unwrap();
-            let session = Session::builder(login).clock(&world.clock).login().await.unwrap();
+            let session = Session::builder(login).clock(&world.clock).connect().await.unwrap();
             world.server.inject(Endpoint::Refresh, Fault::WrongField(field, json), Times::Count(2));
             for generation in [2, 3, 4] {
                 world.pass(PAST_EXPIRY);
@@ -32,14 +32,14 @@ async fn a_malformed_hint_beside_a_rotated_refresh_token_costs_no_login() {
 async fn a_malformed_hint_of_a_login_does_not_make_it_fail() {
     let world = World::new();
     world.server.inject(Endpoint::Login, Fault::WrongField("expires_in", r#""3600s""#), Times::Once);
-    assert_eq!(world.call(&world.session().login().await.unwrap()).await, 200);
+    assert_eq!(world.call(&world.session().connect().await.unwrap()).await, 200);
 }
 
 #[tokio::test]
 async fn a_refresh_token_that_cannot_be_read_costs_no_access_token_and_puts_the_old_one_in_doubt() {
     for json in ["7", "true", r#""\n""#, r#"["r"]"#] {
         let world = World::new();
-        let session = world.session().login().await.unwrap();
+        let session = world.session().connect().await.unwrap();
         world.server.inject(Endpoint::Refresh, Fault::WrongField("refresh_token", json), Times::Once);
         world.pass(PAST_EXPIRY);
         assert_eq!(world.call(&session).await, 200, "{json}");

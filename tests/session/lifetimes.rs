@@ -14,7 +14,7 @@ use crate::{IN_LEEWAY, is_ready};
 /// Real time passes too, so there may be more lifetimes than five, by the clock.
 async fn assert_served(server: TestServer, life: Duration) {
     let world = World::with(server);
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     let start = world.now();
     for step in 1..=500 {
         let begun = Instant::now();
@@ -68,7 +68,7 @@ async fn exp_is_understood_when_the_servers_clock_is_an_hour_off() {
     for shift in [-3600, 3600] {
         let server = TestServer::builder().access_lifetime(HOUR).lifetime_hints(Hints::Exp).date_shift(shift);
         let world = World::with(server.refresh_lifetime(2 * HOUR).start());
-        let session = world.session().login().await.unwrap();
+        let session = world.session().connect().await.unwrap();
         world.pass(50 * MINUTE);
         assert_eq!(session.token().await.unwrap().generation(), 1);
         world.pass(9 * MINUTE + 40 * SECOND);
@@ -81,13 +81,13 @@ async fn exp_is_understood_when_the_servers_clock_is_an_hour_off() {
 async fn without_any_hint_a_token_lives_until_rejected_or_as_long_as_the_policy_says() {
     let server = || TestServer::builder().lifetime_hints(Hints::None).token_format(TokenFormat::Opaque).start();
     let world = World::with(server());
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.pass(1000 * HOUR);
     assert_eq!(session.token().await.unwrap().generation(), 1);
 
     let world = World::with(server());
     let policy = Policy::default().default_lifetime(3500 * SECOND);
-    let session = world.session().policy(policy).login().await.unwrap();
+    let session = world.session().policy(policy).connect().await.unwrap();
     world.pass(3000 * SECOND);
     assert_eq!(session.token().await.unwrap().generation(), 1);
     world.pass(500 * SECOND);
@@ -97,7 +97,7 @@ async fn without_any_hint_a_token_lives_until_rejected_or_as_long_as_the_policy_
 #[tokio::test]
 async fn a_refresh_that_hangs_withholds_no_live_token() {
     let world = World::with_long_tokens();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.server.inject(Endpoint::Refresh, Fault::Hang(HOUR), Times::Once);
     world.pass(IN_LEEWAY);
     let caller = spawn_caller(&session);
@@ -110,7 +110,7 @@ async fn a_refresh_that_hangs_withholds_no_live_token() {
 #[tokio::test]
 async fn setting_the_wall_clock_back_makes_no_token_live_longer() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     let begun = world.now();
     world.pass(PAST_EXPIRY);
     world.clock.step_to(begun - HOUR);
@@ -122,7 +122,7 @@ async fn setting_the_wall_clock_back_makes_no_token_live_longer() {
 #[tokio::test]
 async fn setting_the_wall_clock_forward_costs_one_refresh() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.clock.step_to(world.now() + HOUR);
     for _ in 0..100 {
         assert_eq!(world.call(&session).await, 200);
@@ -133,7 +133,7 @@ async fn setting_the_wall_clock_forward_costs_one_refresh() {
 #[tokio::test]
 async fn a_session_that_is_kept_fresh_is_renewed_without_a_call() {
     let world = World::new();
-    let session = world.session().keep_fresh().login().await.unwrap();
+    let session = world.session().keep_fresh().connect().await.unwrap();
     for refreshes in 1..=3 {
         world.pass(55 * SECOND);
         until("the token is refreshed", async || world.server.stats().refreshes == refreshes).await;

@@ -14,7 +14,7 @@ use crate::support::{PAST_EXPIRY, World, login, spawn_caller, until};
 /// A session that has logged in, and revokes its refresh token at `path` when it logs out.
 async fn logged_in_revoking_at(world: &World, path: &str) -> Session {
     let authenticator = login(&world.server).revocation_url(world.server.url(path)).build().unwrap();
-    Session::builder(authenticator).clock(&world.clock).login().await.unwrap()
+    Session::builder(authenticator).clock(&world.clock).connect().await.unwrap()
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn tokens_that_arrive_after_a_logout_are_revoked() {
     let revoked = Arc::default();
     let inner = login(&world.server).build().unwrap();
     let authenticator = NotesRevocations { inner, revoked: Arc::clone(&revoked) };
-    let session = Session::builder(authenticator).clock(&world.clock).login().await.unwrap();
+    let session = Session::builder(authenticator).clock(&world.clock).connect().await.unwrap();
     world.pass(PAST_EXPIRY);
     let caller = spawn_caller(&session);
     until("the refresh is under way", async || world.server.stats().refreshes == 1).await;
@@ -80,7 +80,7 @@ async fn tokens_that_arrive_after_a_logout_are_revoked() {
 async fn a_flush_waits_for_the_exchange_under_way_and_for_its_save() {
     let world = World::with(TestServer::builder().latency(Duration::from_millis(50)).start());
     let store = MemoryStore::new();
-    let session = world.session().store(store.clone(), "ada").login().await.unwrap();
+    let session = world.session().store(store.clone(), "ada").connect().await.unwrap();
     world.pass(PAST_EXPIRY);
     drop(spawn_caller(&session));
     until("the refresh is under way", async || world.server.stats().refreshes == 1).await;
@@ -95,7 +95,7 @@ async fn a_flush_waits_for_the_exchange_under_way_and_for_its_save() {
 async fn a_logout_is_seen_by_every_session_on_the_store_and_a_failed_login_does_not_undo_it() {
     let world = World::new();
     let store = MemoryStore::new();
-    let one = world.session().store(store.clone(), "ada").login().await.unwrap();
+    let one = world.session().store(store.clone(), "ada").connect().await.unwrap();
     let other = world.session().store(store.clone(), "ada").build();
     other.token().await.unwrap();
     one.logout().await.unwrap();

@@ -22,7 +22,7 @@ async fn a_logout_elsewhere_ends_a_session_whose_refresh_fails_meanwhile() {
     let world = World::with_long_tokens();
     let store = MemoryStore::new();
     let policy = Policy::default().refresh_timeout(SECOND / 2).backoff(HOUR, HOUR);
-    let here = world.session().policy(policy).store(store.clone(), "ada").login().await.unwrap();
+    let here = world.session().policy(policy).store(store.clone(), "ada").connect().await.unwrap();
     let elsewhere = world.session().store(store, "ada").build();
     world.server.inject(Endpoint::Refresh, Fault::Hang(HOUR), Times::Once);
     world.pass(55 * MINUTE);
@@ -109,7 +109,7 @@ async fn log_out_during_load(load: u32, renewed_elsewhere: bool) {
     let store = SlowStore::default();
     let controls = &store.controls;
     let policy = Policy::default().store_timeout(HOUR);
-    let here = world.session().policy(policy).store(store.clone(), "ada").login().await.unwrap();
+    let here = world.session().policy(policy).store(store.clone(), "ada").connect().await.unwrap();
     let elsewhere = world.session().store(store.inner.clone(), "ada").build();
     world.pass(PAST_EXPIRY);
     if renewed_elsewhere {
@@ -145,7 +145,7 @@ async fn a_logout_elsewhere_is_not_overwritten_by_a_session_that_loaded_the_entr
 async fn a_logout_elsewhere_is_not_overwritten_by_tokens_that_could_not_be_saved_before_it() {
     let world = World::new();
     let store = SlowStore::default();
-    let here = world.session().store(store.clone(), "ada").login().await.unwrap();
+    let here = world.session().store(store.clone(), "ada").connect().await.unwrap();
     let elsewhere = world.session().store(store.inner.clone(), "ada").build();
     world.pass(PAST_EXPIRY);
     // The last save marks the refresh token as about to be spent.

@@ -84,8 +84,11 @@ async fn after_an_outage_behind_a_gateway_calls_succeed_within_a_second_and_few_
     let world = World::new();
     let gateway = Gateway::before(&world.server).await;
     for outage in [3, 12, 29] {
-        let session =
-            Session::builder(gateway.login(&world.server).build().unwrap()).clock(&world.clock).login().await.unwrap();
+        let session = Session::builder(gateway.login(&world.server).build().unwrap())
+            .clock(&world.clock)
+            .connect()
+            .await
+            .unwrap();
         let before = gateway.refused.load(Ordering::SeqCst);
         pass(&world, PAST_EXPIRY);
         gateway.set_down(true);
@@ -103,7 +106,7 @@ async fn after_an_outage_behind_a_gateway_calls_succeed_within_a_second_and_few_
 #[tokio::test]
 async fn after_an_outage_that_leaves_the_refresh_token_sound_calls_succeed_within_a_second() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     for outage in [3, 12, 29] {
         pass(&world, PAST_EXPIRY);
         world.server.inject(Endpoint::Refresh, Fault::Status(503), Times::Always);
@@ -120,7 +123,7 @@ async fn after_an_outage_that_leaves_the_refresh_token_sound_calls_succeed_withi
 #[tokio::test]
 async fn after_a_long_outage_calls_succeed_within_a_tenth_of_it() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     pass(&world, PAST_EXPIRY);
     world.server.inject(Endpoint::Refresh, Fault::Status(503), Times::Always);
     let before = world.server.stats();
@@ -135,7 +138,7 @@ async fn after_a_long_outage_calls_succeed_within_a_tenth_of_it() {
 #[tokio::test]
 async fn a_server_that_asks_for_time_gets_it_from_an_explicit_login_too() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     let busy = Fault::TooManyRequests { retry_after: 20 * SECOND };
     world.server.inject(Endpoint::Any, busy.clone(), Times::Once);
     pass(&world, PAST_EXPIRY);
@@ -194,7 +197,7 @@ async fn without_a_way_to_ask_a_password_is_not_sent_early() {
 #[tokio::test]
 async fn a_session_that_is_kept_fresh_is_renewed_without_a_call_after_its_token_has_expired_in_an_outage() {
     let world = World::new();
-    let session = world.session().keep_fresh().login().await.unwrap();
+    let session = world.session().keep_fresh().connect().await.unwrap();
     world.server.inject(Endpoint::Any, Fault::Status(503), Times::Always);
     for _ in 0..200 {
         pass(&world, SECOND / 2);

@@ -89,7 +89,7 @@ async fn the_table_holds_for_it_in_full() {
         [(page, 0, 1), (inside, 1, 0), (Fault::Status(422), 1, 0), (Fault::Status(524), 1, 0)]
     {
         let world = World::new();
-        let session = Session::builder(Own::new(&world)).clock(&world.clock).login().await.unwrap();
+        let session = Session::builder(Own::new(&world)).clock(&world.clock).connect().await.unwrap();
         let before = world.server.stats();
         world.server.inject(Endpoint::Refresh, fault.clone(), Times::Once);
         world.pass(PAST_EXPIRY);

@@ -8,7 +8,7 @@ use crate::support::{MINUTE, PAST_EXPIRY, SECOND, World, login};
 /// Refreshes three times, each time with the refresh token that the refresh before left.
 async fn refresh_three_times(server: TestServer) {
     let world = World::with(server);
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     for _ in 0..3 {
         world.pass(PAST_EXPIRY);
         assert_eq!(world.call(&session).await, 200);
@@ -36,7 +36,7 @@ async fn a_refresh_answered_with_the_same_refresh_token_keeps_it() {
 #[tokio::test]
 async fn a_dead_refresh_token_falls_back_to_one_login() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.server.revoke_refresh_tokens();
     world.pass(PAST_EXPIRY);
     assert_eq!(world.call(&session).await, 200);
@@ -50,7 +50,7 @@ async fn a_dead_refresh_token_falls_back_to_one_login() {
 #[tokio::test]
 async fn when_the_login_is_denied_too_the_error_is_final_and_the_server_is_not_asked_again() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.server.revoke_refresh_tokens();
     world.server.set_password(world.server.email(), "changed");
     world.pass(PAST_EXPIRY);
@@ -71,7 +71,7 @@ async fn when_the_login_is_denied_too_the_error_is_final_and_the_server_is_not_a
 #[tokio::test]
 async fn when_login_and_a_refresh_token_in_doubt_are_both_denied_the_error_names_the_login() {
     let world = World::new();
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     world.server.inject(Endpoint::Refresh, Fault::DropAfterProcessing, Times::Once);
     world.pass(PAST_EXPIRY);
     session.token().await.unwrap_err();
@@ -92,7 +92,7 @@ impl Authenticator for LoginOnly {
 }
 
 async fn assert_wrong_password_sent_once(world: &World, authenticator: impl Authenticator) {
-    let session = Session::builder(authenticator).clock(&world.clock).login().await.unwrap();
+    let session = Session::builder(authenticator).clock(&world.clock).connect().await.unwrap();
     world.server.inject(Endpoint::Login, Fault::DropConnection, Times::Once);
     world.pass(PAST_EXPIRY);
     assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::Unanswered);

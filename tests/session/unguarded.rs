@@ -15,7 +15,7 @@ async fn a_lease_that_another_process_keeps_for_too_long_is_no_reason_to_refresh
     let short = Duration::from_millis(200);
     let policy = Policy::default().refresh_timeout(short).login_timeout(short).store_timeout(short);
     let unguarded = policy.store_failure(StoreFailure::RefreshUnguarded);
-    let logged_in = world.session().store(store.clone(), "ada").login().await.unwrap();
+    let logged_in = world.session().store(store.clone(), "ada").connect().await.unwrap();
     let session = world.session().policy(unguarded).store(store.clone(), "ada").build();
     assert_eq!(session.token().await.unwrap().expose(), logged_in.token().await.unwrap().expose());
 

@@ -14,7 +14,7 @@ use crate::support::{PAST_EXPIRY, SECOND, World};
 /// are cancelled while they wait for the next.
 async fn cancel_callers(rounds: u64, callers: u64) {
     let world = World::with(TestServer::builder().latency(Duration::from_millis(1)).start());
-    let session = world.session().login().await.unwrap();
+    let session = world.session().connect().await.unwrap();
     let mut random = Random::new(rounds);
     let mut cancelled = 0;
     for _ in 0..rounds {

@@ -92,7 +92,7 @@ async fn step_at_random(hours_ahead: i64, hints: Hints, whole_seconds: bool, ste
     let server = server.refresh_lifetime(HOUR * 1_000_000).date_shift(3600 * hours_ahead);
     let mut world = World::new(server.start());
     let session = Session::builder(login(&world.server).build().unwrap()).clock(&world.clock);
-    let session = session.login().await.unwrap();
+    let session = session.connect().await.unwrap();
     let http = http_client();
     let mut random = Random::new(seed);
     let mut happened = Happened::default();

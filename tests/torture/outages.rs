@@ -106,7 +106,7 @@ async fn outlast(outage: Outage, lasts: Duration) {
     let timeout = Duration::from_secs(1);
     let policy = Policy::default().backoff(FIRST_PAUSE, LONGEST_PAUSE).refresh_timeout(timeout).login_timeout(timeout);
     let authenticator = login_at(&relay.url(), server.email(), server.password()).build().unwrap();
-    let session = Session::builder(authenticator).policy(policy).login().await.unwrap();
+    let session = Session::builder(authenticator).policy(policy).connect().await.unwrap();
 
     let begun = Instant::now();
     outage.begin(&server, &mut relay).await;
@@ -169,7 +169,7 @@ async fn recover(outage: Outage, lasts: Duration) {
     let server = TestServer::builder().access_lifetime(LIFE).start();
     let mut relay = Relay::to(server.addr()).await.unwrap();
     let session = Session::builder(login_at(&relay.url(), server.email(), server.password()).build().unwrap())
-        .login()
+        .connect()
         .await
         .unwrap();
     outage.begin(&server, &mut relay).await;

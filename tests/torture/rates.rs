@@ -26,9 +26,9 @@ async fn no_account_exceeds_its_rate_and_all_rates_are_used() {
         ),
     );
     seen.assert_within(&load);
-    // In the short form the machine is busy with the other scenarios: calls wait for each other, and
-    // arrive closer together than their leases were given. `tests/pool/limits.rs` has the same on a
-    // clock that waits for the pool.
+    // In the short form the machine is busy with the other scenarios: calls wait for each other,
+    // and arrive closer together than their leases were given. `tests/pool/limits.rs` has the same
+    // on a clock that waits for the pool.
     if scale(false, true) {
         seen.assert_none_limited();
         seen.assert_all_used(&load);

@@ -72,7 +72,7 @@ async fn call(api: Arc<Api>, calls: u64, pause: Duration) {
 async fn keep_calling(calls: u64, pause: Duration) {
     let server = TestServer::builder().access_lifetime(LIFE).start();
     let begun = Instant::now();
-    let session = Session::builder(login(&server).build().unwrap()).login().await.unwrap();
+    let session = Session::builder(login(&server).build().unwrap()).connect().await.unwrap();
     let [expired, rejected, late] = [const { AtomicU64::new(0) }; 3];
     let connections = Semaphore::new(8);
     let api = Arc::new(Api { http: http_client(), server, session, connections, expired, rejected, late });

@@ -9,6 +9,7 @@ use crate::token::{RefreshToken, Tokens};
 
 /// An [`Authenticator`] behind a trait object, so that a session need not know its type.
 pub(crate) trait DynAuthenticator: Send + Sync {
+    fn server_id(&self) -> Option<String>;
     fn login(self: Arc<Self>) -> Renewal<Tokens>;
     fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens>;
     fn probe(self: Arc<Self>) -> BoxFuture<'static, Option<Result<(), Error>>>;
@@ -16,6 +17,10 @@ pub(crate) trait DynAuthenticator: Send + Sync {
 }
 
 impl<A: Authenticator> DynAuthenticator for A {
+    fn server_id(&self) -> Option<String> {
+        A::server_id(self)
+    }
+
     fn login(self: Arc<Self>) -> Renewal<Tokens> {
         Box::pin(async move { A::login(&self).await })
     }

@@ -113,6 +113,14 @@ pub trait Authenticator: Send + Sync + 'static {
         async { None }
     }
 
+    /// Returns a name for the server that the tokens are for, by which a session sees that an entry
+    /// in its store belongs to another one: see
+    /// [`SessionBuilder::server_id`](crate::SessionBuilder::server_id). The default has none, and
+    /// takes the entries of any server.
+    fn server_id(&self) -> Option<String> {
+        None
+    }
+
     /// Tells the server that a refresh token is no longer needed (RFC 7009): at logout, and when
     /// the account is removed from a pool. The default does nothing.
     ///
@@ -126,6 +134,10 @@ pub trait Authenticator: Send + Sync + 'static {
 }
 
 impl<T: Authenticator> Authenticator for Arc<T> {
+    fn server_id(&self) -> Option<String> {
+        T::server_id(self)
+    }
+
     fn login(&self) -> impl Future<Output = Result<Tokens, Error>> + Send {
         T::login(self)
     }

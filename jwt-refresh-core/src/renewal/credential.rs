@@ -3,9 +3,10 @@
 use crate::token::RefreshToken;
 
 /// What an account can refresh with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum RefreshCredential {
     /// No refresh token: the account has to log in.
+    #[default]
     None,
     /// A refresh token that the server has not spent since it issued it.
     Valid(RefreshToken),

@@ -51,6 +51,13 @@ pub(crate) trait RenewalContext: Sync {
     /// for the account meanwhile: got the tokens of `sequence` or later ones, or logged out.
     /// Returns `None` if there is nothing, or no other process.
     fn rotated_elsewhere(&self, sequence: u64) -> impl Future<Output = Option<Outcome>> + Send;
+
+    /// Called when that has brought nothing. Returns another refresh token of the account, to be
+    /// sent before there is a login.
+    fn other_credential(&self, denied: &RefreshToken) -> impl Future<Output = Option<RefreshToken>> + Send {
+        let _ = denied;
+        async { None }
+    }
 }
 
 /// Renews the tokens of an account. `sequence` is the number that the new ones get. Each request is
@@ -111,6 +118,9 @@ impl<C: RenewalContext> Renewer<'_, C> {
         }
         if let Some(outcome) = self.context.rotated_elsewhere(sequence).await {
             return outcome;
+        }
+        if let Some(other) = self.context.other_credential(&token).await {
+            return Box::pin(self.refresh(other, sequence)).await;
         }
         match self.log_in_unasked(&RefreshCredential::None, sequence).await {
             Ok(outcome) => outcome,

@@ -1,7 +1,7 @@
 //! An access token with its lifetime and with what it can be renewed with.
 
 use super::credential::RefreshCredential;
-use super::lifetime::{Lifetime, RequestTimes, expiry, expiry_of_captured};
+use super::lifetime::{Lifetime, RequestTimes, expiry, expiry_of_captured, server_ahead};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
@@ -17,6 +17,8 @@ pub(crate) struct IssuedTokens {
     pub(crate) credential: RefreshCredential,
     /// When the refresh token expires, if the server has said so.
     pub(crate) login_ends: Option<Moment>,
+    /// By how many nanoseconds the server's clock is ahead of this process's, if that is known.
+    pub(crate) server_ahead: Option<i64>,
     /// The number of this token among all that were issued to the account, in all processes that
     /// share its store.
     pub(crate) sequence: u64,
@@ -38,6 +40,7 @@ impl IssuedTokens {
     ) -> Result<Self, (Error, RefreshCredential)> {
         let expires = expiry(policy, &tokens, times);
         let login_ends = tokens.refresh_lifetime().map(|lifetime| times.sent + lifetime);
+        let server_ahead = server_ahead(&tokens, times);
         let credential = match (tokens.refresh, old) {
             // RFC 6749 §6: a new refresh token replaces the old one; without a new one the old one
             // stays.
@@ -53,7 +56,7 @@ impl IssuedTokens {
             return Err((error, credential));
         }
         let life = Lifetime::new(policy, times.sent, expires, fastrand::f64());
-        Ok(Self { token: tokens.access, begins: times.sent, life, credential, login_ends, sequence })
+        Ok(Self { token: tokens.access, begins: times.sent, life, credential, login_ends, server_ahead, sequence })
     }
 
     /// Returns tokens that were captured elsewhere, for example at a login in a browser.
@@ -62,6 +65,6 @@ impl IssuedTokens {
         let login_ends = tokens.refresh_lifetime().map(|lifetime| now + lifetime);
         let life = Lifetime::new(policy, now, expires, fastrand::f64());
         let credential = RefreshCredential::of(tokens.refresh);
-        Self { token: tokens.access, begins: now, life, credential, login_ends, sequence }
+        Self { token: tokens.access, begins: now, life, credential, login_ends, server_ahead: None, sequence }
     }
 }

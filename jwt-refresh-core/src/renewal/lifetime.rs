@@ -75,6 +75,19 @@ pub(crate) fn expiry(policy: &Policy, tokens: &Tokens, times: RequestTimes) -> O
     local.chain(lifetimes.map(|lifetime| times.sent.wall + lifetime)).min().or_else(fallback)
 }
 
+/// Returns by how many nanoseconds the server's clock is ahead of the local one, if the answer
+/// shows it: by its `Date`, or by an `exp` beside an `expires_in`.
+pub(crate) fn server_ahead(tokens: &Tokens, times: RequestTimes) -> Option<i64> {
+    let dates = ServerDates::of(tokens);
+    let server_now = match dates.clock(times) {
+        // The time lies within the second that follows.
+        ServerClock::Date { date, .. } => date + RESOLUTION / 2,
+        ServerClock::IssuedAt(_) | ServerClock::Unknown => dates.exp? - tokens.expires_in?,
+    };
+    let local_now = times.sent.wall.as_nanos().midpoint(times.answered.wall.as_nanos());
+    Some(server_now.as_nanos().saturating_sub(local_now))
+}
+
 /// Returns when captured tokens expire. `exp` and `expires_at` are read on the local clock, because
 /// there was no request whose times could show how the server's clock differs from it. `expires_in`
 /// counts from `now`.

@@ -47,10 +47,13 @@ impl Outcome {
         }
     }
 
-    /// Returns what the new tokens can be refreshed with, or `None` if this renewal got none.
-    pub(crate) fn new_credential(&self) -> Option<RefreshCredential> {
+    /// Returns what the new tokens can be refreshed with, or `None` if this renewal, which began
+    /// with `before`, got none.
+    pub(crate) fn new_credential(&self, before: &RefreshCredential) -> Option<RefreshCredential> {
         match self {
             Self::Renewed(issued) | Self::Unsaved(issued) => Some(issued.credential.clone()),
+            // An answer whose access token cannot be used may have brought a refresh token.
+            Self::Failed { credential, .. } if credential.token() != before.token() => Some(credential.clone()),
             Self::Found(_) | Self::Failed { .. } | Self::LoggedOut => None,
         }
     }

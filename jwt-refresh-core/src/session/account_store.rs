@@ -1,110 +1,269 @@
-//! The entry of an account in a store. Each operation is bounded by a time-out, and a corrupt entry
-//! is handled as the policy says.
+//! The entry of an account in a store. Each operation is bounded by a time-out, a panic of the
+//! store is a failure like any other, and an entry that cannot be read is handled as the policy
+//! says.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use super::record::Record;
+use super::record::{Mark, Record};
+use super::record_format;
+use crate::error::{Error, ErrorKind};
 use crate::policy::{CorruptEntry, Policy};
+use crate::provider::BoxFuture;
 use crate::store::{DynLease, DynStore, StoreEntry, StoreError, StoreErrorKind};
+use crate::sync::Mutex;
+use crate::token::RefreshToken;
 
-/// The entry of an account in a store.
+/// The entry of an account in a store, and what this session knows of it.
 pub(super) struct AccountStore {
     store: Arc<dyn DynStore>,
     account: String,
-    /// The highest revision seen. A store that shows a lower one has lost what was written since.
-    seen: AtomicU64,
+    /// The server that this session's tokens are for, if that is known.
+    server: Option<String>,
+    known: Mutex<Known>,
+    /// Loads that have not ended within their time-out. The next one waits for them, so that a
+    /// store that hangs is not asked again and again.
+    hanging: Mutex<Vec<Load>>,
 }
+
+type Load = BoxFuture<'static, Result<Option<StoreEntry>, StoreError>>;
+
+/// What this session knows of the entry.
+#[derive(Default)]
+struct Known {
+    /// The revision of the newest entry seen. A store that shows a lower one has lost what was
+    /// written since.
+    revision: u64,
+    /// The marks of this session that say nothing, because it knows what came of them.
+    settled: Vec<Mark>,
+    /// What was wrong with the entry when it was last reported.
+    reported: Option<String>,
+    /// By how many nanoseconds the server's clock is ahead of this process's.
+    server_ahead: Option<i64>,
+    /// The refresh token that the session was built with, as long as it has not been sent.
+    captured: Option<RefreshToken>,
+}
+
+/// How many marks are remembered. There is one at a time, and one more for each write that has
+/// timed out.
+const MARKS: usize = 16;
 
 /// The entry that was found in the store.
 pub(super) struct FoundEntry {
-    /// The revision of the entry, also if its content is corrupt; 0 if there is none.
+    /// The revision of the entry, also if its content cannot be read; 0 if there is none.
     pub(super) revision: u64,
     pub(super) record: Option<Record>,
+    /// Whether the store has lost what was written after this: it was emptied, or went back to an
+    /// earlier state.
+    pub(super) is_rolled_back: bool,
 }
 
 impl AccountStore {
-    pub(super) fn new(store: Arc<dyn DynStore>, account: String) -> Self {
-        Self { store, account, seen: AtomicU64::new(0) }
+    pub(super) fn new(store: Arc<dyn DynStore>, account: String, server: Option<String>) -> Self {
+        Self { store, account, server, known: Mutex::default(), hanging: Mutex::default() }
     }
 
     /// Reads the entry.
     pub(super) async fn load(&self, policy: &Policy) -> Result<FoundEntry, StoreError> {
         // This is read before the load. A revision that another task sees meanwhile may be higher,
-        // and does not make this entry corrupt.
-        let seen = self.seen.load(Ordering::Acquire);
-        let entry = with_timeout(policy.store_timeout, self.store.load(&self.account)).await;
-        match entry.and_then(|entry| self.read(entry, seen)) {
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => self.handle_corrupt(&error, policy).await,
-            found => found,
+        // and says nothing about this entry.
+        let seen = self.known.lock().revision;
+        let entry = self.load_entry(policy.store_timeout).await;
+        match entry.and_then(|entry| self.read(entry)) {
+            Ok((revision, record)) => {
+                let is_rolled_back = revision < seen;
+                let mut known = self.known.lock();
+                known.reported = None;
+                if revision > known.revision || (is_rolled_back && known.revision == seen) {
+                    known.revision = revision;
+                }
+                Ok(FoundEntry { revision, record, is_rolled_back })
+            }
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => self.handle_corrupt(&error, policy),
+            Err(error) => Err(error),
         }
     }
 
-    fn read(&self, entry: Option<StoreEntry>, seen: u64) -> Result<FoundEntry, StoreError> {
-        let Some(StoreEntry { revision, data }) = entry else { return Ok(FoundEntry { revision: 0, record: None }) };
-        if revision < seen {
-            let what = "the entry in the store is older than one that was there before";
-            return Err(StoreError::new(StoreErrorKind::Corrupt, what));
+    async fn load_entry(&self, timeout: Duration) -> Result<Option<StoreEntry>, StoreError> {
+        while let Some(hanging) = self.next_hanging() {
+            // It may have read an older entry, so its answer does not count.
+            let _ = self.finish(hanging, timeout).await?;
         }
-        let record = Record::read(&data, &self.account, revision)?;
-        // The revision counts only now that the entry is valid: a false one must not make true ones
-        // look old.
-        self.seen.fetch_max(revision, Ordering::AcqRel);
-        Ok(FoundEntry { revision, record: Some(record) })
+        let (store, account) = (Arc::clone(&self.store), self.account.clone());
+        self.finish(Box::pin(async move { store.load(&account).await }), timeout).await?
     }
 
-    /// Returns whether an entry of `revision` or a later one has been seen.
-    pub(super) fn has_seen(&self, revision: u64) -> bool {
-        self.seen.load(Ordering::Acquire) >= revision
+    fn next_hanging(&self) -> Option<Load> {
+        self.hanging.lock().pop()
     }
 
-    /// Treats a corrupt entry as none, or as a failure of the store, as the policy says. The next
-    /// entry that is written replaces it.
-    async fn handle_corrupt(&self, error: &StoreError, policy: &Policy) -> Result<FoundEntry, StoreError> {
-        tracing::warn!(target: "jwt_refresh", account = self.account, %error, "the store lies");
+    /// Waits until a load has ended, and keeps it if it does not.
+    async fn finish(
+        &self,
+        mut load: Load,
+        timeout: Duration,
+    ) -> Result<Result<Option<StoreEntry>, StoreError>, StoreError> {
+        if let Ok(answer) = tokio::time::timeout(timeout, caught(&mut load)).await {
+            return Ok(answer);
+        }
+        self.hanging.lock().push(load);
+        Err(unanswered(timeout))
+    }
+
+    fn read(&self, entry: Option<StoreEntry>) -> Result<(u64, Option<Record>), StoreError> {
+        let Some(StoreEntry { revision, data }) = entry else { return Ok((0, None)) };
+        let record = record_format::read(&data, &self.account, revision)?;
+        match (&record.server, &self.server) {
+            (Some(theirs), Some(ours)) if theirs != ours => Err(other_server(&self.account, theirs, ours)),
+            _ => Ok((revision, Some(record))),
+        }
+    }
+
+    /// Treats an entry that cannot be read as none, or as a failure of the store, as the policy
+    /// says. The next entry that is written replaces it.
+    fn handle_corrupt(&self, error: &StoreError, policy: &Policy) -> Result<FoundEntry, StoreError> {
+        let text = error.to_string();
+        let mut known = self.known.lock();
+        if known.reported.as_ref() != Some(&text) {
+            tracing::warn!(target: "jwt_refresh", account = self.account, %error, "the entry in the store cannot be read");
+            known.reported = Some(text.clone());
+        }
         if policy.corrupt_entry == CorruptEntry::TreatAsDown {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, error.to_string()));
+            return Err(StoreError::new(StoreErrorKind::Unavailable, text));
         }
-        let entry = match with_timeout(policy.store_timeout, self.store.load(&self.account)).await {
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => None,
-            entry => entry?,
-        };
-        let revision = entry.map_or(0, |entry| entry.revision);
-        self.seen.store(revision, Ordering::Release);
-        Ok(FoundEntry { revision, record: None })
+        // A store that names no revision has set the entry aside.
+        let revision = error.revision().unwrap_or(0);
+        Ok(FoundEntry { revision, record: None, is_rolled_back: false })
     }
 
     /// Writes the record after the entry of `revision`. Returns its revision.
     pub(super) async fn save(&self, policy: &Policy, revision: u64, record: &Record) -> Result<u64, StoreError> {
-        let revision = revision + 1;
-        let entry = StoreEntry { revision, data: record.write(&self.account, revision) };
-        with_timeout(policy.store_timeout, self.store.save(&self.account, &entry)).await?;
-        self.seen.fetch_max(revision, Ordering::AcqRel);
+        let revision = revision.checked_add(1).ok_or_else(|| {
+            StoreError::new(StoreErrorKind::Unavailable, "the entry in the store has the last revision that there is")
+        })?;
+        let record = Record { server: self.server.clone().or_else(|| record.server.clone()), ..record.clone() };
+        let entry = StoreEntry { revision, data: record_format::write(&record, &self.account, revision) };
+        with_timeout(policy.store_timeout, caught(self.store.save(&self.account, &entry))).await?;
+        let mut known = self.known.lock();
+        known.revision = known.revision.max(revision);
         Ok(revision)
     }
 
     /// Deletes the copies of corrupt entries that the store has kept.
     pub(super) async fn delete_corrupt(&self, policy: &Policy) -> Result<(), StoreError> {
-        with_timeout(policy.store_timeout, self.store.delete_corrupt(&self.account)).await
+        with_timeout(policy.store_timeout, caught(self.store.delete_corrupt(&self.account))).await
     }
 
     /// Waits for the renewal lease. Returns `None` if others had it all the time: the store works,
     /// but it was not this session's turn.
     pub(super) async fn lease(&self, policy: &Policy) -> Result<Option<DynLease>, StoreError> {
-        tokio::time::timeout(max_lease_wait(policy), self.store.lease(&self.account)).await.ok().transpose()
+        let lease = caught(self.store.lease(&self.account));
+        tokio::time::timeout(max_lease_wait(policy), lease).await.ok().transpose()
     }
 
     /// Waits until the entry may be another than the one of `revision`.
-    pub(super) async fn changed(&self, revision: u64) {
-        self.store.changed(&self.account, revision).await;
+    pub(super) async fn changed(&self, revision: u64) -> Result<(), StoreError> {
+        let changed = async {
+            self.store.changed(&self.account, revision).await;
+            Ok(())
+        };
+        caught(changed).await
+    }
+
+    /// Returns whether an entry of `revision` or a later one has been seen.
+    pub(super) fn has_seen(&self, revision: u64) -> bool {
+        self.known.lock().revision >= revision
+    }
+
+    /// Remembers that this session knows what came of its `mark`: the refresh token was not sent,
+    /// or the outcome is known.
+    pub(super) fn settle(&self, mark: Mark) {
+        let settled = &mut self.known.lock().settled;
+        if settled.len() == MARKS {
+            settled.remove(0);
+        }
+        settled.push(mark);
+    }
+
+    /// Forgets that, because the refresh token is about to be sent.
+    pub(super) fn unsettle(&self, mark: Mark) {
+        self.known.lock().settled.retain(|other| *other != mark);
+    }
+
+    pub(super) fn is_settled(&self, mark: Mark) -> bool {
+        self.known.lock().settled.contains(&mark)
+    }
+
+    /// Notes how the server's clock was found to differ from this process's.
+    pub(super) fn note_server_ahead(&self, nanos: Option<i64>) {
+        let known = &mut self.known.lock().server_ahead;
+        *known = nanos.or(*known);
+    }
+
+    pub(super) fn server_ahead(&self) -> Option<i64> {
+        self.known.lock().server_ahead
+    }
+
+    /// Keeps the refresh token that the session was built with, or forgets it.
+    pub(super) fn keep_captured(&self, token: Option<RefreshToken>) {
+        self.known.lock().captured = token;
+    }
+
+    /// Returns the refresh token that the session was built with, unless it was sent before.
+    pub(super) fn captured(&self, record: Option<&Record>) -> Option<RefreshToken> {
+        let captured = self.known.lock().captured.clone()?;
+        let is_used = record.is_some_and(|record| record.has_used(&captured));
+        (!is_used).then_some(captured)
+    }
+
+    /// Forgets the refresh token that the session was built with if it was sent before, so that
+    /// what came of it is in the store. Returns whether it was.
+    pub(super) fn forget_used(&self, record: &Record) -> bool {
+        let has_outcome = record.active().is_none_or(|active| active.access.is_some());
+        self.known.lock().captured.take_if(|token| has_outcome && record.has_used(token)).is_some()
+    }
+
+    /// Returns whether `token` is the one that the session was built with.
+    pub(super) fn is_captured(&self, token: &RefreshToken) -> bool {
+        self.known.lock().captured.as_ref() == Some(token)
     }
 }
 
 /// Returns how long to wait for the renewal lease. The process that has it may be doing a refresh
 /// and then a login, so a shorter wait would give up on a renewal that goes well.
 pub(super) fn max_lease_wait(policy: &Policy) -> Duration {
-    policy.refresh_timeout + policy.login_timeout + 4 * policy.store_timeout
+    let exchange = policy.refresh_timeout.saturating_add(policy.login_timeout);
+    exchange.saturating_add(policy.store_timeout.saturating_mul(4))
+}
+
+/// Returns the session's error for a failure of its store. What a person has to change is said in
+/// the error itself.
+pub(super) fn store_failure(error: &StoreError) -> Error {
+    if is_setup(error) {
+        return Error::new(ErrorKind::Configuration, error.to_string()).caused_by(error.clone());
+    }
+    Error::new(ErrorKind::Store, "the token store failed").caused_by(error.clone())
+}
+
+/// Returns whether a person has to change something before the store can be used.
+fn is_setup(error: &StoreError) -> bool {
+    error.kind() == StoreErrorKind::Configuration || must_be_left_alone(error)
+}
+
+/// Returns whether the entry is not this session's to use or to replace, whatever the policy says.
+pub(super) fn must_be_left_alone(error: &StoreError) -> bool {
+    matches!(error.kind(), StoreErrorKind::LaterFormat | StoreErrorKind::OtherServer)
+}
+
+fn other_server(account: &str, theirs: &str, ours: &str) -> StoreError {
+    let what = format!(
+        "the entry of account {account:?} in the store belongs to the server {theirs}, and this session uses {ours}: \
+         give it an account name or a store of its own, or the same `server_id` if the two are one"
+    );
+    StoreError::new(StoreErrorKind::OtherServer, what)
 }
 
 /// Bounds an operation of the store.
@@ -112,8 +271,20 @@ async fn with_timeout<T>(
     timeout: Duration,
     operation: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    tokio::time::timeout(timeout, operation).await.unwrap_or_else(|_| {
-        let what = format!("the store did not answer within {} s", timeout.as_secs_f32());
-        Err(StoreError::new(StoreErrorKind::Unavailable, what))
+    tokio::time::timeout(timeout, operation).await.unwrap_or_else(|_| Err(unanswered(timeout)))
+}
+
+fn unanswered(timeout: Duration) -> StoreError {
+    let what = format!("the store did not answer within {} s", timeout.as_secs_f32());
+    StoreError::new(StoreErrorKind::Unavailable, what)
+}
+
+/// Turns a panic of the store into a failure.
+async fn caught<T>(operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let mut operation = pin!(operation);
+    std::future::poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| operation.as_mut().poll(context)))
+            .unwrap_or_else(|_| Poll::Ready(Err(StoreError::new(StoreErrorKind::Unavailable, "the store panicked"))))
     })
+    .await
 }

@@ -8,6 +8,7 @@ use super::state::RenewalPermit;
 use super::state_cell::Acquisition;
 use super::task;
 use crate::error::{Error, ErrorKind};
+use crate::renewal::Plan;
 use crate::token::AccessToken;
 use crate::{renewal, runtime};
 
@@ -45,19 +46,19 @@ impl SessionShared {
         }
     }
 
-    /// Logs in now, whatever tokens the session has. The login begins when this is called; the
+    /// Renews now, whatever tokens the session has. The renewal begins when this is called; the
     /// future only waits.
-    pub(super) fn log_in_now(self: &Arc<Self>) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
-        let begun = self.begin_login();
+    pub(super) fn renew_now(self: &Arc<Self>, plan: Plan) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
+        let begun = self.begin_now(plan);
         async move { begun?.result().await.success() }
     }
 
-    fn begin_login(self: &Arc<Self>) -> Result<PendingRenewal, Error> {
+    fn begin_now(self: &Arc<Self>, plan: Plan) -> Result<PendingRenewal, Error> {
         if renewal::is_within(self.id) {
             return Err(reentrant());
         }
         let runtime = self.runtime()?;
-        match self.cell.begin_login()? {
+        match self.cell.begin_now(plan)? {
             Ok(permit) => Ok(self.launch(permit, &runtime)),
             Err(under_way) => Ok(under_way),
         }

@@ -75,14 +75,17 @@ async fn watch_store(session: Weak<SessionShared>, mut deadline: watch::Receiver
             let Some(store) = shared.store.clone() else { return };
             async move { store.changed(revision).await }
         };
-        tokio::select! {
-            () = change => {}
+        let changed = tokio::select! {
+            changed = change => changed,
             () = until_session_ends(&mut deadline) => return,
-        }
+        };
         let Some(shared) = session.upgrade() else { return };
-        match shared.follow_store().await {
-            Some(found) => revision = found,
-            None => tokio::time::sleep(store::POLL).await,
+        let found = if changed.is_ok() { shared.follow_store().await } else { None };
+        drop(shared);
+        match found {
+            Some(found) if found != revision => revision = found,
+            // The store failed, or ended the wait too early.
+            _ => tokio::time::sleep(store::POLL).await,
         }
     }
 }

@@ -28,13 +28,14 @@ impl Session {
 }
 
 /// Builds a [`Session`]. Returned by [`Session::builder`].
-#[must_use = "a builder does nothing until `build` or `login` is called"]
+#[must_use = "a builder does nothing until `build` or `connect` is called"]
 pub struct SessionBuilder {
     authenticator: Arc<dyn DynAuthenticator>,
     policy: Policy,
     clock: Clock,
     tokens: Option<Tokens>,
     store: Option<(Arc<dyn DynStore>, String)>,
+    server_id: Option<String>,
     upkeep: Upkeep,
     renew_on: Option<Handle>,
 }
@@ -47,6 +48,7 @@ impl SessionBuilder {
             clock: Clock::system(),
             tokens: None,
             store: None,
+            server_id: None,
             upkeep: Upkeep::OnDemand,
             renew_on: None,
         }
@@ -87,6 +89,19 @@ impl SessionBuilder {
         self
     }
 
+    /// Names the server that the tokens are for. The entry in the store is bound to it: a session
+    /// for another server neither uses nor replaces that entry, and fails with
+    /// [`Configuration`](crate::ErrorKind::Configuration). So the refresh token of one environment
+    /// is not sent to another if both are given the same store and account by mistake.
+    ///
+    /// Default: the [`server_id`](Authenticator::server_id) of the authenticator, which of an
+    /// `HttpAuthenticator` is the origin of the URL that refresh tokens are sent to. Set it if one
+    /// server has several origins.
+    pub fn server_id(mut self, id: impl Into<String>) -> Self {
+        self.server_id = Some(id.into());
+        self
+    }
+
     /// Renews the token before it expires even if there is no caller, from the first login until
     /// the session ends.
     pub fn keep_fresh(mut self) -> Self {
@@ -106,47 +121,66 @@ impl SessionBuilder {
         self
     }
 
-    /// Returns the session, which logs in when a token is first needed.
+    /// Returns the session, which logs in when a token is first needed. If the entry in its store
+    /// says that the account was logged out, the session stays logged out.
     pub fn build(self) -> Session {
-        let Self { authenticator, policy, clock, tokens, store, upkeep, renew_on } = self;
-        let store = store.map(|(store, account)| AccountStore::new(store, account));
+        let has_work = self.tokens.is_some() || self.store.is_some();
+        let session = self.assemble();
+        if has_work {
+            background::start(&session.0);
+        }
+        session
+    }
+
+    fn assemble(self) -> Session {
+        let Self { authenticator, policy, clock, tokens, store, server_id, upkeep, renew_on } = self;
+        let server = server_id.or_else(|| authenticator.server_id());
+        let store = store.map(|(store, account)| AccountStore::new(store, account, server));
         let shared = SessionShared::new(Parts { authenticator, policy, clock, store, upkeep, renew_on });
-        let has_work = tokens.is_some() || shared.store.is_some();
         if let Some(tokens) = tokens {
             shared.start_from_captured(tokens);
-        }
-        if has_work {
-            background::start(&shared);
         }
         Session(shared)
     }
 
-    /// Builds the session and logs in, so that wrong credentials are known now and not at the first
-    /// call. Tokens that the builder was given are replaced.
+    /// Builds the session and makes sure that it has a token, so that what is wrong is known now
+    /// and not at the first call. A live token, of [`tokens`](Self::tokens) or of the store, is
+    /// taken as it is, without a request to the server. Without one the session refreshes, and if
+    /// it cannot do that, logs in, also where the entry in the store says that the account was
+    /// logged out.
     ///
     /// # Errors
     ///
-    /// Those of [`Session::login`].
+    /// Those of [`Session::token`]. [`Configuration`](crate::ErrorKind::Configuration) if the entry
+    /// in the store belongs to [another server](Self::server_id), or was written by a later version
+    /// of this library. If the store cannot be used and there is no token, the error of the store,
+    /// unless the policy says to go on without it.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the session is dropped. A login that it began goes on to its end.
-    pub async fn login(self) -> Result<Session, Error> {
-        let session = self.build();
-        session.login().await?;
+    /// If the future is dropped, the session is dropped. A renewal that it began goes on to its
+    /// end.
+    pub async fn connect(self) -> Result<Session, Error> {
+        let tokens = self.tokens.clone();
+        let session = self.assemble();
+        Arc::clone(&session.0).connect(tokens).await?;
+        background::start(&session.0);
         Ok(session)
     }
 
-    /// Builds the session and logs in as [`login`](Self::login) does, and blocks the current thread
-    /// until the login has ended.
+    /// Builds the session as [`connect`](Self::connect) does, and blocks the current thread until
+    /// it has a token.
     ///
     /// # Errors
     ///
-    /// Those of [`Session::login`].
+    /// Those of [`connect`](Self::connect).
     #[cfg(feature = "blocking")]
-    pub fn blocking_login(self) -> Result<Session, Error> {
-        let session = self.build();
-        session.blocking_login()?;
+    pub fn blocking_connect(self) -> Result<Session, Error> {
+        let tokens = self.tokens.clone();
+        let session = self.assemble();
+        let shared = Arc::clone(&session.0);
+        crate::runtime::wait(|| Box::pin(shared.connect(tokens)))?;
+        background::start(&session.0);
         Ok(session)
     }
 }

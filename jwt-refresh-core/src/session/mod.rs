@@ -2,15 +2,18 @@
 //!
 //! `state` is the state machine, with `held`, `login_end`, `outage` and `rejections`; `state_cell`
 //! is its lock, `fast_path` keeps a call with a fresh token cheap, and `shared` is what all clones
-//! of a session share. `acquire` serves callers, `pending` is what they wait on, `task` runs a
-//! renewal, `replacement` logs out and adopts tokens, and `background` watches the clock and the
-//! store; `store_sync`, `store_follow`, `account_store` and `record` share tokens through a store,
-//! and `builder`, `telemetry`, `events` and `stats` hold what their names say.
+//! of a session share. `connect` and `acquire` serve callers, `pending` is what they wait on,
+//! `task` runs a renewal, `replacement` logs out and adopts tokens, and `background` watches the
+//! clock and the store. `store_sync`, `store_write`, `store_follow` and `account_store` share
+//! tokens through a store; `record` is what they share, `record_format` how that is written, and
+//! `record_times` how its times are read on another clock. `builder`, `telemetry`, `events` and
+//! `stats` hold what their names say.
 
 mod account_store;
 mod acquire;
 mod background;
 mod builder;
+mod connect;
 mod events;
 mod fast_path;
 mod held;
@@ -19,6 +22,8 @@ mod login_end;
 mod outage;
 mod pending;
 mod record;
+mod record_format;
+mod record_times;
 mod rejections;
 mod replacement;
 mod running;
@@ -38,6 +43,7 @@ use std::sync::Arc;
 use self::shared::SessionShared;
 use crate::error::Error;
 use crate::provider::{Renewal, TokenProvider};
+use crate::renewal::Plan;
 use crate::token::{AccessToken, Tokens};
 
 pub use builder::SessionBuilder;
@@ -62,7 +68,7 @@ pub use stats::SessionStats;
 ///     .field("email", "ada@example.com")
 ///     .secret_field("password", std::env::var("API_PASSWORD").unwrap_or_default())
 ///     .build()?;
-/// let session = Session::builder(api).login().await?;
+/// let session = Session::builder(api).connect().await?;
 /// let token = session.token().await?;
 /// # Ok(()) }
 /// ```
@@ -113,7 +119,25 @@ impl Session {
     ///
     /// If the future is dropped, only the wait ends. The login goes on.
     pub async fn login(&self) -> Result<AccessToken, Error> {
-        self.started().log_in_now().await
+        self.started().renew_now(Plan::LogIn).await
+    }
+
+    /// Renews the token now, even if the current one is fresh: by a refresh if the session has a
+    /// refresh token, otherwise by a login. Returns the new token. If a renewal is already under
+    /// way, waits for that one and returns its result. With a store, tokens that another process
+    /// has got meanwhile are new ones too.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the renewal failed; [`LoggedOut`](crate::ErrorKind::LoggedOut) after a
+    /// logout. A token that lives is served all the same. If the server has asked to be left alone
+    /// (`Retry-After`), fails until then without asking it.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, only the wait ends. The renewal goes on.
+    pub async fn refresh_now(&self) -> Result<AccessToken, Error> {
+        self.started().renew_now(Plan::Renew).await
     }
 
     /// Returns a fresh access token as [`token`](Self::token) does, and blocks the current thread
@@ -140,7 +164,18 @@ impl Session {
     /// As for [`login`](Self::login).
     #[cfg(feature = "blocking")]
     pub fn blocking_login(&self) -> Result<AccessToken, Error> {
-        crate::runtime::wait(|| Box::pin(self.started().log_in_now()))
+        crate::runtime::wait(|| Box::pin(self.started().renew_now(Plan::LogIn)))
+    }
+
+    /// Renews the token now as [`refresh_now`](Self::refresh_now) does, and blocks the current
+    /// thread until the renewal has ended.
+    ///
+    /// # Errors
+    ///
+    /// As for [`refresh_now`](Self::refresh_now).
+    #[cfg(feature = "blocking")]
+    pub fn blocking_refresh_now(&self) -> Result<AccessToken, Error> {
+        crate::runtime::wait(|| Box::pin(self.started().renew_now(Plan::Renew)))
     }
 
     /// Replaces the tokens of the session with `tokens`, for example with ones that were captured

@@ -2,47 +2,82 @@
 
 use std::sync::Arc;
 
+use super::account_store::must_be_left_alone;
 use super::record::Record;
 use super::shared::SessionShared;
+use super::store_write::{Overwritten, Unwritten, logged_out, not_written, write_later};
 use crate::error::Error;
 use crate::renewal::{IssuedTokens, RefreshCredential, revoke};
 use crate::runtime;
+use crate::store::StoreError;
 use crate::token::Tokens;
 
 impl SessionShared {
     /// Logs out in this process, in the store, and at the server, in this order, so that the logout
     /// holds even if a later step fails.
     pub(super) fn log_out(self: Arc<Self>) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        self.forget_captured();
         let credential = self.log_out_locally();
         runtime::run(async move { self.log_out_elsewhere(credential).await })
     }
 
-    async fn log_out_elsewhere(&self, credential: RefreshCredential) -> Result<(), Error> {
-        let stored = self.overwrite(Record::logged_out).await;
-        if let Some(store) = &self.store
-            && let Err(error) = store.delete_corrupt(self.policy()).await
-        {
+    async fn log_out_elsewhere(self: Arc<Self>, held: RefreshCredential) -> Result<(), Error> {
+        let written = self.overwrite(logged_out).await;
+        self.delete_corrupt().await;
+        let stored = match &written {
+            Ok(Some(Overwritten { before: Some(record), .. })) => record.credential().cloned().unwrap_or_default(),
+            _ => RefreshCredential::None,
+        };
+        let written = written.map(drop).map_err(|error| self.write_in_background(&error, Unwritten::Logout));
+        // What is held and what the store had are the same, as a rule.
+        let timeout = self.policy().refresh_timeout;
+        let mut revoked = revoke(&self.authenticator, &stored, timeout).await;
+        if held.token() != stored.token() {
+            revoked = revoked.and(revoke(&self.authenticator, &held, timeout).await);
+        }
+        written.and(revoked)
+    }
+
+    async fn delete_corrupt(&self) {
+        let Some(store) = &self.store else { return };
+        if let Err(error) = store.delete_corrupt(self.policy()).await {
             tracing::warn!(target: "jwt_refresh", %error, "copies of corrupt entries may outlive the logout");
         }
-        let stored_credential = stored.as_ref().ok().and_then(|record| record.as_ref()?.credential().cloned());
-        let credential = stored_credential.unwrap_or(credential);
-        let revoked = revoke(&self.authenticator, &credential, self.policy().refresh_timeout).await;
-        stored.map(drop).and(revoked)
     }
 
     /// Replaces the tokens with the user's, in this process and in the store.
     pub(super) fn adopt(self: Arc<Self>, tokens: Tokens) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        self.forget_captured();
         let captured = |sequence, now| IssuedTokens::captured(self.policy(), tokens, now, sequence);
         let issued = self.cell.adopt(captured);
         self.forget_refused_login();
         runtime::run(async move { self.write_adopted(issued).await })
     }
 
-    async fn write_adopted(&self, issued: IssuedTokens) -> Result<(), Error> {
-        let record = |sequence| {
-            let sequence = issued.sequence.max(sequence + 1);
-            Record::of(&IssuedTokens { sequence, ..issued.clone() }, self.cell.clock.moment())
+    async fn write_adopted(self: Arc<Self>, issued: IssuedTokens) -> Result<(), Error> {
+        let record = |before: Option<&Record>, _| {
+            let before = before.cloned().unwrap_or_else(|| Record::empty(0));
+            let sequence = issued.sequence.max(before.sequence + 1);
+            before.with_tokens(&IssuedTokens { sequence, ..issued.clone() }, self.cell.clock.moment())
         };
-        self.overwrite(record).await.map(drop)
+        match self.overwrite(record).await {
+            Ok(None) => Ok(()),
+            Ok(Some(Overwritten { now, .. })) => {
+                self.cell.renumber(issued.sequence, now.sequence);
+                Ok(())
+            }
+            Err(error) => Err(self.write_in_background(&error, Unwritten::Tokens(issued))),
+        }
+    }
+
+    /// Goes on trying to write what could not be written, unless the entry must be left alone.
+    /// Returns the error for the user.
+    fn write_in_background(self: &Arc<Self>, error: &StoreError, what: Unwritten) -> Error {
+        if !must_be_left_alone(error)
+            && let Ok(runtime) = runtime::handle()
+        {
+            runtime.spawn(write_later(self.count_unsaved(), what));
+        }
+        not_written(error)
     }
 }

@@ -82,6 +82,12 @@ impl RenewalRuntime {
 /// Counts as a renewal that is not saved yet, until it is dropped.
 pub(super) struct Unsaved(Arc<SessionShared>);
 
+impl Unsaved {
+    pub(super) fn session(&self) -> &Arc<SessionShared> {
+        &self.0
+    }
+}
+
 impl Drop for Unsaved {
     fn drop(&mut self) {
         self.0.unsaved.send_modify(|count| *count -= 1);
@@ -204,7 +210,17 @@ impl SessionShared {
 
     /// Starts from captured tokens, which count as older than any that the store has.
     pub(super) fn start_from_captured(&self, tokens: Tokens) {
-        self.cell.adopt(|_, now| IssuedTokens::captured(self.policy(), tokens, now, 0));
+        let issued = self.cell.adopt(|_, now| IssuedTokens::captured(self.policy(), tokens, now, 0));
+        if let Some(store) = &self.store {
+            store.keep_captured(issued.credential.into_token());
+        }
+    }
+
+    /// Forgets the captured refresh token, because the user has replaced all tokens.
+    pub(super) fn forget_captured(&self) {
+        if let Some(store) = &self.store {
+            store.keep_captured(None);
+        }
     }
 
     /// Remembers whether the server refused a login.
@@ -242,10 +258,5 @@ impl SessionShared {
             expires_in,
             last_error,
         }
-    }
-
-    /// Returns whether the newest token that this session knows of is the one of `sequence`.
-    pub(super) fn is_current(&self, sequence: u64) -> bool {
-        self.cell.lock().sequence() == sequence
     }
 }

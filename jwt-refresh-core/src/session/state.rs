@@ -128,7 +128,7 @@ impl SessionState {
     pub(super) fn next_step(&self, now: Moment) -> NextStep {
         let serve_until = |end: fn(&Lifetime) -> Moment| self.token_until(now, end);
         match &self.phase {
-            Phase::LoggedOut => NextStep::Fail(Error::new(ErrorKind::LoggedOut, "the session was logged out")),
+            Phase::LoggedOut => NextStep::Fail(logged_out()),
             Phase::Renewing { pending, serving: Serving::Nothing } => NextStep::Wait(pending.clone()),
             Phase::Renewing { pending, .. } => {
                 serve_until(|life| life.due).map_or_else(|| NextStep::Wait(pending.clone()), NextStep::Serve)
@@ -236,8 +236,8 @@ impl SessionState {
         self.held.as_ref().filter(|held| !now.reached(end(&held.life))).map(|held| held.token.clone())
     }
 
-    /// Begins a renewal, or returns the one under way. [`Plan::Renew`] may be begun only after
-    /// [`NextStep::Renew`].
+    /// Begins a renewal, or returns the one under way. A renewal that the user has not asked for
+    /// may be begun only after [`NextStep::Renew`].
     pub(super) fn begin(&mut self, plan: Plan) -> Result<RenewalPermit, PendingRenewal> {
         self.begin_at(plan, Pace::Regular, Condition::None)
     }
@@ -266,9 +266,11 @@ impl SessionState {
         Ok(RenewalPermit { plan, basis, epoch: self.epoch, pending, condition, after })
     }
 
-    /// Returns the error of a login that the user asks for while the server has asked to be left
-    /// alone.
-    pub(super) fn refused_login(&self, now: Moment) -> Option<Error> {
+    /// Returns the error of a renewal that the user asks for, if it may not begin now.
+    pub(super) fn refused_renewal(&self, plan: Plan, now: Moment) -> Option<Error> {
+        if plan == Plan::Renew && self.is_logged_out() {
+            return Some(logged_out());
+        }
         let (until, error) = self.asked.as_ref().filter(|(until, _)| !now.reached(*until))?;
         Some(error.clone().retry_in(now.until(*until)))
     }
@@ -482,7 +484,7 @@ impl SessionState {
     /// Takes new tokens, unless they are the ones that the session has already. Returns the current
     /// token.
     fn set_tokens(&mut self, issued: IssuedTokens) -> AccessToken {
-        let IssuedTokens { token, begins, life, credential, login_ends, sequence } = issued;
+        let IssuedTokens { token, begins, life, credential, login_ends, sequence, .. } = issued;
         // What was said of a refresh token holds for as long as that is not replaced.
         if login_ends.is_some() || credential.token() != self.credential.token() {
             self.login_end = login_ends.and_then(|at| LoginEnd::new(begins, at));
@@ -521,11 +523,42 @@ impl SessionState {
         self.sequence + 1
     }
 
+    /// Forgets the captured tokens that the session was built with, unless it has others by now.
+    pub(super) fn discard_captured(&mut self) {
+        if self.sequence == 0 {
+            self.held = None;
+            self.credential = RefreshCredential::None;
+        }
+    }
+
+    /// Notes that the tokens of one sequence have another one in the store.
+    pub(super) fn renumber(&mut self, from: u64, to: u64) {
+        if self.sequence == from {
+            self.sequence = to;
+        }
+    }
+
+    /// Puts the refresh token in doubt, unless it is older than `sequence`: the store has lost what
+    /// was written after the token of that sequence.
+    pub(super) fn doubt(&mut self, sequence: u64) {
+        if sequence <= self.sequence {
+            self.credential = self.credential.clone().in_doubt();
+        }
+    }
+
     /// Takes tokens that another process has put into the store, if they are newer than the current
     /// ones. Returns whether they were taken. A renewal under way goes on, and finds them in the
     /// store too.
-    pub(super) fn follow(&mut self, issued: IssuedTokens) -> bool {
+    pub(super) fn follow(&mut self, issued: IssuedTokens, now: Moment) -> bool {
         if issued.sequence <= self.sequence || matches!(self.phase, Phase::LoggedOut) {
+            return false;
+        }
+        if now.reached(issued.life.expires) && self.held.as_ref().is_some_and(|held| held.is_alive(now)) {
+            // An access token that has died displaces none that lives.
+            if issued.credential != RefreshCredential::None {
+                self.credential = issued.credential;
+                self.sequence = issued.sequence;
+            }
             return false;
         }
         if matches!(self.phase, Phase::Renewing { .. }) {
@@ -625,6 +658,10 @@ impl SessionState {
     pub(super) fn credential(&self) -> &RefreshCredential {
         &self.credential
     }
+}
+
+fn logged_out() -> Error {
+    Error::new(ErrorKind::LoggedOut, "the session was logged out")
 }
 
 /// Returns the error of a renewal that was cut off.

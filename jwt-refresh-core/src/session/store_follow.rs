@@ -5,14 +5,34 @@ use super::pending::PendingRenewal;
 use super::record::Record;
 use super::shared::SessionShared;
 use super::state_cell::Followed;
+use crate::renewal::IssuedTokens;
+use crate::store::StoreError;
 
 impl SessionShared {
+    /// Reads the entry. If the store has lost what was written after it, the refresh token that is
+    /// held is in doubt: another process may have spent it, and the trace of that is lost.
+    pub(super) async fn load(&self, store: &AccountStore) -> Result<FoundEntry, StoreError> {
+        let found = store.load(self.policy()).await?;
+        if found.is_rolled_back {
+            let revision = found.revision;
+            tracing::warn!(target: "jwt_refresh", revision, "the store was emptied, or went back to an earlier state");
+            self.cell.doubt(found.record.as_ref().map_or(0, |record| record.sequence));
+        }
+        Ok(found)
+    }
+
+    /// Returns the tokens of a record, as this process sees them.
+    pub(super) fn issued_tokens(&self, record: &Record) -> Option<IssuedTokens> {
+        let server_ahead = self.store.as_ref().and_then(|store| store.server_ahead());
+        record.issued_tokens(self.policy(), self.cell.clock.moment(), server_ahead)
+    }
+
     /// Takes over what another process has written. Returns the revision that was found, or `None`
     /// if the store failed.
     pub(super) async fn follow_store(&self) -> Option<u64> {
         let store = self.store.as_ref()?;
         loop {
-            let FoundEntry { revision, record } = store.load(self.policy()).await.ok()?;
+            let FoundEntry { revision, record, .. } = self.load(store).await.ok()?;
             match record {
                 Some(record) if record.is_logged_out() => {
                     let Some(renewal) = self.follow_logout(store, revision) else { return Some(revision) };
@@ -30,8 +50,11 @@ impl SessionShared {
         }
     }
 
-    fn follow_tokens(&self, record: &Record) {
-        let Some(issued) = record.issued_tokens(self.policy(), self.cell.clock.moment()) else { return };
+    pub(super) fn follow_tokens(&self, record: &Record) {
+        if self.store.as_ref().is_some_and(|store| store.forget_used(record)) {
+            self.cell.discard_captured();
+        }
+        let Some(issued) = self.issued_tokens(record) else { return };
         self.cell.follow(issued, |event| {
             self.forget_refused_login();
             self.telemetry.send_event(event);

@@ -9,9 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account_store::{AccountStore, FoundEntry, max_lease_wait};
+use super::account_store::{AccountStore, FoundEntry, max_lease_wait, must_be_left_alone, store_failure};
 use super::outage::{Condition, Finding};
-use super::record::{LoginStatus, Record};
+use super::record::{Mark, Record};
 use super::running::Step;
 use super::shared::SessionShared;
 use super::state::Basis;
@@ -23,6 +23,8 @@ use crate::renewal::{
     Action, IssuedTokens, Outcome, Plan, RefreshCredential, RenewalContext, Serving, exchange, revoke,
 };
 use crate::store::{StoreError, StoreErrorKind};
+use crate::sync::Mutex;
+use crate::token::RefreshToken;
 
 /// How often a renewal starts over because another process has written meanwhile. Each time, that
 /// process has made progress, so it is rare.
@@ -33,11 +35,23 @@ const OVERTAKEN: &str = "the renewal was overtaken by a logout, by other tokens,
 
 /// A renewal of a session. Before each step it asks whether it was overtaken.
 pub(super) struct SessionRenewal<'a> {
-    pub(super) shared: &'a SessionShared,
-    pub(super) epoch: u64,
+    shared: &'a SessionShared,
+    epoch: u64,
+    marked: Mutex<Option<MarkedEntry>>,
 }
 
-impl SessionRenewal<'_> {
+/// The entry after this renewal has marked it.
+struct MarkedEntry {
+    revision: u64,
+    record: Record,
+    mark: Mark,
+}
+
+impl<'a> SessionRenewal<'a> {
+    pub(super) fn new(shared: &'a SessionShared, epoch: u64) -> Self {
+        Self { shared, epoch, marked: Mutex::default() }
+    }
+
     fn policy(&self) -> &Policy {
         self.shared.policy()
     }
@@ -57,9 +71,9 @@ impl SessionRenewal<'_> {
     }
 
     async fn load(&self, store: &AccountStore) -> Result<FoundEntry, StoreError> {
-        // A corrupt entry is read twice.
-        self.enter_store(self.policy().store_timeout * 2)?;
-        store.load(self.policy()).await
+        // The load may have to wait for one that hangs.
+        self.enter_store(self.policy().store_timeout.saturating_mul(2))?;
+        self.shared.load(store).await
     }
 
     async fn write(&self, store: &AccountStore, revision: u64, record: &Record) -> Result<u64, StoreError> {
@@ -135,23 +149,25 @@ impl SessionRenewal<'_> {
         {
             return Ok(outcome);
         }
-        let (record, credential) = starting_point(found.record, basis);
-        if record.is_spending() {
-            let what =
-                "a refresh was cut off before its answer was saved: whether the refresh token is spent is unknown";
-            tracing::warn!(target: "jwt_refresh", sequence = record.sequence, "{what}");
-        }
+        let (mut record, credential) = self.starting_point(store, found.record, basis);
         let mut revision = found.revision;
-        let spends_token = plan == Plan::Renew && credential.is_valid();
-        if spends_token {
-            revision = self.write(store, revision, &record.with_credential(credential.clone(), true)).await?;
+        if plan == Plan::Renew && credential.is_valid() {
+            self.write_mark(store, revision, &record, &credential).await?;
         }
-        match exchange(self, plan, credential, record.sequence + 1).await {
-            Outcome::Renewed(issued) => Ok(self.save(store, revision, issued).await),
+        let outcome = exchange(self, plan, credential, record.sequence + 1).await;
+        let marked = self.marked.lock().take();
+        let is_marked = marked.is_some();
+        if let Some(marked) = marked {
+            store.settle(marked.mark);
+            (revision, record) = (marked.revision, marked.record);
+        }
+        match outcome {
+            Outcome::Renewed(issued) => Ok(self.save(store, revision, &record, issued).await),
             Outcome::Failed { error, credential, serving } => {
-                // If this is not written, the mark stays, which says the same less exactly.
-                let after = record.with_credential(credential.clone(), false);
-                if spends_token || after != record {
+                // If this is not written, the mark stays. This session knows that it says nothing;
+                // for others it says the same less exactly.
+                let after = record.with_credential(credential.clone(), None);
+                if is_marked || after != record {
                     let _ = self.write(store, revision, &after).await;
                 }
                 Ok(Outcome::Failed { error, credential, serving })
@@ -160,17 +176,86 @@ impl SessionRenewal<'_> {
         }
     }
 
+    /// Returns the record that a renewal starts from, and what it refreshes with: the store's, or
+    /// what this process has if that is newer.
+    fn starting_point(
+        &self,
+        store: &AccountStore,
+        found: Option<Record>,
+        basis: &Basis,
+    ) -> (Record, RefreshCredential) {
+        // What is held may have come to be in doubt since the renewal began.
+        let held = self.shared.cell.lock().credential().clone();
+        let Some(record) = found else { return (Record::empty(basis.sequence), held) };
+        let Some(active) = record.active() else {
+            let sequence = record.sequence.max(basis.sequence);
+            return (
+                Record { sequence, ..record.logged_out().with_credential(RefreshCredential::None, None) },
+                RefreshCredential::None,
+            );
+        };
+        if record.sequence < basis.sequence {
+            return (Record { sequence: basis.sequence, ..record }, held);
+        }
+        let credential = match active.mark {
+            None => active.credential.clone(),
+            Some(mark) if store.is_settled(mark) && held.token() == active.credential.token() => held.clone(),
+            Some(_) => {
+                let what =
+                    "a refresh was cut off before its answer was saved: whether the refresh token is spent is unknown";
+                tracing::warn!(target: "jwt_refresh", sequence = record.sequence, "{what}");
+                active.credential.clone().unanswered()
+            }
+        };
+        let captured = store.captured(Some(&record)).filter(|token| Some(token) != active.credential.token());
+        match captured {
+            // The entry is dead, and the captured tokens are not known to be.
+            Some(token) if credential == RefreshCredential::None => (record, RefreshCredential::Valid(token)),
+            _ => (record, credential),
+        }
+    }
+
+    /// Marks the refresh token as about to be spent.
+    async fn write_mark(
+        &self,
+        store: &AccountStore,
+        revision: u64,
+        record: &Record,
+        credential: &RefreshCredential,
+    ) -> Result<(), StoreError> {
+        let mark = Mark::new();
+        let mut record = record.with_credential(credential.clone(), Some(mark));
+        // The follower must not take the note for one of another process.
+        let captured = credential.token().filter(|token| store.is_captured(token));
+        if let Some(token) = captured {
+            record = record.with_captured(token);
+            store.keep_captured(None);
+        }
+        // Until the token is sent, the mark says nothing, also if it is written after its time-out.
+        store.settle(mark);
+        let written = self.write(store, revision, &record).await;
+        if written.is_err()
+            && let Some(token) = captured
+        {
+            store.keep_captured(Some(token.clone()));
+        }
+        let revision = written?;
+        store.unsettle(mark);
+        *self.marked.lock() = Some(MarkedEntry { revision, record, mark });
+        Ok(())
+    }
+
     /// Returns the outcome if another process has renewed the tokens already, or has logged out.
     fn outcome_in_store(&self, found: &FoundEntry, basis: &Basis) -> Option<Outcome> {
         let record = found.record.as_ref()?;
-        if record.status == LoginStatus::LoggedOut {
+        if record.is_logged_out() {
             return Some(Outcome::LoggedOut);
         }
         if record.sequence <= basis.sequence {
             return None;
         }
         let now = self.shared.cell.clock.moment();
-        let issued = record.issued_tokens(self.policy(), now)?;
+        let issued = self.shared.issued_tokens(record)?;
         (!now.reached(issued.life.due)).then_some(Outcome::Found(issued))
     }
 
@@ -184,71 +269,104 @@ impl SessionRenewal<'_> {
         )
     }
 
-    /// Writes new tokens. If that fails they are not lost: the session uses them unsaved, and saves
-    /// them later.
-    async fn save(&self, store: &AccountStore, mut revision: u64, issued: IssuedTokens) -> Outcome {
-        let record = Record::of(&issued, self.shared.cell.clock.moment());
+    /// Returns the captured refresh token if the one that the store had was denied, and this one
+    /// was not sent before. Notes in the store that it is about to be sent.
+    async fn captured_credential(&self, denied: &RefreshToken) -> Option<RefreshToken> {
+        let store = self.shared.store.as_ref()?;
+        let found = self.load(store).await.ok()?;
+        let record = found.record.filter(|record| !record.is_logged_out())?;
+        let token = store.captured(Some(&record)).filter(|token| token != denied)?;
+        let credential = RefreshCredential::Valid(token.clone());
+        self.write_mark(store, found.revision, &record, &credential).await.ok()?;
+        Some(token)
+    }
+
+    /// Writes new tokens, which follow on `before`. If that fails they are not lost: the session
+    /// uses them unsaved, and saves them later.
+    async fn save(
+        &self,
+        store: &AccountStore,
+        mut revision: u64,
+        before: &Record,
+        mut issued: IssuedTokens,
+    ) -> Outcome {
+        store.note_server_ahead(issued.server_ahead);
+        let mut before = before.clone();
         for _ in 0..ATTEMPTS {
+            let record = before.with_tokens(&issued, self.shared.cell.clock.moment());
             let Err(error) = self.write(store, revision, &record).await else {
                 return Outcome::Renewed(issued);
             };
             tracing::warn!(target: "jwt_refresh", %error, "new tokens are not saved yet");
             let Ok(found) = self.load(store).await else { break };
-            if let Some(outcome) = self.superseded(found.record, &record, &issued).await {
+            if let Some(outcome) = self.superseded(found.record.as_ref(), &issued).await {
                 return outcome;
             }
             revision = found.revision;
+            if let Some(found) = found.record {
+                issued.sequence = issued.sequence.max(found.sequence + 1);
+                before = found;
+            }
         }
         Outcome::Unsaved(issued)
     }
 
-    /// Saves tokens that could not be saved before. Returns `None` if it is not possible now.
-    pub(super) async fn save_again(&self, issued: &IssuedTokens) -> Option<Outcome> {
-        let store = self.shared.store.as_ref()?;
-        if !self.take_lease(store).await.ok()? {
-            return None;
+    /// Saves tokens that could not be saved before. Returns `None` if others have had the lease all
+    /// the time.
+    pub(super) async fn save_again(&self, issued: &IssuedTokens) -> Result<Option<Outcome>, StoreError> {
+        let Some(store) = &self.shared.store else { return Ok(None) };
+        if !self.take_lease(store).await? {
+            return Ok(None);
         }
-        let found = self.load(store).await.ok()?;
-        let record = Record::of(issued, self.shared.cell.clock.moment());
-        match self.superseded(found.record, &record, issued).await {
-            Some(outcome) => Some(outcome),
-            None => Some(self.save(store, found.revision, issued.clone()).await),
+        let found = self.load(store).await?;
+        if let Some(outcome) = self.superseded(found.record.as_ref(), issued).await {
+            return Ok(Some(outcome));
         }
+        let before = found.record.unwrap_or_else(|| Record::empty(0));
+        let sequence = issued.sequence.max(before.sequence + 1);
+        let issued = IssuedTokens { sequence, ..issued.clone() };
+        Ok(Some(self.save(store, found.revision, &before, issued).await))
     }
 
-    /// Returns the outcome if the store has something that new tokens must not overwrite.
-    async fn superseded(&self, found: Option<Record>, record: &Record, issued: &IssuedTokens) -> Option<Outcome> {
-        match found? {
-            // The logout wins, so tokens that arrived after it are revoked.
-            Record { status: LoginStatus::LoggedOut, .. } => {
-                // If the server cannot be told, the tokens expire by themselves.
-                let _ = revoke(&self.shared.authenticator, &issued.credential, self.policy().refresh_timeout).await;
-                Some(Outcome::LoggedOut)
-            }
+    /// Returns the outcome if the store has something that new tokens must not overwrite. Tokens
+    /// that are of no use then are revoked.
+    async fn superseded(&self, found: Option<&Record>, issued: &IssuedTokens) -> Option<Outcome> {
+        let found = found?;
+        let outcome = if found.is_logged_out() {
+            // The logout wins.
+            Outcome::LoggedOut
+        } else if found.has_tokens(issued) {
             // An earlier save has succeeded, though its answer was lost.
-            found if found == *record => Some(Outcome::Renewed(issued.clone())),
-            found if found.sequence >= issued.sequence => {
-                found.issued_tokens(self.policy(), self.shared.cell.clock.moment()).map(Outcome::Found)
+            return Some(Outcome::Renewed(issued.clone()));
+        } else if found.sequence >= issued.sequence {
+            let others = self.shared.issued_tokens(found)?;
+            // Tokens that have died displace none that live.
+            if self.shared.cell.clock.moment().reached(others.life.due) {
+                return None;
             }
-            _ => None,
-        }
+            Outcome::Found(others)
+        } else {
+            return None;
+        };
+        // If the server cannot be told, the tokens expire by themselves.
+        let _ = revoke(&self.shared.authenticator, &issued.credential, self.policy().refresh_timeout).await;
+        Some(outcome)
     }
 
     /// Fails, or renews without the store, as the policy says. Each of its three choices loses
     /// something, so the choice is the user's.
     async fn renew_without_store(&self, error: &StoreError, plan: Plan, basis: &Basis) -> Outcome {
         let serving = match self.policy().store_failure {
-            StoreFailure::RefreshUnguarded => {
+            StoreFailure::RefreshUnguarded if !must_be_left_alone(error) => {
                 return match exchange(self, plan, basis.credential.clone(), basis.sequence + 1).await {
                     Outcome::Renewed(issued) => Outcome::Unsaved(issued),
                     other => other,
                 };
             }
-            StoreFailure::ServeWhatLives => Serving::LiveToken,
+            StoreFailure::ServeWhatLives | StoreFailure::RefreshUnguarded => Serving::LiveToken,
             StoreFailure::Fail => Serving::Nothing,
         };
-        let error = Error::new(ErrorKind::Store, "the token store failed").caused_by(error.clone());
-        Outcome::Failed { error, credential: basis.credential.clone(), serving }
+        Outcome::Failed { error: store_failure(error), credential: basis.credential.clone(), serving }
     }
 }
 
@@ -294,22 +412,8 @@ impl RenewalContext for SessionRenewal<'_> {
     async fn rotated_elsewhere(&self, sequence: u64) -> Option<Outcome> {
         self.rotated_in_store(sequence).await
     }
-}
 
-/// Returns what a renewal starts from: the store's entry, or what this process has if that is
-/// newer.
-fn starting_point(found: Option<Record>, basis: &Basis) -> (Record, RefreshCredential) {
-    match found {
-        Some(Record { sequence, status: LoginStatus::Active(active) })
-            if sequence >= basis.sequence && sequence > 0 =>
-        {
-            let credential =
-                if active.spending { active.credential.clone().unanswered() } else { active.credential.clone() };
-            (Record { sequence, status: LoginStatus::Active(active) }, credential)
-        }
-        Some(Record { sequence, status: LoginStatus::LoggedOut }) => {
-            (Record::empty(sequence.max(basis.sequence)), RefreshCredential::None)
-        }
-        _ => (Record::empty(basis.sequence), basis.credential.clone()),
+    async fn other_credential(&self, denied: &RefreshToken) -> Option<RefreshToken> {
+        self.captured_credential(denied).await
     }
 }

@@ -1,56 +1,135 @@
-//! Writing to the store outside of a renewal: tokens that could not be saved when they were issued,
-//! and what the user asked for.
+//! Writing to the store outside of a renewal: what the user asked for, and what could not be
+//! written when it was due.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::account_store::{must_be_left_alone, store_failure};
 use super::record::Record;
-use super::shared::SessionShared;
+use super::shared::{SessionShared, Unsaved};
 use super::store_sync::SessionRenewal;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::renewal::{IssuedTokens, Outcome};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How often an overwrite is tried while other processes keep writing, and the pause between.
 const OVERWRITES: (u32, Duration) = (100, Duration::from_millis(10));
 
+/// How often a session that was dropped tries to write, and how often [`flush`] waits for that.
+///
+/// [`flush`]: super::Session::flush
+const LAST_ATTEMPTS: u32 = 20;
+
+/// What could not be written when it was due.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    Tokens(IssuedTokens),
+    Logout,
+}
+
+/// Writes to the store as soon as that is possible, after a pause each time, until it is written or
+/// of no use any more. The first attempts are made even if the session is dropped, and a flush
+/// waits for them.
+pub(super) async fn write_later(unsaved: Unsaved, mut what: Unwritten) {
+    for failures in 1..=LAST_ATTEMPTS {
+        tokio::time::sleep(unsaved.session().policy().pause(failures, None)).await;
+        match unsaved.session().write_again(what).await {
+            Some(unwritten) => what = unwritten,
+            None => return,
+        }
+    }
+    let policy = unsaved.session().policy().clone();
+    let session = Arc::downgrade(unsaved.session());
+    drop(unsaved);
+    loop {
+        tokio::time::sleep(policy.pause(LAST_ATTEMPTS, None)).await;
+        let Some(shared) = session.upgrade() else { return };
+        match shared.write_again(what).await {
+            Some(unwritten) => what = unwritten,
+            None => return,
+        }
+    }
+}
+
 impl SessionShared {
-    /// Tries up to 20 times to save tokens that could not be saved when they were issued, after a
-    /// pause each time. Ends early if newer tokens have replaced them.
-    pub(super) async fn retry_save(&self, issued: IssuedTokens) {
-        for failures in 1..=20 {
-            tokio::time::sleep(self.policy().pause(failures, None)).await;
-            if !self.is_current(issued.sequence) {
-                return;
-            }
-            let Some(epoch) = self.cell.lock().idle_epoch() else { continue };
-            let saved = SessionRenewal { shared: self, epoch }.save_again(&issued).await;
-            self.lease.release(epoch);
-            match saved {
-                None | Some(Outcome::Unsaved(_)) => {}
-                Some(Outcome::LoggedOut) => {
-                    self.log_out_locally();
-                    return;
-                }
-                Some(_) => return,
-            }
+    /// Tries to write once more. Returns what is still to be written.
+    async fn write_again(&self, what: Unwritten) -> Option<Unwritten> {
+        match what {
+            Unwritten::Tokens(issued) => self.save_again(issued).await.map(Unwritten::Tokens),
+            Unwritten::Logout if !self.cell.lock().is_logged_out() => None,
+            Unwritten::Logout => match self.overwrite(logged_out).await {
+                Err(error) if !must_be_left_alone(&error) => Some(Unwritten::Logout),
+                _ => None,
+            },
         }
     }
 
-    /// Overwrites the entry with what the user asked for, a logout or tokens. Returns the record
-    /// from before.
-    pub(super) async fn overwrite(&self, record: impl Fn(u64) -> Record) -> Result<Option<Record>, Error> {
+    /// Saves tokens, unless newer ones or a logout have replaced them. Returns them if they could
+    /// not be saved.
+    async fn save_again(&self, issued: IssuedTokens) -> Option<IssuedTokens> {
+        let epoch = {
+            let state = self.cell.lock();
+            if state.is_logged_out() || state.sequence() != issued.sequence {
+                return None;
+            }
+            state.idle_epoch()
+        };
+        let Some(epoch) = epoch else { return Some(issued) };
+        let saved = SessionRenewal::new(self, epoch).save_again(&issued).await;
+        self.lease.release(epoch);
+        match saved {
+            Err(error) if must_be_left_alone(&error) => None,
+            Err(_) | Ok(None | Some(Outcome::Unsaved(_))) => Some(issued),
+            Ok(Some(Outcome::LoggedOut)) => {
+                self.log_out_locally();
+                None
+            }
+            Ok(Some(Outcome::Renewed(saved))) => {
+                self.cell.renumber(issued.sequence, saved.sequence);
+                None
+            }
+            // Another process has newer ones, which the follower takes over.
+            Ok(Some(_)) => None,
+        }
+    }
+
+    /// Overwrites the entry with what `record` makes of the one before and of this session's
+    /// sequence. Returns the records from before and now.
+    pub(super) async fn overwrite(
+        &self,
+        record: impl Fn(Option<&Record>, u64) -> Record,
+    ) -> Result<Option<Overwritten>, StoreError> {
         let Some(store) = &self.store else { return Ok(None) };
-        let failed = |error: StoreError| Error::new(ErrorKind::Store, "the token store failed").caused_by(error);
         let (attempts, pause) = OVERWRITES;
         for _ in 0..attempts {
-            let found = store.load(self.policy()).await.map_err(failed)?;
-            let record = record(found.record.as_ref().map_or(0, |record| record.sequence));
-            match store.save(self.policy(), found.revision, &record).await {
-                Ok(_) => return Ok(found.record),
+            let found = self.load(store).await?;
+            let sequence = self.cell.lock().sequence();
+            let now = record(found.record.as_ref(), sequence);
+            match store.save(self.policy(), found.revision, &now).await {
+                Ok(_) => return Ok(Some(Overwritten { before: found.record, now })),
                 Err(error) if error.kind() == StoreErrorKind::Conflict => tokio::time::sleep(pause).await,
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(error),
             }
         }
-        Err(failed(StoreError::new(StoreErrorKind::Unavailable, "others keep writing to the store")))
+        Err(StoreError::new(StoreErrorKind::Unavailable, "others keep writing to the store"))
     }
+}
+
+/// An entry that was overwritten, and what it is now.
+pub(super) struct Overwritten {
+    pub(super) before: Option<Record>,
+    pub(super) now: Record,
+}
+
+/// Returns the record of a logout. `sequence` is that of the newest token that this session knows
+/// of.
+pub(super) fn logged_out(before: Option<&Record>, sequence: u64) -> Record {
+    let before = before.cloned().unwrap_or_else(|| Record::empty(sequence));
+    Record { sequence: sequence.max(before.sequence), ..before.logged_out() }
+}
+
+/// Logs that something is not written yet, and returns the error for the user.
+pub(super) fn not_written(error: &StoreError) -> Error {
+    tracing::warn!(target: "jwt_refresh", %error, "the store was not written");
+    store_failure(error)
 }

@@ -13,6 +13,7 @@ use super::running::Step;
 use super::shared::{RenewalRuntime, SessionShared};
 use super::state::{CutOff, RenewalPermit};
 use super::store_sync::SessionRenewal;
+use super::store_write::{Unwritten, write_later};
 use crate::renewal::{CutOffGuard, Outcome, revoke, within};
 use crate::runtime;
 
@@ -57,7 +58,7 @@ async fn run(
         shared.cell.advance(epoch, Step::Queued, max_lease_wait(shared.policy()));
         let _ = after.result().await;
     }
-    let renewal = SessionRenewal { shared: &shared, epoch };
+    let renewal = SessionRenewal::new(&shared, epoch);
     let finding = renewal.check(condition, &basis).await;
     if finding != Finding::Met {
         guard.disarm();
@@ -67,7 +68,7 @@ async fn run(
     }
     let outcome = renewal.renew(plan, &basis).await;
     let unsaved = if let Outcome::Unsaved(issued) = &outcome { Some(issued.clone()) } else { None };
-    let credential = outcome.new_credential();
+    let credential = outcome.new_credential(&basis.credential);
     let not_saved = shared.count_unsaved();
     guard.disarm();
     let is_current = shared.complete(epoch, outcome);
@@ -77,10 +78,10 @@ async fn run(
     if let Some(credential) = credential.filter(|credential| !is_current && !shared.cell.holds(credential)) {
         let _ = revoke(&shared.authenticator, &credential, shared.policy().refresh_timeout).await;
     }
+    drop(shared);
     if let Some(issued) = unsaved.filter(|_| is_current) {
-        shared.retry_save(issued).await;
+        write_later(not_saved, Unwritten::Tokens(issued)).await;
     }
-    drop(not_saved);
 }
 
 /// Gives the renewal up if one of its steps takes longer than it may. Runs on the library's

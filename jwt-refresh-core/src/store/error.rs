@@ -19,6 +19,9 @@ pub enum StoreErrorKind {
     Corrupt,
     /// What is there was written by a later version of this library. It is left as it is.
     LaterFormat,
+    /// What is there belongs to another server than the session's. Sessions say so; a store does
+    /// not know.
+    OtherServer,
     /// It is set up in a way that cannot work.
     Configuration,
 }

@@ -88,8 +88,8 @@ pub trait TokenStore: Send + Sync + 'static {
     /// [`StoreErrorKind::Unavailable`].
     fn lease(&self, account: &str) -> impl Future<Output = Result<Self::Lease, StoreError>> + Send;
 
-    /// Deletes what was set aside of the account because it was corrupt. A session does this when it
-    /// logs out, because it may be tokens. The default does nothing, for stores that set nothing
+    /// Deletes what was set aside of the account because it was corrupt. A session does this when
+    /// it logs out, because it may be tokens. The default does nothing, for stores that set nothing
     /// aside.
     ///
     /// # Errors

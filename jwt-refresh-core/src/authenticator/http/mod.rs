@@ -68,6 +68,12 @@ impl HttpAuthenticator {
 }
 
 impl Authenticator for HttpAuthenticator {
+    /// Returns the origin of the refresh URL, or of the login URL if there is none.
+    fn server_id(&self) -> Option<String> {
+        let endpoint = self.refresh.as_ref().unwrap_or(&self.login);
+        Some(endpoint.url().origin().ascii_serialization())
+    }
+
     async fn login(&self) -> Result<Tokens, Error> {
         let fields = self.credentials.iter().map(|(name, value)| (name.as_str(), value.expose()));
         self.request_tokens("login", Asked::Login, &self.login, fields).await.map_err(advise_on_format)

@@ -189,15 +189,15 @@ fn a_pause_ends_even_if_the_wall_clock_was_set_back() {
 fn a_newer_token_from_the_store_is_taken_and_an_older_one_is_not() {
     let mut state = logged_in();
     let of = |sequence| IssuedTokens::captured(&policy(), tokens(100), start(), sequence);
-    assert!(!state.follow(of(1)));
-    assert!(state.follow(of(5)));
+    assert!(!state.follow(of(1), start()));
+    assert!(state.follow(of(5), start()));
     assert_eq!((state.generation(), state.sequence()), (2, 5));
     let permit = state.begin(Plan::Renew).unwrap();
-    assert!(state.follow(of(6)), "while a renewal waits for its turn");
+    assert!(state.follow(of(6), start()), "while a renewal waits for its turn");
     state.complete(permit.epoch, Outcome::Renewed(of(6)), &policy(), start()).unwrap().send();
     assert_eq!(state.generation(), 3, "the renewal finds the same token, and does not count it twice");
     state.log_out();
-    assert!(!state.follow(of(9)), "logout wins");
+    assert!(!state.follow(of(9), start()), "logout wins");
 }
 
 #[test]
@@ -516,10 +516,10 @@ fn a_server_that_asks_to_be_left_alone_is_asked_neither_early_nor_by_an_explicit
     fail(&mut state, &permit, outage().retry_in(SECOND * 20), start());
     for seconds in 1..20 {
         assert!(matches!(state.next_step(after(seconds)), NextStep::Fail(_)), "{seconds}");
-        let refused = state.refused_login(after(seconds)).expect("an error");
+        let refused = state.refused_renewal(Plan::LogIn, after(seconds)).expect("an error");
         assert_eq!(refused.retry_after(), Some(SECOND * (20 - u32::try_from(seconds).unwrap())));
     }
-    assert!(state.refused_login(after(20)).is_none());
+    assert!(state.refused_renewal(Plan::LogIn, after(20)).is_none());
     assert!(matches!(state.next_step(after(20)), NextStep::Renew(None)));
 
     // A shorter wait that it asks for later does not end a longer one.
@@ -527,8 +527,8 @@ fn a_server_that_asks_to_be_left_alone_is_asked_neither_early_nor_by_an_explicit
         let permit = state.begin(Plan::LogIn).unwrap();
         fail(&mut state, &permit, outage().retry_in(SECOND * asked), after(at));
     }
-    assert!(state.refused_login(after(79)).is_some());
-    assert!(state.refused_login(after(80)).is_none());
+    assert!(state.refused_renewal(Plan::LogIn, after(79)).is_some());
+    assert!(state.refused_renewal(Plan::LogIn, after(80)).is_none());
 }
 
 #[test]
@@ -540,7 +540,7 @@ fn a_probe_that_is_asked_to_wait_waits() {
     let permit = state.begin_early().unwrap();
     state.give_up_early(permit.epoch, Finding::StillDown(Some(SECOND * 20)), &policy(), after(1)).unwrap().send();
     assert!(matches!(state.next_step(after(20)), NextStep::Fail(_)));
-    assert!(state.refused_login(after(20)).is_some());
+    assert!(state.refused_renewal(Plan::LogIn, after(20)).is_some());
     assert!(!matches!(state.next_step(after(21)), NextStep::Fail(_)));
 }
 

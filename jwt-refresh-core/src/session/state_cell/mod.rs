@@ -143,15 +143,18 @@ impl StateCell {
         }
     }
 
-    /// Begins a login that the user asked for, or returns the renewal under way. Returns an error
-    /// if the server has asked to be left alone.
-    pub(super) fn begin_login(&self) -> Result<Result<RenewalPermit, PendingRenewal>, Error> {
+    /// Begins a renewal that the user asked for, or returns the one under way. Returns an error if
+    /// the server has asked to be left alone, or if a session that was logged out is to be renewed
+    /// without a login.
+    pub(super) fn begin_now(&self, plan: Plan) -> Result<Result<RenewalPermit, PendingRenewal>, Error> {
         self.change(|state, now| {
-            if let Some(error) = state.refused_login(now) {
+            if let Some(error) = state.refused_renewal(plan, now) {
                 return Err(error);
             }
-            state.forget_rejections();
-            Ok(state.begin(Plan::LogIn))
+            if plan == Plan::LogIn {
+                state.forget_rejections();
+            }
+            Ok(state.begin(plan))
         })
     }
 
@@ -230,11 +233,26 @@ impl StateCell {
 
     /// Takes tokens of another process, if they are newer.
     pub(super) fn follow(&self, issued: IssuedTokens, tell: impl FnOnce(Event)) {
-        self.change(|state, _| {
-            if state.follow(issued) {
+        self.change(|state, now| {
+            if state.follow(issued, now) {
                 tell(Event::Adopted);
             }
         });
+    }
+
+    /// Forgets the captured tokens that the session was built with.
+    pub(super) fn discard_captured(&self) {
+        self.change(|state, _| state.discard_captured());
+    }
+
+    /// Notes that the tokens of one sequence have another one in the store.
+    pub(super) fn renumber(&self, from: u64, to: u64) {
+        self.change(|state, _| state.renumber(from, to));
+    }
+
+    /// Puts the refresh token in doubt, unless it is older than `sequence`.
+    pub(super) fn doubt(&self, sequence: u64) {
+        self.change(|state, _| state.doubt(sequence));
     }
 
     /// Forgets all tokens. Returns what could be refreshed with until then.

@@ -20,8 +20,8 @@ pub use key::SealKey;
 /// An entry that cannot be opened (the key is another, or the entry was changed) is a
 /// [`StoreErrorKind::Corrupt`], but stays in the store, under its revision: with the right key it
 /// can be read again, until a session writes the next one. What a session does is its policy's
-/// [`CorruptEntry`](crate::store::CorruptEntry). Entries that were written without a key are not read, because an
-/// attacker who can write to the store could write such entries.
+/// [`CorruptEntry`](crate::store::CorruptEntry). Entries that were written without a key are not
+/// read, because an attacker who can write to the store could write such entries.
 ///
 /// Leases, waits and cancellation are those of the store.
 ///

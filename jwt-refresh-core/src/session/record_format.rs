@@ -1,0 +1,308 @@
+//! How a session's entry is written: one JSON object in format 2, described in DESIGN.md. Entries
+//! in format 1 are read too. What a later version has added to format 2 is kept.
+
+use std::collections::BTreeMap;
+
+use serde_core::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::record::{Active, LoginStatus, Mark, Record, StoredToken, UnknownFields};
+use super::record_times::Written;
+use crate::json;
+use crate::renewal::RefreshCredential;
+use crate::secret::Secret;
+use crate::store::{StoreError, StoreErrorKind};
+use crate::token::{AccessToken, RefreshToken};
+
+const FORMAT: u64 = 2;
+/// The longest entry that is read, in bytes. No account's tokens are longer.
+const MAX_LEN: usize = 1024 * 1024;
+/// The highest number that is read: it leaves room to count on.
+const MAX_NUMBER: u64 = u64::MAX / 2;
+
+/// Returns the bytes of the account's entry of `revision`.
+pub(super) fn write(record: &Record, account: &str, revision: u64) -> Zeroizing<Vec<u8>> {
+    let mut object = ObjectWriter::new();
+    object.field("format", FORMAT);
+    object.field("account", account);
+    object.field("revision", revision);
+    object.field("sequence", record.sequence);
+    object.field("server", &record.server);
+    object.field("captured", &record.captured);
+    match &record.status {
+        LoginStatus::LoggedOut => object.field("status", "logged out"),
+        LoginStatus::Active(active) => {
+            object.field("status", "active");
+            write_active(&mut object, active);
+        }
+    }
+    object.finish()
+}
+
+fn write_active(object: &mut ObjectWriter, active: &Active) {
+    let own = active.access.as_ref().map(write_token);
+    let tokens = own.iter().map(|token| str::from_utf8(token).unwrap_or("null"));
+    object.array("access", tokens.chain(active.others.iter().map(Secret::expose)));
+    object.field("refresh_token", active.credential.token().map(RefreshToken::expose));
+    object.field("doubtful", matches!(active.credential, RefreshCredential::InDoubt(_)));
+    object.field("reusable", active.credential.is_reusable());
+    object.field("refresh_expires_ns", active.refresh_expires);
+    object.field("spending", active.mark.map(|Mark(number)| format!("{number:016x}")));
+    object.raw_fields(&active.unknown);
+}
+
+fn write_token(stored: &StoredToken) -> Zeroizing<Vec<u8>> {
+    let mut object = ObjectWriter::new();
+    object.field("parameters", BTreeMap::<&str, &str>::new());
+    object.field("token", stored.token.expose());
+    object.field("issued_ns", stored.written.issued);
+    object.field("expires_ns", stored.written.expires);
+    object.field("server_ahead_ns", stored.written.server_ahead);
+    object.raw_fields(&stored.unknown);
+    object.finish()
+}
+
+/// Writes a JSON object to memory that is wiped.
+struct ObjectWriter(Zeroizing<Vec<u8>>);
+
+impl ObjectWriter {
+    fn new() -> Self {
+        // Most entries fit, so that the buffer does not grow and leave a copy behind.
+        let mut bytes = Vec::with_capacity(16 * 1024);
+        bytes.push(b'{');
+        Self(Zeroizing::new(bytes))
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        self.value(name);
+        self.0.push(b':');
+    }
+
+    fn value(&mut self, value: impl Serialize) {
+        // Writing numbers, strings and maps of strings to memory cannot fail.
+        let _ = serde_json::to_writer(&mut *self.0, &value);
+    }
+
+    fn field(&mut self, name: &str, value: impl Serialize) {
+        self.name(name);
+        self.value(value);
+    }
+
+    fn array<'a>(&mut self, name: &str, values: impl Iterator<Item = &'a str>) {
+        self.name(name);
+        self.0.push(b'[');
+        for (index, value) in values.enumerate() {
+            if index > 0 {
+                self.0.push(b',');
+            }
+            self.0.extend_from_slice(value.as_bytes());
+        }
+        self.0.push(b']');
+    }
+
+    fn raw_fields(&mut self, fields: &UnknownFields) {
+        for (name, value) in fields {
+            self.name(name);
+            self.0.extend_from_slice(value.expose().as_bytes());
+        }
+    }
+
+    fn finish(mut self) -> Zeroizing<Vec<u8>> {
+        self.0.push(b'}');
+        self.0
+    }
+}
+
+/// Reads an entry. Checks that it is this account's and that it has the revision that the store
+/// says.
+///
+/// # Errors
+///
+/// [`StoreErrorKind::Corrupt`] and [`StoreErrorKind::LaterFormat`], with the revision.
+pub(super) fn read(data: &[u8], account: &str, revision: u64) -> Result<Record, StoreError> {
+    let read = || {
+        if data.len() > MAX_LEN {
+            return Err(corrupt("is longer than 1 MiB"));
+        }
+        let mut fields = Fields::parse(data).map_err(|_| corrupt("is not what a session writes"))?;
+        let format = fields.number("format")?;
+        if format > FORMAT {
+            return Err(later(format));
+        }
+        if fields.text("account")?.as_deref() != Some(account) {
+            return Err(corrupt("is another account's"));
+        }
+        if fields.number("revision")? != revision {
+            return Err(corrupt("is of another revision than the store says"));
+        }
+        match format {
+            1 => read_format_1(fields),
+            FORMAT => read_format_2(fields),
+            _ => Err(corrupt("is of a format that there never was")),
+        }
+    };
+    read().map_err(|error| error.at_revision(revision))
+}
+
+fn read_format_1(mut fields: Fields<'_>) -> Result<Record, StoreError> {
+    let sequence = fields.number("issue")?;
+    if is_logged_out(&mut fields)? {
+        return Ok(Record { sequence, server: None, captured: None, status: LoginStatus::LoggedOut });
+    }
+    let access = match fields.text("access_token")? {
+        None => None,
+        Some(token) => Some(StoredToken {
+            token: valid(token, "access_token")?,
+            written: read_times(&mut fields)?,
+            unknown: Vec::new(),
+        }),
+    };
+    let mark = fields.flag("spending")?.then_some(Mark::UNNUMBERED);
+    let credential = read_credential(&mut fields)?;
+    let refresh_expires = fields.nanos("refresh_expires_ns")?;
+    let active = Active { access, credential, mark, refresh_expires, ..Active::default() };
+    Ok(Record { sequence, server: None, captured: None, status: LoginStatus::Active(active) })
+}
+
+fn read_format_2(mut fields: Fields<'_>) -> Result<Record, StoreError> {
+    let sequence = fields.number("sequence")?;
+    let (server, captured) = (fields.text("server")?, fields.text("captured")?);
+    if is_logged_out(&mut fields)? {
+        return Ok(Record { sequence, server, captured, status: LoginStatus::LoggedOut });
+    }
+    let (access, others) = read_tokens(&mut fields)?;
+    // A mark that cannot be read is no mark of this session.
+    let mark = |number: String| u64::from_str_radix(&number, 16).map_or(Mark::UNNUMBERED, Mark);
+    let mark = fields.text("spending")?.map(mark);
+    let active = Active {
+        access,
+        others,
+        credential: read_credential(&mut fields)?,
+        mark,
+        refresh_expires: fields.nanos("refresh_expires_ns")?,
+        unknown: fields.into_unknown(),
+    };
+    Ok(Record { sequence, server, captured, status: LoginStatus::Active(active) })
+}
+
+/// Returns the access token that was asked for without parameters, and all others as they stand.
+fn read_tokens(fields: &mut Fields<'_>) -> Result<(Option<StoredToken>, Vec<Secret>), StoreError> {
+    let Some(raw) = fields.raw("access") else { return Ok((None, Vec::new())) };
+    let tokens: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| corrupt("has no list in `access`"))?;
+    let (mut access, mut others) = (None, Vec::new());
+    for raw in tokens {
+        let mut token =
+            Fields::parse(raw.get().as_bytes()).map_err(|_| corrupt("has no list of objects in `access`"))?;
+        let parameters = token.raw("parameters").map_or("{}", RawValue::get);
+        let is_plain = parameters.bytes().filter(|byte| !byte.is_ascii_whitespace()).eq(*b"{}");
+        if access.is_some() || !is_plain {
+            others.push(raw.get().into());
+            continue;
+        }
+        let text = token.text("token")?.ok_or_else(|| corrupt("has no text in `token`"))?;
+        access = Some(StoredToken {
+            token: valid(text, "token")?,
+            written: read_times(&mut token)?,
+            unknown: token.into_unknown(),
+        });
+    }
+    Ok((access, others))
+}
+
+fn read_times(fields: &mut Fields<'_>) -> Result<Written, StoreError> {
+    Ok(Written {
+        issued: fields.nanos("issued_ns")?.ok_or_else(|| corrupt("has no time in `issued_ns`"))?,
+        expires: fields.nanos("expires_ns")?,
+        server_ahead: fields.nanos("server_ahead_ns")?,
+    })
+}
+
+fn read_credential(fields: &mut Fields<'_>) -> Result<RefreshCredential, StoreError> {
+    Ok(match (fields.text("refresh_token")?, fields.flag("doubtful")?, fields.flag("reusable")?) {
+        (None, ..) => RefreshCredential::None,
+        (Some(token), true, _) => RefreshCredential::InDoubt(token.into()),
+        (Some(token), false, true) => RefreshCredential::Reusable(token.into()),
+        (Some(token), false, false) => RefreshCredential::Valid(token.into()),
+    })
+}
+
+fn is_logged_out(fields: &mut Fields<'_>) -> Result<bool, StoreError> {
+    match fields.text("status")?.as_deref() {
+        Some("logged out") => Ok(true),
+        Some("active") => Ok(false),
+        _ => Err(corrupt("has no status that this version knows")),
+    }
+}
+
+fn valid(token: String, field: &str) -> Result<Secret, StoreError> {
+    let token = Secret::from(token);
+    AccessToken::new(token.expose()).map_err(|_| corrupt(&format!("has no access token in `{field}`")))?;
+    Ok(token)
+}
+
+/// The fields of an object that have not been read yet.
+struct Fields<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Fields<'a> {
+    fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json).map(Self)
+    }
+
+    fn raw(&mut self, name: &str) -> Option<&'a RawValue> {
+        self.0.remove(name).filter(|raw| raw.get() != "null")
+    }
+
+    fn value(&mut self, name: &str) -> Result<Option<Value>, StoreError> {
+        self.raw(name)
+            .map_or(Ok(None), |raw| json::read(name, raw))
+            .map_err(|what| corrupt(&format!("has a bad {what}")))
+    }
+
+    fn number(&mut self, name: &str) -> Result<u64, StoreError> {
+        let value = self.value(name)?.as_ref().and_then(Value::as_u64).filter(|number| *number <= MAX_NUMBER);
+        value.ok_or_else(|| corrupt(&format!("has no number in `{name}`")))
+    }
+
+    fn text(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        match self.value(name)? {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(corrupt(&format!("has no text in `{name}`"))),
+        }
+    }
+
+    fn flag(&mut self, name: &str) -> Result<bool, StoreError> {
+        match self.value(name)? {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(corrupt(&format!("has neither true nor false in `{name}`"))),
+        }
+    }
+
+    /// Returns a time, or a span of time, in nanoseconds. Some JSON libraries write every number
+    /// with a decimal point.
+    #[expect(clippy::cast_possible_truncation, reason = "a time out of range is cut to the first or last one")]
+    fn nanos(&mut self, name: &str) -> Result<Option<i64>, StoreError> {
+        let Some(value) = self.value(name)? else { return Ok(None) };
+        let nanos = value.as_i64().or_else(|| value.as_f64().map(|nanos| nanos as i64));
+        nanos.map(Some).ok_or_else(|| corrupt(&format!("has no time in `{name}`")))
+    }
+
+    fn into_unknown(self) -> UnknownFields {
+        self.0.into_iter().map(|(name, raw)| (name, raw.get().into())).collect()
+    }
+}
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, format!("the entry in the store {what}"))
+}
+
+fn later(format: u64) -> StoreError {
+    let what = format!("the entry in the store is in format {format}, which a later version of jwt-refresh wrote");
+    StoreError::new(StoreErrorKind::LaterFormat, what)
+}

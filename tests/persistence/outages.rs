@@ -1,0 +1,136 @@
+//! Stores that fail for a while, or are slow.
+
+use std::sync::atomic::Ordering;
+
+use jwt_refresh::store::StoreFailure;
+use jwt_refresh::{ErrorKind, ManualClock, Policy};
+
+use crate::faulty::{Fault, FaultyStore};
+use crate::scripted::{LIFE, Scripted};
+use crate::support::{SECOND, until};
+
+fn quick() -> Policy {
+    Policy::default().backoff(SECOND / 100, SECOND / 100).store_timeout(SECOND / 5)
+}
+
+#[tokio::test]
+async fn unsaved_tokens_are_retried_until_they_are_saved() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let policy = quick().store_failure(StoreFailure::RefreshUnguarded);
+    let session = server.session().policy(policy).clock(&clock).store(store.clone(), "ada").connect().await.unwrap();
+    store.set(Fault::Down);
+    clock.advance(LIFE);
+    session.token().await.unwrap();
+    // The first attempts are all in vain.
+    session.flush().await;
+    assert!(store.text().await.contains("\"A1\""));
+    store.set(Fault::None);
+    until("the tokens are saved", async || store.text().await.contains("\"A2\"")).await;
+}
+
+#[tokio::test]
+async fn adopted_tokens_that_could_not_be_saved_are_saved_later() {
+    let (server, store) = (Scripted::new(), FaultyStore::default());
+    let session = server.session().policy(quick()).store(store.clone(), "ada").build();
+    store.set(Fault::Down);
+    session.adopt(server.capture()).await.unwrap_err();
+    store.set(Fault::None);
+    until("the tokens are saved", async || store.text().await.contains("\"A1\"")).await;
+    let generation = session.token().await.unwrap().generation();
+    session.flush().await;
+    assert_eq!(session.token().await.unwrap().generation(), generation, "they are the same tokens");
+}
+
+#[tokio::test]
+async fn a_mark_that_was_written_after_its_time_out_is_known_as_the_sessions_own() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let builder = server.session().policy(quick()).clock(&clock);
+    let session = builder.store(store.clone(), "ada").connect().await.unwrap();
+    clock.advance(LIFE);
+    store.set(Fault::LosesAnswersOfSaves);
+    assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::Store);
+    assert!(!store.text().await.contains("\"spending\":null"), "the mark was written");
+    store.set(Fault::None);
+    until("there is a token again", async || {
+        clock.advance(SECOND);
+        session.token().await.is_ok()
+    })
+    .await;
+    assert_eq!(server.asked(), ["login", "refresh R1"], "R1 was not sent when the mark timed out");
+}
+
+#[tokio::test]
+async fn another_process_takes_that_mark_for_what_it_is_worth() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let start = || server.session().policy(quick()).clock(&clock).store(store.clone(), "ada");
+    let session = start().connect().await.unwrap();
+    clock.advance(LIFE);
+    store.set(Fault::LosesAnswersOfSaves);
+    session.token().await.unwrap_err();
+    store.set(Fault::None);
+    start().connect().await.unwrap();
+    assert_eq!(server.asked(), ["login", "login"]);
+}
+
+#[tokio::test]
+async fn after_a_panic_of_the_store_the_session_still_follows_it() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let start = || server.session().clock(&clock).store(store.clone(), "ada");
+    let (here, there) = (start().connect().await.unwrap(), start().connect().await.unwrap());
+    store.set(Fault::Panics);
+    let before = store.loads.load(Ordering::SeqCst);
+    until("the follower has met the panic", async || store.loads.load(Ordering::SeqCst) > before).await;
+    store.set(Fault::None);
+    there.refresh_now().await.unwrap();
+    until("the new token is followed", async || here.token().await.unwrap().expose() == "A2").await;
+    assert_eq!(server.asked(), ["login", "refresh R1"]);
+}
+
+#[tokio::test]
+async fn a_panic_of_the_store_is_a_failure_of_the_store() {
+    let (server, store) = (Scripted::new(), FaultyStore::default());
+    store.set(Fault::Panics);
+    let error = server.session().store(store.clone(), "ada").connect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+    store.set(Fault::None);
+    server.session().store(store, "ada").connect().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_not_asked_again_and_again() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let builder = server.session().policy(quick()).clock(&clock);
+    let session = builder.store(store.clone(), "ada").connect().await.unwrap();
+    store.set(Fault::Hangs);
+    clock.advance(LIFE);
+    for _ in 0..10 {
+        session.token().await.unwrap_err();
+        clock.advance(SECOND);
+    }
+    let hanging = store.loading.load(Ordering::SeqCst);
+    assert!((1..=3).contains(&hanging), "{hanging} loads hang");
+}
+
+#[tokio::test]
+async fn no_setting_overflows() {
+    let longest = std::time::Duration::MAX;
+    let policy = Policy::default()
+        .login_timeout(longest)
+        .refresh_timeout(longest)
+        .store_timeout(longest)
+        .leeway(longest)
+        .default_lifetime(longest)
+        .longest_retry_after(longest)
+        .backoff(longest, longest)
+        .rejections(u32::MAX, longest);
+    let (server, clock) = (Scripted::new(), ManualClock::new());
+    let builder = server.session().policy(policy).clock(&clock);
+    let session = builder.store(FaultyStore::default(), "ada").connect().await.unwrap();
+    clock.advance(LIFE);
+    session.token().await.unwrap();
+    server.lose_next_answer();
+    clock.advance(LIFE);
+    session.token().await.unwrap_err();
+    session.logout().await.unwrap();
+    assert_eq!(session.stats().refreshes, 1);
+}
