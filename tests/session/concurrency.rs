@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jwt_refresh::{AccessToken, Authenticator, Error, ErrorKind, Policy, Session, TokenProvider, Tokens};
+use jwt_refresh::{AccessToken, Authenticator, Error, ErrorKind, Event, Policy, Session, TokenProvider, Tokens};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 use tokio::sync::{Barrier, Notify};
 use tokio::task::JoinHandle;
 
+use crate::slow_store::SlowStore;
 use crate::support::{HOUR, MINUTE, PAST_EXPIRY, SECOND, World, spawn_caller, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -200,4 +201,24 @@ async fn a_login_that_asks_its_own_session_for_a_token_gets_an_error_and_does_no
     let session = Session::new(Arc::clone(&authenticator));
     authenticator.0.set(session.clone()).unwrap();
     assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::Reentrant);
+}
+
+#[tokio::test]
+async fn tokens_that_a_session_reads_while_it_saves_them_are_not_told_as_anothers() {
+    let world = World::new();
+    let store = SlowStore::default();
+    let policy = Policy::default().store_timeout(HOUR);
+    let session = world.session().policy(policy).store(store.clone(), "ada").build();
+    let mut events = session.events();
+    let controls = &store.controls;
+    controls.notifies_of_changes.send_replace(true);
+    controls.save_to_hold.store(1, Ordering::SeqCst);
+    let caller = spawn_caller(&session);
+    let loads = controls.loads.load(Ordering::SeqCst);
+    controls.held.notified().await;
+    until("the new entry is loaded", async || controls.loads.load(Ordering::SeqCst) > loads + 2).await;
+    controls.go_on.notify_one();
+    caller.await.unwrap().unwrap();
+    let event = events.next().await;
+    assert!(matches!(event, Some(Event::Renewed)), "{event:?}");
 }

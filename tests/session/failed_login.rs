@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use jwt_refresh::{Authenticator, Error, ErrorKind, HttpAuthenticator, RefreshToken, Session, Tokens};
+use jwt_refresh::{Authenticator, Error, ErrorKind, Event, HttpAuthenticator, RefreshToken, Session, Tokens};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
 use crate::support::{PAST_EXPIRY, World, login};
@@ -62,6 +62,34 @@ async fn a_login_that_fails_transiently_does_not_make_a_final_error_transient() 
     world.pass(PAST_EXPIRY);
     assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::ReauthenticationRequired);
     assert_eq!(world.server.stats().auth_requests, 4);
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_alarms_nobody_while_the_session_can_refresh() {
+    let world = World::new();
+    let session = world.session().connect().await.unwrap();
+    let mut events = session.events();
+    world.server.set_password(world.server.email(), "changed");
+    assert_eq!(session.login().await.unwrap_err().kind(), ErrorKind::ReauthenticationRequired);
+    let event = events.next().await;
+    assert!(matches!(&event, Some(Event::Failed(_))), "{event:?}");
+    world.pass(PAST_EXPIRY);
+    assert_eq!(world.call(&session).await, 200);
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_after_a_logout_is_no_alarm_but_one_that_nothing_else_can_replace_is() {
+    let world = World::new();
+    let session = world.session().build();
+    let mut events = session.events();
+    world.server.set_password(world.server.email(), "changed");
+    session.login().await.unwrap_err();
+    let event = events.next().await;
+    assert!(matches!(&event, Some(Event::ReauthenticationRequired(_))), "{event:?}");
+    session.logout().await.unwrap();
+    session.login().await.unwrap_err();
+    let told = [events.next().await, events.next().await];
+    assert!(matches!(told, [Some(Event::LoggedOut), Some(Event::Failed(_))]), "{told:?}");
 }
 
 /// Panics at its second login.

@@ -1,13 +1,12 @@
 //! A logout in another process while a renewal is under way here: no token comes back after it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
-use jwt_refresh::store::{MemoryLease, MemoryStore, StoreEntry, StoreError, StoreErrorKind, TokenStore};
+use jwt_refresh::store::{MemoryStore, TokenStore};
 use jwt_refresh::{ErrorKind, Policy, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
-use tokio::sync::{Notify, watch};
 
+use crate::slow_store::SlowStore;
 use crate::support::{HOUR, MINUTE, PAST_EXPIRY, SECOND, World, spawn_caller, until};
 
 async fn until_logged_out(session: &Session) {
@@ -34,73 +33,19 @@ async fn a_logout_elsewhere_ends_a_session_whose_refresh_fails_meanwhile() {
     until_logged_out(&here).await;
 }
 
-/// A store that a test can hold up, switch off, and keep from notifying of changes.
-#[derive(Clone, Default)]
-struct SlowStore {
-    inner: MemoryStore,
-    controls: Arc<Controls>,
-}
+#[tokio::test]
+async fn a_login_that_fails_after_a_logout_does_not_undo_the_logout_in_the_store() {
+    let world = World::new();
+    let store = MemoryStore::new();
+    let session = world.session().store(store.clone(), "ada").connect().await.unwrap();
+    session.logout().await.unwrap();
+    let expired = Fault::Body(r#"{"access_token":"x","refresh_token":"y","expires_in":0}"#.into());
+    world.server.inject(Endpoint::Login, expired, Times::Once);
+    assert_eq!(session.login().await.unwrap_err().kind(), ErrorKind::BadAnswer);
 
-#[derive(Default)]
-struct Controls {
-    /// The number of the load whose answer is held back, counted from now on.
-    load_to_hold: AtomicU32,
-    held: Notify,
-    go_on: Notify,
-    loads: AtomicU32,
-    notifies_of_changes: watch::Sender<bool>,
-    /// The number of the save after which the store is down, counted from now on.
-    last_save: AtomicU32,
-    is_down: AtomicBool,
-}
-
-/// Counts down to zero, and returns whether this was the last count.
-fn is_last(counter: &AtomicU32) -> bool {
-    let less = |left: u32| left.checked_sub(1);
-    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) == Ok(1)
-}
-
-impl SlowStore {
-    fn check(&self) -> Result<(), StoreError> {
-        if self.controls.is_down.load(Ordering::SeqCst) {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "the store is down"));
-        }
-        Ok(())
-    }
-}
-
-impl TokenStore for SlowStore {
-    type Lease = MemoryLease;
-
-    async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
-        self.check()?;
-        let entry = self.inner.load(account).await;
-        if is_last(&self.controls.load_to_hold) {
-            self.controls.held.notify_one();
-            self.controls.go_on.notified().await;
-        }
-        self.controls.loads.fetch_add(1, Ordering::SeqCst);
-        entry
-    }
-
-    async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
-        self.check()?;
-        self.inner.save(account, entry).await?;
-        if is_last(&self.controls.last_save) {
-            self.controls.is_down.store(true, Ordering::SeqCst);
-        }
-        Ok(())
-    }
-
-    async fn lease(&self, account: &str) -> Result<MemoryLease, StoreError> {
-        self.check()?;
-        self.inner.lease(account).await
-    }
-
-    async fn changed(&self, account: &str, revision: u64) {
-        let _ = self.controls.notifies_of_changes.subscribe().wait_for(|notifies| *notifies).await;
-        self.inner.changed(account, revision).await;
-    }
+    let elsewhere = world.session().store(store, "ada").build();
+    assert_eq!(elsewhere.token().await.unwrap_err().kind(), ErrorKind::LoggedOut);
+    assert_eq!(world.server.stats().auth_requests, 2);
 }
 
 /// Logs out elsewhere while the answer to the `load`th load of a renewal is held back here.

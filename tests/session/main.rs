@@ -1,6 +1,7 @@
 //! Sessions against a real server: one renewal at a time, no refresh token lost, and no live token
 //! withheld.
 
+mod adoption;
 mod answers;
 mod bad_input;
 mod cancellation;
@@ -13,6 +14,7 @@ mod logout_elsewhere;
 mod outages;
 mod own_authenticator;
 mod rotation;
+mod slow_store;
 #[path = "../support/mod.rs"]
 mod support;
 mod tampered_store;

@@ -17,8 +17,9 @@ use jwt_refresh_testkit::TestServer;
 
 use self::caller::{Api, Outcomes, call};
 use self::incident::{AccountInTrouble, Incident, IncidentLog};
+use crate::load::exact;
 use crate::random::{Random, seed};
-use crate::scale::{exact, report, scale};
+use crate::scale::{report, scale};
 use crate::support::{PASSWORD, SECOND, http_client, login_at, until};
 
 const LIFE: Duration = Duration::from_secs(3);

@@ -15,7 +15,8 @@ use jwt_refresh_testkit::{AccountStats, Stats, TestServer};
 use crate::caller::Calls;
 use crate::child::pool::{AHEAD, CONCURRENCY, DEAD_AFTER, PoolOrders, RATE, Role, has_concurrency, pool};
 use crate::children::{Children, failures, warnings};
-use crate::scale::{exact, report, scale};
+use crate::load::exact;
+use crate::scale::{report, scale};
 use crate::support::{RedisServer, SECOND, account_name, until, with_accounts};
 
 const ACCOUNTS: usize = 9;

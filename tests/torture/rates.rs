@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::load::Load;
-use crate::scale::{exact, report, scale};
+use crate::load::{Load, exact};
+use crate::scale::{report, scale};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_account_exceeds_its_rate_and_all_rates_are_used() {

@@ -10,8 +10,3 @@ pub(crate) fn scale<T>(short: T, long: T) -> T {
 pub(crate) fn report(scenario: &str, promised: &str, counted: &str) {
     println!("\n# {scenario}: promised {promised}; counted {counted}");
 }
-
-/// The count as a number to calculate with. The tests count little.
-pub(crate) fn exact<T: TryInto<u32>>(count: T) -> f64 {
-    count.try_into().map_or(f64::INFINITY, f64::from)
-}

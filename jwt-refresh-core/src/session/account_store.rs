@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::pending_writes::PendingWrites;
 use super::record::{Mark, Record};
 use super::record_format;
 use crate::error::{Error, ErrorKind};
@@ -23,6 +24,8 @@ pub(super) struct AccountStore {
     account: String,
     /// The server that this session's tokens are for, if that is known.
     server: Option<String>,
+    /// The logouts and adoptions that are on their way to the store.
+    pub(super) pending: Arc<PendingWrites>,
     known: Mutex<Known>,
     /// Loads that have not ended within their time-out. The next one waits for them, so that a
     /// store that hangs is not asked again and again.
@@ -63,7 +66,14 @@ pub(super) struct FoundEntry {
 
 impl AccountStore {
     pub(super) fn new(store: Arc<dyn DynStore>, account: String, server: Option<String>) -> Self {
-        Self { store, account, server, known: Mutex::default(), hanging: Mutex::default() }
+        Self {
+            store,
+            account,
+            server,
+            pending: PendingWrites::new(),
+            known: Mutex::default(),
+            hanging: Mutex::default(),
+        }
     }
 
     /// Reads the entry.
@@ -210,6 +220,11 @@ impl AccountStore {
     /// Keeps the refresh token that the session was built with, or forgets it.
     pub(super) fn keep_captured(&self, token: Option<RefreshToken>) {
         self.known.lock().captured = token;
+    }
+
+    /// Takes the refresh token that the session was built with, if it has not been sent.
+    pub(super) fn take_captured(&self) -> Option<RefreshToken> {
+        self.known.lock().captured.take()
     }
 
     /// Returns the refresh token that the session was built with, unless it was sent before.

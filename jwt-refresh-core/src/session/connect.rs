@@ -38,7 +38,7 @@ impl SessionShared {
         };
         let Some(record) = record else { return Ok(()) };
         if !record.is_logged_out() {
-            self.follow_tokens(&record);
+            self.follow_tokens(store, &record);
             return Ok(());
         }
         let is_used = |tokens: &Tokens| tokens.refresh.as_ref().is_some_and(|token| record.has_used(token));

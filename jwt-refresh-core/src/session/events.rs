@@ -4,8 +4,7 @@ use std::time::SystemTime;
 
 use tokio::sync::broadcast;
 
-use crate::error::{Error, ErrorKind};
-use crate::renewal::Outcome;
+use crate::error::Error;
 
 /// Something that happened to a session.
 #[derive(Clone, Debug)]
@@ -18,7 +17,9 @@ pub enum Event {
     Adopted,
     /// A renewal failed. It is tried again after a pause. Until then, a token that still lives is
     /// served, unless the store failed and the policy is
-    /// [`StoreFailure::Fail`](crate::store::StoreFailure::Fail).
+    /// [`StoreFailure::Fail`](crate::store::StoreFailure::Fail). Also a
+    /// [`Session::login`](crate::Session::login) that failed, with whatever error, and left the
+    /// session as it was.
     Failed(Error),
     /// Neither refresh nor login can bring a token any more. A person has to act.
     ReauthenticationRequired(Error),
@@ -29,20 +30,6 @@ pub enum Event {
     LoginEnds(SystemTime),
     /// The session was logged out, here or in another process.
     LoggedOut,
-}
-
-impl Event {
-    /// Returns the event for the outcome of a renewal.
-    pub(super) fn of(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Renewed(_) | Outcome::Unsaved(_) | Outcome::Found(_) => Self::Renewed,
-            Outcome::Failed { error, .. } if error.kind() == ErrorKind::ReauthenticationRequired => {
-                Self::ReauthenticationRequired(error.clone())
-            }
-            Outcome::Failed { error, .. } => Self::Failed(error.clone()),
-            Outcome::LoggedOut => Self::LoggedOut,
-        }
-    }
 }
 
 /// The events of a session from when this was created. Returned by

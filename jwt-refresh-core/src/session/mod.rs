@@ -4,10 +4,10 @@
 //! is its lock, `fast_path` keeps a call with a fresh token cheap, and `shared` is what all clones
 //! of a session share. `connect` and `acquire` serve callers, `pending` is what they wait on,
 //! `task` runs a renewal, `replacement` logs out and adopts tokens, and `background` watches the
-//! clock and the store. `store_sync`, `store_write`, `store_follow` and `account_store` share
-//! tokens through a store; `record` is what they share, `record_format` how that is written, and
-//! `record_times` how its times are read on another clock. `builder`, `telemetry`, `events` and
-//! `stats` hold what their names say.
+//! clock and the store. `store_sync`, `store_write`, `store_follow`, `pending_writes` and
+//! `account_store` share tokens through a store; `record` is what they share, `record_format` how
+//! that is written, and `record_times` how its times are read on another clock. `builder`,
+//! `telemetry`, `events` and `stats` hold what their names say.
 
 mod account_store;
 mod acquire;
@@ -21,6 +21,7 @@ mod held_lease;
 mod login_end;
 mod outage;
 mod pending;
+mod pending_writes;
 mod record;
 mod record_format;
 mod record_times;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::account_store::must_be_left_alone;
+use super::pending_writes::PendingWrite;
 use super::record::Record;
 use super::shared::SessionShared;
 use super::store_write::{Overwritten, Unwritten, logged_out, not_written, write_later};
@@ -16,13 +17,20 @@ impl SessionShared {
     /// Logs out in this process, in the store, and at the server, in this order, so that the logout
     /// holds even if a later step fails.
     pub(super) fn log_out(self: Arc<Self>) -> impl Future<Output = Result<(), Error>> + Send + use<> {
-        self.forget_captured();
-        let credential = self.log_out_locally();
-        runtime::run(async move { self.log_out_elsewhere(credential).await })
+        let captured = RefreshCredential::of(self.take_captured());
+        let (credential, write) = self.cell.log_out(|event| {
+            self.telemetry.send_event(event);
+            self.begin_write()
+        });
+        runtime::run(async move { self.log_out_elsewhere([credential, captured], write).await })
     }
 
-    async fn log_out_elsewhere(self: Arc<Self>, held: RefreshCredential) -> Result<(), Error> {
-        let written = self.overwrite(logged_out).await;
+    async fn log_out_elsewhere(
+        self: Arc<Self>,
+        held: [RefreshCredential; 2],
+        write: Option<PendingWrite>,
+    ) -> Result<(), Error> {
+        let written = self.overwrite_in_turn(write, logged_out).await;
         self.delete_corrupt().await;
         let stored = match &written {
             Ok(Some(Overwritten { before: Some(record), .. })) => record.credential().cloned().unwrap_or_default(),
@@ -30,10 +38,16 @@ impl SessionShared {
         };
         let written = written.map(drop).map_err(|error| self.write_in_background(&error, Unwritten::Logout));
         // What is held and what the store had are the same, as a rule.
-        let timeout = self.policy().refresh_timeout;
-        let mut revoked = revoke(&self.authenticator, &stored, timeout).await;
-        if held.token() != stored.token() {
-            revoked = revoked.and(revoke(&self.authenticator, &held, timeout).await);
+        let mut credentials = vec![stored];
+        for credential in held {
+            if credentials.iter().all(|other| other.token() != credential.token()) {
+                credentials.push(credential);
+            }
+        }
+        let mut revoked = Ok(());
+        for credential in credentials {
+            let answer = revoke(&self.authenticator, &credential, self.policy().refresh_timeout).await;
+            revoked = revoked.and(answer);
         }
         written.and(revoked)
     }
@@ -47,20 +61,22 @@ impl SessionShared {
 
     /// Replaces the tokens with the user's, in this process and in the store.
     pub(super) fn adopt(self: Arc<Self>, tokens: Tokens) -> impl Future<Output = Result<(), Error>> + Send + use<> {
-        self.forget_captured();
-        let captured = |sequence, now| IssuedTokens::captured(self.policy(), tokens, now, sequence);
-        let issued = self.cell.adopt(captured);
+        self.take_captured();
+        let (issued, write) = self
+            .cell
+            .adopt(|sequence, now| (IssuedTokens::captured(self.policy(), tokens, now, sequence), self.begin_write()));
         self.forget_refused_login();
-        runtime::run(async move { self.write_adopted(issued).await })
+        runtime::run(async move { self.write_adopted(issued, write).await })
     }
 
-    async fn write_adopted(self: Arc<Self>, issued: IssuedTokens) -> Result<(), Error> {
+    async fn write_adopted(self: Arc<Self>, issued: IssuedTokens, write: Option<PendingWrite>) -> Result<(), Error> {
         let record = |before: Option<&Record>, _| {
             let before = before.cloned().unwrap_or_else(|| Record::empty(0));
+            // The tokens are newer than any that the store has.
             let sequence = issued.sequence.max(before.sequence + 1);
             before.with_tokens(&IssuedTokens { sequence, ..issued.clone() }, self.cell.clock.moment())
         };
-        match self.overwrite(record).await {
+        match self.overwrite_in_turn(write, record).await {
             Ok(None) => Ok(()),
             Ok(Some(Overwritten { now, .. })) => {
                 self.cell.renumber(issued.sequence, now.sequence);
@@ -68,6 +84,22 @@ impl SessionShared {
             }
             Err(error) => Err(self.write_in_background(&error, Unwritten::Tokens(issued))),
         }
+    }
+
+    /// Notes that a write to the store begins. Called under the lock of the state.
+    fn begin_write(&self) -> Option<PendingWrite> {
+        self.store.as_ref().map(|store| store.pending.begin())
+    }
+
+    /// Overwrites the entry when all writes that were begun before have ended.
+    async fn overwrite_in_turn(
+        &self,
+        write: Option<PendingWrite>,
+        record: impl Fn(Option<&Record>, u64) -> Record,
+    ) -> Result<Option<Overwritten>, StoreError> {
+        let Some(write) = write else { return Ok(None) };
+        write.turn().await;
+        self.overwrite(record).await
     }
 
     /// Goes on trying to write what could not be written, unless the entry must be left alone.

@@ -18,10 +18,10 @@ use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
-use crate::renewal::{self, IssuedTokens, Outcome, RefreshCredential};
+use crate::renewal::{self, IssuedTokens, Outcome};
 use crate::runtime;
 use crate::sync::Mutex;
-use crate::token::{AccessToken, Tokens};
+use crate::token::{AccessToken, RefreshToken, Tokens};
 
 pub(super) struct SessionShared {
     /// The id of the session, which no other one in the process has.
@@ -210,17 +210,16 @@ impl SessionShared {
 
     /// Starts from captured tokens, which count as older than any that the store has.
     pub(super) fn start_from_captured(&self, tokens: Tokens) {
-        let issued = self.cell.adopt(|_, now| IssuedTokens::captured(self.policy(), tokens, now, 0));
+        let (issued, ()) = self.cell.adopt(|_, now| (IssuedTokens::captured(self.policy(), tokens, now, 0), ()));
         if let Some(store) = &self.store {
             store.keep_captured(issued.credential.into_token());
         }
     }
 
-    /// Forgets the captured refresh token, because the user has replaced all tokens.
-    pub(super) fn forget_captured(&self) {
-        if let Some(store) = &self.store {
-            store.keep_captured(None);
-        }
+    /// Takes the captured refresh token that was not sent yet, because the user has replaced all
+    /// tokens.
+    pub(super) fn take_captured(&self) -> Option<RefreshToken> {
+        self.store.as_ref()?.take_captured()
     }
 
     /// Remembers whether the server refused a login.
@@ -239,9 +238,9 @@ impl SessionShared {
         *self.refused_login.lock() = None;
     }
 
-    /// Forgets all tokens in this process. Returns what could be refreshed with until then.
-    pub(super) fn log_out_locally(&self) -> RefreshCredential {
-        self.cell.log_out(|event| self.telemetry.send_event(event))
+    /// Forgets all tokens in this process, because the store says that the session is logged out.
+    pub(super) fn log_out_locally(&self) {
+        self.cell.log_out(|event| self.telemetry.send_event(event));
     }
 
     pub(super) fn stats(&self) -> SessionStats {

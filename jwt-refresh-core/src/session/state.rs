@@ -40,6 +40,8 @@ pub(super) struct SessionState {
     login_end: Option<LoginEnd>,
     /// Until when the server has asked to be left alone, and with which error.
     asked: Option<(Moment, Error)>,
+    /// The token that a renewal is about to save.
+    saving: Option<AccessToken>,
     /// The tokens that were rejected as soon as they were issued.
     rejections: Rejections,
     /// Whether the last token was rejected after it had served, before it expired.
@@ -119,6 +121,7 @@ impl SessionState {
             asked: None,
             generation: 0,
             epoch: 0,
+            saving: None,
             rejections: Rejections::new(),
             tokens_die_early: false,
         }
@@ -305,18 +308,17 @@ impl SessionState {
         if epoch != self.epoch {
             return Some(Notification { sender: ended.sender, result: self.overtaken(now), event: None });
         }
-        let event = Event::of(&outcome);
-        let result = match outcome {
+        let (result, event) = match outcome {
             Outcome::Renewed(issued) | Outcome::Unsaved(issued) | Outcome::Found(issued) => {
-                RenewalResult::Renewed(self.accept(issued))
+                (self.accepted(issued), Event::Renewed)
             }
             Outcome::Failed { error, credential, serving } => {
                 self.credential = credential;
-                return Some(self.failed(ended, event, error, serving, policy, now));
+                return Some(self.failed(ended, error, serving, policy, now));
             }
             Outcome::LoggedOut => {
                 self.log_out();
-                self.overtaken(now)
+                (self.overtaken(now), Event::LoggedOut)
             }
         };
         Some(Notification { sender: ended.sender, result, event: Some(event) })
@@ -343,8 +345,7 @@ impl SessionState {
                 event: None,
             });
         }
-        let event = Event::Failed(error.clone());
-        Some(self.failed(ended, event, error, Serving::LiveToken, policy, now))
+        Some(self.failed(ended, error, Serving::LiveToken, policy, now))
     }
 
     /// Completes an early renewal whose condition was not met: nothing has changed. Returns `None`
@@ -396,13 +397,19 @@ impl SessionState {
     }
 
     /// Restores the previous phase if a login that the user asked for has failed, a logout above
-    /// all. If a login is the only way to renew, its failure counts as one of the session.
+    /// all. If a login is the only way to renew, or its answer has changed what the session can
+    /// renew with, its failure counts as one of the session.
     fn restore_after_failed_login(&mut self, result: RenewalResult, previous_phase: Phase) -> RenewalResult {
         let RenewalResult::Failed(error, live) = result else { return result };
-        if matches!(previous_phase, Phase::LoggedOut) {
-            self.credential = RefreshCredential::None;
-        } else if !matches!(previous_phase, Phase::ReauthenticationRequired(_)) && !self.credential.is_valid() {
-            return RenewalResult::Failed(error, live);
+        match previous_phase {
+            Phase::LoggedOut => self.credential = RefreshCredential::None,
+            // The answer had no access token that lives, and a refresh token: nobody has to log in.
+            Phase::ReauthenticationRequired(_) if self.credential != RefreshCredential::None => {
+                return RenewalResult::Failed(error, live);
+            }
+            Phase::ReauthenticationRequired(_) => {}
+            _ if !self.credential.is_valid() => return RenewalResult::Failed(error, live),
+            _ => {}
         }
         self.phase = previous_phase;
         RenewalResult::Inconclusive(error)
@@ -413,7 +420,6 @@ impl SessionState {
     fn failed(
         &mut self,
         ended: Running<Phase>,
-        event: Event,
         error: Error,
         serving: Serving,
         policy: &Policy,
@@ -434,10 +440,17 @@ impl SessionState {
             self.pause_after(&ended, &error, serving, policy, now)
         };
         // A failure does not displace a token that still lives, unless the policy says so.
-        let mut result = RenewalResult::Failed(error, self.live_token(serving, now));
+        let mut result = RenewalResult::Failed(error.clone(), self.live_token(serving, now));
         if ended.plan == Plan::LogIn {
             result = self.restore_after_failed_login(result, ended.previous_phase);
         }
+        let event = match &self.phase {
+            Phase::ReauthenticationRequired(cause) if cause.kind() == error.kind() => {
+                Event::ReauthenticationRequired(error)
+            }
+            // The refusal of a login that the user asked for is no alarm if the session can go on.
+            _ => Event::Failed(error),
+        };
         Notification { sender: ended.sender, result, event: Some(event) }
     }
 
@@ -479,6 +492,17 @@ impl SessionState {
         self.failures = 0;
         self.outage = Outage::new();
         self.set_tokens(issued)
+    }
+
+    /// Takes new tokens, and ends a renewal. Its callers look again if it found the token in the
+    /// store that the session has already, and that was rejected meanwhile.
+    fn accepted(&mut self, issued: IssuedTokens) -> RenewalResult {
+        let token = self.accept(issued);
+        if self.held.as_ref().is_some_and(|held| held.life == Lifetime::EXPIRED) {
+            let what = "the token in the store was rejected before it was found there";
+            return RenewalResult::Inconclusive(Error::new(ErrorKind::Aborted, what));
+        }
+        RenewalResult::Renewed(token)
     }
 
     /// Takes new tokens, unless they are the ones that the session has already. Returns the current
@@ -533,7 +557,7 @@ impl SessionState {
 
     /// Notes that the tokens of one sequence have another one in the store.
     pub(super) fn renumber(&mut self, from: u64, to: u64) {
-        if self.sequence == from {
+        if self.sequence == from && self.held.is_some() {
             self.sequence = to;
         }
     }
@@ -546,11 +570,17 @@ impl SessionState {
         }
     }
 
+    /// Notes which token a renewal is about to save. In the store it is no other process's.
+    pub(super) fn saving(&mut self, token: AccessToken) {
+        self.saving = Some(token);
+    }
+
     /// Takes tokens that another process has put into the store, if they are newer than the current
     /// ones. Returns whether they were taken. A renewal under way goes on, and finds them in the
     /// store too.
     pub(super) fn follow(&mut self, issued: IssuedTokens, now: Moment) -> bool {
-        if issued.sequence <= self.sequence || matches!(self.phase, Phase::LoggedOut) {
+        let is_own = self.saving.as_ref().is_some_and(|saving| saving.expose() == issued.token.expose());
+        if is_own || issued.sequence <= self.sequence || matches!(self.phase, Phase::LoggedOut) {
             return false;
         }
         if now.reached(issued.life.expires) && self.held.as_ref().is_some_and(|held| held.is_alive(now)) {

@@ -1,7 +1,6 @@
 //! How a session takes over what other processes have written into the store.
 
 use super::account_store::{AccountStore, FoundEntry};
-use super::pending::PendingRenewal;
 use super::record::Record;
 use super::shared::SessionShared;
 use super::state_cell::Followed;
@@ -33,40 +32,41 @@ impl SessionShared {
         let store = self.store.as_ref()?;
         loop {
             let FoundEntry { revision, record, .. } = self.load(store).await.ok()?;
-            match record {
-                Some(record) if record.is_logged_out() => {
-                    let Some(renewal) = self.follow_logout(store, revision) else { return Some(revision) };
-                    // The renewal may be a login that the user asked for, which will overwrite the
-                    // logout. If it is not, the store will announce no further change, so the
-                    // renewal is awaited and the entry read again.
-                    let _ = renewal.result().await;
-                }
-                Some(record) => {
-                    self.follow_tokens(&record);
-                    return Some(revision);
-                }
+            let followed = match &record {
+                Some(record) if record.is_logged_out() => self.follow_logout(store, revision),
+                Some(record) => self.follow_tokens(store, record),
                 None => return Some(revision),
+            };
+            match followed {
+                Followed::Outdated if store.pending.are_some() => store.pending.ended().await,
+                Followed::Already | Followed::Outdated | Followed::Now => return Some(revision),
+                // The renewal may be a login that the user asked for, which will overwrite the
+                // logout. If it is not, the store will announce no further change, so the renewal
+                // is awaited and the entry read again.
+                Followed::After(renewal) => drop(renewal.result().await),
             }
         }
     }
 
-    pub(super) fn follow_tokens(&self, record: &Record) {
-        if self.store.as_ref().is_some_and(|store| store.forget_used(record)) {
+    pub(super) fn follow_tokens(&self, store: &AccountStore, record: &Record) -> Followed {
+        if store.forget_used(record) {
             self.cell.discard_captured();
         }
-        let Some(issued) = self.issued_tokens(record) else { return };
-        self.cell.follow(issued, |event| {
-            self.forget_refused_login();
-            self.telemetry.send_event(event);
-        });
+        let Some(issued) = self.issued_tokens(record) else { return Followed::Already };
+        self.cell.follow(
+            issued,
+            || store.pending.are_some(),
+            |event| {
+                self.forget_refused_login();
+                self.telemetry.send_event(event);
+            },
+        )
     }
 
     /// Follows a logout that is in the store, unless a later entry is known of. While a renewal is
     /// under way nothing is done, and that renewal is returned, which has to end first.
-    fn follow_logout(&self, store: &AccountStore, revision: u64) -> Option<PendingRenewal> {
-        match self.cell.follow_logout(|| store.has_seen(revision + 1), |event| self.telemetry.send_event(event)) {
-            Followed::Already | Followed::Now => None,
-            Followed::After(renewal) => Some(renewal),
-        }
+    fn follow_logout(&self, store: &AccountStore, revision: u64) -> Followed {
+        let outdated = || store.pending.are_some() || store.has_seen(revision + 1);
+        self.cell.follow_logout(outdated, |event| self.telemetry.send_event(event))
     }
 }

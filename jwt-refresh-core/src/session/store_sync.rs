@@ -118,6 +118,11 @@ impl<'a> SessionRenewal<'a> {
     }
 
     async fn try_with_store(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Result<Outcome, StoreError> {
+        if store.pending.are_some() {
+            // A logout or an adoption is to be in the store before what comes after it.
+            self.enter_store(max_lease_wait(self.policy()))?;
+            store.pending.ended().await;
+        }
         // Another process has often renewed already, and then there is nothing to wait for.
         if plan == Plan::Renew
             && let Some(outcome) = self.outcome_in_store(&self.load(store).await?, basis)
@@ -149,6 +154,7 @@ impl<'a> SessionRenewal<'a> {
         {
             return Ok(outcome);
         }
+        let was_logged_out = found.record.as_ref().is_some_and(Record::is_logged_out);
         let (mut record, credential) = self.starting_point(store, found.record, basis);
         let mut revision = found.revision;
         if plan == Plan::Renew && credential.is_valid() {
@@ -163,6 +169,8 @@ impl<'a> SessionRenewal<'a> {
         }
         match outcome {
             Outcome::Renewed(issued) => Ok(self.save(store, revision, &record, issued).await),
+            // A login that failed does not undo the logout that is in the store.
+            failed @ Outcome::Failed { .. } if was_logged_out => Ok(failed),
             Outcome::Failed { error, credential, serving } => {
                 // If this is not written, the mark stays. This session knows that it says nothing;
                 // for others it says the same less exactly.
@@ -290,6 +298,7 @@ impl<'a> SessionRenewal<'a> {
         before: &Record,
         mut issued: IssuedTokens,
     ) -> Outcome {
+        self.shared.cell.lock().saving(issued.token.clone());
         store.note_server_ahead(issued.server_ahead);
         let mut before = before.clone();
         for _ in 0..ATTEMPTS {

@@ -603,3 +603,30 @@ fn what_is_known_of_a_refresh_token_is_kept_until_it_is_replaced() {
     state.log_out();
     assert_eq!(state.tell_login_end_at(), Moment::NEVER);
 }
+
+#[test]
+fn a_login_that_brought_a_refresh_token_and_no_living_access_token_needs_no_person() {
+    let mut state = logged_in();
+    let end = |state: &mut SessionState, plan, kind, credential| {
+        let permit = state.begin(plan).unwrap();
+        let outcome = Outcome::failed(Error::new(kind, "no token"), credential);
+        state.complete(permit.epoch, outcome, &policy(), after(100)).unwrap().send();
+    };
+    end(&mut state, Plan::Renew, ErrorKind::ReauthenticationRequired, RefreshCredential::None);
+    assert!(matches!(state.next_step(after(3600)), NextStep::Fail(_)));
+    end(&mut state, Plan::LogIn, ErrorKind::BadAnswer, RefreshCredential::Valid("refresh".into()));
+    assert!(matches!(state.next_step(after(3600)), NextStep::Renew(None)));
+}
+
+#[test]
+fn a_token_that_was_rejected_while_a_renewal_found_it_in_the_store_is_not_served_again() {
+    let mut state = logged_in();
+    let of = |sequence| IssuedTokens::captured(&policy(), tokens(100), start(), sequence);
+    let permit = state.begin(Plan::Renew).unwrap();
+    assert!(state.follow(of(5), start()));
+    state.reject(state.generation(), 0, &policy(), start());
+    let pending = permit.pending.clone();
+    state.complete(permit.epoch, Outcome::Found(of(5)), &policy(), start()).unwrap().send();
+    assert!(result(pending).token().is_none(), "the caller has to look again");
+    assert!(matches!(state.next_step(start()), NextStep::Renew(None)));
+}

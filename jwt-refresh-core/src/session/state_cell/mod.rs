@@ -51,11 +51,13 @@ pub(super) enum Acquisition<R> {
     Launch(RenewalPermit, R, Option<AccessToken>),
 }
 
-/// What was done about the logout of another process.
+/// What was done about the tokens or the logout of another process.
 pub(super) enum Followed {
-    /// Nothing: the session is logged out already, or the logout is outdated.
+    /// Nothing: the session is logged out already, or has newer tokens.
     Already,
-    /// The session was logged out, and the event was sent.
+    /// Nothing: the entry is not the newest.
+    Outdated,
+    /// The session took the tokens or was logged out, and the event was sent.
     Now,
     /// Nothing yet, because this renewal has to end first.
     After(PendingRenewal),
@@ -222,22 +224,33 @@ impl StateCell {
     }
 
     /// Replaces all tokens with those that `issued` returns, which is called with their sequence
-    /// and the time. Returns them.
-    pub(super) fn adopt(&self, issued: impl FnOnce(u64, Moment) -> IssuedTokens) -> IssuedTokens {
+    /// and the time. Returns what it returned.
+    pub(super) fn adopt<T>(&self, issued: impl FnOnce(u64, Moment) -> (IssuedTokens, T)) -> (IssuedTokens, T) {
         self.change(|state, now| {
-            let issued = issued(state.next_sequence(), now);
+            let (issued, other) = issued(state.next_sequence(), now);
             state.adopt(issued.clone());
-            issued
+            (issued, other)
         })
     }
 
-    /// Takes tokens of another process, if they are newer.
-    pub(super) fn follow(&self, issued: IssuedTokens, tell: impl FnOnce(Event)) {
+    /// Takes tokens of another process, if they are newer, unless `outdated` returns true. Returns
+    /// whether it did.
+    pub(super) fn follow(
+        &self,
+        issued: IssuedTokens,
+        outdated: impl FnOnce() -> bool,
+        tell: impl FnOnce(Event),
+    ) -> Followed {
         self.change(|state, now| {
-            if state.follow(issued, now) {
-                tell(Event::Adopted);
+            if outdated() {
+                return Followed::Outdated;
             }
-        });
+            if !state.follow(issued, now) {
+                return Followed::Already;
+            }
+            tell(Event::Adopted);
+            Followed::Now
+        })
     }
 
     /// Forgets the captured tokens that the session was built with.
@@ -255,20 +268,23 @@ impl StateCell {
         self.change(|state, _| state.doubt(sequence));
     }
 
-    /// Forgets all tokens. Returns what could be refreshed with until then.
-    pub(super) fn log_out(&self, tell: impl FnOnce(Event)) -> RefreshCredential {
+    /// Forgets all tokens. Returns what could be refreshed with until then, and what `tell` has
+    /// returned.
+    pub(super) fn log_out<T>(&self, tell: impl FnOnce(Event) -> T) -> (RefreshCredential, T) {
         self.change(|state, _| {
             let credential = state.credential().clone();
             state.log_out();
-            tell(Event::LoggedOut);
-            credential
+            (credential, tell(Event::LoggedOut))
         })
     }
 
     /// Forgets all tokens because another process has logged out, unless `outdated` returns true.
     pub(super) fn follow_logout(&self, outdated: impl FnOnce() -> bool, tell: impl FnOnce(Event)) -> Followed {
         self.change(|state, _| {
-            if state.is_logged_out() || outdated() {
+            if outdated() {
+                return Followed::Outdated;
+            }
+            if state.is_logged_out() {
                 return Followed::Already;
             }
             if let Some(renewal) = state.pending_renewal() {
