@@ -43,6 +43,14 @@ pub struct StoreEntry {
     pub data: Zeroizing<Vec<u8>>,
 }
 
+impl StoreEntry {
+    /// Returns whether it is the next entry after the one of `revision` (0: none).
+    pub(crate) fn follows_on(&self, revision: u64) -> bool {
+        // The last revision that a number can hold is followed by none.
+        self.revision.checked_sub(1) == Some(revision)
+    }
+}
+
 impl fmt::Debug for StoreEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreEntry {{ revision: {}, {} bytes }}", self.revision, self.data.len())
@@ -88,9 +96,9 @@ pub trait TokenStore: Send + Sync + 'static {
     /// [`StoreErrorKind::Unavailable`].
     fn lease(&self, account: &str) -> impl Future<Output = Result<Self::Lease, StoreError>> + Send;
 
-    /// Deletes what was set aside of the account because it was corrupt. A session does this when
-    /// it logs out, because it may be tokens. The default does nothing, for stores that set nothing
-    /// aside.
+    /// Deletes what was set aside of the account because it was corrupt, and nothing else. A
+    /// session does this when it logs out, because it may be tokens. The default does nothing, for
+    /// stores that set nothing aside.
     ///
     /// # Errors
     ///
