@@ -3,6 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -68,6 +69,45 @@ async fn a_folder_that_everybody_may_write_to_works_if_it_is_ours_or_roots() {
         set_mode(folder.path(), mode);
         assert_works(&FileStore::new(folder.path())).await;
         assert_works(&FileStore::new(folder.path().join("below"))).await;
+    }
+}
+
+/// What a process of another user, which has the group of the same number and no other, says of a
+/// save in the folder. `None` if this user cannot start one, as all but root.
+fn save_as_another(folder: &Path) -> Option<String> {
+    let mut command = crate::child::command("save alice", folder);
+    let output = command.uid(ANOTHER).gid(ANOTHER).output().ok()?;
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn volumes_of_kubernetes_work_for_a_user_other_than_root() {
+    // An emptyDir, one in memory, both with fsGroup, and a volume claim with fsGroup.
+    for (group, mode) in [(0, 0o777), (0, 0o1777), (ANOTHER, 0o2777), (ANOTHER, 0o3777), (ANOTHER, 0o2775)] {
+        let (outer, folder) = folder();
+        set_mode(outer.path(), 0o755);
+        if chown(&folder, None, Some(group)).is_err() {
+            return;
+        }
+        set_mode(&folder, mode);
+        for folder in [&folder, &folder.join("below")] {
+            let Some(said) = save_as_another(folder) else { return };
+            assert!(said.contains("SAVED Ok(Some("), "{mode:o} {}: {said}", folder.display());
+        }
+    }
+}
+
+#[test]
+fn a_folder_without_permission_is_a_configuration_error_that_says_so() {
+    for (outer_mode, mode) in [(0o755, 0o755), (0o755, 0o700), (0o700, 0o777)] {
+        let (outer, folder) = folder();
+        set_mode(&folder, mode);
+        set_mode(outer.path(), outer_mode);
+        for folder in [&folder, &folder.join("below")] {
+            let Some(said) = save_as_another(folder) else { return };
+            assert!(said.contains("FAILED Configuration") && said.contains("no permission"), "{said}");
+            assert!(said.contains(folder.to_str().unwrap()), "{said}");
+        }
     }
 }
 

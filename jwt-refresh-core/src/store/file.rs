@@ -170,7 +170,7 @@ impl TokenFile {
 
     /// Returns the revision that the first bytes of the file tell, 0 if there is no file.
     fn revision(&self) -> Result<u64, StoreError> {
-        let Some(folder) = self.0.folder().open()? else { return Ok(0) };
+        let Some(folder) = self.0.folder().open_unchecked()? else { return Ok(0) };
         let mut head = [0; locked::HEAD];
         let file = folder.open_to_read(&self.name_of_entry()).map_err(|error| self.failed("read", error))?;
         let Some(mut file) = file else { return Ok(0) };

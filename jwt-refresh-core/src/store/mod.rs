@@ -85,7 +85,8 @@ pub trait TokenStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreErrorKind::Conflict`] if it does not follow, [`StoreErrorKind::Unavailable`] if it
-    /// was not written, or may not have been.
+    /// was not written, or may not have been, [`StoreErrorKind::LaterFormat`] if a later version of
+    /// the store wrote the one that is there, which is then left as it is.
     fn save(&self, account: &str, entry: &StoreEntry) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Waits until this caller is the only one that may renew the account. The caller bounds the

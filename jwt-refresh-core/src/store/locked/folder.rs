@@ -50,12 +50,17 @@ impl Folder {
     ///
     /// Also if tokens may not be in it.
     pub(in crate::store) fn open(&self) -> Result<Option<OpenFolder>, StoreError> {
-        let folder = match OpenFolder::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            folder => folder.map_err(|error| self.failed("cannot be used", error))?,
-        };
-        self.check(&folder)?;
-        Ok(Some(folder))
+        let folder = self.open_unchecked()?;
+        folder.map(|folder| self.check(&folder).map(|()| folder)).transpose()
+    }
+
+    /// Opens it, if it is there, to see whether anything has changed. Nothing that is read there
+    /// may be used for anything else, as others may have written it.
+    pub(in crate::store) fn open_unchecked(&self) -> Result<Option<OpenFolder>, StoreError> {
+        match OpenFolder::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            folder => folder.map(Some).map_err(|error| self.failed("cannot be used", error)),
+        }
     }
 
     /// Opens it. If it is not there, it is made for this user only.

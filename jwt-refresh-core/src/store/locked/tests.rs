@@ -129,7 +129,8 @@ fn locked_entry(folder: &Path, bytes: &Arc<Mutex<Option<Vec<u8>>>>, on_read: &Ar
     LockedEntry::new(Arc::new(files), TestMedium { bytes: Arc::clone(bytes), on_read: Arc::clone(on_read) })
 }
 
-/// Hangs until it is opened, as a disk does whose server is away.
+/// Hangs until it is opened, as a disk does whose server is away; half a minute at most, so that a
+/// test that fails ends.
 #[derive(Default)]
 struct Hang {
     is_open: Mutex<bool>,
@@ -140,7 +141,8 @@ struct Hang {
 impl Hang {
     fn pass(&self) {
         self.entered.fetch_add(1, Ordering::SeqCst);
-        let _open = self.opened.wait_while(self.is_open.lock().unwrap(), |open| !*open).unwrap();
+        let is_open = self.is_open.lock().unwrap();
+        drop(self.opened.wait_timeout_while(is_open, Duration::from_secs(30), |open| !*open).unwrap());
     }
 
     fn open(&self) {
