@@ -1,10 +1,11 @@
 //! Entries: what was saved is loaded, none is overwritten unseen, and an invalid one is set aside.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jwt_refresh::store::{RedisStore, StoreErrorKind, TokenStore};
 
-use crate::support::{MINUTE, RedisProxy, RedisServer, entry, increment, until};
+use crate::support::{HOUR, MINUTE, RedisProxy, RedisServer, entry, increment, until};
 use crate::{kind, revision, store};
 
 /// Names of accounts that keys, patterns and commands of Redis could mistake for something else.
@@ -123,6 +124,72 @@ async fn an_invalid_entry_is_reported_once_and_set_aside() {
     }
     store.save("alice", &entry(1, "good")).await.unwrap();
     assert_eq!(revision(&store, "alice").await, 1);
+}
+
+#[tokio::test]
+async fn what_was_set_aside_is_deleted_and_nothing_else() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    for account in ["alice", "bob"] {
+        let () = server.run_command(&format!("SET jwt-refresh:{{{account}}}:entry refresh-token")).await;
+        assert_eq!(kind(store.load(account).await), Some(StoreErrorKind::Corrupt));
+    }
+    store.save("alice", &entry(1, "good")).await.unwrap();
+    store.delete_corrupt("alice").await.unwrap();
+    store.delete_corrupt("alice").await.unwrap();
+    let mut keys = server.run_command::<Vec<String>>("KEYS *").await;
+    keys.sort();
+    assert_eq!(keys, ["jwt-refresh:{alice}:entry", "jwt-refresh:{bob}:corrupt"]);
+}
+
+#[tokio::test]
+async fn an_entry_of_a_later_version_is_left_alone() {
+    let server = RedisServer::start().await;
+    let store = store(&server);
+    store.save("alice", &entry(1, "one")).await.unwrap();
+    let () = server.run_command("HSET jwt-refresh:{alice}:entry format 2 data other").await;
+    for _ in 0..2 {
+        for error in [store.load("alice").await.unwrap_err(), store.save("alice", &entry(2, "two")).await.unwrap_err()]
+        {
+            assert_eq!(error.kind(), StoreErrorKind::LaterFormat, "{error}");
+        }
+    }
+    let held: (String, String) = server.run_command("HMGET jwt-refresh:{alice}:entry revision data").await;
+    assert_eq!(held, ("1".to_owned(), "other".to_owned()));
+}
+
+#[cfg(feature = "seal")]
+#[tokio::test]
+async fn an_entry_that_the_key_does_not_open_is_replaced() {
+    use jwt_refresh::store::{SealKey, Sealed};
+
+    let server = RedisServer::start().await;
+    let (key, other) = (SealKey::generate().unwrap(), SealKey::generate().unwrap());
+    let sealed = |key: &SealKey| Sealed::new(store(&server), key.clone());
+    jwt_refresh_testkit::conformance::check_keys(async || sealed(&key), async || sealed(&other)).await;
+}
+
+#[tokio::test]
+async fn the_longest_times_overflow_nothing() {
+    let server = RedisServer::start().await;
+    let longest = RedisStore::builder(&server.url())
+        .timeout(Duration::MAX)
+        .connect_timeout(Duration::MAX)
+        .lease_ttl(Duration::MAX)
+        .forget_after(Duration::MAX)
+        .build()
+        .unwrap();
+    longest.save("alice", &entry(1, "x")).await.unwrap();
+    assert_eq!(longest.load("alice").await.unwrap(), Some(entry(1, "x")));
+    let lease = longest.lease("alice").await.unwrap();
+    assert!(lease.is_held());
+    let century = i64::try_from(HOUR.as_millis()).unwrap() * 24 * 365 * 100;
+    for key in ["entry", "lease"] {
+        let left: i64 = server.run_command(&format!("PTTL jwt-refresh:{{alice}}:{key}")).await;
+        assert!((century - 60_000..=century).contains(&left), "{key}: {left}");
+    }
+    drop(lease);
+    until("the lease is given back", async || store(&server).lease("alice").await.is_ok()).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use jwt_refresh::store::{FileStore, StoreErrorKind, TokenStore};
 
@@ -11,11 +11,16 @@ use crate::support::{Process, child_command, entry, increment, orders};
 /// The environment variable in which a child process finds the folder of the store.
 const FOLDER: &str = "JWT_REFRESH_TEST_FOLDER";
 
-/// Starts a child process that follows `orders` on the store in `folder`.
-pub(crate) fn start(orders: &str, folder: &Path) -> Process {
+/// A command that follows `orders` on the store in `folder`.
+pub(crate) fn command(orders: &str, folder: &Path) -> Command {
     let mut command = child_command("child::follows_orders", orders);
     command.env(FOLDER, folder).stdin(Stdio::piped()).stdout(Stdio::piped());
-    command.spawn().unwrap().into()
+    command
+}
+
+/// Starts a child process that follows `orders` on the store in `folder`.
+pub(crate) fn start(orders: &str, folder: &Path) -> Process {
+    command(orders, folder).spawn().unwrap().into()
 }
 
 /// Waits until `child` has begun to follow its orders.
@@ -45,6 +50,10 @@ async fn follows_orders() {
             ready();
             std::future::pending::<()>().await;
         }
+        ("save", account) => match store.save(account, &entry(1, b"1")).await {
+            Ok(()) => println!("SAVED {:?}", store.load(account).await),
+            Err(error) => println!("FAILED {:?}: {error}", error.kind()),
+        },
         ("count", times) => {
             ready();
             for _ in 0..times.parse().unwrap() {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jwt_refresh::store::{MemoryStore, StoreEntry, StoreError, TokenStore};
+use jwt_refresh::store::{MemoryStore, StoreEntry, StoreError, StoreErrorKind, TokenStore};
 use jwt_refresh_testkit::conformance;
 
 use crate::support::entry;
@@ -24,6 +24,7 @@ enum Flaw {
     NeverNotifies,
     NotifiesOfLaterChangesOnly,
     KeepsHandlesApart,
+    EmptiesEntries,
 }
 
 /// A memory store with one flaw.
@@ -93,6 +94,13 @@ impl TokenStore for Broken {
         }
     }
 
+    async fn delete_corrupt(&self, account: &str) -> Result<(), StoreError> {
+        match self.0.load(account).await? {
+            Some(held) if self.1 == Flaw::EmptiesEntries => self.0.save(account, &entry(held.revision + 1, "")).await,
+            _ => Ok(()),
+        }
+    }
+
     async fn changed(&self, account: &str, revision: u64) {
         match self.1 {
             Flaw::NeverNotifies => std::future::pending().await,
@@ -136,6 +144,7 @@ flaw_tests! {
     finds_missing_notifications: NeverNotifies => "sees what another handle saves";
     finds_missed_earlier_changes: NotifiesOfLaterChangesOnly => "`changed` ends if the change came before the call";
     finds_handles_with_separate_backings: KeepsHandlesApart => "what every handle loads";
+    finds_entries_that_are_deleted_as_corrupt: EmptiesEntries => "deletes nothing but what was set aside";
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,4 +153,88 @@ async fn finds_a_backing_that_is_not_empty() {
     let store = MemoryStore::new();
     store.save("nobody", &entry(1, "left over")).await.unwrap();
     conformance::check(async || store.clone()).await;
+}
+
+/// What a store that encrypts does wrong with an entry that its key does not open.
+#[derive(Clone, Copy, PartialEq)]
+enum KeyFlaw {
+    None,
+    IgnoresTheKey,
+    HidesTheRevision,
+    TellsAnotherRevision,
+    TakesItForNone,
+    TakesItForDown,
+    NeverReplacesIt,
+    ShowsIt,
+}
+
+/// A memory store whose entries begin with the key, and which opens those of its own key.
+struct Keyed {
+    store: MemoryStore,
+    key: u8,
+    flaw: KeyFlaw,
+}
+
+impl TokenStore for Keyed {
+    type Lease = <MemoryStore as TokenStore>::Lease;
+
+    async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
+        let Some(held) = self.store.load(account).await? else { return Ok(None) };
+        if held.data[0] == self.key || self.flaw == KeyFlaw::IgnoresTheKey {
+            return Ok(Some(entry(held.revision, &held.data[1..])));
+        }
+        let error = StoreError::new(StoreErrorKind::Corrupt, "the entry cannot be opened");
+        match self.flaw {
+            KeyFlaw::HidesTheRevision => Err(error),
+            KeyFlaw::TellsAnotherRevision => Err(error.at_revision(held.revision + 1)),
+            KeyFlaw::TakesItForNone => Ok(None),
+            KeyFlaw::TakesItForDown => Err(StoreError::new(StoreErrorKind::Unavailable, "the entry cannot be opened")),
+            KeyFlaw::ShowsIt => Err(StoreError::new(StoreErrorKind::Corrupt, String::from_utf8_lossy(&held.data))),
+            _ => Err(error.at_revision(held.revision)),
+        }
+    }
+
+    async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
+        let held = self.store.load(account).await?;
+        if self.flaw == KeyFlaw::NeverReplacesIt && held.is_some_and(|held| held.data[0] != self.key) {
+            return Err(StoreError::new(StoreErrorKind::Conflict, "the entry cannot be opened"));
+        }
+        let data = [&[self.key], &entry.data[..]].concat();
+        self.store.save(account, &crate::support::entry(entry.revision, data)).await
+    }
+
+    async fn lease(&self, account: &str) -> Result<Self::Lease, StoreError> {
+        self.store.lease(account).await
+    }
+}
+
+async fn check_keys(flaw: KeyFlaw) {
+    let store = MemoryStore::new();
+    let keyed = |key| Keyed { store: store.clone(), key, flaw };
+    conformance::check_keys(async || keyed(1), async || keyed(2)).await;
+}
+
+#[tokio::test]
+async fn a_store_that_encrypts_passes() {
+    check_keys(KeyFlaw::None).await;
+}
+
+macro_rules! key_flaw_tests {
+    ($($name:ident: $flaw:ident => $promise:literal;)*) => {$(
+        #[tokio::test]
+        #[should_panic(expected = $promise)]
+        async fn $name() {
+            check_keys(KeyFlaw::$flaw).await;
+        }
+    )*};
+}
+
+key_flaw_tests! {
+    finds_entries_that_are_opened_without_the_key: IgnoresTheKey => "was loaded without the key";
+    finds_a_revision_that_is_not_told: HidesTheRevision => "no revision was told";
+    finds_a_revision_that_is_wrong: TellsAnotherRevision => "4 was reported for revision 3";
+    finds_an_unreadable_entry_that_is_taken_for_none: TakesItForNone => "was loaded without the key";
+    finds_an_unreadable_entry_that_is_taken_for_an_outage: TakesItForDown => "the error must be `Corrupt`";
+    finds_an_unreadable_entry_that_cannot_be_replaced: NeverReplacesIt => "`save` of account \"unreadable\"";
+    finds_an_unreadable_entry_that_is_shown: ShowsIt => "the error shows what is in it";
 }

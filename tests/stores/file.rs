@@ -98,20 +98,6 @@ async fn a_file_that_others_can_read_is_made_private_and_one_that_they_can_write
     assert_set_aside(&error, &file, 1, b"restored from somewhere");
 }
 
-#[cfg(unix)]
-#[tokio::test]
-async fn a_world_writable_folder_is_refused() {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let (folder, store, _) = alice().await;
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let error = store.load("alice").await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Configuration, "{error}");
-    assert!(error.to_string().contains("everybody"), "{error}");
-    assert!(store.save("alice", &entry(2, b"2")).await.is_err());
-    assert!(store.lease("alice").await.is_err());
-}
-
 #[tokio::test]
 async fn a_truncated_file_is_reported_and_set_aside() {
     let (folder, store, file) = alice().await;
@@ -195,6 +181,55 @@ async fn a_path_that_is_no_regular_file_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn what_was_set_aside_and_what_a_dead_writer_left_is_deleted_and_nothing_else() {
+    let (folder, store, file) = alice().await;
+    for number in 1..=3 {
+        fs::write(&file, b"torn").unwrap();
+        assert_set_aside(&store.load("alice").await.unwrap_err(), &file, number, b"torn");
+    }
+    fs::remove_file(file.with_extension("corrupt-2")).unwrap();
+    fs::write(file.with_extension("new"), b"refresh-token").unwrap();
+    store.save("bob", &entry(1, b"bob's")).await.unwrap();
+    let others =
+        ["account-alice-2.corrupt-1", "account-alice.corrupt-copy", "account-alice.corrupt-", "account-bob.new"];
+    for other in others {
+        fs::write(folder.path().join(other), b"other").unwrap();
+    }
+    store.delete_corrupt("alice").await.unwrap();
+    let mut left = Vec::from(others);
+    left.extend(["account-alice.lock", "account-bob.lock", "account-bob.tokens"]);
+    left.sort_unstable();
+    assert_eq!(files(folder.path()), left);
+
+    store.save("alice", &entry(1, b"1")).await.unwrap();
+    store.delete_corrupt("alice").await.unwrap();
+    assert_eq!(store.load("alice").await.unwrap(), Some(entry(1, b"1")));
+}
+
+#[test]
+fn outside_of_a_tokio_runtime_each_call_has_an_error_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::new(folder.path());
+    let first_poll = |call: std::pin::Pin<Box<dyn Future<Output = Result<(), StoreError>> + '_>>| {
+        let mut call = call;
+        match call.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(Err(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = entry(1, b"1");
+    for error in [
+        first_poll(Box::pin(async { store.load("alice").await.map(drop) })),
+        first_poll(Box::pin(store.save("alice", &first))),
+        first_poll(Box::pin(async { store.lease("alice").await.map(drop) })),
+        first_poll(Box::pin(store.delete_corrupt("alice"))),
+    ] {
+        assert_eq!(error.kind(), StoreErrorKind::Configuration);
+        assert!(error.to_string().contains("tokio runtime"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_in_place_of_the_folder_is_a_configuration_error() {
     let (_folder, _, file) = alice().await;
     for folder in [file.clone(), file.join("below")] {
@@ -205,7 +240,8 @@ async fn a_file_in_place_of_the_folder_is_a_configuration_error() {
             store.lease("alice").await.unwrap_err(),
         ] {
             assert_eq!(error.kind(), StoreErrorKind::Configuration, "{error}");
-            assert!(error.to_string().contains(folder.to_str().unwrap()), "{error}");
+            let text = error.to_string();
+            assert!(text.contains(folder.to_str().unwrap()) && text.contains("is no folder"), "{text}");
         }
     }
 }

@@ -36,6 +36,55 @@ async fn passes_the_conformance_suite_when_sealed() {
     conformance::check(async || Sealed::new(store.clone(), key.clone())).await;
 }
 
+#[cfg(feature = "seal")]
+#[tokio::test]
+async fn an_entry_that_the_key_does_not_open_is_replaced() {
+    let (_folder, _, store) = keyring();
+    let (key, other) = (SealKey::generate().unwrap(), SealKey::generate().unwrap());
+    let sealed = |key: &SealKey| Sealed::new(store.clone(), key.clone());
+    conformance::check_keys(async || sealed(&key), async || sealed(&other)).await;
+}
+
+#[tokio::test]
+async fn what_was_set_aside_is_deleted_and_nothing_else() {
+    let (_folder, credentials, store) = keyring();
+    let credential = |user: &str| credentials.build(SERVICE, user, None).unwrap();
+    for number in 1..=12 {
+        credential("account-alice").set_secret(b"refresh-token of another program").unwrap();
+        let error = store.load("alice").await.unwrap_err().to_string();
+        assert!(error.contains(&format!("account-alice.corrupt-{number}")), "{error}");
+    }
+    // The user may have deleted some.
+    for number in [1, 2, 3, 7] {
+        credential(&format!("account-alice.corrupt-{number}")).delete_credential().unwrap();
+    }
+    store.save("alice", &entry(1, b"1")).await.unwrap();
+    credential("account-bob.corrupt-1").set_secret(b"bob's").unwrap();
+    store.delete_corrupt("alice").await.unwrap();
+    for number in 1..=12 {
+        let left = credential(&format!("account-alice.corrupt-{number}")).get_secret();
+        assert!(matches!(left, Err(Error::NoEntry)), "{number}: {left:?}");
+    }
+    assert_eq!(credential("account-bob.corrupt-1").get_secret().unwrap(), b"bob's");
+    assert_eq!(store.load("alice").await.unwrap(), Some(entry(1, b"1")));
+}
+
+#[tokio::test]
+async fn a_credential_in_a_later_format_is_left_alone() {
+    let (_folder, credentials, store) = keyring();
+    store.save("alice", &entry(1, b"1")).await.unwrap();
+    let credential = credentials.build(SERVICE, "account-alice", None).unwrap();
+    // Larger than this version writes, so that its sum does not count.
+    let mut later = credential.get_secret().unwrap();
+    later[15] = 2;
+    later.resize((1 << 20) + 1, 0);
+    credential.set_secret(&later).unwrap();
+    for error in [store.load("alice").await.unwrap_err(), store.save("alice", &entry(2, b"2")).await.unwrap_err()] {
+        assert_eq!(error.kind(), StoreErrorKind::LaterFormat, "{error}");
+    }
+    assert_eq!(credential.get_secret().unwrap(), later);
+}
+
 #[tokio::test]
 async fn no_secret_is_written_to_disk() {
     let (folder, _, store) = keyring();

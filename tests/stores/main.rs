@@ -4,6 +4,8 @@
 mod child;
 mod conformance;
 mod file;
+#[cfg(unix)]
+mod folder;
 #[cfg(feature = "keyring")]
 mod keyring;
 #[cfg(unix)]

@@ -31,6 +31,28 @@ async fn passes_the_conformance_suite_over_a_file_store() {
 }
 
 #[tokio::test]
+async fn an_entry_that_the_key_does_not_open_is_replaced_in_memory_and_in_a_file() {
+    let (key, other, folder) = (key(), key(), tempfile::tempdir().unwrap());
+    let memory = MemoryStore::new();
+    let sealed = |key: &SealKey| Sealed::new(memory.clone(), key.clone());
+    conformance::check_keys(async || sealed(&key), async || sealed(&other)).await;
+    let sealed = |key: &SealKey| Sealed::new(FileStore::new(folder.path()), key.clone());
+    conformance::check_keys(async || sealed(&key), async || sealed(&other)).await;
+}
+
+#[tokio::test]
+async fn what_was_set_aside_below_the_seal_is_deleted_through_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sealed::new(FileStore::new(folder.path()), key());
+    std::fs::write(folder.path().join("account-alice.tokens"), b"torn").unwrap();
+    assert_eq!(store.load("alice").await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+    let aside = folder.path().join("account-alice.corrupt-1");
+    assert!(aside.exists());
+    store.delete_corrupt("alice").await.unwrap();
+    assert!(!aside.exists());
+}
+
+#[tokio::test]
 async fn a_stored_entry_is_a_paseto_that_hides_the_tokens() {
     let key = key();
     let stored = alice(&key).await.load("alice").await.unwrap().unwrap();

@@ -1,7 +1,6 @@
 //! A store in a folder: one file for each account, shared by all processes of the machine that use
 //! the folder.
 
-use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,8 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::locked::{self, AccountFiles, FileLease, Folder, LockedEntry, Medium};
-use super::locked::{disk_error, make_private, private_options, sync_folder};
+use super::locked::{self, AccountFiles, FileLease, Folder, LockedEntry, Medium, OpenFolder, disk_error};
 use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
 
 /// How often a change is looked for.
@@ -19,10 +17,15 @@ const POLL: Duration = Duration::from_millis(250);
 /// Keeps each account in a file of its own, in one folder. All processes that use the folder share
 /// its logins.
 ///
-/// - **Files**: 0600 in a folder that is made with 0700 (on Unix). A folder in which everybody may
-///   write is refused. A file is replaced by an atomic rename; the file is synced to disk before
-///   it, the folder after it, so that a crash leaves the old entry or the new one. Files are not
-///   encrypted; `Sealed` (feature `seal`) does that.
+/// - **Files**: 0600 in a folder that is made with 0700 (on Unix). A file is replaced by an atomic
+///   rename; the file is synced to disk before it, the folder after it, so that a crash leaves the
+///   old entry or the new one. Files are not encrypted; `Sealed` (feature `seal`) does that.
+/// - **Folders** (on Unix): one that the group or everybody may write to is used only if it belongs
+///   to this user, to root, or to a group of this process; the same holds for each folder above it.
+///   Where everybody may write, only folders and files of this user or root are used. So volumes of
+///   Kubernetes (`emptyDir`, claims with `fsGroup`), `StateDirectory` of systemd, and folders below
+///   `/tmp` work. The folder may be a symbolic link. A file of the store may not: an entry, lock or
+///   lease that is a link, or no regular file, is refused and left alone.
 /// - **Processes**: a write is a compare-and-swap under a short lock. The lease is a second lock.
 ///   The operating system holds both for the process, and frees them as soon as the process is
 ///   dead, however it died. While programs run, only a store may delete `.lock` and `.lease` files.
@@ -33,9 +36,19 @@ const POLL: Duration = Duration::from_millis(250);
 /// - **Where**: local disks. Whether locks work on a network disk is up to that disk. If it reports
 ///   that they do not, that is an error.
 ///
-/// It works on tokio's threads for blocking calls, so it must be used in a runtime. Clones are the
-/// same store, and so is another store on the same folder. Every future may be dropped: a write
-/// that had begun is then done or not, and its lock is given back.
+/// It works on tokio's threads for blocking calls, so it must be used in a runtime with time
+/// enabled. Outside of one, each call but `changed` returns a [`StoreErrorKind::Configuration`].
+/// All stores of the process on one folder use four such threads at most. If the disk hangs,
+/// further calls fail after 10 s. Clones are the same store, and so is another store on the same
+/// folder. Every future may be dropped: a write that had begun is then done or not, and its lock is
+/// given back.
+///
+/// # Errors
+///
+/// [`StoreErrorKind::Configuration`] if the folder or a file in it cannot be used: permission is
+/// missing, the file system is read-only, it is no folder, or it is refused as above. The text
+/// names the path and the reason. [`StoreErrorKind::Unavailable`] for what may pass: no space is
+/// left, the disk fails or hangs.
 ///
 /// ```
 /// # use jwt_refresh_core::store::{FileStore, StoreEntry, TokenStore};
@@ -96,12 +109,18 @@ impl TokenStore for FileStore {
         self.entry(account).lease().await
     }
 
+    /// See [`TokenStore::delete_corrupt`]. Deletes the `….corrupt-<n>` files, and the `….new` file
+    /// of a writer that died.
+    async fn delete_corrupt(&self, account: &str) -> Result<(), StoreError> {
+        self.entry(account).delete_corrupt().await
+    }
+
     /// See [`TokenStore::changed`]. Looks every 250 ms.
     async fn changed(&self, account: &str, revision: u64) {
         let files = self.files(account);
         loop {
             let file = TokenFile(Arc::clone(&files));
-            match locked::blocking(move || file.revision()).await {
+            match self.0.blocking(move || file.revision()).await {
                 Ok(now) if now == revision => tokio::time::sleep(POLL).await,
                 Ok(_) => return,
                 // The caller's `load` returns the error. The pause keeps that from being a hot
@@ -120,73 +139,84 @@ impl Medium for TokenFile {
         format!("the token file {}", self.path().display())
     }
 
-    fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        if !self.0.folder().exists()? {
-            return Ok(None);
-        }
-        let path = self.path();
-        // A link is not followed, and a pipe is not opened: that would wait for a writer.
-        let metadata = found(fs::symlink_metadata(&path)).map_err(|error| self.failed("read", error))?;
-        let Some(metadata) = metadata else { return Ok(None) };
-        if !metadata.is_file() {
-            let what = format!("{} is no regular file", self.name());
-            return Err(StoreError::new(StoreErrorKind::Configuration, what));
-        }
-        read(&path, &metadata).map_err(|error| self.failed("read", error))
+    fn read(&self, folder: Option<&OpenFolder>) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let Some(folder) = folder else { return Ok(None) };
+        self.read_in(folder).map_err(|error| self.failed("read", error))
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.replace(bytes).map_err(|error| self.failed("written", error))
+    fn write(&self, folder: &OpenFolder, bytes: &[u8]) -> Result<(), StoreError> {
+        self.replace(folder, bytes).map_err(|error| self.failed("written", error))
     }
 
-    fn set_aside(&self) -> Result<String, StoreError> {
-        let aside = self.rename().map_err(|error| self.failed("kept aside, though it must be", error))?;
-        Ok(aside.display().to_string())
+    fn set_aside(&self, folder: &OpenFolder) -> Result<String, StoreError> {
+        let aside = self.rename(folder).map_err(|error| self.failed("kept aside, though it must be", error))?;
+        Ok(folder.path().join(aside).display().to_string())
+    }
+
+    fn delete_corrupt(&self, folder: &OpenFolder) -> Result<(), StoreError> {
+        let what = "rid of its corrupt copies, which may hold tokens";
+        self.delete_aside(folder).map_err(|error| self.failed(what, error))
     }
 }
 
 impl TokenFile {
     fn path(&self) -> PathBuf {
-        self.0.path("tokens")
+        self.0.folder().path().join(self.name_of_entry())
+    }
+
+    fn name_of_entry(&self) -> String {
+        self.0.name("tokens")
     }
 
     /// Returns the revision that the first bytes of the file tell, 0 if there is no file.
     fn revision(&self) -> Result<u64, StoreError> {
+        let Some(folder) = self.0.folder().open_unchecked()? else { return Ok(0) };
         let mut head = [0; locked::HEAD];
-        let read = File::open(self.path()).and_then(|mut file| file.read_exact(&mut head));
-        if found(read).map_err(|error| self.failed("read", error))?.is_none() {
-            return Ok(0);
-        }
+        let file = folder.open_to_read(&self.name_of_entry()).map_err(|error| self.failed("read", error))?;
+        let Some(mut file) = file else { return Ok(0) };
+        file.read_exact(&mut head).map_err(|error| self.failed("read", error))?;
         locked::revision(&head)
             .ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, format!("{} is damaged", self.name())))
     }
 
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let new = self.0.path("new");
+    /// Reads the file, up to one byte more than the largest entry has.
+    fn read_in(&self, folder: &OpenFolder) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let Some(file) = folder.open_to_read(&self.name_of_entry())? else { return Ok(None) };
+        let limit = locked::LARGEST + 1;
+        let size = usize::try_from(file.metadata()?.len()).map_or(limit, |size| size.min(limit));
+        // With room for one byte more than there is, the buffer does not grow and leave a copy
+        // behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
+        file.take(limit as u64).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn replace(&self, folder: &OpenFolder, bytes: &[u8]) -> io::Result<()> {
+        let new = self.0.name("new");
         // An earlier writer may have died while it wrote it.
-        found(fs::remove_file(&new))?;
+        folder.remove(&new)?;
         let write = || {
-            let mut file = private_options().write(true).create_new(true).open(&new)?;
+            let mut file = folder.create_new(&new)?;
             file.write_all(bytes)?;
             file.sync_all()?;
-            fs::rename(&new, self.path())
+            folder.rename(&new, &self.name_of_entry())
         };
         write().inspect_err(|_| {
             // What was written of it may hold secrets, and nothing reads it.
-            let _ = fs::remove_file(&new);
+            let _ = folder.remove(&new);
         })?;
-        sync_folder(self.0.folder().path())
+        folder.sync()
     }
 
     /// Renames the file to a name that nothing has yet, and returns that.
-    fn rename(&self) -> io::Result<PathBuf> {
+    fn rename(&self, folder: &OpenFolder) -> io::Result<String> {
         for number in 1_u32.. {
-            let aside = self.0.path(&format!("corrupt-{number}"));
-            match private_options().write(true).create_new(true).open(&aside) {
+            let aside = self.0.name(&format!("corrupt-{number}"));
+            match folder.create_new(&aside) {
                 Ok(_) => {
                     // Replaces the empty file that was just made to reserve the name.
-                    fs::rename(self.path(), &aside)?;
-                    sync_folder(self.0.folder().path())?;
+                    folder.rename(&self.name_of_entry(), &aside)?;
+                    folder.sync()?;
                     return Ok(aside);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -196,28 +226,22 @@ impl TokenFile {
         Err(io::ErrorKind::QuotaExceeded.into())
     }
 
-    fn failed(&self, done: &str, error: io::Error) -> StoreError {
-        disk_error(format!("{} cannot be {done}", self.name()), error)
+    /// Deletes what was set aside, and the new file of a writer that died. One that cannot be
+    /// deleted keeps none of the others.
+    fn delete_aside(&self, folder: &OpenFolder) -> io::Result<()> {
+        let before = self.0.name("corrupt-");
+        let is_aside = |name: &String| {
+            let number = name.strip_prefix(&before);
+            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+        };
+        let mut deleted = folder.remove(&self.0.name("new"));
+        for name in folder.names()?.iter().filter(|&name| is_aside(name)) {
+            deleted = deleted.and(folder.remove(name));
+        }
+        deleted.and(folder.sync())
     }
-}
 
-/// Makes the file private and reads it, up to one byte more than the largest entry has.
-fn read(path: &Path, metadata: &Metadata) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    make_private(path, metadata)?;
-    let Some(file) = found(File::open(path))? else { return Ok(None) };
-    let limit = locked::LARGEST + 1;
-    let size = usize::try_from(metadata.len()).map_or(limit, |size| size.min(limit));
-    // With room for one byte more than there is, the buffer does not grow and leave a copy behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
-    file.take(limit as u64).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
-
-/// Returns `None` if there is no such file.
-fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    fn failed(&self, done: &str, error: io::Error) -> StoreError {
+        disk_error(&format!("{} cannot be {done}", self.name()), error)
     }
 }

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use keyring_core::{CredentialStore, Entry as Credential, Error as KeyringError};
 use zeroize::Zeroizing;
 
-use super::locked::{AccountFiles, FileLease, Folder, LockedEntry, Medium};
+use super::locked::{AccountFiles, FileLease, Folder, LockedEntry, Medium, OpenFolder};
 use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
+
+/// How many numbers of corrupt credentials in a row may be missing before the last one.
+const LONGEST_GAP: u32 = 8;
 
 /// Keeps entries in the operating system's keyring: Keychain on macOS, Credential Manager on
 /// Windows, Secret Service elsewhere.
@@ -19,15 +22,18 @@ use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
 ///   [`FileStore`](crate::store::FileStore)'s does, and no secret. Programs that use another folder
 ///   with the same service are not kept apart.
 /// - **What is no entry of the account** is moved to a credential whose user ends in
-///   `.corrupt-<n>`, and reported by that name.
+///   `.corrupt-<n>`, and reported by that name. A credential that a later version of this library
+///   wrote is reported and left where it is.
 /// - **Size**: Credential Manager takes 2560 bytes per credential. Large tokens exceed that, and
 ///   sealed ones do so sooner; that is a [`StoreErrorKind::Configuration`].
 /// - **When it is locked**, the keyring may ask the user, for as long as the user takes; bound the
 ///   wait. What was asked for is then done or not. Whether a write survives a crash is up to the
 ///   keyring.
 ///
-/// It works on tokio's threads for blocking calls, so it must be used in a runtime. Changes are
-/// looked for every second.
+/// It works on tokio's threads for blocking calls, so it must be used in a runtime, as `FileStore`
+/// must. All stores of the process on one folder use four such threads at most; while these wait
+/// for the keyring, further calls fail after 10 s. Which folders are refused, and why, is as with
+/// `FileStore`, too. Changes are looked for every second.
 ///
 /// ```no_run
 /// # use jwt_refresh_core::store::KeyringStore;
@@ -88,6 +94,10 @@ impl TokenStore for KeyringStore {
     async fn lease(&self, account: &str) -> Result<FileLease, StoreError> {
         self.entry(account).lease().await
     }
+
+    async fn delete_corrupt(&self, account: &str) -> Result<(), StoreError> {
+        self.entry(account).delete_corrupt().await
+    }
 }
 
 /// One account's entry in a keyring: the secret of a credential.
@@ -102,30 +112,52 @@ impl Medium for KeyringEntry {
         self.keyring.name(&self.user)
     }
 
-    fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    fn read(&self, _: Option<&OpenFolder>) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         self.keyring.secret(&self.user)
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write(&self, _: &OpenFolder, bytes: &[u8]) -> Result<(), StoreError> {
         self.keyring.set_secret(&self.user, bytes)
     }
 
-    fn set_aside(&self) -> Result<String, StoreError> {
+    fn set_aside(&self, _: &OpenFolder) -> Result<String, StoreError> {
         let Self { keyring, user } = self;
-        let mut number = 1_u64;
-        let aside = loop {
-            let aside = format!("{user}.corrupt-{number}");
-            if keyring.secret(&aside)?.is_none() {
-                break aside;
-            }
+        let mut number = 1;
+        while keyring.secret(&self.aside(number))?.is_some() {
             number += 1;
-        };
+        }
+        let aside = self.aside(number);
         if let Some(secret) = keyring.secret(user)? {
             // First copied, then deleted: a crash in between leaves both.
             keyring.set_secret(&aside, &secret)?;
             keyring.delete(user)?;
         }
         Ok(keyring.name(&aside))
+    }
+
+    fn delete_corrupt(&self, _: &OpenFolder) -> Result<(), StoreError> {
+        // A keyring need not be able to list credentials. They are numbered without gaps, unless
+        // the user has deleted some.
+        let (mut number, mut gap, mut found) = (1, 0, Vec::new());
+        while gap < LONGEST_GAP {
+            let aside = self.aside(number);
+            if self.keyring.secret(&aside)?.is_some() {
+                found.push(aside);
+                gap = 0;
+            } else {
+                gap += 1;
+            }
+            number += 1;
+        }
+        // From the last one on, so that a crash leaves no gap.
+        found.iter().rev().try_for_each(|aside| self.keyring.delete(aside))
+    }
+}
+
+impl KeyringEntry {
+    /// Returns the user of a credential that was set aside.
+    fn aside(&self, number: u64) -> String {
+        format!("{}.corrupt-{number}", self.user)
     }
 }
 
@@ -149,7 +181,11 @@ impl Keyring {
     }
 
     fn delete(&self, user: &str) -> Result<(), StoreError> {
-        self.credential(user)?.delete_credential().map_err(|error| self.failed(user, &error))
+        match self.credential(user)?.delete_credential() {
+            // The user may delete credentials at any time.
+            Err(KeyringError::NoEntry) => Ok(()),
+            deleted => deleted.map_err(|error| self.failed(user, &error)),
+        }
     }
 
     fn credential(&self, user: &str) -> Result<Credential, StoreError> {

@@ -49,7 +49,7 @@ impl TokenStore for MemoryStore {
     async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
         let follows = |held: &mut Option<StoreEntry>| {
             let revision = held.as_ref().map_or(0, |held| held.revision);
-            let follows = entry.revision == revision + 1;
+            let follows = entry.follows_on(revision);
             if follows {
                 *held = Some(entry.clone());
             }
@@ -70,5 +70,22 @@ impl TokenStore for MemoryStore {
         let is_other = |entry: &Option<StoreEntry>| entry.as_ref().map_or(0, |entry| entry.revision) != revision;
         // The sender lives as long as this store, so the wait is not cut off.
         let _ = entry.wait_for(is_other).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_largest_revision_is_followed_by_none() {
+        let store = MemoryStore::new();
+        let last = StoreEntry { revision: u64::MAX, data: b"last".to_vec().into() };
+        store.slot("alice").entry.send_replace(Some(last.clone()));
+        for revision in [0, 1, u64::MAX] {
+            let next = StoreEntry { revision, data: b"more".to_vec().into() };
+            assert_eq!(store.save("alice", &next).await.unwrap_err().kind(), StoreErrorKind::Conflict, "{revision}");
+        }
+        assert_eq!(store.load("alice").await.unwrap(), Some(last));
     }
 }

@@ -43,6 +43,14 @@ pub struct StoreEntry {
     pub data: Zeroizing<Vec<u8>>,
 }
 
+impl StoreEntry {
+    /// Returns whether it is the next entry after the one of `revision` (0: none).
+    pub(crate) fn follows_on(&self, revision: u64) -> bool {
+        // The last revision that a number can hold is followed by none.
+        self.revision.checked_sub(1) == Some(revision)
+    }
+}
+
 impl fmt::Debug for StoreEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreEntry {{ revision: {}, {} bytes }}", self.revision, self.data.len())
@@ -77,7 +85,8 @@ pub trait TokenStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreErrorKind::Conflict`] if it does not follow, [`StoreErrorKind::Unavailable`] if it
-    /// was not written, or may not have been.
+    /// was not written, or may not have been, [`StoreErrorKind::LaterFormat`] if a later version of
+    /// the store wrote the one that is there, which is then left as it is.
     fn save(&self, account: &str, entry: &StoreEntry) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Waits until this caller is the only one that may renew the account. The caller bounds the
@@ -88,9 +97,9 @@ pub trait TokenStore: Send + Sync + 'static {
     /// [`StoreErrorKind::Unavailable`].
     fn lease(&self, account: &str) -> impl Future<Output = Result<Self::Lease, StoreError>> + Send;
 
-    /// Deletes what was set aside of the account because it was corrupt. A session does this when
-    /// it logs out, because it may be tokens. The default does nothing, for stores that set nothing
-    /// aside.
+    /// Deletes what was set aside of the account because it was corrupt, and nothing else. A
+    /// session does this when it logs out, because it may be tokens. The default does nothing, for
+    /// stores that set nothing aside.
     ///
     /// # Errors
     ///

@@ -13,6 +13,7 @@
 //! ```
 
 mod changes;
+mod corrupt;
 mod entries;
 mod leases;
 mod writers;
@@ -47,6 +48,23 @@ pub async fn check<S: TokenStore>(make: impl AsyncFn() -> S) {
     leases::a_lease_does_not_block_reads_and_writes(&make).await;
     changes::changed_returns_after_a_save(&make).await;
     changes::changed_returns_for_an_earlier_save(&make).await;
+    corrupt::delete_corrupt_keeps_the_entries(&make).await;
+}
+
+/// Checks what [`TokenStore`] promises of an entry that cannot be opened, for a store that
+/// encrypts.
+///
+/// `with_key` and `with_other_key` return handles on one and the same backing, as
+/// [`check`]'s `make` does, that cannot open each other's entries. The check writes one account.
+///
+/// # Panics
+///
+/// If a promise is broken, or a step takes longer than 30 s. The message says which promise.
+pub async fn check_keys<S: TokenStore, T: TokenStore>(
+    with_key: impl AsyncFn() -> S,
+    with_other_key: impl AsyncFn() -> T,
+) {
+    corrupt::an_entry_that_cannot_be_opened_is_replaced(&with_key, &with_other_key).await;
 }
 
 /// How long each step may take.

@@ -177,7 +177,7 @@ impl Cloak {
             if *mark != SEALED {
                 return Err("is not sealed (give the auth workers the key, too)");
             }
-            return envelope::open(std::slice::from_ref(key), binding, data);
+            return envelope::open(std::slice::from_ref(key), binding, data).map_err(|error| error.why());
         }
         if *mark == CLEAR { Ok(data.to_vec().into()) } else { Err("is sealed, and this process was given no key") }
     }

@@ -1,15 +1,15 @@
 //! What an account's files are called, and how they lock its entry and its lease.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::folder::{Folder, disk_error};
+use super::failure::disk_error;
+use super::folder::Folder;
 use super::lock::Lock;
-use crate::store::{StoreError, StoreErrorKind};
+use super::open_folder::OpenFolder;
+use crate::store::StoreError;
 
 /// Longest encoded account. With what is put before and after it, a name stays below 143 bytes, the
 /// least limit of a file system in use (eCryptfs).
@@ -17,9 +17,6 @@ const LONGEST: usize = 104;
 
 /// Length of what is kept of a longer account, before `~` and the 64 digits of its hash.
 const KEPT: usize = LONGEST - 65;
-
-/// How long a writer waits for the writers before it, which take milliseconds each.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An account's files in a folder: `lock`, held while the entry is written; `lease`, held while the
 /// account is renewed; and those of the medium, if it is a file. All methods but the getters block.
@@ -49,27 +46,27 @@ impl AccountFiles {
         &self.stem
     }
 
-    pub(in crate::store) fn path(&self, ending: &str) -> PathBuf {
-        self.folder.path().join(format!("{}.{ending}", self.stem))
+    /// Returns what one of them is called.
+    pub(in crate::store) fn name(&self, ending: &str) -> String {
+        format!("{}.{ending}", self.stem)
     }
 
-    /// Waits for the lock that keeps other writers out. The folder must be there.
-    pub(super) fn lock(&self) -> Result<Lock, StoreError> {
-        let path = self.path("lock");
-        let lock = Lock::wait(&path, LOCK_TIMEOUT)
-            .map_err(|error| disk_error(format!("the lock file {} cannot be locked", path.display()), error))?;
-        lock.ok_or_else(|| {
-            let what = format!("another holds the lock file {} for more than {LOCK_TIMEOUT:?}", path.display());
-            StoreError::new(StoreErrorKind::Unavailable, what)
-        })
+    /// Takes the lock that keeps other writers out, unless it is held.
+    pub(super) fn try_lock(&self, folder: &OpenFolder) -> Result<Option<Lock>, StoreError> {
+        self.attempt(folder, "lock")
     }
 
     /// Takes the lease, unless it is held.
     pub(super) fn try_lease(&self) -> Result<Option<Lock>, StoreError> {
-        self.folder.make()?;
-        let path = self.path("lease");
-        Lock::attempt(&path)
-            .map_err(|error| disk_error(format!("the lease file {} cannot be locked", path.display()), error))
+        self.attempt(&self.folder.make()?, "lease")
+    }
+
+    fn attempt(&self, folder: &OpenFolder, what: &str) -> Result<Option<Lock>, StoreError> {
+        let name = self.name(what);
+        Lock::attempt(folder, &name).map_err(|error| {
+            let path = folder.path().join(name);
+            disk_error(&format!("the {what} file {} cannot be locked", path.display()), error)
+        })
     }
 }
 

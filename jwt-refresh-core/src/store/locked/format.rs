@@ -64,7 +64,9 @@ pub(super) fn decode(account: &str, bytes: &[u8]) -> Result<StoreEntry, Flaw> {
         return Err(Flaw::Corrupt("is empty"));
     }
     if bytes.len() > LARGEST {
-        return Err(Flaw::Corrupt("is larger than 1 MiB"));
+        // What a later version says of its size is not known.
+        let version = bytes.strip_prefix(MAGIC).and_then(number).map_or(0, |(version, _)| version);
+        return Err(if version > VERSION { Flaw::Later(version) } else { Flaw::Corrupt("is larger than 1 MiB") });
     }
     if MAGIC.starts_with(bytes) {
         return Err(CUT);

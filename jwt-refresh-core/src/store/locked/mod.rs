@@ -2,45 +2,57 @@
 //! locks nor compare-and-swap.
 //!
 //! `files` says what an account's files are called and locks them, `lock` is one such lock,
-//! `folder` says where the files are and what is allowed there, and `format` how an entry is
-//! written.
+//! `folder` says where the files are, `access` who else may use that folder, `open_folder` is what
+//! is done in it, `gate` runs what blocks, and `format` says how an entry is written.
 
+#[cfg(unix)]
+mod access;
+mod failure;
 mod files;
 mod folder;
 mod format;
+mod gate;
 mod lock;
+mod open_folder;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
 use super::{StoreEntry, StoreError, StoreErrorKind};
 use format::Flaw;
-use lock::Lock;
 
+pub(super) use failure::disk_error;
 pub(super) use files::AccountFiles;
-pub(super) use folder::{Folder, disk_error, make_private, private_options, sync_folder};
+pub(super) use folder::Folder;
 pub(super) use format::{HEAD, LARGEST, revision};
 pub use lock::FileLease;
+pub(super) use open_folder::OpenFolder;
 
-/// Where the bytes of an account's entry are: in a file, or in a credential of a keyring. Every
-/// method may block.
+/// How long a writer waits for the writers before it, which take milliseconds each.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the bytes of an account's entry are: in a file of the folder, or in a credential of a
+/// keyring. Every method may block.
 pub(super) trait Medium: Send + Sync + 'static {
     /// Returns what messages call it.
     fn name(&self) -> String;
 
-    /// Returns the bytes that are there. Bytes beyond [`LARGEST`] may be left out, except the
-    /// first.
-    fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
+    /// Returns the bytes that are there; `folder` is `None` if there is no folder. Bytes beyond
+    /// [`LARGEST`] may be left out, except the first.
+    fn read(&self, folder: Option<&OpenFolder>) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
 
     /// Replaces the bytes that are there.
-    fn write(&self, bytes: &[u8]) -> Result<(), StoreError>;
+    fn write(&self, folder: &OpenFolder, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// Moves the bytes to where nothing is yet, and returns what messages call that.
-    fn set_aside(&self) -> Result<String, StoreError>;
+    fn set_aside(&self, folder: &OpenFolder) -> Result<String, StoreError>;
+
+    /// Deletes what was ever set aside, and what a writer that died has left.
+    fn delete_corrupt(&self, folder: &OpenFolder) -> Result<(), StoreError>;
 }
 
 /// An account's entry in a medium, and the files that lock it.
@@ -49,7 +61,8 @@ pub(super) struct LockedEntry<M> {
     medium: M,
 }
 
-/// The asynchronous part, which runs the blocking part on threads that may block.
+/// The asynchronous part, which runs the blocking part on threads that may block. It is what waits
+/// for locks, so that no thread does.
 impl<M: Medium> LockedEntry<M> {
     pub(super) fn new(files: Arc<AccountFiles>, medium: M) -> Self {
         Self { files, medium }
@@ -57,12 +70,24 @@ impl<M: Medium> LockedEntry<M> {
 
     /// Returns the entry. What is there and is no entry is set aside, and an error says so.
     pub(super) async fn load(self) -> Result<Option<StoreEntry>, StoreError> {
-        blocking(move || self.load_now()).await
+        let this = Arc::new(self);
+        let reader = Arc::clone(&this);
+        let read = move || reader.read(reader.files.folder().open()?.as_ref());
+        if let Ok(entry) = this.files.folder().blocking(read).await? {
+            return Ok(entry);
+        }
+        // A writer may just have replaced it, so look again while no writer can.
+        this.with_lock(Self::load_locked).await
     }
 
     /// Writes `entry` if it follows on the one that is there.
     pub(super) async fn save(self, entry: StoreEntry) -> Result<(), StoreError> {
-        blocking(move || self.save_now(&entry)).await
+        Arc::new(self).with_lock(move |this, folder| this.save_locked(folder, &entry)).await
+    }
+
+    /// Deletes what was set aside.
+    pub(super) async fn delete_corrupt(self) -> Result<(), StoreError> {
+        Arc::new(self).with_lock(|this, folder| this.medium.delete_corrupt(folder)).await
     }
 
     /// Tries to take the lease until it is taken. If the caller is cancelled while an attempt is
@@ -71,48 +96,63 @@ impl<M: Medium> LockedEntry<M> {
         let mut pause = Duration::from_millis(5);
         loop {
             let files = Arc::clone(&self.files);
-            if let Some(lock) = blocking(move || files.try_lease()).await? {
+            if let Some(lock) = self.files.folder().blocking(move || files.try_lease()).await? {
                 return Ok(FileLease(lock));
             }
             tokio::time::sleep(pause).await;
             pause = Duration::min(pause * 2, Duration::from_millis(50));
         }
     }
+
+    /// Does `work` while no writer can change the entry. The folder is made if it is not there.
+    async fn with_lock<T: Send + 'static>(
+        self: Arc<Self>,
+        work: impl Fn(&Self, &OpenFolder) -> Result<T, StoreError> + Send + Sync + 'static,
+    ) -> Result<T, StoreError> {
+        let (begun, work) = (Instant::now(), Arc::new(work));
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let (this, work) = (Arc::clone(&self), Arc::clone(&work));
+            let attempt = move || {
+                let folder = this.files.folder().make()?;
+                let Some(_lock) = this.files.try_lock(&folder)? else { return Ok(None) };
+                work(&this, &folder).map(Some)
+            };
+            if let Some(done) = self.files.folder().blocking(attempt).await? {
+                return Ok(done);
+            }
+            if begun.elapsed() > LOCK_TIMEOUT {
+                let lock = self.files.folder().path().join(self.files.name("lock"));
+                let what = format!("another holds the lock file {} for more than {LOCK_TIMEOUT:?}", lock.display());
+                return Err(StoreError::new(StoreErrorKind::Unavailable, what));
+            }
+            tokio::time::sleep(pause).await;
+            pause = Duration::min(pause * 2, Duration::from_millis(20));
+        }
+    }
 }
 
-/// The blocking part.
+/// The blocking part. Where there is an open folder, the lock is held.
 impl<M: Medium> LockedEntry<M> {
-    fn load_now(&self) -> Result<Option<StoreEntry>, StoreError> {
-        if let Ok(entry) = self.read()? {
-            return Ok(entry);
-        }
-        // A writer may just have replaced it, so look again while no writer can.
-        self.files.folder().make()?;
-        let lock = self.files.lock()?;
-        self.load_locked(&lock)
-    }
-
-    fn save_now(&self, entry: &StoreEntry) -> Result<(), StoreError> {
+    fn save_locked(&self, folder: &OpenFolder, entry: &StoreEntry) -> Result<(), StoreError> {
         let bytes = format::encode(self.files.account(), entry).ok_or_else(|| {
             let what = format!("the entry for {} is larger than 1 MiB", self.medium.name());
             StoreError::new(StoreErrorKind::Configuration, what)
         })?;
-        self.files.folder().make()?;
-        let lock = self.files.lock()?;
-        let held = self.load_locked(&lock)?.map_or(0, |held| held.revision);
-        if held.checked_add(1) != Some(entry.revision) {
+        let held = self.load_locked(folder)?.map_or(0, |held| held.revision);
+        if !entry.follows_on(held) {
             let what = format!("another has written {} meanwhile", self.medium.name());
             return Err(StoreError::new(StoreErrorKind::Conflict, what));
         }
-        self.medium.write(&bytes)
+        self.medium.write(folder, &bytes)
     }
 
     /// Returns the entry, and sets aside what is no entry.
-    fn load_locked(&self, _: &Lock) -> Result<Option<StoreEntry>, StoreError> {
-        let (kind, what) = match self.read()? {
+    fn load_locked(&self, folder: &OpenFolder) -> Result<Option<StoreEntry>, StoreError> {
+        let (kind, what) = match self.read(Some(folder))? {
             Ok(entry) => return Ok(entry),
             Err(Flaw::Corrupt(what)) => {
-                let aside = self.medium.set_aside()?;
+                let aside = self.medium.set_aside(folder)?;
                 (StoreErrorKind::Corrupt, format!("{what}; it is kept as {aside}"))
             }
             Err(Flaw::Later(version)) => {
@@ -122,21 +162,8 @@ impl<M: Medium> LockedEntry<M> {
         Err(StoreError::new(kind, format!("{} {what}", self.medium.name())))
     }
 
-    fn read(&self) -> Result<Result<Option<StoreEntry>, Flaw>, StoreError> {
-        let bytes = self.medium.read()?;
+    fn read(&self, folder: Option<&OpenFolder>) -> Result<Result<Option<StoreEntry>, Flaw>, StoreError> {
+        let bytes = self.medium.read(folder)?;
         Ok(bytes.map(|bytes| format::decode(self.files.account(), &bytes)).transpose())
     }
-}
-
-/// Runs `work` on a thread that may block. It runs to its end even if the future is dropped.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
-        StoreError::new(StoreErrorKind::Configuration, "the store needs a tokio runtime, and there is none here")
-    })?;
-    runtime.spawn_blocking(work).await.unwrap_or_else(|error| {
-        let what = "the store's work was lost, because the runtime is shutting down or by a panic";
-        Err(StoreError::new(StoreErrorKind::Unavailable, what).caused_by(error))
-    })
 }

@@ -25,7 +25,12 @@ impl RedisStore {
     }
 }
 
-/// Sets up a [`RedisStore`]; made by [`RedisStore::builder`].
+/// The longest time that is asked of Redis or of a timer, which count in numbers that
+/// `Duration::MAX` does not fit into: a hundred years. It stands for ever.
+const LONGEST_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Sets up a [`RedisStore`]; made by [`RedisStore::builder`]. A time of more than a hundred years
+/// (`Duration::MAX`) counts as a hundred years.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RedisStoreBuilder {
     url: Secret,
@@ -96,25 +101,22 @@ impl RedisStoreBuilder {
         if !is_prefix(&self.prefix) {
             return wrong("prefix is empty or holds more than ASCII letters, digits, `-`, `_`, `.`, `:` and `/`");
         }
-        if self.timeout.is_zero() || self.connect_timeout.is_zero() {
+        let timeout = self.timeout.min(LONGEST_TIME / 2);
+        let lease_ttl = self.lease_ttl.min(LONGEST_TIME);
+        let forget_after = self.forget_after.map(|time| time.min(LONGEST_TIME));
+        if timeout.is_zero() || self.connect_timeout.is_zero() {
             return wrong("time-outs must not be zero");
         }
-        if self.lease_ttl < self.timeout * 2 || self.lease_ttl.as_millis() == 0 {
+        if lease_ttl < timeout * 2 || lease_ttl.as_millis() == 0 {
             return wrong("lease must live for at least twice the time-out");
         }
-        if self.forget_after.is_some_and(|time| time.as_millis() == 0) {
+        if forget_after.is_some_and(|time| time.as_millis() == 0) {
             return wrong("entries must not be forgotten at once");
         }
         let client = client(self.url.expose())?;
-        let connection = Arc::new(Connection::new(client, self.timeout, self.connect_timeout.min(self.timeout)));
+        let connection = Arc::new(Connection::new(client, timeout, self.connect_timeout.min(timeout)));
         let subscriptions = Arc::new(Subscriptions::new(connection.clone()));
-        Ok(RedisStore {
-            connection,
-            subscriptions,
-            prefix: self.prefix.into(),
-            lease_ttl: self.lease_ttl,
-            forget_after: self.forget_after,
-        })
+        Ok(RedisStore { connection, subscriptions, prefix: self.prefix.into(), lease_ttl, forget_after })
     }
 }
 

@@ -63,9 +63,13 @@ const POLL: Duration = Duration::from_secs(5);
 /// | `jwt-refresh:{alice}:lease` | the random name of the one that may renew; expires by itself |
 /// | `jwt-refresh:{alice}:corrupt` | what was found instead of an entry, for 7 days |
 ///
-/// and the channels `jwt-refresh:{alice}:saved` and `…:freed`. Other characters than letters,
-/// digits and `-_.@` are percent-encoded. All keys of an account are in one slot of a cluster. The
-/// store itself talks to one node, or to a proxy in front of a cluster, and follows no redirection.
+/// An entry that has a field `format` too is a later version's. It is left as it is
+/// ([`StoreErrorKind::LaterFormat`]).
+///
+/// Beside these there are the channels `jwt-refresh:{alice}:saved` and `…:freed`. Other characters
+/// than letters, digits and `-_.@` are percent-encoded. All keys of an account are in one slot of a
+/// cluster. The store itself talks to one node, or to a proxy in front of a cluster, and follows no
+/// redirection.
 ///
 /// # Access
 ///
@@ -119,6 +123,10 @@ impl RedisStore {
         StoreError::new(kind, format!("{what} the Redis store at {}", self.connection.name()))
     }
 
+    fn later_format(&self) -> StoreError {
+        self.error(StoreErrorKind::LaterFormat, "the entry was written by a later jwt-refresh, in")
+    }
+
     /// Returns whether the entry may be another than that of `revision`.
     async fn is_other(&self, account: &str, revision: u64) -> Result<bool, StoreError> {
         let mut command = redis::cmd("HGET");
@@ -145,6 +153,7 @@ impl TokenStore for RedisStore {
                 let what = format!("what was there {why}, and is kept as `{corrupt}` for 7 days, in");
                 Err(self.error(StoreErrorKind::Corrupt, &what))
             }
+            Value::Int(_) => Err(self.later_format()),
             answer => entry(answer).map(Some).ok_or_else(|| {
                 self.error(StoreErrorKind::Unavailable, "a script was not answered as it is written by")
             }),
@@ -180,8 +189,11 @@ impl TokenStore for RedisStore {
             time_to_live.as_bytes(),
             channel.as_bytes(),
         ];
-        let follows: bool = self.connection.run(&scripts::SAVE, &[&keys.entry()], &arguments).await?;
-        if follows { Ok(()) } else { Err(conflict()) }
+        match self.connection.run(&scripts::SAVE, &[&keys.entry()], &arguments).await? {
+            1 => Ok(()),
+            2 => Err(self.later_format()),
+            _ => Err(conflict()),
+        }
     }
 
     /// Cancel-safe: a caller that is cancelled leaves no lease behind.
@@ -189,6 +201,13 @@ impl TokenStore for RedisStore {
         LeaseHolder::new(self.connection.clone(), self.subscriptions.clone(), self.keys(account), self.lease_ttl)?
             .lease()
             .await
+    }
+
+    /// Cancel-safe.
+    async fn delete_corrupt(&self, account: &str) -> Result<(), StoreError> {
+        let mut command = redis::cmd("DEL");
+        command.arg(self.keys(account).corrupt());
+        self.connection.query(&command).await
     }
 
     /// Cancel-safe. Redis announces a change at once. A change that was not announced is found

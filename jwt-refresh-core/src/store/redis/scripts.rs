@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 
 use crate::redis::Script;
 
-/// Returns the entry as `{revision, data}`, or `nil` if there is none. If what is there is no
-/// entry, sets it aside and returns what it is instead.
+/// Returns the entry as `{revision, data}`, or `nil` if there is none, or 1 if a later version of
+/// this library wrote it, which says so in the field `format`. If what is there is no entry, sets
+/// it aside and returns what it is instead.
 ///
 /// Keys: entry, corrupt. Arguments: account, longest data, how long what is corrupt is kept (ms),
 /// channel.
@@ -24,6 +25,7 @@ end
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then return nil end
 if kind ~= 'hash' then return aside('is a ' .. kind .. ', not a hash') end
+if redis.call('HSTRLEN', KEYS[1], 'format') > 0 then return 1 end
 if redis.call('HSTRLEN', KEYS[1], 'data') > tonumber(ARGV[2]) then return aside('is too large') end
 if redis.call('HSTRLEN', KEYS[1], 'revision') > 20 then return aside('has no revision') end
 if redis.call('HSTRLEN', KEYS[1], 'account') ~= #ARGV[1] then return aside('is of another account') end
@@ -37,7 +39,8 @@ return {held[2], held[3]}
     )
 });
 
-/// Writes the entry if it follows on the one that is there. Returns 1 if it did, 0 if not.
+/// Writes the entry if it follows on the one that is there. Returns 1 if it did, 0 if not, 2 if a
+/// later version of this library wrote the one that is there.
 ///
 /// `writer` is a random name of the save: by it, the second run of a save that was sent twice is
 /// told from the save of another writer.
@@ -49,6 +52,7 @@ pub(super) static SAVE: LazyLock<Script> = LazyLock::new(|| {
         r"
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'hash' then
+    if redis.call('HSTRLEN', KEYS[1], 'format') > 0 then return 2 end
     local held = redis.call('HMGET', KEYS[1], 'revision', 'writer')
     if held[1] == ARGV[2] and held[2] == ARGV[5] then return 1 end
     if held[1] ~= ARGV[1] or ARGV[1] == '' then return 0 end

@@ -24,19 +24,39 @@ pub(crate) fn seal(key: &SealKey, binding: &str, data: &[u8]) -> Result<String, 
     })
 }
 
+/// Why something was not opened.
+pub(crate) enum Unopened {
+    /// It cannot be.
+    Corrupt(&'static str),
+    /// A later version of this library sealed it.
+    LaterFormat,
+}
+
+impl Unopened {
+    /// Says what is wrong, as the end of a sentence that begins with what it is.
+    pub(crate) fn why(&self) -> &'static str {
+        match self {
+            Self::Corrupt(why) => why,
+            Self::LaterFormat => "was sealed by a later jwt-refresh",
+        }
+    }
+}
+
 /// Opens what was sealed with one of the `keys`.
-///
-/// # Errors
-///
-/// What is wrong with `data`, as the end of a sentence that begins with what it is.
-pub(crate) fn open(keys: &[SealKey], binding: &str, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
-    let token = parse(data).ok_or("is not sealed, or is damaged")?;
+pub(crate) fn open(keys: &[SealKey], binding: &str, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+    use Unopened::{Corrupt, LaterFormat};
+
+    let token = parse(data).ok_or(Corrupt("is not sealed, or is damaged"))?;
     // The footer names a key. That it is the right one is known once the token is opened.
     let key = keys.iter().find(|key| footer(&key.id()).as_bytes() == token.untrusted_footer());
-    let key = key.ok_or("is sealed with a key that is not given")?;
-    let opened = LocalToken::decrypt(key.symmetric(), &token, None, Some(binding.as_bytes()))
-        .map_err(|_: errors::Error| "was changed after it was sealed, or is another account's or revision's")?;
-    Payload::unwrap(opened.payload()).ok_or("is sealed, but holds no tokens")
+    let key = key.ok_or(Corrupt("is sealed with a key that is not given"))?;
+    let opened =
+        LocalToken::decrypt(key.symmetric(), &token, None, Some(binding.as_bytes())).map_err(|_: errors::Error| {
+            Corrupt("was changed after it was sealed, or is another account's or revision's")
+        })?;
+    // It was sealed with the key, and this version seals nothing else. That a damaged or forged one
+    // is of a later version cannot be told, so it is not believed.
+    Payload::unwrap(opened.payload()).ok_or(LaterFormat)
 }
 
 fn parse(data: &[u8]) -> Option<UntrustedToken<Local, V4>> {
@@ -67,5 +87,36 @@ impl Payload {
     fn unwrap(payload: &str) -> Option<Zeroizing<Vec<u8>>> {
         let data = payload.strip_prefix(Self::BEFORE)?.strip_suffix(Self::AFTER)?;
         BASE64.decode(data).ok().map(Zeroizing::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{MemoryStore, Sealed, StoreEntry, TokenStore as _};
+
+    #[tokio::test]
+    async fn what_a_later_version_sealed_is_told_from_what_is_corrupt_and_has_its_revision() {
+        let key = SealKey::generate().unwrap();
+        let footer = footer(&key.id());
+        let store = MemoryStore::new();
+        let sealed = Sealed::new(store.clone(), key.clone());
+        for (revision, payload) in (1..).zip([r#"{"data":"AQI","key":"2"}"#, "{}", r#"{"data":"AQI"}"#]) {
+            let binding = format!("jwt-refresh entry {revision} of alice");
+            let (payload, footer) = (payload.as_bytes(), Some(footer.as_bytes()));
+            let data = LocalToken::encrypt(key.symmetric(), payload, footer, Some(binding.as_bytes())).unwrap();
+            store.save("alice", &StoreEntry { revision, data: data.into_bytes().into() }).await.unwrap();
+            match sealed.load("alice").await {
+                Ok(entry) => assert_eq!((revision, &entry.unwrap().data[..]), (3, &[1, 2][..])),
+                Err(error) => {
+                    assert!(revision < 3, "{error}");
+                    assert_eq!((error.kind(), error.revision()), (StoreErrorKind::LaterFormat, Some(revision)));
+                }
+            }
+        }
+        for corrupt in ["v3.local.AQI", "v4.local.AQI", "v5.local.AQI", ""] {
+            let opened = open(std::slice::from_ref(&key), "alice's", corrupt.as_bytes());
+            assert!(matches!(opened, Err(Unopened::Corrupt(_))), "{corrupt}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
+use envelope::Unopened;
 pub use key::SealKey;
 
 /// Encrypts entries before they reach a store, which may be any.
@@ -21,7 +22,9 @@ pub use key::SealKey;
 /// [`StoreErrorKind::Corrupt`], but stays in the store, under its revision: with the right key it
 /// can be read again, until a session writes the next one. What a session does is its policy's
 /// [`CorruptEntry`](crate::store::CorruptEntry). Entries that were written without a key are not
-/// read, because an attacker who can write to the store could write such entries.
+/// read, because an attacker who can write to the store could write such entries. An entry that a
+/// later version of this library sealed, with a key that is given, is a
+/// [`StoreErrorKind::LaterFormat`], with its revision.
 ///
 /// Leases, waits and cancellation are those of the store.
 ///
@@ -70,9 +73,14 @@ impl<S: TokenStore> Sealed<S> {
     }
 
     fn open(&self, account: &str, entry: &StoreEntry) -> Result<StoreEntry, StoreError> {
-        let data = envelope::open(&(self.keys)()?, &binding(account, entry.revision), &entry.data).map_err(|why| {
-            let what = format!("the entry of account {account:?}, revision {}, {why}", entry.revision);
-            StoreError::new(StoreErrorKind::Corrupt, what).at_revision(entry.revision)
+        let opened = envelope::open(&(self.keys)()?, &binding(account, entry.revision), &entry.data);
+        let data = opened.map_err(|error| {
+            let kind = match error {
+                Unopened::Corrupt(_) => StoreErrorKind::Corrupt,
+                Unopened::LaterFormat => StoreErrorKind::LaterFormat,
+            };
+            let what = format!("the entry of account {account:?}, revision {}, {}", entry.revision, error.why());
+            StoreError::new(kind, what).at_revision(entry.revision)
         })?;
         Ok(StoreEntry { revision: entry.revision, data })
     }
