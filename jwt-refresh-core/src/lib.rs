@@ -29,6 +29,7 @@ mod send;
 mod session;
 pub mod store;
 mod sync;
+mod timer;
 mod token;
 
 pub use authenticator::Authenticator;

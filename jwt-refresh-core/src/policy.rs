@@ -1,5 +1,6 @@
 //! The settings by which sessions and pools renew tokens, each with its default.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The times, limits and pauses by which a session or a pool renews tokens, and what to do if a
@@ -11,7 +12,7 @@ use std::time::Duration;
 ///
 /// let policy = Policy::default().leeway(Duration::from_secs(60)).refresh_ahead(0.2);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     pub(crate) leeway: Duration,
     pub(crate) refresh_ahead: f64,
@@ -181,6 +182,17 @@ impl Policy {
     pub fn corrupt_entry(mut self, answer: CorruptEntry) -> Self {
         self.corrupt_entry = answer;
         self
+    }
+
+    /// Returns this policy in memory that it shares with the one before, if they are equal. Nearly
+    /// all sessions of a process have the same.
+    pub(crate) fn shared(self) -> Arc<Self> {
+        static LAST: Mutex<Option<Arc<Policy>>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(last) if **last == self => Arc::clone(last),
+            _ => Arc::clone(last.insert(Arc::new(self))),
+        }
     }
 
     /// Returns how long to pause after the `failures`th failure in a row.

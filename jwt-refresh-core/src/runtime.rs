@@ -4,6 +4,7 @@
 //! single thread that waits for the renewal, or not exist. See "Which runtime do renewals run on?"
 //! in DESIGN.md.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 #[cfg(feature = "blocking")]
 use std::sync::mpsc;
 
@@ -23,27 +24,23 @@ const THREADS: usize = 2;
 /// How many threads may run authenticators, each one at a time.
 const MAX_AUTHENTICATOR_THREADS: usize = 4096;
 
-struct LibraryRuntime {
-    runtime: Runtime,
-    /// The process that has its threads.
-    process: u32,
-}
+/// The process that has the library's threads, 0 before they are started.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// Returns the library's runtime, which is started at the first call.
 ///
 /// Returns an error if its threads cannot be started, or if this process was forked from the one
 /// that has them: a fork has no thread but the one that forked.
 pub(crate) fn handle() -> Result<Handle, Error> {
-    static RUNTIME: Mutex<Option<LibraryRuntime>> = Mutex::new(None);
+    static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+    // Before anything is locked: the thread that forked may not be the one that had locked it.
+    if is_of_parent() {
+        let what = "this process was forked after the library's threads had started, and has none of them";
+        return Err(Error::new(ErrorKind::Configuration, what));
+    }
     let mut library = RUNTIME.lock();
-    let process = std::process::id();
-    match &*library {
-        Some(started) if started.process == process => return Ok(started.runtime.handle().clone()),
-        Some(_) => {
-            let what = "this process was forked after the library's threads had started, and has none of them";
-            return Err(Error::new(ErrorKind::Configuration, what));
-        }
-        None => {}
+    if let Some(started) = &*library {
+        return Ok(started.handle().clone());
     }
     let started = Builder::new_multi_thread()
         .worker_threads(THREADS)
@@ -54,7 +51,34 @@ pub(crate) fn handle() -> Result<Handle, Error> {
     let runtime = started.map_err(|error| {
         Error::new(ErrorKind::Configuration, "the threads that renew tokens could not be started").caused_by(error)
     })?;
-    Ok(library.insert(LibraryRuntime { runtime, process }).runtime.handle().clone())
+    PROCESS.store(std::process::id(), Ordering::Release);
+    Ok(library.insert(runtime).handle().clone())
+}
+
+/// Returns whether the library's threads are those of a process that this one was forked from.
+pub(crate) fn is_of_parent() -> bool {
+    let process = PROCESS.load(Ordering::Acquire);
+    process != 0 && process != std::process::id()
+}
+
+/// A task that goes on in the background. Dropping this ends it.
+pub(crate) struct BackgroundTask(JoinHandle<()>);
+
+impl BackgroundTask {
+    pub(crate) fn spawn(runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(runtime.spawn(work))
+    }
+
+    /// Returns whether it has ended, also by a panic or with its runtime.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for BackgroundTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Runs `work` on a thread of its own: an authenticator that blocks its thread stops no other one.

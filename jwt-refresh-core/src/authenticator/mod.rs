@@ -22,6 +22,7 @@ use crate::token::{RefreshToken, Tokens};
 
 /// Gets tokens from a server. For each account at most one login or refresh runs at a time, in a
 /// task of its own. A call that exceeds the time-outs of the [`Policy`](crate::Policy) is dropped.
+/// An `Arc` of an authenticator is one too, so that many sessions can share it.
 ///
 /// ```
 /// # #[cfg(feature = "reqwest")] mod doc {

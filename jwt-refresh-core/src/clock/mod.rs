@@ -6,6 +6,7 @@
 //! [`Moment`], which also contains the time since boot: that clock cannot be stepped.
 
 mod moment;
+mod timer_queue;
 mod timestamp;
 
 use std::sync::Arc;
@@ -13,8 +14,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 pub(crate) use moment::Moment;
+pub(crate) use timer_queue::{DueTimers, OnDeadline, TimerQueue};
 pub(crate) use timestamp::Timestamp;
 
 /// The clock from which a session or pool reads the time: [`Clock::system`] by default, or a
@@ -36,6 +39,27 @@ struct ManualTime {
     wall: AtomicI64,
     boot: AtomicI64,
     changed: Notify,
+    timers: TimerQueue,
+}
+
+/// The timers that wait for the system's clock.
+static SYSTEM_TIMERS: TimerQueue = TimerQueue::new();
+
+/// Ends when the time may be another than it was.
+pub(crate) enum Tick<'a> {
+    System,
+    /// A manual clock is moved.
+    Manual(Notified<'a>),
+}
+
+impl Tick<'_> {
+    /// Waits for the time to change, for at most `left` where it passes by itself.
+    pub(crate) async fn within(self, left: Duration) {
+        match self {
+            Self::System => tokio::time::sleep(left.min(LONGEST_SLEEP)).await,
+            Self::Manual(moved) => moved.await,
+        }
+    }
 }
 
 /// The longest sleep before the clock is read again. Timers stand still while the machine is
@@ -76,21 +100,29 @@ impl Clock {
             return std::future::pending().await;
         }
         loop {
-            let left = match &self.0 {
-                Source::System => self.moment().until(deadline),
-                Source::Manual(time) => {
-                    let changed = time.changed.notified();
-                    if self.moment().reached(deadline) {
-                        return;
-                    }
-                    changed.await;
-                    continue;
-                }
-            };
+            let tick = self.tick();
+            let left = self.moment().until(deadline);
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+            tick.within(left).await;
+        }
+    }
+
+    /// Returns what ends when the time changes. It is asked for before the time is read, so that no
+    /// change after that is missed.
+    pub(crate) fn tick(&self) -> Tick<'_> {
+        match &self.0 {
+            Source::System => Tick::System,
+            Source::Manual(time) => Tick::Manual(time.changed.notified()),
+        }
+    }
+
+    /// Returns the timers that wait for this clock.
+    pub(crate) fn timers(&self) -> &TimerQueue {
+        match &self.0 {
+            Source::System => &SYSTEM_TIMERS,
+            Source::Manual(time) => &time.timers,
         }
     }
 }
@@ -121,7 +153,8 @@ impl ManualClock {
     /// Returns a clock that shows `time`.
     pub fn at(time: SystemTime) -> Self {
         let wall = AtomicI64::new(Timestamp::from(time).as_nanos());
-        Self(Arc::new(ManualTime { wall, boot: AtomicI64::new(0), changed: Notify::new() }))
+        let (boot, changed, timers) = (AtomicI64::new(0), Notify::new(), TimerQueue::new());
+        Self(Arc::new(ManualTime { wall, boot, changed, timers }))
     }
 
     /// Lets `duration` pass, as if the machine had been awake or suspended for that long. Stops at

@@ -17,9 +17,17 @@ impl Moment {
     pub(crate) const NEVER: Self = Self { wall: Timestamp::NEVER, boot: Timestamp::NEVER };
 
     /// Returns whether `deadline` has been reached on either clock. If the wall clock is stepped
-    /// back, a deadline that was reached thus stays reached.
+    /// back, a deadline that was reached thus stays reached. If it is set forward, a deadline on it
+    /// is reached too early: that is right for the end of a token, which a server that goes by the
+    /// same clock takes to have ended, and wrong for a pause. See [`since_boot`](Self::since_boot).
     pub(crate) fn reached(self, deadline: Self) -> bool {
         self.wall >= deadline.wall || self.boot >= deadline.boot
+    }
+
+    /// Returns the moment `boot` after boot, whatever the wall clock shows. Pauses end at such a
+    /// moment: a wall clock that is set forward must not end them.
+    pub(crate) const fn since_boot(boot: Timestamp) -> Self {
+        Self { wall: Timestamp::NEVER, boot }
     }
 
     /// Returns the moment at which the wall clock will show `time`, seen from `self`, unless it is
@@ -36,11 +44,6 @@ impl Moment {
     /// Returns the earlier time on each of the two clocks.
     pub(crate) fn earlier(self, other: Self) -> Self {
         Self { wall: self.wall.min(other.wall), boot: self.boot.min(other.boot) }
-    }
-
-    /// Returns the later time on each of the two clocks.
-    pub(crate) fn later(self, other: Self) -> Self {
-        Self { wall: self.wall.max(other.wall), boot: self.boot.max(other.boot) }
     }
 
     /// Returns how long it is until `deadline`, on the clock that reaches it first. Zero if it has

@@ -97,7 +97,7 @@ impl LeaseRequest {
         let within = self.within.map_or(Moment::NEVER, |time| now + time);
         // Only time since boot counts from here on: if the wall clock is stepped, callers wait
         // neither longer nor shorter.
-        Ok(Moment { wall: Timestamp::NEVER, boot: deadline.earlier(within).boot })
+        Ok(Moment::since_boot(deadline.earlier(within).boot))
     }
 }
 

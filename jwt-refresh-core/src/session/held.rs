@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::renewal::Lifetime;
 use crate::token::AccessToken;
 
@@ -20,15 +20,15 @@ const EARLY_SHARE: f64 = 0.1;
 pub(super) struct HeldToken {
     pub(super) token: AccessToken,
     pub(super) life: Lifetime,
-    /// From when on a rejection says nothing against the token as it was issued.
-    served_from: Moment,
+    /// From when on, since boot, a rejection says nothing against the token as it was issued.
+    served_from: Timestamp,
 }
 
 impl HeldToken {
     /// Returns a token of `generation` whose life began at `begins`.
     pub(super) fn new(token: AccessToken, generation: u64, begins: Moment, life: Lifetime) -> Self {
         let total = life.expires.wall.since(begins.wall);
-        let served_from = begins + SERVED_AFTER.min(total.mul_f64(SERVED_SHARE));
+        let served_from = begins.boot + SERVED_AFTER.min(total.mul_f64(SERVED_SHARE));
         Self { token: token.issued(life.expires.wall, generation), life, served_from }
     }
 
@@ -40,7 +40,7 @@ impl HeldToken {
     /// Returns whether the token has lived for so long that a rejection says nothing against the
     /// tokens that the server issues.
     pub(super) fn is_old(&self, now: Moment) -> bool {
-        now.reached(self.served_from)
+        now.boot >= self.served_from
     }
 
     /// Returns whether the token was not rejected before it was to be replaced. `successor_begins`

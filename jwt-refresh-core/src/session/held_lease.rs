@@ -6,14 +6,14 @@ use crate::sync::Mutex;
 
 /// The renewal lease, and the epoch of the renewal that it is held for.
 #[derive(Default)]
-pub(super) struct HeldLease(Mutex<Option<(u64, DynLease)>>);
+pub(super) struct HeldLease(Mutex<Option<Box<(u64, DynLease)>>>);
 
 impl HeldLease {
     /// Holds `lease` for a renewal, unless a newer renewal has one.
     pub(super) fn put(&self, epoch: u64, lease: DynLease) {
         let mut held = self.0.lock();
-        if held.as_ref().is_none_or(|(other, _)| *other < epoch) {
-            *held = Some((epoch, lease));
+        if held.as_ref().is_none_or(|held| held.0 < epoch) {
+            *held = Some(Box::new((epoch, lease)));
         }
     }
 
@@ -21,8 +21,8 @@ impl HeldLease {
     pub(super) fn inherit(&self, epoch: u64) -> bool {
         let mut held = self.0.lock();
         match &mut *held {
-            Some((owner, _)) if *owner < epoch => {
-                *owner = epoch;
+            Some(held) if held.0 < epoch => {
+                held.0 = epoch;
                 true
             }
             _ => false,
@@ -33,7 +33,7 @@ impl HeldLease {
     pub(super) fn release(&self, epoch: u64) {
         let released = {
             let mut held = self.0.lock();
-            if held.as_ref().is_some_and(|(owner, _)| *owner == epoch) { held.take() } else { None }
+            if held.as_ref().is_some_and(|held| held.0 == epoch) { held.take() } else { None }
         };
         // Dropped after the lock is released: a lease is the store's code.
         drop(released);

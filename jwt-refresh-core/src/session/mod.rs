@@ -56,8 +56,8 @@ pub use stats::SessionStats;
 /// Clones are handles to the same session and cost one reference count. A session sends requests to
 /// its server only when a caller needs a token, unless it is built with
 /// [`keep_fresh`](SessionBuilder::keep_fresh). A renewal that has begun runs to its end, even if
-/// the caller that began it is dropped. A background task watches the clock and, with a store,
-/// another one watches the store; both end with the session.
+/// the caller that began it is dropped. All sessions of a process share one timer, and with a store
+/// a background task follows it; both end with the session.
 ///
 /// ```no_run
 /// # #[cfg(feature = "reqwest")]
@@ -77,7 +77,8 @@ pub use stats::SessionStats;
 pub struct Session(Arc<SessionShared>);
 
 impl Session {
-    /// Starts the background tasks, unless they run, and returns what the clones share.
+    /// Starts what goes on in the background, unless it has been started, and returns what the
+    /// clones share.
     fn started(&self) -> &Arc<SessionShared> {
         background::start(&self.0);
         &self.0

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::renewal::RefreshCredential;
@@ -20,8 +20,8 @@ const CALLERS_AWAY: Duration = Duration::from_secs(30);
 /// An outage of the server, or the time between two of them.
 #[derive(Debug)]
 pub(super) struct Outage {
-    /// When the first request failed.
-    since: Option<Moment>,
+    /// When the first request failed, since boot.
+    since: Option<Timestamp>,
     /// Whether the server was seen not to answer at all, so that an answer says that it is back.
     was_down: bool,
     early_logins: u32,
@@ -31,7 +31,8 @@ pub(super) struct Outage {
 /// token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EarlyRenewal {
-    pub(super) at: Moment,
+    /// Since boot, as the pause in which it is begun.
+    pub(super) at: Timestamp,
     pub(super) condition: Condition,
 }
 
@@ -80,12 +81,18 @@ impl Outage {
     }
 
     /// Notes the failure `error` at `now`. `paused_until` is when the pause after the last one
-    /// ended, if there was one.
-    pub(super) fn note_failure(&mut self, error: &Error, paused_until: Option<Moment>, policy: &Policy, now: Moment) {
+    /// ended, since boot, if there was one.
+    pub(super) fn note_failure(
+        &mut self,
+        error: &Error,
+        paused_until: Option<Timestamp>,
+        policy: &Policy,
+        now: Moment,
+    ) {
         let longest_attempt = policy.refresh_timeout + policy.login_timeout;
-        let is_known = paused_until.is_some_and(|until| !now.reached(until + longest_attempt + CALLERS_AWAY));
+        let is_known = paused_until.is_some_and(|until| now.boot < until + longest_attempt + CALLERS_AWAY);
         if !is_known || self.since.is_none() {
-            *self = Self { since: Some(now), ..Self::new() };
+            *self = Self { since: Some(now.boot), ..Self::new() };
         }
         self.was_down |= error.kind() == ErrorKind::Unreachable;
     }
@@ -125,15 +132,15 @@ impl Outage {
             self.next(error.retry_after(), policy, now)
         } else {
             // Whether a probe tells anything has to be known before the server is back.
-            now + policy.first_probe().max(policy.asked_pause(error.retry_after()))
+            now.boot + policy.first_probe().max(policy.asked_pause(error.retry_after()))
         };
         Some(EarlyRenewal { at, condition })
     }
 
-    /// Returns when the server may be asked again.
-    fn next(&self, retry_after: Option<Duration>, policy: &Policy, now: Moment) -> Moment {
-        let so_far = self.since.map_or(Duration::ZERO, |since| since.until(now));
-        now + policy.early_pause(so_far).max(policy.asked_pause(retry_after))
+    /// Returns when the server may be asked again, since boot.
+    fn next(&self, retry_after: Option<Duration>, policy: &Policy, now: Moment) -> Timestamp {
+        let so_far = self.since.map_or(Duration::ZERO, |since| now.boot.since(since));
+        now.boot + policy.early_pause(so_far).max(policy.asked_pause(retry_after))
     }
 }
 

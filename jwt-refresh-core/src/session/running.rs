@@ -69,6 +69,7 @@ impl<P> RunningRenewals<P> {
         let before = self.0.last().map(|running| running.sender.subscribe());
         let sender = ResultSender::new();
         let deadline = Instant::now() + START_TIMEOUT + GRACE;
+        self.0.reserve_exact(1);
         self.0.push(Running {
             epoch,
             plan,
@@ -94,7 +95,10 @@ impl<P> RunningRenewals<P> {
     /// Removes a renewal. Returns `None` if it was given up before.
     pub(super) fn end(&mut self, epoch: u64) -> Option<Running<P>> {
         let index = self.0.iter().position(|running| running.epoch == epoch)?;
-        Some(self.0.remove(index))
+        let ended = self.0.remove(index);
+        // The room that a vector keeps is more than an idle session takes.
+        self.0.shrink_to_fit();
+        Some(ended)
     }
 
     /// Returns when the present step of a renewal is given up, unless the renewal has ended.

@@ -1,13 +1,13 @@
 //! The data that all clones of a session share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
 
 use super::account_store::AccountStore;
-use super::fast_path::{ShardedCounter, thread_cache};
+use super::fast_path::thread_cache;
 use super::held_lease::HeldLease;
 use super::outage::Finding;
 use super::state::CutOff;
@@ -15,38 +15,43 @@ use super::state_cell::{Completed, StateCell};
 use super::stats::SessionStats;
 use super::telemetry::{Counts, Telemetry};
 use crate::authenticator::DynAuthenticator;
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::renewal::{self, IssuedTokens, Outcome};
-use crate::runtime;
+use crate::runtime::{self, BackgroundTask};
 use crate::sync::Mutex;
 use crate::token::{AccessToken, RefreshToken, Tokens};
 
+/// The fields that are hardly ever written come first: the number of clones is before them, and the
+/// fast path of `cell`, which must not share a cache line with that number, after them.
+#[repr(C)]
 pub(super) struct SessionShared {
     /// The id of the session, which no other one in the process has.
     pub(super) id: u64,
-    pub(super) cell: StateCell,
     pub(super) authenticator: Arc<dyn DynAuthenticator>,
     pub(super) store: Option<Arc<AccountStore>>,
     pub(super) upkeep: Upkeep,
-    /// The renewal lease, while a renewal has it.
-    pub(super) lease: HeldLease,
+    /// When the session was built, since boot.
+    built: Timestamp,
     /// The runtime that the user has chosen, until it turns out to be parked or to have ended.
     renew_on: Mutex<Option<Handle>>,
-    /// When the session was built.
-    built: Moment,
-    /// The tasks that watch the clock and the store. They end with the session.
-    pub(super) background: Mutex<JoinSet<()>>,
-    /// How often a token was asked for.
-    requests: ShardedCounter,
-    pub(super) telemetry: Telemetry,
-    /// How many renewals have ended and are not saved yet.
-    unsaved: watch::Sender<usize>,
+    /// The task that follows the store, if there is a store.
+    pub(super) follower: Mutex<Option<BackgroundTask>>,
     /// Why the server refused the last login. The same credentials are not sent again by
     /// themselves.
     pub(super) refused_login: Mutex<Option<Error>>,
+    pub(super) cell: StateCell,
+    /// The renewal lease, while a renewal has it.
+    pub(super) lease: HeldLease,
+    pub(super) telemetry: Telemetry,
+    /// How many renewals have ended and are not saved yet.
+    unsaved: AtomicUsize,
 }
+
+/// Notified when a session has no renewal any more that is not saved. All sessions share it, since
+/// hardly ever does anything wait for it.
+static ALL_SAVED: Notify = Notify::const_new();
 
 /// Whether tokens are renewed while there is no caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,14 +95,16 @@ impl Unsaved {
 
 impl Drop for Unsaved {
     fn drop(&mut self) {
-        self.0.unsaved.send_modify(|count| *count -= 1);
+        if self.0.unsaved.fetch_sub(1, Ordering::AcqRel) == 1 {
+            ALL_SAVED.notify_waiters();
+        }
     }
 }
 
 impl SessionShared {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
         let Parts { authenticator, policy, clock, store, upkeep, renew_on } = parts;
-        let built = clock.moment();
+        let built = clock.moment().boot;
         Arc::new(Self {
             id: renewal::next_id(),
             cell: StateCell::new(policy, clock),
@@ -107,10 +114,9 @@ impl SessionShared {
             lease: HeldLease::default(),
             renew_on: Mutex::new(renew_on),
             built,
-            background: Mutex::default(),
-            requests: ShardedCounter::new(),
+            follower: Mutex::default(),
             telemetry: Telemetry::new(),
-            unsaved: watch::Sender::new(0),
+            unsaved: AtomicUsize::new(0),
             refused_login: Mutex::default(),
         })
     }
@@ -137,12 +143,12 @@ impl SessionShared {
     /// Returns whether the program may be a short one: the session was built a moment ago, and its
     /// tokens outlive it in a store.
     pub(super) fn may_be_a_script(&self) -> bool {
-        self.store.is_some() && !self.cell.clock.moment().reached(self.built + self.policy().refresh_timeout)
+        self.store.is_some() && self.cell.clock.moment().boot < self.built + self.policy().refresh_timeout
     }
 
     /// Counts a renewal that is not saved yet, until the returned guard is dropped.
     pub(super) fn count_unsaved(self: &Arc<Self>) -> Unsaved {
-        self.unsaved.send_modify(|count| *count += 1);
+        self.unsaved.fetch_add(1, Ordering::AcqRel);
         Unsaved(Arc::clone(self))
     }
 
@@ -153,14 +159,18 @@ impl SessionShared {
             let Some(running) = running else { break };
             let _ = running.result().await;
         }
-        let mut count = self.unsaved.subscribe();
-        // The sender is in `self`, so the wait cannot fail.
-        let _ = count.wait_for(|count| *count == 0).await;
+        loop {
+            // Asked for before the count is read, so that no change after that is missed.
+            let all_saved = ALL_SAVED.notified();
+            if self.unsaved.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            all_saved.await;
+        }
     }
 
     #[inline]
     pub(super) fn is_ready(&self) -> bool {
-        self.requests.count();
         self.cell.is_ready()
     }
 
@@ -248,7 +258,7 @@ impl SessionShared {
         let expires_in = expires_at.map(|time| time.duration_since(self.cell.clock.now()).unwrap_or_default());
         let Counts { logins, refreshes, failures, refused_refreshes, waits, last_error } = self.telemetry.counts();
         SessionStats {
-            requests: self.requests.sum(),
+            requests: self.cell.requests(),
             logins,
             refreshes,
             failures,

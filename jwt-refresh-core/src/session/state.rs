@@ -11,7 +11,7 @@ use super::outage::{Condition, EarlyRenewal, Finding, Outage};
 use super::pending::{Notification, PendingRenewal, RenewalResult};
 use super::rejections::Rejections;
 use super::running::{Pace, Running, RunningRenewals, Step};
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::renewal::{Action, IssuedTokens, Lifetime, Outcome, Plan, RefreshCredential, Serving};
@@ -38,8 +38,8 @@ pub(super) struct SessionState {
     outage: Outage,
     /// When the login ends, if the server has said so.
     login_end: Option<LoginEnd>,
-    /// Until when the server has asked to be left alone, and with which error.
-    asked: Option<(Moment, Error)>,
+    /// Until when, since boot, the server has asked to be left alone, and with which error.
+    asked: Option<(Timestamp, Error)>,
     /// The token that a renewal is about to save.
     saving: Option<AccessToken>,
     /// The tokens that were rejected as soon as they were issued.
@@ -52,8 +52,18 @@ pub(super) struct SessionState {
 #[derive(Debug)]
 enum Phase {
     Idle,
-    Renewing { pending: PendingRenewal, serving: Serving },
-    BackingOff { until: Moment, early: Option<EarlyRenewal>, error: Error, serving: Serving },
+    Renewing {
+        pending: PendingRenewal,
+        serving: Serving,
+    },
+    /// The pause ends at this time since boot, so that a wall clock that is stepped neither ends
+    /// nor prolongs it.
+    BackingOff {
+        until: Timestamp,
+        early: Option<EarlyRenewal>,
+        error: Error,
+        serving: Serving,
+    },
     ReauthenticationRequired(Error),
     LoggedOut,
 }
@@ -107,7 +117,7 @@ pub(super) struct Basis {
 }
 
 impl SessionState {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             held: None,
             credential: RefreshCredential::None,
@@ -136,11 +146,11 @@ impl SessionState {
             Phase::Renewing { pending, .. } => {
                 serve_until(|life| life.due).map_or_else(|| NextStep::Wait(pending.clone()), NextStep::Serve)
             }
-            Phase::BackingOff { until, early, error, serving } if !now.reached(*until) => {
+            Phase::BackingOff { until, early, error, serving } if now.boot < *until => {
                 let live = serve_until(|life| life.expires).filter(|_| *serving == Serving::LiveToken);
                 match (live, early) {
                     (Some(token), _) => NextStep::Serve(token),
-                    (None, Some(early)) if now.reached(early.at) => NextStep::RenewEarly,
+                    (None, Some(early)) if now.boot >= early.at => NextStep::RenewEarly,
                     (None, _) => NextStep::Fail(error.clone()),
                 }
             }
@@ -181,7 +191,7 @@ impl SessionState {
             | Phase::BackingOff { serving: Serving::Nothing, .. } => Moment::LONG_AGO,
             Phase::Idle => life.ahead,
             Phase::Renewing { .. } => life.due,
-            Phase::BackingOff { until, .. } => life.expires.earlier(*until),
+            Phase::BackingOff { until, .. } => life.expires.earlier(Moment::since_boot(*until)),
             Phase::ReauthenticationRequired(_) => life.expires,
         }
     }
@@ -199,7 +209,7 @@ impl SessionState {
     }
 
     fn tell_login_end_at(&self) -> Moment {
-        self.login_end.as_ref().map_or(Moment::NEVER, LoginEnd::deadline)
+        self.login_end.as_ref().map_or(Moment::NEVER, |login_end| Moment::since_boot(login_end.deadline()))
     }
 
     /// Returns when the login ends, if that has to be told at `now`.
@@ -214,10 +224,11 @@ impl SessionState {
             Phase::LoggedOut => Moment::NEVER,
             Phase::BackingOff { until, early, serving, .. } => {
                 let live = self.held.as_ref().filter(|held| *serving == Serving::LiveToken && held.is_alive(now));
+                let until = Moment::since_boot(*until);
                 match (live, early) {
-                    (Some(held), _) => held.life.expires.earlier(*until),
-                    (None, Some(early)) => early.at.earlier(*until),
-                    (None, None) => *until,
+                    (Some(held), _) => held.life.expires.earlier(until),
+                    (None, Some(early)) => Moment::since_boot(early.at).earlier(until),
+                    (None, None) => until,
                 }
             }
             _ if self.held.is_none() => Moment::NEVER,
@@ -274,14 +285,14 @@ impl SessionState {
         if plan == Plan::Renew && self.is_logged_out() {
             return Some(logged_out());
         }
-        let (until, error) = self.asked.as_ref().filter(|(until, _)| !now.reached(*until))?;
-        Some(error.clone().retry_in(now.until(*until)))
+        let (until, error) = self.asked.as_ref().filter(|(until, _)| now.boot < *until)?;
+        Some(error.clone().retry_in(until.since(now.boot)))
     }
 
     /// Notes that the server has asked to be left alone. Returns until when it is.
-    fn leave_alone(&mut self, asked: Duration, error: &Error, policy: &Policy, now: Moment) -> Moment {
-        let until = now + policy.asked_pause(Some(asked));
-        if self.asked.as_ref().is_none_or(|(before, _)| until.reached(*before)) {
+    fn leave_alone(&mut self, asked: Duration, error: &Error, policy: &Policy, now: Moment) -> Timestamp {
+        let until = now.boot + policy.asked_pause(Some(asked));
+        if self.asked.as_ref().is_none_or(|(before, _)| until >= *before) {
             self.asked = Some((until, error.clone()));
         }
         until
@@ -369,7 +380,7 @@ impl SessionState {
             Finding::Met | Finding::Unknown => None,
         };
         let until = match finding {
-            Finding::StillDown(Some(asked)) => until.later(self.leave_alone(asked, &error, policy, now)),
+            Finding::StillDown(Some(asked)) => until.max(self.leave_alone(asked, &error, policy, now)),
             _ => until,
         };
         let result = RenewalResult::Failed(error.clone(), self.live_token(serving, now));
@@ -472,10 +483,10 @@ impl SessionState {
         }
         let early = self.outage.early_renewal(error, &self.credential, policy, now);
         let until = match (ended.pace, paused_until, early) {
-            (Pace::Early, Some(until), Some(early)) if !ended.sent_login => until.later(early.at),
+            (Pace::Early, Some(until), Some(early)) if !ended.sent_login => until.max(early.at),
             _ => {
                 self.failures = self.failures.saturating_add(1);
-                now + policy.pause(self.failures, error.retry_after())
+                now.boot + policy.pause(self.failures, error.retry_after())
             }
         };
         Phase::BackingOff { until, early, error: error.clone(), serving }
@@ -619,11 +630,11 @@ impl SessionState {
 
     /// Renews no token until the given time, because too many were rejected as soon as they were
     /// issued.
-    fn pause_renewals(&mut self, count: usize, until: Moment) {
+    fn pause_renewals(&mut self, count: usize, until: Timestamp) {
         let may_pause = match &self.phase {
             Phase::Idle => true,
             // A server may have asked for a longer pause.
-            Phase::BackingOff { until: asked, .. } => !asked.reached(until),
+            Phase::BackingOff { until: asked, .. } => *asked < until,
             Phase::Renewing { .. } | Phase::ReauthenticationRequired(_) | Phase::LoggedOut => false,
         };
         if may_pause {

@@ -1,5 +1,6 @@
 //! The counters of a session, and the channel that its events are sent on.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tokio::sync::broadcast;
@@ -24,7 +25,9 @@ pub(super) struct Telemetry {
     refused_in_a_row: AtomicU32,
     waits: AtomicU64,
     last_error: Mutex<Option<Error>>,
-    events: broadcast::Sender<Event>,
+    /// Made when there is a first receiver, because its buffer is larger than all the rest of a
+    /// session.
+    events: OnceLock<broadcast::Sender<Event>>,
 }
 
 /// The values of the counters.
@@ -47,7 +50,7 @@ impl Telemetry {
             refused_in_a_row: AtomicU32::new(0),
             waits: AtomicU64::new(0),
             last_error: Mutex::new(None),
-            events: broadcast::Sender::new(BACKLOG),
+            events: OnceLock::new(),
         }
     }
 
@@ -96,12 +99,14 @@ impl Telemetry {
         if let Event::Failed(error) | Event::ReauthenticationRequired(error) = &event {
             *self.last_error.lock() = Some(error.clone());
         }
-        // Sending fails if there is no receiver, which is no error here.
-        let _ = self.events.send(event);
+        if let Some(events) = self.events.get() {
+            // Sending fails if there is no receiver any more, which is no error here.
+            let _ = events.send(event);
+        }
     }
 
     pub(super) fn events(&self) -> Events {
-        Events::new(self.events.subscribe())
+        Events::new(self.events.get_or_init(|| broadcast::Sender::new(BACKLOG)).subscribe())
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -4,15 +4,14 @@
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::locked::{self, AccountFiles, FileLease, Folder, LockedEntry, Medium, OpenFolder, disk_error};
-use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
-
-/// How often a change is looked for.
-const POLL: Duration = Duration::from_millis(250);
+use super::locked::{
+    self, AccountFiles, FileLease, FileRevision, FileWatch, Folder, LockedEntry, Medium, OpenFolder, POLL, disk_error,
+};
+use super::{StoreEntry, StoreError, TokenStore};
+use crate::runtime;
 
 /// Keeps each account in a file of its own, in one folder. All processes that use the folder share
 /// its logins.
@@ -115,18 +114,23 @@ impl TokenStore for FileStore {
         self.entry(account).delete_corrupt().await
     }
 
-    /// See [`TokenStore::changed`]. Looks every 250 ms.
+    /// See [`TokenStore::changed`]. Looks every 250 ms, once for all accounts of the folder: at the
+    /// folder, and at files only if it has changed. On a file system that does not keep the time at
+    /// which a folder was changed, a change is noticed within five seconds.
     async fn changed(&self, account: &str, revision: u64) {
-        let files = self.files(account);
-        loop {
-            let file = TokenFile(Arc::clone(&files));
-            match self.0.blocking(move || file.revision()).await {
-                Ok(now) if now == revision => tokio::time::sleep(POLL).await,
-                Ok(_) => return,
-                // The caller's `load` returns the error. The pause keeps that from being a hot
-                // loop.
-                Err(_) => return tokio::time::sleep(POLL).await,
-            }
+        let path = TokenFile(self.files(account)).path();
+        // In a fork there is nothing that could look: the caller does.
+        let Ok(runtime) = runtime::handle() else { return tokio::time::sleep(POLL).await };
+        // Watched before the first look, so that no change after that look is missed.
+        let mut file = FileWatch::new(self.0.path(), path.clone(), &runtime);
+        let found = match self.0.blocking(move || Ok(FileRevision::read(&path))).await {
+            Ok(FileRevision::Known(now)) if now == revision => file.other_than(revision).await,
+            Ok(found) => found,
+            Err(_) => FileRevision::Unreadable,
+        };
+        if found == FileRevision::Unreadable {
+            // The caller's `load` returns the error. The pause keeps that from being a hot loop.
+            tokio::time::sleep(POLL).await;
         }
     }
 }
@@ -166,17 +170,6 @@ impl TokenFile {
 
     fn name_of_entry(&self) -> String {
         self.0.name("tokens")
-    }
-
-    /// Returns the revision that the first bytes of the file tell, 0 if there is no file.
-    fn revision(&self) -> Result<u64, StoreError> {
-        let Some(folder) = self.0.folder().open_unchecked()? else { return Ok(0) };
-        let mut head = [0; locked::HEAD];
-        let file = folder.open_to_read(&self.name_of_entry()).map_err(|error| self.failed("read", error))?;
-        let Some(mut file) = file else { return Ok(0) };
-        file.read_exact(&mut head).map_err(|error| self.failed("read", error))?;
-        locked::revision(&head)
-            .ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, format!("{} is damaged", self.name())))
     }
 
     /// Reads the file, up to one byte more than the largest entry has.

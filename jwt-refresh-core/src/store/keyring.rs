@@ -33,7 +33,8 @@ const LONGEST_GAP: u32 = 8;
 /// It works on tokio's threads for blocking calls, so it must be used in a runtime, as `FileStore`
 /// must. All stores of the process on one folder use four such threads at most; while these wait
 /// for the keyring, further calls fail after 10 s. Which folders are refused, and why, is as with
-/// `FileStore`, too. Changes are looked for every second.
+/// `FileStore`, too. Changes are looked for every second, and less often if there are more than a
+/// hundred accounts.
 ///
 /// ```no_run
 /// # use jwt_refresh_core::store::KeyringStore;

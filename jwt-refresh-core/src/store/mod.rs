@@ -8,6 +8,7 @@ mod file;
 #[cfg(feature = "keyring")]
 mod keyring;
 mod locked;
+mod look_rate;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -16,7 +17,6 @@ pub(crate) mod sealed;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -29,6 +29,7 @@ pub(crate) use dynamic::{DynLease, DynStore};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
 pub use locked::FileLease;
+pub(crate) use look_rate::POLL;
 pub use memory::{MemoryLease, MemoryStore};
 #[cfg(feature = "seal")]
 pub use sealed::{SealKey, Sealed};
@@ -112,14 +113,15 @@ pub trait TokenStore: Send + Sync + 'static {
     /// Waits until the account's entry may be another than the one of `revision` (0: none), after
     /// which the caller [`load`](Self::load)s it. It may end too early. After a change it must end
     /// sooner or later.
+    ///
+    /// The default waits for a second, so that every session loads its entry once a second. If more
+    /// than a hundred accounts of a process are waited for in this way, it waits for longer: 10 ms
+    /// for each of them.
     fn changed(&self, account: &str, revision: u64) -> impl Future<Output = ()> + Send {
         let _ = (account, revision);
-        tokio::time::sleep(POLL)
+        look_rate::UNANNOUNCED.pause()
     }
 }
-
-/// How often changes are looked for in a store that does not announce them.
-pub(crate) const POLL: Duration = Duration::from_secs(1);
 
 impl<S: TokenStore> TokenStore for Arc<S> {
     type Lease = S::Lease;

@@ -36,7 +36,7 @@ async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
             until
         };
         // Only time since boot counts, which cannot be stepped.
-        let until = Moment { wall: Timestamp::NEVER, boot: Timestamp::from_nanos(until) };
+        let until = Moment::since_boot(Timestamp::from_nanos(until));
         tokio::select! {
             () = wake.notified() => {}
             () = clock.sleep_until(until) => {}

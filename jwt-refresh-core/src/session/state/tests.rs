@@ -52,6 +52,19 @@ fn after(seconds: u64) -> Moment {
     start() + SECOND * u32::try_from(seconds).unwrap()
 }
 
+/// Returns the moment `seconds` after the start, by a wall clock that was stepped by `step`
+/// seconds.
+fn at_wall_step(seconds: u64, step: i64) -> Moment {
+    let Moment { wall, boot } = after(seconds);
+    let by = SECOND * u32::try_from(step.unsigned_abs()).unwrap();
+    Moment { wall: if step < 0 { wall - by } else { wall + by }, boot }
+}
+
+/// Returns the moment `seconds` after the start, by a wall clock that was set forward by ten hours.
+fn stepped(seconds: u64) -> Moment {
+    at_wall_step(seconds, 36_000)
+}
+
 /// Returns the result that the callers of a renewal that has ended get.
 fn result(pending: PendingRenewal) -> RenewalResult {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(pending.result())
@@ -575,13 +588,68 @@ fn the_end_of_a_login_is_told_once_five_minutes_ahead_or_at_half_of_a_short_one(
         let ending = tokens(10).refresh_token("r").refresh_expires_in(Duration::from_secs(lives));
         renew(&mut state, ending, start());
         assert_eq!(state.take_login_end(after(told_at - 1)), None);
-        assert_eq!(state.wake_after(after(told_at - 1)), after(told_at), "though the token is due");
+        assert_eq!(state.wake_after(after(told_at - 1)).boot, after(told_at).boot, "though the token is due");
         assert_eq!(state.take_login_end(after(told_at)), Some(after(lives).wall.into()));
         assert_eq!(state.take_login_end(after(lives)), None);
     }
     let mut state = SessionState::new();
     renew(&mut state, tokens(10).refresh_token("offline").refresh_expires_in(Duration::ZERO), start());
     assert_eq!(state.take_login_end(after(3600)), None, "0 s means that it does not expire");
+}
+
+#[test]
+fn a_wall_clock_that_is_set_forward_ends_no_pause() {
+    let asked = |state: &mut SessionState| {
+        let permit = state.begin(Plan::Renew).unwrap();
+        fail(state, &permit, outage().retry_in(SECOND * 20), start());
+        assert!(state.refused_renewal(Plan::LogIn, stepped(19)).is_some());
+        assert!(state.refused_renewal(Plan::LogIn, stepped(20)).is_none());
+    };
+    let failed = |state: &mut SessionState| {
+        state.failures = 1000;
+        let permit = state.begin(Plan::Renew).unwrap();
+        // Such a server is not asked early.
+        let error = Error::new(ErrorKind::Unavailable, "slow down").coded("slow_down");
+        let fixed = policy().backoff(SECOND * 40, SECOND * 40);
+        state.complete(permit.epoch, Outcome::failed(error, state.credential.clone()), &fixed, start()).unwrap().send();
+    };
+    let rejected = |state: &mut SessionState| {
+        *state = nearly_pausing();
+        state.reject(5, 4, &policy(), stepped(4));
+    };
+    let check = |pause: &str, begin: &dyn Fn(&mut SessionState)| {
+        let mut state = refreshable();
+        begin(&mut state);
+        assert!(matches!(state.next_step(stepped(19)), NextStep::Fail(_)), "the pause {pause} ends");
+        assert!(matches!(state.next_step(stepped(60)), NextStep::Renew(_)), "the pause {pause} does not end");
+    };
+    check("that was asked for", &asked);
+    check("after a failure", &failed);
+    check("after rejections", &rejected);
+}
+
+#[test]
+fn an_outage_is_as_long_as_the_time_since_boot_says() {
+    for step in [-3600, 3600] {
+        let mut outage = Outage::new();
+        let error = Error::new(ErrorKind::Unreachable, "down");
+        outage.note_failure(&error, None, &policy(), start());
+        // After a minute, the pauses are longer than at first.
+        let now = at_wall_step(60, step);
+        let next = outage.still_down(None, &policy(), now).at.since(now.boot);
+        assert!(next >= SECOND * 4, "{next:?} after a step of {step} s");
+        outage.note_failure(&error, Some(now.boot), &policy(), at_wall_step(61, step));
+        let next = outage.still_down(None, &policy(), now).at.since(now.boot);
+        assert!(next >= SECOND * 4, "a step of {step} s begins another outage");
+    }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_forward_has_the_end_of_a_login_told_in_time_and_right() {
+    let mut state = SessionState::new();
+    renew(&mut state, tokens(10).refresh_token("r").refresh_expires_in(SECOND * 3600), start());
+    assert_eq!(state.take_login_end(stepped(3299)), None);
+    assert_eq!(state.take_login_end(stepped(3300)), Some(stepped(3600).wall.into()));
 }
 
 #[test]
@@ -596,7 +664,7 @@ fn what_is_known_of_a_refresh_token_is_kept_until_it_is_replaced() {
     };
     renew(&mut state, tokens(10).refresh_token("r").refresh_expires_in(SECOND * 600), start());
     refreshed(&mut state, None);
-    assert_eq!(state.tell_login_end_at(), after(300));
+    assert_eq!(state.tell_login_end_at().boot, after(300).boot);
     refreshed(&mut state, Some("another"));
     assert_eq!(state.tell_login_end_at(), Moment::NEVER);
     renew(&mut state, tokens(10).refresh_token("r").refresh_expires_in(SECOND * 600), start());

@@ -2,34 +2,38 @@
 //! cheap. Every change of a session's state goes through this module. It does no input or output
 //! and never waits.
 
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
 use super::events::Event;
+use super::fast_path::ShardedCounter;
 use super::outage::Finding;
 use super::pending::{Notification, PendingRenewal};
 use super::running::{Pace, Step};
 use super::state::{CutOff, NextStep, RenewalPermit, SessionState};
-use crate::clock::{Clock, Moment, Timestamp};
+use crate::clock::{Clock, Moment, OnDeadline, Timestamp};
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::renewal::{IssuedTokens, Outcome, Plan, RefreshCredential};
 use crate::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::timer::Timer;
 use crate::token::AccessToken;
 
+/// The fields are in this order so that what the fast path reads shares no cache line with what is
+/// written more often: by a clone of the session, or by a caller inside the lock. An alignment
+/// would do that too, but take a fifth more memory.
+#[repr(C)]
 pub(super) struct StateCell {
-    fast: FastPath,
     pub(super) clock: Clock,
-    pub(super) policy: Policy,
+    pub(super) policy: Arc<Policy>,
+    fast: FastPath,
+    /// Passes when the state next changes by time alone. It is written when the fast path is.
+    timer: Timer,
     state: Mutex<SessionState>,
-    /// When the state next changes by time alone. The channel is closed when the session ends.
-    deadline: watch::Sender<Moment>,
 }
 
-/// What the fast path reads. It has cache lines of its own, so that a clone of the session, or a
-/// caller inside the lock, does not make other cores fetch it again.
-#[repr(align(128))]
+/// What the fast path reads.
+#[repr(C)]
 struct FastPath {
     /// Until when the token may be served without looking at the state, in nanoseconds since the
     /// epoch.
@@ -38,6 +42,8 @@ struct FastPath {
     generation: AtomicU64,
     /// The newest generation of which a call has gone well.
     served: AtomicU64,
+    /// How often a token was asked for.
+    requests: ShardedCounter,
 }
 
 /// What a caller that needs a token has to do.
@@ -78,18 +84,26 @@ impl StateCell {
                 until: AtomicI64::new(Timestamp::LONG_AGO.as_nanos()),
                 generation: AtomicU64::new(0),
                 served: AtomicU64::new(0),
+                requests: ShardedCounter::new(),
             },
+            timer: Timer::new(clock.clone()),
             clock,
-            policy,
+            policy: policy.shared(),
             state: Mutex::new(SessionState::new()),
-            deadline: watch::Sender::new(Moment::NEVER),
         }
     }
 
     /// Returns whether the token may be served: one load, one reading of the clock, one comparison.
+    /// Counts the request.
     #[inline]
     pub(super) fn is_ready(&self) -> bool {
+        self.fast.requests.count();
         self.clock.timestamp().as_nanos() < self.fast.until.load(Ordering::Acquire)
+    }
+
+    /// Returns how often a token was asked for.
+    pub(super) fn requests(&self) -> u64 {
+        self.fast.requests.sum()
     }
 
     /// Returns the generation of the token, for a caller that has seen that it is fresh.
@@ -119,8 +133,13 @@ impl StateCell {
     /// been begun, and must be completed. None is begun if there is no `runtime` for it.
     pub(super) fn acquire<R>(&self, runtime: impl FnOnce() -> Result<R, Error>) -> Result<Acquisition<R>, Error> {
         let mut state = self.lock();
-        let (live, pace) = match state.next_step(self.clock.moment()) {
-            NextStep::Serve(token) => return Ok(Acquisition::Serve(token)),
+        let now = self.clock.moment();
+        let (live, pace) = match state.next_step(now) {
+            NextStep::Serve(token) => {
+                // The wall clock was stepped, or the caller came while the fast path was closed.
+                self.publish_fast_path(&state, now);
+                return Ok(Acquisition::Serve(token));
+            }
             NextStep::Fail(error) => return Err(error),
             NextStep::Wait(pending) => return Ok(Acquisition::Wait(pending)),
             NextStep::Renew(live) => (live, Pace::Regular),
@@ -132,7 +151,7 @@ impl StateCell {
                     Pace::Regular => state.begin(Plan::Renew),
                     Pace::Early => state.begin_early(),
                 };
-                self.publish(&state);
+                self.publish(&state, now);
                 Ok(match begun {
                     Ok(permit) => Acquisition::Launch(permit, runtime, live),
                     Err(under_way) => Acquisition::Wait(under_way),
@@ -296,19 +315,17 @@ impl StateCell {
         })
     }
 
-    /// Closes the fast path if its time has passed on either clock. The fast path itself reads only
-    /// the clock that can be stepped.
-    pub(super) fn close_fast_path_if_due(&self) {
+    /// Closes the fast path if its time has passed on either clock, or else opens it until then.
+    /// The fast path itself reads only the clock that can be stepped.
+    pub(super) fn update_fast_path(&self) {
         let state = self.lock();
-        if self.clock.moment().reached(state.fast_path_until()) {
-            self.fast.until.store(Timestamp::LONG_AGO.as_nanos(), Ordering::Release);
-        }
+        self.publish_fast_path(&state, self.clock.moment());
     }
 
     /// Publishes the next deadline after one that has passed and was handled.
     pub(super) fn update_deadline(&self) {
         let state = self.lock();
-        self.publish_deadline(state.wake_after(self.clock.moment()));
+        self.timer.set(state.wake_after(self.clock.moment()));
     }
 
     /// Tells that the login ends soon, if it is time to do so.
@@ -318,30 +335,38 @@ impl StateCell {
         }
     }
 
-    fn publish_deadline(&self, deadline: Moment) {
-        self.deadline.send_if_modified(|old| std::mem::replace(old, deadline) != deadline);
-    }
-
-    pub(super) fn deadline(&self) -> watch::Receiver<Moment> {
-        self.deadline.subscribe()
+    /// Calls `target` from now on whenever the state changes by time alone, unless this was called
+    /// before.
+    pub(super) fn start_timer(&self, target: impl FnOnce() -> Weak<dyn OnDeadline>) {
+        self.timer.start(target);
     }
 
     /// Changes the state under the lock, and publishes it.
     fn change<T>(&self, change: impl FnOnce(&mut SessionState, Moment) -> T) -> T {
         let mut state = self.lock();
-        let done = change(&mut state, self.clock.moment());
-        self.publish(&state);
+        let now = self.clock.moment();
+        let done = change(&mut state, now);
+        self.publish(&state, now);
         done
     }
 
     /// Makes the state visible to the fast path. Called with the lock held, so that writers do not
     /// overtake each other.
-    fn publish(&self, state: &SessionState) {
+    fn publish(&self, state: &SessionState, now: Moment) {
         // The generation is stored first, so that a reader that sees the new deadline sees the new
         // generation too.
         self.fast.generation.store(state.generation(), Ordering::Release);
-        self.fast.until.store(state.fast_path_until().wall.as_nanos(), Ordering::Release);
-        self.publish_deadline(state.wake_at(self.clock.moment()));
+        self.publish_fast_path(state, now);
+        self.timer.set(state.wake_at(now));
+    }
+
+    /// Opens the fast path until the state's deadline is reached on the clock that reaches it
+    /// first, as the wall clock shows time now. A deadline that was reached opens nothing, whatever
+    /// the wall clock shows: it may have been set back since.
+    fn publish_fast_path(&self, state: &SessionState, now: Moment) {
+        let until = state.fast_path_until();
+        let wall = if now.reached(until) { Timestamp::LONG_AGO } else { now.wall + now.until(until) };
+        self.fast.until.store(wall.as_nanos(), Ordering::Release);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, SessionState> {

@@ -3,7 +3,6 @@
 //!
 //! `RUSTFLAGS='--cfg shuttle' cargo test -p jwt-refresh-core --no-default-features --lib model`
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -167,7 +166,7 @@ fn in_every_order_a_login_that_joins_a_renewal_starts_no_second_one() {
         let world = World::new();
         let login = {
             let world = Arc::clone(&world);
-            thread::spawn(move || match world.cell.begin_login().unwrap() {
+            thread::spawn(move || match world.cell.begin_now(Plan::LogIn).unwrap() {
                 Ok(permit) => world.exchange(permit),
                 Err(pending) => drop(wait(pending).success().unwrap()),
             })

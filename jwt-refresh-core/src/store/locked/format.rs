@@ -22,7 +22,7 @@ use crate::store::StoreEntry;
 pub(in crate::store) const LARGEST: usize = 1 << 20;
 
 /// Length of the fields before the account.
-pub(in crate::store) const HEAD: usize = MAGIC.len() + 4 + 8 + 4 + 4;
+pub(super) const HEAD: usize = MAGIC.len() + 4 + 8 + 4 + 4;
 
 const MAGIC: &[u8; 12] = b"jwt-refresh\n";
 const VERSION: u32 = 1;
@@ -98,7 +98,7 @@ pub(super) fn decode(account: &str, bytes: &[u8]) -> Result<StoreEntry, Flaw> {
 }
 
 /// Returns the revision that the first bytes of an entry tell, if they are in this format.
-pub(in crate::store) fn revision(head: &[u8; HEAD]) -> Option<u64> {
+pub(super) fn revision(head: &[u8; HEAD]) -> Option<u64> {
     let (version, rest) = number(head.strip_prefix(MAGIC)?)?;
     let (revision, _) = rest.split_first_chunk()?;
     (version == VERSION).then(|| u64::from_be_bytes(*revision))

@@ -3,7 +3,8 @@
 //!
 //! `files` says what an account's files are called and locks them, `lock` is one such lock,
 //! `folder` says where the files are, `access` who else may use that folder, `open_folder` is what
-//! is done in it, `gate` runs what blocks, and `format` says how an entry is written.
+//! is done in it, `gate` runs what blocks, `format` says how an entry is written, and `watch` looks
+//! for changes.
 
 #[cfg(unix)]
 mod access;
@@ -16,6 +17,7 @@ mod lock;
 mod open_folder;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,9 +30,10 @@ use format::Flaw;
 pub(super) use failure::disk_error;
 pub(super) use files::AccountFiles;
 pub(super) use folder::Folder;
-pub(super) use format::{HEAD, LARGEST, revision};
+pub(super) use format::LARGEST;
 pub use lock::FileLease;
 pub(super) use open_folder::OpenFolder;
+pub(super) use watch::{FileRevision, FileWatch, POLL};
 
 /// How long a writer waits for the writers before it, which take milliseconds each.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
