@@ -22,6 +22,7 @@
 // A panic in library code is a defect. Tests may unwrap.
 #![warn(clippy::unwrap_used)]
 
+#[macro_use]
 mod args;
 mod arguments;
 mod check;
@@ -36,7 +37,9 @@ mod tests;
 mod tokens;
 mod valid;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
+
+use crate::parse::Names;
 
 /// Gives a method a valid access token: refreshes the token, if necessary, before the body runs.
 ///
@@ -48,13 +51,7 @@ use proc_macro2::TokenStream;
 /// attribute stands above or below this one. A method that is not async needs an attribute of its
 /// own, and the feature `blocking`.
 ///
-/// | option | meaning |
-/// |---|---|
-/// | `from = <expression>` | where the token comes from. Default: `self.session` |
-/// | `token`, `token = <name>` | makes the token a variable of the body, `token` or `<name>` |
-/// | `retry` | if the body ends in a 401, gets a newer token and runs the body once more |
-/// | `retry_if = <path>` | the same, where the function at `<path>` recognizes a 401 |
-/// | `crate = <path>` | where the runtime is. Default: `::jwt_refresh` |
+#[doc = option_table!()]
 ///
 /// `from` takes any `TokenProvider`; the expression is evaluated once per call.
 ///
@@ -82,12 +79,14 @@ use proc_macro2::TokenStream;
 /// `#[tracing::instrument]`.
 #[proc_macro_attribute]
 pub fn refresh_token(args: proc_macro::TokenStream, input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    attribute(args.into(), &input.into()).into()
+    let source = Span::call_site().source_text();
+    let names = Names { imported: source.as_deref().and_then(parse::attribute_name) };
+    attribute(args.into(), &input.into(), names).into()
 }
 
-fn attribute(args: TokenStream, input: &TokenStream) -> TokenStream {
+fn attribute(args: TokenStream, input: &TokenStream, names: Names<'_>) -> TokenStream {
     let mut errors = Vec::new();
-    let Some(mut item) = parse::item(input.clone(), &mut errors) else {
+    let Some(mut item) = parse::item(input.clone(), names, &mut errors) else {
         return fallback::verbatim(input, &errors);
     };
     valid::item(&mut item, args, &mut errors);

@@ -44,10 +44,7 @@ pub(crate) struct Function {
 impl Function {
     /// Returns the body with its braces, if there is one.
     pub(crate) fn body(&self) -> Option<&Group> {
-        match &self.tail {
-            Some(TokenTree::Group(body)) => Some(body),
-            _ => None,
-        }
+        body(self.tail.as_ref())
     }
 
     pub(crate) fn receiver(&self) -> Option<&Receiver> {
@@ -66,9 +63,20 @@ impl Function {
     }
 }
 
+fn body(tail: Option<&TokenTree>) -> Option<&Group> {
+    match tail {
+        Some(TokenTree::Group(body)) => Some(body),
+        _ => None,
+    }
+}
+
 /// An `impl` block or a trait definition.
 pub(crate) struct Block {
-    /// Everything before the braces.
+    /// The attributes, without `#[refresh_token]`.
+    pub(crate) attrs: TokenStream,
+    /// The `#[refresh_token]` among the attributes, which are a mistake.
+    pub(crate) helpers: Vec<Helper>,
+    /// Everything between the attributes and the braces.
     pub(crate) head: TokenStream,
     pub(crate) members: Vec<Member>,
     /// The braces and everything in them, as it was.
@@ -80,23 +88,46 @@ pub(crate) enum Member {
     Other(TokenStream),
 }
 
-/// `#[refresh_token(…)]` on a function, whatever path its name has, or
-/// `#[cfg_attr(…, refresh_token(…))]`.
+/// `#[refresh_token(…)]`, whatever path its name has, or `#[cfg_attr(…, refresh_token(…))]`.
 pub(crate) struct Helper {
-    /// The word `refresh_token` or `cfg_attr`.
+    /// The word `refresh_token`, the name that it was imported under, or the word `cfg_attr`.
     pub(crate) name: Ident,
     /// The tokens after that word.
     pub(crate) rest: TokenStream,
 }
 
+/// The names of this attribute: `refresh_token`, and the one that it was imported under.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) imported: Option<&'a str>,
+}
+
+impl Names<'_> {
+    fn contain(self, name: &Ident) -> bool {
+        name == "refresh_token" || self.imported.is_some_and(|imported| name == imported)
+    }
+
+    fn are_mentioned(self, tokens: &TokenStream) -> bool {
+        mentions(tokens.clone(), "refresh_token")
+            || self.imported.is_some_and(|imported| mentions(tokens.clone(), imported))
+    }
+}
+
+/// Returns the last name in the path of an attribute: `guard` for `#[jwt::guard(token)]`.
+pub(crate) fn attribute_name(attribute: &str) -> Option<&str> {
+    let path = attribute.trim_start_matches(['#', '!', '[', ' ']);
+    let end = path.find(|c: char| c != '_' && c != ':' && !c.is_alphanumeric()).unwrap_or(path.len());
+    path[..end].rsplit(':').next().filter(|name| !name.is_empty())
+}
+
 /// Reads the annotated item. If the attribute cannot go on it, returns `None` and adds the reason
 /// to `errors`.
-pub(crate) fn item(input: TokenStream, errors: &mut Vec<Error>) -> Option<Item> {
+pub(crate) fn item(input: TokenStream, names: Names<'_>, errors: &mut Vec<Error>) -> Option<Item> {
     let trees = flatten(input);
     let keyword = keyword(&trees);
     let parsed = match keyword.map(Ident::to_string).as_deref() {
-        Some("fn") => function(trees).map(Box::new).map(Item::Function).map_err(|(_, error)| error),
-        Some("impl" | "trait") => block(trees, errors).map(Item::Block),
+        Some("fn") => function(trees, names).map(Box::new).map(Item::Function).map_err(|(_, error)| error),
+        Some("impl" | "trait") => block(trees, names, errors).map(Item::Block),
         _ => Err(misplaced(keyword, &trees)),
     };
     parsed.map_err(|error| errors.push(error)).ok()
@@ -120,17 +151,18 @@ fn misplaced(keyword: Option<&Ident>, trees: &[TokenTree]) -> Error {
     }
 }
 
-fn block(mut trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> syn::Result<Block> {
+fn block(mut trees: Vec<TokenTree>, names: Names<'_>, errors: &mut Vec<Error>) -> syn::Result<Block> {
     let Some(TokenTree::Group(body)) = trees.pop_if(|last| is_braces(last)) else {
         let item: TokenStream = trees.into_iter().collect();
         return Err(Error::new_spanned(item, "`#[refresh_token]` finds no `{ … }` here"));
     };
-    let members = members(flatten(body.stream()), errors);
-    Ok(Block { head: trees.into_iter().collect(), members, body })
+    let (attrs, helpers, start) = attributes(&trees, names);
+    let members = members(flatten(body.stream()), names, errors);
+    Ok(Block { attrs, helpers, head: trees.drain(start..).collect(), members, body })
 }
 
 /// Divides the content of a block into its members.
-fn members(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Vec<Member> {
+fn members(trees: Vec<TokenTree>, names: Names<'_>, errors: &mut Vec<Error>) -> Vec<Member> {
     let mut members = Vec::new();
     let mut current = Vec::new();
     let mut trees = trees.into_iter().peekable();
@@ -138,7 +170,7 @@ fn members(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Vec<Member> {
         let last = ends_member(&current, &tree, &mut trees);
         current.push(tree);
         if last {
-            members.push(member(mem::take(&mut current), errors));
+            members.push(member(mem::take(&mut current), names, errors));
         }
     }
     if !current.is_empty() {
@@ -161,11 +193,11 @@ fn ends_member(member: &[TokenTree], tree: &TokenTree, next: &mut Peekable<impl 
     keyword(member).is_none_or(|keyword| keyword != "const" && keyword != "type")
 }
 
-fn member(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Member {
+fn member(trees: Vec<TokenTree>, names: Names<'_>, errors: &mut Vec<Error>) -> Member {
     if keyword(&trees).is_none_or(|keyword| keyword != "fn") {
         return Member::Other(trees.into_iter().collect());
     }
-    match function(trees) {
+    match function(trees, names) {
         Ok(function) => Member::Function(Box::new(function)),
         Err((unread, error)) => {
             errors.push(error);
@@ -175,13 +207,13 @@ fn member(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Member {
 }
 
 /// Reads a function. An error returns its tokens too, without the `#[refresh_token]` attributes.
-fn function(mut trees: Vec<TokenTree>) -> Result<Function, (TokenStream, Error)> {
-    let (attrs, helpers, start) = attributes(&trees);
+fn function(mut trees: Vec<TokenTree>, names: Names<'_>) -> Result<Function, (TokenStream, Error)> {
+    let (attrs, helpers, start) = attributes(&trees, names);
     let tail = trees.pop();
     let head: TokenStream = trees.drain(start..).collect();
     match signature.parse2(head.clone()) {
         Ok((qualifiers, sig)) => {
-            let shape = Shape::of(&sig);
+            let shape = Shape::of(&sig, body(tail.as_ref()));
             Ok(Function { attrs, helpers, head, qualifiers, sig, shape, tail, guard: None })
         }
         Err(error) => Err((attrs.into_iter().chain(head).chain(tail).collect(), error)),
@@ -198,13 +230,13 @@ fn signature(input: ParseStream<'_>) -> syn::Result<(TokenStream, Signature)> {
 
 /// Separates the attributes that `trees` starts with: returns the other attributes, the
 /// `#[refresh_token]` attributes, and the index at which all of them end.
-fn attributes(trees: &[TokenTree]) -> (TokenStream, Vec<Helper>, usize) {
+fn attributes(trees: &[TokenTree], names: Names<'_>) -> (TokenStream, Vec<Helper>, usize) {
     let mut others = Vec::new();
     let mut helpers = Vec::new();
     let mut end = 0;
     while let Some(length) = attribute_length(&trees[end..]) {
         let attribute = &trees[end..end + length];
-        match attribute.last().and_then(helper) {
+        match attribute.last().and_then(|brackets| helper(brackets, names)) {
             Some(helper) => helpers.push(helper),
             None => others.extend_from_slice(attribute),
         }
@@ -224,7 +256,7 @@ fn attribute_length(trees: &[TokenTree]) -> Option<usize> {
 
 /// Reads the brackets of an attribute. Returns `None` if it is neither `#[refresh_token]`, with any
 /// path such as `#[jwt_refresh::refresh_token]`, nor a `#[cfg_attr]` that mentions it.
-fn helper(brackets: &TokenTree) -> Option<Helper> {
+fn helper(brackets: &TokenTree, names: Names<'_>) -> Option<Helper> {
     let TokenTree::Group(brackets) = brackets else {
         return None;
     };
@@ -237,7 +269,7 @@ fn helper(brackets: &TokenTree) -> Option<Helper> {
     }
     let name = last?;
     let rest: TokenStream = trees.collect();
-    let is_helper = name == "refresh_token" || name == "cfg_attr" && mentions(rest.clone(), "refresh_token");
+    let is_helper = names.contain(&name) || name == "cfg_attr" && names.are_mentioned(&rest);
     is_helper.then_some(Helper { name, rest })
 }
 

@@ -7,7 +7,7 @@ use syn::{ExprReference, ReturnType, Token, Type};
 
 use crate::args::Options;
 use crate::parse::Function;
-use crate::shape::{AsyncTrait, Shape, awaited};
+use crate::shape::{AsyncTrait, Shape, awaited, inferred};
 
 /// Where a guard is written, and what it can name there.
 pub(crate) struct Site<'a> {
@@ -67,12 +67,23 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Returns the type of the value that the body evaluates to.
-    pub(crate) fn output(&self) -> Option<&Type> {
+    /// Returns the type of the value that the body evaluates to, or an alias of its future.
+    pub(crate) fn result(&self) -> Option<&Type> {
         match &self.function.sig.output {
-            ReturnType::Type(_, output) if self.function.shape == Shape::Future => awaited(output),
+            ReturnType::Type(_, output) if self.function.shape == Shape::Future => awaited(output).or(Some(output)),
             ReturnType::Type(_, output) => Some(output),
             ReturnType::Default => None,
+        }
+    }
+
+    /// Returns the type of the value that the body evaluates to, as it can be written in the body.
+    pub(crate) fn output(&self) -> Option<TokenStream> {
+        let result = inferred(self.result()?.clone());
+        match &self.function.sig.output {
+            ReturnType::Type(_, output) if self.function.shape == Shape::Future && awaited(output).is_none() => {
+                Some(quote_spanned!(Span::mixed_site()=> <#result as ::core::future::Future>::Output))
+            }
+            _ => Some(result.into_token_stream()),
         }
     }
 
@@ -141,7 +152,7 @@ impl<'a> Site<'a> {
 
     /// Returns the place of the return type, or that of the function's name if there is none.
     pub(crate) fn place(&self) -> Place {
-        self.output().map_or_else(|| Place::of(&self.function.sig.ident), Place::of)
+        self.result().map_or_else(|| Place::of(&self.function.sig.ident), Place::of)
     }
 
     /// Returns a call of the runtime. If its bounds do not hold, the compiler reports that at

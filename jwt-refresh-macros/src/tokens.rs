@@ -9,13 +9,15 @@ pub(crate) fn braces(content: TokenStream, span: Span) -> Group {
     braces
 }
 
-/// Returns whether `name` occurs in the tokens, as an identifier or within a literal: a format
-/// string can name a variable.
+/// Returns whether `name` occurs in the tokens, as an identifier or as a word of a literal: a
+/// format string can name a variable.
 pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {
     tokens.into_iter().any(|tree| match tree {
         TokenTree::Ident(ident) => ident == name,
         TokenTree::Group(group) => mentions(group.stream(), name),
-        TokenTree::Literal(literal) => literal.to_string().contains(name),
+        TokenTree::Literal(literal) => {
+            literal.to_string().split(|c: char| c != '_' && !c.is_alphanumeric()).any(|word| word == name)
+        }
         TokenTree::Punct(_) => false,
     })
 }

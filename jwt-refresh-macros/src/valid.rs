@@ -7,17 +7,22 @@ use syn::Error;
 use crate::args::{Level, Options};
 use crate::parse::{Block, Function, Helper, Item, Member};
 use crate::shape::{self, Shape};
+use crate::tokens::{is_braces, is_punct, mentions};
 
 /// Decides for each function of `item` whether to guard it. Adds to `errors` what prevents that.
 pub(crate) fn item(item: &mut Item, args: TokenStream, errors: &mut Vec<Error>) {
     match item {
         Item::Function(function) => {
+            if is_guarded(function) {
+                return errors.push(Error::new(Span::call_site(), GUARDED_ALREADY));
+            }
             let options = Options::parse(args, Level::Function, errors);
             errors.extend(function.helpers.iter().map(repeated));
             guard(function, options, errors);
         }
         Item::Block(block) => {
             let options = Options::parse(args, Level::Block, errors);
+            errors.extend(block.helpers.iter().map(repeated));
             members(block, &options, errors);
         }
     }
@@ -29,6 +34,9 @@ fn members(block: &mut Block, defaults: &Options, errors: &mut Vec<Error>) {
         let Member::Function(function) = member else {
             continue;
         };
+        if is_guarded(function) {
+            return errors.push(Error::new(Span::call_site(), GUARDED_ALREADY));
+        }
         let Some(options) = member_options(function, defaults, errors) else {
             continue;
         };
@@ -40,6 +48,10 @@ fn members(block: &mut Block, defaults: &Options, errors: &mut Vec<Error>) {
     }
 }
 
+const GUARDED_ALREADY: &str = "`#[refresh_token]` has guarded this already, maybe under another name: write one attribute, with \
+                               commas between its options; on methods of an annotated block, use the name that is on the \
+                               block";
+
 const NOTHING_TO_GUARD: &str = "`#[refresh_token]` finds nothing to guard here: it guards each `async fn …(&self, …)` \
                                 that has a body and no `#[refresh_token(skip)]`; other methods take an attribute of \
                                 their own";
@@ -50,8 +62,11 @@ const NOTHING_TO_GUARD: &str = "`#[refresh_token]` finds nothing to guard here: 
 /// own that is not async, has no receiver or has no body.
 fn member_options(function: &Function, defaults: &Options, errors: &mut Vec<Error>) -> Option<Options> {
     let Some((helper, more)) = function.helpers.split_first() else {
-        let guarded = function.shape != Shape::Sync && function.receiver().is_some() && function.body().is_some();
-        return guarded.then(|| defaults.clone());
+        let body = function.body().filter(|_| function.shape != Shape::Sync && function.receiver().is_some())?;
+        if function.shape == Shape::Future && shape::is_unclear(&function.sig, body) {
+            errors.push(Error::new_spanned(&function.sig.output, UNCLEAR));
+        }
+        return Some(defaults.clone());
     };
     errors.extend(more.iter().map(repeated));
     if helper.name == "cfg_attr" {
@@ -62,7 +77,7 @@ fn member_options(function: &Function, defaults: &Options, errors: &mut Vec<Erro
     let Some(skip) = &options.skip else {
         return Some(options.or(defaults));
     };
-    if options.from.is_some() || options.token.is_some() || options.retry.is_some() || options.krate.is_some() {
+    if options.has_more_than_skip() {
         let advice = "`skip` leaves the method alone: remove it, or the other options";
         errors.push(Error::new(skip.span(), advice));
     }
@@ -99,6 +114,33 @@ fn arguments(helper: &Helper, errors: &mut Vec<Error>) -> TokenStream {
 
 const NO_FUTURE: &str = "the future that this function returns is not to be found: let the body end in `async move { … }` or \
                          `Box::pin(async move { … })`, or write `async fn`";
+
+const UNCLEAR: &str = "the attribute of the block cannot tell whether this returns a future: put `#[refresh_token]` on the \
+                       method, to guard the `async` block that it ends in, or `#[refresh_token(skip)]`";
+
+/// Returns whether a function has the guard of another `#[refresh_token]` already.
+fn is_guarded(function: &Function) -> bool {
+    let Some(body) = function.body() else { return false };
+    let mut guarded = starts_with_guard(body);
+    if function.shape == Shape::Future {
+        shape::rewrite_future(body.stream(), &mut |block| {
+            guarded |= starts_with_guard(block);
+            block.clone()
+        });
+    }
+    guarded
+}
+
+/// Returns whether the first statement of `block` is a guard.
+fn starts_with_guard(block: &Group) -> bool {
+    let mut ended = false;
+    let first = block.stream().into_iter().take_while(|tree| {
+        let in_first = !ended;
+        ended |= is_braces(tree) || is_punct(tree, ';');
+        in_first
+    });
+    mentions(first.collect(), "__private")
+}
 
 /// Returns what prevents a guard in the future that a function returns.
 fn future(function: &Function, body: &Group) -> Option<Error> {

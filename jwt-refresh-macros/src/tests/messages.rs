@@ -3,13 +3,14 @@
 use proc_macro2::TokenStream;
 use syn::parse_str;
 
+use super::NAMES;
 use crate::{parse, valid};
 
 /// Returns the errors for `#[refresh_token(args)] item`.
 fn errors(args: &str, item: &str) -> Vec<String> {
     let [args, item]: [TokenStream; 2] = [args, item].map(|text| parse_str(text).expect("tokens"));
     let mut errors = Vec::new();
-    if let Some(mut item) = parse::item(item, &mut errors) {
+    if let Some(mut item) = parse::item(item, NAMES, &mut errors) {
         valid::item(&mut item, args, &mut errors);
     }
     errors.iter().map(ToString::to_string).collect()
@@ -41,7 +42,6 @@ fn nothing_wrong() {
     assert_eq!(on_method(""), none);
     assert_eq!(on_method("from = self.auth.session(), token = bearer, retry, crate = ::jwt_refresh_core,"), none);
     assert_eq!(on_method("retry_if = <ApiError as Unauthorized>::is_unauthorized"), none);
-    assert_eq!(on_method("retry, retry_if = is_401"), none);
     assert_eq!(on_member("#[refresh_token] #[doc = \"x\"]"), none);
     assert_eq!(on_member("#[jwt_refresh::refresh_token(token)]"), none);
     assert_eq!(on_member("async fn other(&self) -> Result<(), Error> {} #[refresh_token(skip)]"), none);
@@ -55,6 +55,8 @@ fn unknown_option() {
         |option, nearest| [format!("unknown option `{option}`: did you mean `{nearest}`? The options are {OPTIONS}")];
     assert_eq!(on_method("form = self.auth"), nearest("form", "from"));
     assert_eq!(on_method("session = self.auth"), nearest("session", "from"));
+    assert_eq!(on_method("source = self.auth"), nearest("source", "from"));
+    assert_eq!(on_method("tokn = bearer, retry"), nearest("tokn", "token"));
     assert_eq!(on_method("retryif = is_401"), nearest("retryif", "retry_if"));
     assert_eq!(on_method("timeout"), [format!("unknown option `timeout`: the options are {OPTIONS}")]);
     assert_eq!(
@@ -64,6 +66,8 @@ fn unknown_option() {
           `retry`, `retry_if = <path>`, `crate = <path>` and `skip`"
         ]
     );
+    assert_eq!(on_member("#[refresh_token(exclude)]").len(), 1);
+    assert_eq!(errors("source = SESSION", "async fn get() -> Result<(), Error> {}").len(), 1);
     assert_eq!(on_method("\"token\""), [format!("expected an option: {OPTIONS}")]);
     let advice = "which option is this? To say where the session is, write `from = self.session`";
     assert_eq!(on_method("self.auth"), [advice]);
@@ -73,12 +77,97 @@ fn unknown_option() {
 fn duplicate() {
     assert_eq!(on_method("token, from = self.a, token = t"), ["`token` is given twice: keep one of the two"]);
     assert_eq!(on_method("from = self.a, from = self.b"), ["`from` is given twice: keep one of the two"]);
-    assert_eq!(
-        on_method("retry, retry_if = is_401, retry_if = is_401"),
-        ["`retry_if` is given twice: keep one of the two"]
-    );
+    assert_eq!(on_method("retry, retry"), ["`retry` is given twice: keep one of the two"]);
+    assert_eq!(on_method("retry_if = is_401, retry_if = is_401"), ["`retry_if` is given twice: keep one of the two"]);
+    let advice = ["`retry_if` says when to retry, and `retry` adds nothing to it: keep one of the two"];
+    assert_eq!(on_method("retry, retry_if = is_401"), advice);
+    assert_eq!(on_method("retry_if = is_401, retry"), advice);
     let advice = "`#[refresh_token]` is given twice: write one attribute, with commas between its options";
     assert_eq!(on_member("#[refresh_token] #[refresh_token(token)]"), [advice]);
+    assert_eq!(on_member("#[guard] #[jwt::guard(token)]"), [advice]);
+    assert_eq!(on_item("#[refresh_token(retry)] impl Api { async fn get(&self) {} }"), [advice]);
+    assert_eq!(on_item("#[guard(retry)] impl Api { async fn get(&self) {} }"), [advice]);
+    let advice = "`#[refresh_token]` has guarded this already, maybe under another name: write one attribute, with commas \
+                  between its options; on methods of an annotated block, use the name that is on the block";
+    let method = "async fn get(&self) -> Result<(), Error> { Ok(()) }";
+    for args in ["", "token", "retry"] {
+        let guarded = output(args, method);
+        assert_eq!(on_item(&guarded), [advice]);
+        assert_eq!(errors("skip", &guarded), [advice]);
+        assert_eq!(on_item(&format!("impl Api {{ {guarded} {guarded} }}")), [advice]);
+        let guarded = output(args, "fn get(&self) -> ApiFuture { Box::pin(async { Ok(()) }) }");
+        assert_eq!(on_item(&guarded), [advice]);
+    }
+}
+
+#[test]
+fn the_name_of_the_attribute() {
+    let name = parse::attribute_name;
+    assert_eq!(name("#[guard]"), Some("guard"));
+    assert_eq!(name("#[ jwt::guard (token)]"), Some("guard"));
+    assert_eq!(name("guard(token)"), Some("guard"));
+    assert_eq!(name("#[::jwt_refresh::refresh_token]"), Some("refresh_token"));
+    assert_eq!(name("#[]"), None);
+}
+
+#[test]
+fn futures_that_the_guard_would_be_late_in() {
+    let late = |body| on_item(&format!("fn get(&self) -> BoxFuture<'_, R> {{ {body} }}"));
+    let none: [&str; 0] = [];
+    for body in [
+        "async {}",
+        "async move {}.boxed()",
+        "async move {}.instrument(span::<A, B>(1, 2)).boxed()",
+        "Box::pin(async move {})",
+        "Box::pin(async move {},)",
+        "Box::<dyn Future<Output = (A, B)>>::pin(wrap(async move {}.instrument(a, b)))",
+        "if a { b; } match c { d => {} } Box::pin(async {}) as BoxFuture<'_, R>",
+        "(async move {})",
+        "Box::pin({ let a = b; async move { a } })",
+        "#[rustfmt::skip] async {}",
+        "tokio::spawn(async {})",
+    ] {
+        assert_eq!(late(body), none, "{body}");
+    }
+    for body in [
+        "Box::pin(self.send().then(move |r| async move { r }))",
+        "Box::pin(both(async move {}, async move {}))",
+        "self.send().then(async move {})",
+        "self.wrap(async move {})",
+        "self.send().boxed()",
+        "Box::pin(async |a| {})",
+        "Box::pin(async move {});",
+        "match a { b => Box::pin(async {}), c => Box::pin(async {}) }",
+        "if a { Box::pin(async {}) } else { Box::pin(async {}) }",
+        "Box::pin(wrap(a, async {}))",
+        "vec![Box::pin(async {})]",
+        "wrap!(async {})",
+        "a + Box::pin(async {})",
+        "",
+    ] {
+        assert_eq!(late(body).len(), 1, "{body}");
+    }
+}
+
+#[test]
+fn aliases_of_futures() {
+    let in_block = |output, body| on_item(&format!("impl Api {{ fn get(&self) -> {output} {{ {body} }} }}"));
+    let nothing = ["`#[refresh_token]` finds nothing to guard here: it guards each `async fn …(&self, …)` that has a \
+                    body and no `#[refresh_token(skip)]`; other methods take an attribute of their own"];
+    let none: [&str; 0] = [];
+    assert_eq!(in_block("Reply<'_, u8>", "Box::pin(async {})"), none);
+    assert_eq!(in_block("Self::Future", "async {}.boxed()"), none);
+    assert_eq!(in_block("ReplyFuture", "wrap(async {})"), none);
+    assert_eq!(in_block("JoinHandle<()>", "tokio::spawn(async {})"), nothing);
+    assert_eq!(in_block("ApiResult<u8>", "block_on(async {})"), nothing);
+    assert_eq!(in_block("ApiResult<u8>", "wait(async {})"), nothing);
+    assert_eq!(in_block("Reply<'_, u8>", "self.inner.get()"), nothing);
+    assert_eq!(in_block("&Client", "wrap(async {})"), nothing);
+    let unclear =
+        ["the attribute of the block cannot tell whether this returns a future: put `#[refresh_token]` on the \
+                    method, to guard the `async` block that it ends in, or `#[refresh_token(skip)]`"];
+    assert_eq!(in_block("Reply<'_, u8>", "wrap(async {})"), unclear);
+    assert_eq!(on_item("fn get(&self) -> Reply<'_, u8> { wrap(async {}) }"), none);
 }
 
 #[test]
@@ -108,8 +197,11 @@ fn malformed_token() {
     assert_eq!(on_method("token = true"), advice);
     assert_eq!(on_method("token = self.token"), advice);
     assert_eq!(on_method("token = a.b"), advice);
+    assert_eq!(on_method("token(1)"), advice);
+    let advice = ["`token` takes its name after a `=`: write `token = bearer`"];
     assert_eq!(on_method("token(bearer)"), advice);
     assert_eq!(on_method("token: bearer"), advice);
+    assert_eq!(on_method("token as bearer"), advice);
     assert_eq!(on_method("token = \"bearer\""), ["`token` takes a name, not a string: write `token = bearer`"]);
 }
 
@@ -221,7 +313,7 @@ fn all_at_once() {
 /// Returns what the macro writes for `#[refresh_token(args)] item`.
 fn output(args: &str, item: &str) -> String {
     let [args, item]: [TokenStream; 2] = [args, item].map(|text| parse_str(text).expect("tokens"));
-    crate::attribute(args, &item).to_string()
+    crate::attribute(args, &item, NAMES).to_string()
 }
 
 #[test]
@@ -233,6 +325,31 @@ fn mistakes_keep_the_item_and_the_token_in_scope() {
         "{output}"
     );
     assert!(output.contains("send (bearer)"), "{output}");
+}
+
+#[test]
+fn an_option_that_is_written_wrongly_has_the_name_in_scope_that_was_meant() {
+    let named = |args: &str, name: &str| {
+        let output = output(args, "async fn get(&self) -> Result<(), Error> { send() }");
+        assert_eq!(output.matches("compile_error").count(), 1, "{output}");
+        assert!(output.contains(&format!("let {name} =")), "{args}: {output}");
+    };
+    named("tokn", "token");
+    named("tokn = bearer", "bearer");
+    named("token as bearer", "bearer");
+    named("token(bearer)", "bearer");
+    named("token: bearer", "bearer");
+    named("token = \"bearer\"", "bearer");
+    named("bearer", "token");
+}
+
+#[test]
+fn the_readme_has_every_option() {
+    let readme = include_str!("../../../README.md");
+    for form in crate::args::forms() {
+        let form = form.replace(['<', '>'], "");
+        assert!(readme.contains(&format!("| {form} |")), "no row for {form}");
+    }
 }
 
 #[test]

@@ -17,5 +17,5 @@ pub async fn product(&self, id: u64) -> Result<Product, Error> {
             }
         }
     }
-    { self.get(id).await?.json().await }
+    #[allow(unused_braces)] { self.get(id).await?.json().await }
 }
