@@ -484,3 +484,66 @@ async fn a_method_whose_errors_can_show_no_401_is_told_of_once() {
     assert_eq!(log.count("found nothing in an error that can show a 401"), 2);
     assert_eq!(world.server.stats().refreshes, 1);
 }
+
+struct Sizes {
+    session: Session,
+}
+
+impl Sizes {
+    #[refresh_token(token)]
+    async fn borrowing(&self, id: u64, name: &str) -> Result<usize, Error> {
+        tokio::task::yield_now().await;
+        Ok(token.expose().len() + name.len() + usize::try_from(id).unwrap_or(0))
+    }
+
+    #[refresh_token(token, retry)]
+    async fn borrowing_again(&self, id: u64, name: &str) -> Result<usize, Error> {
+        tokio::task::yield_now().await;
+        Ok(token.expose().len() + name.len() + usize::try_from(id).unwrap_or(0))
+    }
+
+    #[refresh_token(token)]
+    async fn exclusive(&mut self, out: &mut Vec<u8>) -> Result<usize, Error> {
+        tokio::task::yield_now().await;
+        out.extend(token.expose().bytes());
+        Ok(out.len())
+    }
+
+    #[refresh_token(token, retry)]
+    async fn exclusive_again(&mut self, out: &mut Vec<u8>) -> Result<usize, Error> {
+        tokio::task::yield_now().await;
+        out.extend(token.expose().bytes());
+        Ok(out.len())
+    }
+
+    #[refresh_token(token)]
+    async fn owning(&self, page: [u8; 200]) -> Result<usize, Error> {
+        let large = [1; 4000];
+        tokio::task::yield_now().await;
+        Ok(token.expose().len() + page.len() + large.len())
+    }
+
+    #[refresh_token(token, retry)]
+    async fn owning_again(&self, page: [u8; 200]) -> Result<usize, Error> {
+        let large = [1; 4000];
+        tokio::task::yield_now().await;
+        Ok(token.expose().len() + page.len() + large.len())
+    }
+}
+
+#[test]
+fn a_future_with_retry_is_at_most_64_bytes_larger_than_without_and_what_it_keeps_of_arguments() {
+    fn added(without: usize, with: usize) -> usize {
+        with.saturating_sub(without)
+    }
+
+    let mut sizes = Sizes { session: Session::new(Reentrant::default()) };
+    let [without, with] = [size_of_val(&sizes.borrowing(1, "")), size_of_val(&sizes.borrowing_again(1, ""))];
+    assert!(added(without, with) <= 64, "{without} and {with} bytes");
+    let mut out = Vec::new();
+    let without = size_of_val(&sizes.exclusive(&mut out));
+    let with = size_of_val(&sizes.exclusive_again(&mut out));
+    assert!(added(without, with) <= 64, "{without} and {with} bytes");
+    let [without, with] = [size_of_val(&sizes.owning([0; 200])), size_of_val(&sizes.owning_again([0; 200]))];
+    assert!(added(without, with) <= 64 + size_of::<[u8; 200]>(), "{without} and {with} bytes");
+}

@@ -377,7 +377,7 @@ fn unknown(option: &Ident, meant: Option<&Entry>, level: Level) -> Error {
     Error::new(option.span(), format!("unknown option `{option}`: {hint} {}", options(level)))
 }
 
-/// Returns the options that can be given here: "`from = <expression>`, `retry` and `crate = <path>`".
+/// Returns the options that can be given here: "`from = <expression>`, `token` and `retry`".
 fn options(level: Level) -> String {
     let forms: Vec<_> = OPTIONS.iter().filter(|option| option.is_for(level)).map(|option| option.forms).collect();
     match forms.split_last() {

@@ -23,10 +23,11 @@ pub(crate) fn item_with(write: Writer, item: &Item) -> TokenStream {
     let block = match item {
         Item::Function(function) => return function_with(write, function),
         Item::Block(block) => block,
+        Item::HalfTyped(tokens) => return tokens.clone(),
     };
     let members = block.members.iter().map(|member| match member {
         Member::Function(function) => function_with(write, function),
-        Member::Other(tokens) => tokens.clone(),
+        Member::HalfTyped(tokens) | Member::Other(tokens) => tokens.clone(),
     });
     let Block { attrs, head, .. } = block;
     let body = braces(members.collect(), block.body.span());

@@ -6,7 +6,8 @@
 //! 1. `parse` reads the item that the attribute stands on. `shape` tells how each function returns
 //!    its result, and thus where in the function the guard goes.
 //! 2. `args` reads the options.
-//! 3. `valid` decides which functions to guard, and collects every mistake.
+//! 3. `valid` decides which functions to guard, and collects every mistake. `rerun` finds those that
+//!    are mistakes only with `retry`, and `forgotten` those where the option `token` is missing.
 //! 4. `expand` writes the item, or, after a mistake, `fallback` does: as the item was, so that the
 //!    editor still knows it, with the errors beside it.
 //!
@@ -28,7 +29,9 @@ mod arguments;
 mod check;
 mod expand;
 mod fallback;
+mod forgotten;
 mod parse;
+mod rerun;
 mod retry;
 mod shape;
 mod site;
@@ -46,10 +49,12 @@ use crate::parse::Names;
 /// The attribute goes on a method; on an `impl` block or a trait definition, for every async method
 /// in it that has a receiver and a body; or, with `from`, on a free function.
 ///
-/// A method is async if it is an `async fn`, or if it returns a future (`impl Future`, `BoxFuture`)
-/// and ends in an `async` block. What `#[async_trait]` makes of either is async too, whether that
-/// attribute stands above or below this one. A method that is not async needs an attribute of its
-/// own, and the feature `blocking`.
+/// A method is async if it is an `async fn`, or if it returns a future: an `impl Future`, a
+/// `BoxFuture`, or an alias of one. Its body must then end in the `async` block that is to be
+/// guarded, in a method call on that block as in `async move { … }.boxed()`, or in a call whose
+/// only argument is that block as in `Box::pin(async move { … })`. What `#[async_trait]` makes of a
+/// method is async too, whether that attribute stands above or below this one. A method that is not
+/// async needs an attribute of its own, and the feature `blocking`.
 ///
 #[doc = option_table!()]
 ///
@@ -64,10 +69,15 @@ use crate::parse::Names;
 /// # Retry
 ///
 /// With `retry`, the error or the value in `Ok` tells whether it is a 401: see `Unauthorized`. With
-/// `retry_if`, the function tells: a `fn(&E) -> bool` or a `fn(&Result<T, E>) -> bool`.
+/// `retry_if`, the function tells: a `fn(&E) -> bool` or a `fn(&Result<T, E>) -> bool`, which may
+/// be generic. Errors of generated clients often need it, because they have no `source` in which a
+/// 401 could be found.
 ///
 /// The body may run twice. What it takes by value, the token included, is therefore cloned for each
 /// run. The body cannot consume `self`, and it cannot return what it borrows from a `&mut self`.
+///
+/// A future with `retry` is larger than without by at most 64 bytes, and by such arguments, which
+/// it keeps for the second run.
 ///
 /// After a second 401 the provider is told of that one too, and the method fails with an error that
 /// says so.

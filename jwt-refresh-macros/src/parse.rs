@@ -6,6 +6,7 @@
 
 use std::iter::Peekable;
 use std::mem;
+use std::rc::Rc;
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::quote;
@@ -19,6 +20,8 @@ use crate::tokens::{is_braces, is_punct, mentions};
 pub(crate) enum Item {
     Function(Box<Function>),
     Block(Block),
+    /// What the compiler cannot read either, and has reported.
+    HalfTyped(TokenStream),
 }
 
 /// A function, with or without a receiver, free or a member of a block.
@@ -35,6 +38,8 @@ pub(crate) struct Function {
     /// The rest of `head`: the signature.
     pub(crate) sig: Signature,
     pub(crate) shape: Shape,
+    /// The type parameters of the block that the function is in.
+    pub(crate) outer_generics: Rc<[Ident]>,
     /// The braces of the body, or a semicolon.
     pub(crate) tail: Option<TokenTree>,
     /// The options of the guard, once `valid` has decided to guard the function.
@@ -49,6 +54,11 @@ impl Function {
 
     pub(crate) fn receiver(&self) -> Option<&Receiver> {
         self.sig.receiver()
+    }
+
+    /// Returns whether `name` is a type parameter, of the function or of the block that it is in.
+    pub(crate) fn is_type_parameter(&self, name: &Ident) -> bool {
+        self.sig.generics.type_params().any(|parameter| parameter.ident == *name) || self.outer_generics.contains(name)
     }
 
     /// Returns the names of the arguments that are plain names, not other patterns.
@@ -70,8 +80,25 @@ fn body(tail: Option<&TokenTree>) -> Option<&Group> {
     }
 }
 
+impl Block {
+    /// Returns the options of the functions that are to be guarded.
+    pub(crate) fn guards(&self) -> impl Iterator<Item = &Options> {
+        self.members.iter().filter_map(|member| match member {
+            Member::Function(function) => function.guard.as_ref(),
+            Member::HalfTyped(_) | Member::Other(_) => None,
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlockKind {
+    Impl,
+    Trait,
+}
+
 /// An `impl` block or a trait definition.
 pub(crate) struct Block {
+    pub(crate) kind: BlockKind,
     /// The attributes, without `#[refresh_token]`.
     pub(crate) attrs: TokenStream,
     /// The `#[refresh_token]` among the attributes, which are a mistake.
@@ -85,6 +112,8 @@ pub(crate) struct Block {
 
 pub(crate) enum Member {
     Function(Box<Function>),
+    /// What the compiler cannot read either, and has reported.
+    HalfTyped(TokenStream),
     Other(TokenStream),
 }
 
@@ -126,7 +155,11 @@ pub(crate) fn item(input: TokenStream, names: Names<'_>, errors: &mut Vec<Error>
     let trees = flatten(input);
     let keyword = keyword(&trees);
     let parsed = match keyword.map(Ident::to_string).as_deref() {
-        Some("fn") => function(trees, names).map(Box::new).map(Item::Function).map_err(|(_, error)| error),
+        Some("fn") => match function(trees, names) {
+            Ok(function) => Ok(Item::Function(Box::new(function))),
+            Err((unread, error)) if is_incomplete(&error) => return Some(Item::HalfTyped(unread)),
+            Err((_, error)) => Err(error),
+        },
         Some("impl" | "trait") => block(trees, names, errors).map(Item::Block),
         _ => Err(misplaced(keyword, &trees)),
     };
@@ -157,8 +190,41 @@ fn block(mut trees: Vec<TokenTree>, names: Names<'_>, errors: &mut Vec<Error>) -
         return Err(Error::new_spanned(item, "`#[refresh_token]` finds no `{ … }` here"));
     };
     let (attrs, helpers, start) = attributes(&trees, names);
-    let members = members(flatten(body.stream()), names, errors);
-    Ok(Block { attrs, helpers, head: trees.drain(start..).collect(), members, body })
+    let mut members = members(flatten(body.stream()), names, errors);
+    let generics: Rc<[Ident]> = type_parameters(&trees[start..]).into();
+    for member in &mut members {
+        if let Member::Function(function) = member {
+            function.outer_generics = Rc::clone(&generics);
+        }
+    }
+    let kind =
+        if keyword(&trees[start..]).is_some_and(|word| word == "trait") { BlockKind::Trait } else { BlockKind::Impl };
+    Ok(Block { kind, attrs, helpers, head: trees.drain(start..).collect(), members, body })
+}
+
+/// Returns the type parameters of a block: `T` of `impl<'a, T: Bound, const N: usize> …`.
+fn type_parameters(head: &[TokenTree]) -> Vec<Ident> {
+    let mut depth = 0_usize;
+    let mut parameters = Vec::new();
+    for pair in head.windows(2) {
+        match &pair[0] {
+            // Where an `impl` has no brackets of its own, those of its type begin later.
+            TokenTree::Ident(word) if depth == 0 && word == "impl" && !is_punct(&pair[1], '<') => break,
+            tree if is_punct(tree, '<') => depth += 1,
+            tree if is_punct(tree, '>') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 && is_punct(&pair[0], '>') {
+            break;
+        }
+        match &pair[1] {
+            TokenTree::Ident(name) if depth == 1 && (is_punct(&pair[0], '<') || is_punct(&pair[0], ',')) => {
+                parameters.push(name.clone());
+            }
+            _ => {}
+        }
+    }
+    parameters
 }
 
 /// Divides the content of a block into its members.
@@ -173,8 +239,9 @@ fn members(trees: Vec<TokenTree>, names: Names<'_>, errors: &mut Vec<Error>) -> 
             members.push(member(mem::take(&mut current), names, errors));
         }
     }
+    // The compiler has reported a member that is cut off, and would report it again.
     if !current.is_empty() {
-        members.push(Member::Other(current.into_iter().collect()));
+        members.push(Member::HalfTyped(TokenStream::new()));
     }
     members
 }
@@ -199,6 +266,8 @@ fn member(trees: Vec<TokenTree>, names: Names<'_>, errors: &mut Vec<Error>) -> M
     }
     match function(trees, names) {
         Ok(function) => Member::Function(Box::new(function)),
+        Err((unread, _)) if is_cut_off(unread.clone()) => Member::HalfTyped(TokenStream::new()),
+        Err((unread, error)) if is_incomplete(&error) => Member::HalfTyped(unread),
         Err((unread, error)) => {
             errors.push(error);
             Member::Other(unread)
@@ -214,10 +283,29 @@ fn function(mut trees: Vec<TokenTree>, names: Names<'_>) -> Result<Function, (To
     match signature.parse2(head.clone()) {
         Ok((qualifiers, sig)) => {
             let shape = Shape::of(&sig, body(tail.as_ref()));
-            Ok(Function { attrs, helpers, head, qualifiers, sig, shape, tail, guard: None })
+            let outer_generics = Rc::from([]);
+            Ok(Function { attrs, helpers, head, qualifiers, sig, shape, outer_generics, tail, guard: None })
         }
         Err(error) => Err((attrs.into_iter().chain(head).chain(tail).collect(), error)),
     }
+}
+
+/// Returns whether a function has no end to its return type or its generics: `fn get() -> { … }`.
+fn is_cut_off(function: TokenStream) -> bool {
+    let trees: Vec<TokenTree> = function.into_iter().collect();
+    let angles = |angle| trees.iter().filter(|tree| is_punct(tree, angle)).count();
+    let arrows = trees.windows(2).filter(|pair| is_punct(&pair[0], '-') && is_punct(&pair[1], '>')).count();
+    let ends_in_arrow = trees.len().checked_sub(3).is_some_and(|at| is_punct(&trees[at], '-'));
+    ends_in_arrow || angles('<') + arrows != angles('>')
+}
+
+/// Returns whether the part of a signature is missing that no syntax, however new, does without: a
+/// name, its parentheses, the name or the type of an argument.
+fn is_incomplete(error: &Error) -> bool {
+    let error = error.to_string();
+    let missing =
+        ["unexpected end of input", "expected identifier", "expected parentheses", "expected `:`", "expected `,`"];
+    missing.iter().any(|missing| error.starts_with(missing))
 }
 
 /// Separates `pub(crate) default` from

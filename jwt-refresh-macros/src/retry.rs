@@ -5,7 +5,7 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, PathArguments, Token, Type, UnOp};
+use syn::{Expr, Token, UnOp};
 
 use crate::args::Retry;
 use crate::arguments::{self, mutable_receiver};
@@ -150,9 +150,9 @@ fn is_place(from: &Expr) -> bool {
 //     }.await
 //
 // The block is not `move`: the body borrows what it does not consume, because it may have to run
-// again. It has the span of the user's, so that lints and errors about it are about the user's code.
-// The `return` is never reached. It tells the compiler the type of the block before the
-// first `?`, so that errors in the body are reported where they are.
+// again. It has the span of the user's body, so that lints and errors about it are about that. The
+// `return` is never reached. It tells the compiler the type of the block before the first `?`, so
+// that errors in the body are reported where they are.
 fn run(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
     let token = site.options.token.as_ref().map(|binding| {
         let name = &binding.name;
@@ -210,25 +210,16 @@ fn rejected(site: &Site<'_>, provider: &TokenStream) -> TokenStream {
     let place = site.place();
     let and = Token![&](place.start);
     let result = Ident::new("result", place.end);
-    let answer = site.call_at(place, "answer", quote!(#and #result));
-    let of_error = Ident::new("is_rejection", error_place(site).start);
+    let error = site.error_type();
+    let generic = error.is_some_and(|error| site.is_type_parameter(error));
+    let function = if generic { "answer_generic" } else { "answer" };
+    let answer = site.call_at(place, function, quote!(#and #result));
+    let of_error = Ident::new("is_rejection", error.map_or(place, Place::of).start);
     let method = site.function.sig.ident.to_string();
     quote_spanned! {Span::mixed_site()=>
         let answer = #answer;
         if !(answer.value.is_rejection() || answer.error.#of_error(#method)) {
             #end
         }
-    }
-}
-
-/// Returns the place of the `E` in `Result<T, E>`, or else that of the whole return type.
-fn error_place(site: &Site<'_>) -> Place {
-    let Some(Type::Path(output)) = site.result() else { return site.place() };
-    let arguments = output.path.segments.last().map(|last| &last.arguments);
-    match arguments {
-        Some(PathArguments::AngleBracketed(arguments)) if arguments.args.len() > 1 => {
-            arguments.args.last().map_or_else(|| site.place(), Place::of)
-        }
-        _ => site.place(),
     }
 }

@@ -1,7 +1,10 @@
 //! How a function returns its result, and thus where in the function the guard goes.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
-use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Signature, Token, Type, TypeInfer, TypeParamBound};
+use syn::{
+    GenericArgument, PathArguments, PathSegment, ReceiverKind, ReturnType, Signature, Token, Type, TypeInfer,
+    TypeParamBound,
+};
 
 use crate::tokens::{is_braces, is_parentheses, is_punct, is_word};
 
@@ -123,6 +126,41 @@ fn infer_arguments(arguments: &mut PathArguments) {
         if let GenericArgument::Type(ty) = argument {
             infer(ty);
         }
+    }
+}
+
+/// Returns whether the function borrows `self`, and its future is `'static`, as a `dyn Future` is
+/// without a lifetime.
+pub(crate) fn is_static_borrow(sig: &Signature) -> bool {
+    let borrowed = match sig.receiver().map(|receiver| &receiver.kind) {
+        Some(ReceiverKind::Reference(_, lifetime, _)) => lifetime.as_ref().is_none_or(|name| name.ident != "static"),
+        _ => false,
+    };
+    let ReturnType::Type(_, output) = &sig.output else { return false };
+    borrowed && is_static(output)
+}
+
+fn is_static(output: &Type) -> bool {
+    let of_bound = |bound: &TypeParamBound| match bound {
+        TypeParamBound::Lifetime(lifetime) => Some(lifetime.ident == "static"),
+        _ => None,
+    };
+    match output {
+        Type::ImplTrait(output) => output.bounds.iter().find_map(of_bound) == Some(true),
+        Type::TraitObject(output) => output.bounds.iter().find_map(of_bound).unwrap_or(true),
+        Type::Path(output) => output.path.segments.last().is_some_and(|last| match &last.arguments {
+            PathArguments::AngleBracketed(arguments) if last.ident == "Pin" || last.ident == "Box" => {
+                arguments.args.iter().find_map(type_argument).is_some_and(is_static)
+            }
+            PathArguments::AngleBracketed(arguments) => arguments
+                .args
+                .iter()
+                .any(|argument| matches!(argument, GenericArgument::Lifetime(lifetime) if lifetime.ident == "static")),
+            _ => false,
+        }),
+        Type::Group(output) => is_static(&output.elem),
+        Type::Paren(output) => is_static(&output.elem),
+        _ => false,
     }
 }
 

@@ -28,7 +28,16 @@ pub struct Answer<'a, T, E> {
 
 /// Returns the value or the error of `result`, so that its `is_rejection` can be called.
 pub fn answer<R: CarryError>(result: &R) -> Answer<'_, R::Value, R::Failure> {
-    let (value, error) = match result.as_result() {
+    of_either(result.as_result())
+}
+
+/// Does the same where the error is a type parameter.
+pub fn answer_generic<T, E>(result: &Result<T, E>) -> Answer<'_, T, E> {
+    of_either(result.as_ref())
+}
+
+fn of_either<'a, T, E>(result: Result<&'a T, &'a E>) -> Answer<'a, T, E> {
+    let (value, error) = match result {
         Ok(value) => (Some(value), None),
         Err(error) => (None, Some(error)),
     };

@@ -12,8 +12,8 @@ mod unused_lease;
 
 use crate::provider::{Renewal, TokenProvider};
 
-pub use answer::answer;
-pub use output::{CarryError, fail};
+pub use answer::{answer, answer_generic};
+pub use output::{CarryError, fail, fail_generic};
 pub use predicate::retry_if;
 pub use rerun::{Keep, Kept, again, rejected, rejected_again, served};
 pub use unauthorized::Unauthorized;

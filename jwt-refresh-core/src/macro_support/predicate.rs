@@ -6,8 +6,6 @@
 
 use std::ops::Deref;
 
-use super::output::CarryError;
-
 /// Returns the question to `predicate` whether `result` is a 401.
 pub fn retry_if<F, R>(predicate: F, result: &R) -> OfError<'_, F, R> {
     OfError(OfResult(Unfit { predicate, result }))
@@ -28,10 +26,10 @@ pub struct Unfit<'a, F, R> {
     result: &'a R,
 }
 
-impl<R: CarryError, F: Fn(&R::Failure) -> bool> OfError<'_, F, R> {
+impl<T, E, F: Fn(&E) -> bool> OfError<'_, F, Result<T, E>> {
     pub fn is_rejection(&self) -> bool {
         let Unfit { predicate, result } = &self.0.0;
-        result.as_result().is_err_and(predicate)
+        result.as_ref().is_err_and(predicate)
     }
 }
 

@@ -131,8 +131,8 @@ impl Unauthorized for dyn StdError + 'static {
     }
 }
 
-/// Returns whether the first `reqwest::Error` or [`Error`] is a 401, in the chain from `error` along
-/// its sources. Returns `None` if there is neither.
+/// Returns whether the first `reqwest::Error` or [`Error`] is a 401, in the chain from `error`
+/// along its sources. Returns `None` if there is neither.
 pub(super) fn known_in_chain(error: &(dyn StdError + 'static)) -> Option<bool> {
     let mut next = Some(error);
     while let Some(error) = next {

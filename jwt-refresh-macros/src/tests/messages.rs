@@ -153,7 +153,8 @@ fn futures_that_the_guard_would_be_late_in() {
 fn aliases_of_futures() {
     let in_block = |output, body| on_item(&format!("impl Api {{ fn get(&self) -> {output} {{ {body} }} }}"));
     let nothing = ["`#[refresh_token]` finds nothing to guard here: it guards each `async fn …(&self, …)` that has a \
-                    body and no `#[refresh_token(skip)]`; other methods take an attribute of their own"];
+                    body and no `#[refresh_token(skip)]`; a method that is not async takes an attribute of its own, and \
+                   needs the feature `blocking`"];
     let none: [&str; 0] = [];
     assert_eq!(in_block("Reply<'_, u8>", "Box::pin(async {})"), none);
     assert_eq!(in_block("Self::Future", "async {}.boxed()"), none);
@@ -290,9 +291,103 @@ fn functions_that_cannot_be_guarded() {
 }
 
 #[test]
+fn bodies_that_cannot_run_twice() {
+    let retry = |item: &str| errors("retry", item);
+    let none: [&str; 0] = [];
+    let consumed = ["`retry` may run the body twice, and this consumes `self`: pass a clone of it, or take `&self`"];
+    let owned = |body| retry(&format!("async fn get(self) -> Result<(), Error> {{ {body} }}"));
+    assert_eq!(owned("finish(self, 1)"), consumed);
+    assert_eq!(owned("let this = self; this.get().await"), consumed);
+    assert_eq!(owned("if a { Ok(Some(self)) } else { b }"), consumed);
+    for body in ["finish(&self)", "self.get().await", "finish(self.id)", "println!(\"{:?}\", self)", "match self {}"] {
+        assert_eq!(owned(body), none, "{body}");
+    }
+    assert_eq!(owned("struct S; impl S { fn get(self) { drop(self) } } Ok(())"), none);
+    assert_eq!(retry("async fn get(&self) -> Result<(), Error> { finish(self) }"), none);
+    assert_eq!(on_item("async fn get(self) -> Result<(), Error> { finish(self) }"), none);
+
+    let lent = ["`retry` may run the body twice, so the method cannot return what it borrows from `&mut self`: take \
+                 `&self`, or return a value that is owned"];
+    let lends = |sig: &str| retry(&format!("async fn get{sig} {{ body() }}"));
+    assert_eq!(lends("(&mut self) -> Result<&str, Error>"), lent);
+    assert_eq!(lends("(&mut self) -> Result<Option<&mut Item>, Error>"), lent);
+    assert_eq!(lends("(&mut self) -> Result<Iter<'_, u8>, Error>"), lent);
+    assert_eq!(lends("<'a>(&'a mut self) -> Result<Iter<'a, u8>, Error>"), lent);
+    assert_eq!(lends("<'a>(&mut self, b: &'a str) -> Result<&'a str, Error>"), none);
+    assert_eq!(lends("<'a>(&'a mut self, b: &'a str) -> Result<&'a str, Error>"), none);
+    assert_eq!(lends("(&mut self) -> Result<&'static str, Error>"), none);
+    assert_eq!(lends("(&mut self) -> Result<Box<dyn Fn(&str) -> u8>, Error>"), none);
+    assert_eq!(lends("(&self) -> Result<&str, Error>"), none);
+    assert_eq!(retry("fn get(&mut self) -> BoxFuture<'_, Result<(), Error>> { Box::pin(async move {}) }"), none);
+}
+
+#[test]
+fn futures_that_outlive_self() {
+    let advice = ["this future is `'static`, so it cannot borrow `self.session`: write `let session = \
+                   self.session.clone();` before its `async` block, and `from = session` in the attribute"];
+    let none: [&str; 0] = [];
+    let future = |args, output| errors(args, &format!("fn get(&self) -> {output} {{ Box::pin(async move {{}}) }}"));
+    assert_eq!(future("", "BoxFuture<'static, Result<(), Error>>"), advice);
+    assert_eq!(future("from = self.auth", "BoxFuture<'static, Result<(), Error>>"), advice);
+    assert_eq!(future("", "Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>"), advice);
+    assert_eq!(future("", "impl Future<Output = Result<(), Error>> + Send + 'static"), advice);
+    assert_eq!(future("from = session", "BoxFuture<'static, Result<(), Error>>"), none);
+    assert_eq!(future("", "Pin<Box<dyn Future<Output = Result<(), Error>> + Send + '_>>"), none);
+    assert_eq!(future("", "impl Future<Output = Result<(), Error>> + Send"), none);
+    assert_eq!(future("", "Reply<Result<(), Error>>"), none);
+}
+
+#[test]
+fn the_option_token_is_missing() {
+    let advice = ["there is no `token` here without the option of that name: write `#[refresh_token(token)]`"];
+    let none: [&str; 0] = [];
+    let body = |body| on_item(&format!("async fn get(&self) -> Result<(), Error> {{ {body} }}"));
+    assert_eq!(body("self.http.get(url).bearer(&token).send().await"), advice);
+    assert_eq!(body("let header = token.header(); send(header, &token)"), advice);
+    for bound in [
+        "let token = self.token(); send(&token)",
+        "let Some(token) = token() else { return }; send(&token)",
+        "if let Some(&token) = tokens.first() { send(&token) }",
+        "tokens.iter().map(|&token| send(&token))",
+        "tokens.iter().map(|token: &Token| token.get())",
+        "for token in tokens { send(&token) }",
+        "match a { Some(&token) => send(&token), None => b }",
+        "send(&self.token, self.token.get(), token::new(), token())",
+        "send(token)",
+        "fn send(token: &str) { token.len(); }",
+    ] {
+        assert_eq!(body(bound), none, "{bound}");
+    }
+    assert_eq!(on_item("async fn get(&self, token: &str) -> Result<(), Error> { send(&token) }"), none);
+    assert_eq!(errors("token = bearer", "async fn get(&self) -> Result<(), Error> { send(&token) }"), none);
+    let named = output("", "async fn get(&self) -> Result<(), Error> { send(&token) }");
+    assert!(named.contains("let token ="), "{named}");
+
+    let not_async = "this method is not async, so the attribute of the block leaves it alone, and there is no token: put \
+                     `#[refresh_token(token)]` on the method too, and turn on the feature `blocking`; or make it `async`";
+    let block =
+        "impl Api { fn get(&self) -> Result<(), Error> { send(&token) } async fn a(&self) -> Result<(), Error> {} }";
+    assert_eq!(errors("token", block), [not_async]);
+}
+
+#[test]
+fn traits_have_no_fields() {
+    let advice =
+        ["a trait has no field `self.session`: write `from = self.session()`, with a method of the trait that \
+                   returns the session"];
+    let none: [&str; 0] = [];
+    let item = "trait Api { async fn get(&self) -> Result<(), Error> {} }";
+    assert_eq!(on_item(item), advice);
+    assert_eq!(errors("from = self.session()", item), none);
+    let item = "trait Api { #[refresh_token(from = self.session())] async fn get(&self) -> Result<(), Error> {} }";
+    assert_eq!(on_item(item), none);
+}
+
+#[test]
 fn nothing_to_guard() {
     let advice = ["`#[refresh_token]` finds nothing to guard here: it guards each `async fn …(&self, …)` that has a \
-                   body and no `#[refresh_token(skip)]`; other methods take an attribute of their own"];
+                   body and no `#[refresh_token(skip)]`; a method that is not async takes an attribute of its own, and \
+                   needs the feature `blocking`"];
     assert_eq!(on_item("impl Api {}"), advice);
     assert_eq!(on_item("impl Api { fn new() -> Self {} async fn connect() -> Self {} }"), advice);
     assert_eq!(on_item("trait Api { async fn get(&self); }"), advice);
