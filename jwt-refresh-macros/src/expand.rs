@@ -1,7 +1,7 @@
 //! Writes the item. In each guarded function, finds the block to guard and has `check` or `retry`
 //! write the guard.
 
-use proc_macro2::{Group, Span, TokenStream};
+use proc_macro2::{Group, TokenStream};
 use quote::{quote, quote_spanned};
 
 use crate::args::Options;
@@ -117,9 +117,12 @@ fn guarded_block(site: &Site<'_>, body: &Group) -> Group {
 
 /// Returns the user's block as it is put into another one.
 ///
-/// `unused_braces` asks to remove braces around a single expression.
+/// `unused_braces` asks to remove braces around a single expression, but not those of a block with
+/// a label. An `allow` would not compile where a crate forbids the lint. The label has the span of
+/// the user's, as the braces have.
 fn inner_block(body: &Group) -> TokenStream {
-    let is_expression = !body.stream().into_iter().any(|tree| is_punct(&tree, ';'));
-    let allowed = is_expression.then(|| quote_spanned!(Span::mixed_site()=> #[allow(unused_braces)]));
-    quote!(#allowed #body)
+    let mut trees = body.stream().into_iter().peekable();
+    let is_expression = trees.peek().is_some() && !trees.any(|tree| is_punct(&tree, ';'));
+    let label = is_expression.then(|| quote_spanned!(body.span_open()=> '__guarded:));
+    quote!(#label #body)
 }

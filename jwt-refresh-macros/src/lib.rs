@@ -6,8 +6,8 @@
 //! 1. `parse` reads the item that the attribute stands on. `shape` tells how each function returns
 //!    its result, and thus where in the function the guard goes.
 //! 2. `args` reads the options.
-//! 3. `valid` decides which functions to guard, and collects every mistake. `rerun` finds those that
-//!    are mistakes only with `retry`, and `forgotten` those where the option `token` is missing.
+//! 3. `valid` decides which functions to guard, and collects every mistake. `rerun` finds those
+//!    that are mistakes only with `retry`, and `forgotten` finds where `token` is missing.
 //! 4. `expand` writes the item, or, after a mistake, `fallback` does: as the item was, so that the
 //!    editor still knows it, with the errors beside it.
 //!

@@ -137,7 +137,16 @@ pub(crate) fn is_static_borrow(sig: &Signature) -> bool {
         _ => false,
     };
     let ReturnType::Type(_, output) = &sig.output else { return false };
-    borrowed && is_static(output)
+    borrowed && (is_static(output) || is_associated(output))
+}
+
+/// Returns whether `output` is a type like `Self::Future`, which has no lifetime of the receiver's.
+fn is_associated(output: &Type) -> bool {
+    let Type::Path(output) = output else { return false };
+    let of_self = output.qself.is_some() || output.path.segments.first().is_some_and(|first| first.ident == "Self");
+    of_self
+        && output.path.segments.len() > 1
+        && output.path.segments.last().is_some_and(|last| last.arguments.is_none())
 }
 
 fn is_static(output: &Type) -> bool {

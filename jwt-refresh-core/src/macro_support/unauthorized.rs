@@ -56,8 +56,9 @@ use crate::error::{Error, ErrorKind};
 /// # assert!(!ApiError::Other(ours.into()).is_unauthorized());
 /// ```
 ///
-/// Generated clients often have an error without a `source`, such as `progenitor_client::Error`, but
-/// with a method for the status. A function asks it: `#[refresh_token(retry_if = is_401)]`, with
+/// Generated clients often have an error without a `source`, such as `progenitor_client::Error`,
+/// but with a method for the status. A function asks it: `#[refresh_token(retry_if = is_401)]`,
+/// with
 ///
 /// ```
 /// # mod progenitor_client {

@@ -157,7 +157,7 @@ fn aliases_of_futures() {
                    needs the feature `blocking`"];
     let none: [&str; 0] = [];
     assert_eq!(in_block("Reply<'_, u8>", "Box::pin(async {})"), none);
-    assert_eq!(in_block("Self::Future", "async {}.boxed()"), none);
+    assert_eq!(in_block("Self::Future<'_>", "async {}.boxed()"), none);
     assert_eq!(in_block("ReplyFuture", "wrap(async {})"), none);
     assert_eq!(in_block("JoinHandle<()>", "tokio::spawn(async {})"), nothing);
     assert_eq!(in_block("ApiResult<u8>", "block_on(async {})"), nothing);
@@ -328,6 +328,9 @@ fn futures_that_outlive_self() {
     let none: [&str; 0] = [];
     let future = |args, output| errors(args, &format!("fn get(&self) -> {output} {{ Box::pin(async move {{}}) }}"));
     assert_eq!(future("", "BoxFuture<'static, Result<(), Error>>"), advice);
+    assert_eq!(future("", "Self::Future"), advice);
+    assert_eq!(future("from = session", "Self::Future"), none);
+    assert_eq!(future("", "Self::Future<'_>"), none);
     assert_eq!(future("from = self.auth", "BoxFuture<'static, Result<(), Error>>"), advice);
     assert_eq!(future("", "Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>"), advice);
     assert_eq!(future("", "impl Future<Output = Result<(), Error>> + Send + 'static"), advice);

@@ -22,7 +22,7 @@ pub fn product(&self, mut id: u64) -> Result<Product, Error> {
             let result = (|| -> Result<Product, Error> {
                 let token = ::jwt_refresh::__private::again(&mut held);
                 let id = ::jwt_refresh::__private::again(&mut id);
-                #[allow(unused_braces)] { self.get(id).bearer(&token).send()?.json() }
+                '__guarded: { self.get(id).bearer(&token).send()?.json() }
             })();
             let answer = ::jwt_refresh::__private::answer(&result);
             if !(answer.value.is_rejection() || answer.error.is_rejection("product")) {

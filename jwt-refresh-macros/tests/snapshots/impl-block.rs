@@ -59,7 +59,7 @@ unsafe impl<T> Api<{ N }> for Catalog<T> {
                 }
             }
         };
-        #[allow(unused_braces)] { body(token) }
+        '__guarded: { body(token) }
     }
     async fn admin(&mut self) -> Result<(), Error> {
         #[allow(unused_variables)]
@@ -77,7 +77,7 @@ unsafe impl<T> Api<{ N }> for Catalog<T> {
                 }
             }
         };
-        #[allow(unused_braces)] {}
+        {}
     }
     fn host(&self) -> &str {
         &self.host

@@ -35,7 +35,7 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
                 > {
                     return result;
                 }
-                #[allow(unused_braces)] { body() }
+                '__guarded: { body() }
             }
                 .await;
             if !::jwt_refresh::__private::retry_if(Error::is_expired, &result)

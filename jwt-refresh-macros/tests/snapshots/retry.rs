@@ -41,7 +41,7 @@ pub async fn rename(
                 > {
                     return result;
                 }
-                #[allow(unused_braces)] { body(token) }
+                '__guarded: { body(token) }
             }
                 .await;
             let answer = ::jwt_refresh::__private::answer(&result);
