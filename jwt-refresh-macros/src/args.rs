@@ -177,7 +177,10 @@ impl Options {
                 let meant = meant(&name.to_string(), level);
                 if let Some(meant) = meant {
                     // It counts as given. What else is wrong with it is said once this is mended.
-                    let _ = (meant.parse)(self, &Ident::new(meant.name, name.span()), input, level);
+                    // The body may name the token by the word that stands here.
+                    let named = at_end(input) && (name == "bearer" || name == "access_token");
+                    let option = if named { name.clone() } else { Ident::new(meant.name, name.span()) };
+                    let _ = (meant.parse)(self, &option, input, level);
                 }
                 Err(unknown(&name, meant, level))
             }

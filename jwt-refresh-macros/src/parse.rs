@@ -81,12 +81,16 @@ fn body(tail: Option<&TokenTree>) -> Option<&Group> {
 }
 
 impl Block {
-    /// Returns the options of the functions that are to be guarded.
-    pub(crate) fn guards(&self) -> impl Iterator<Item = &Options> {
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &Function> {
         self.members.iter().filter_map(|member| match member {
-            Member::Function(function) => function.guard.as_ref(),
+            Member::Function(function) => Some(&**function),
             Member::HalfTyped(_) | Member::Other(_) => None,
         })
+    }
+
+    /// Returns the options of the functions that are to be guarded.
+    pub(crate) fn guards(&self) -> impl Iterator<Item = &Options> {
+        self.functions().filter_map(|function| function.guard.as_ref())
     }
 }
 

@@ -26,10 +26,9 @@ pub(crate) fn item(item: &mut Item, args: TokenStream, errors: &mut Vec<Error>) 
         Item::Block(block) => {
             let options = Options::parse(args, Level::Block, errors);
             errors.extend(block.helpers.iter().map(repeated));
-            let guarded_trait = block.kind == BlockKind::Trait && options.from.is_none();
             members(block, &options, errors);
-            if guarded_trait && block.guards().any(|options| options.from.is_none()) {
-                errors.push(Error::new(Span::call_site(), NO_FIELD_IN_TRAIT));
+            if block.guards().any(|options| options.from.is_none()) {
+                errors.extend(no_field(block).map(|advice| Error::new(Span::call_site(), advice)));
             }
         }
         Item::HalfTyped(_) => {}
@@ -64,6 +63,22 @@ fn members(block: &mut Block, defaults: &Options, errors: &mut Vec<Error>) {
 const NO_FIELD_IN_TRAIT: &str = "a trait has no field `self.session`: write `from = self.session()`, with a method of the trait \
                                  that returns the session";
 
+const NO_FIELD_BUT_METHOD: &str = "`session` is a method here, not a field: write `from = self.session()`";
+
+/// Returns what to write instead of `self.session`, if the block shows that there is no such field.
+fn no_field(block: &Block) -> Option<&'static str> {
+    if block.kind == BlockKind::Trait {
+        return Some(NO_FIELD_IN_TRAIT);
+    }
+    // A method that returns the field names it.
+    let is_method = |function: &Function| {
+        let arguments = function.sig.inputs.len();
+        function.sig.ident == "session" && function.receiver().is_some() && arguments == 1
+    };
+    let method = block.functions().find(|function| is_method(function))?;
+    (!mentions(method.body()?.stream(), "session")).then_some(NO_FIELD_BUT_METHOD)
+}
+
 const GUARDED_ALREADY: &str = "`#[refresh_token]` has guarded this already, maybe under another name: write one attribute, with \
                                commas between its options; on methods of an annotated block, use the name that is on the \
                                block";
@@ -81,8 +96,9 @@ fn member_options(function: &Function, defaults: &Options, errors: &mut Vec<Erro
         let body = function.body().filter(|_| function.receiver().is_some())?;
         if function.shape == Shape::Sync {
             let token = defaults.token_name().map_or_else(|| "token".to_owned(), Ident::to_string);
-            errors.extend(named_token(function, &token).map(|token| Error::new(token.span(), NOT_ASYNC)));
-            return None;
+            let name = named_token(function, &token)?;
+            errors.push(Error::new(name.span(), NOT_ASYNC));
+            return Some(Options { token: Some(Binding { name, shared: true }), ..defaults.clone() });
         }
         if function.shape == Shape::Future && shape::is_unclear(&function.sig, body) {
             errors.push(Error::new_spanned(&function.sig.output, UNCLEAR));

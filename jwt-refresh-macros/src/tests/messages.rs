@@ -374,6 +374,18 @@ fn the_option_token_is_missing() {
 }
 
 #[test]
+fn the_session_is_a_method() {
+    let advice = ["`session` is a method here, not a field: write `from = self.session()`"];
+    let none: [&str; 0] = [];
+    let block = |session| format!("impl Api {{ {session} async fn get(&self) -> Result<(), Error> {{}} }}");
+    assert_eq!(on_item(&block("fn session(&self) -> &Session { &self.auth }")), advice);
+    assert_eq!(errors("from = self.session()", &block("fn session(&self) -> &Session { &self.auth }")), none);
+    assert_eq!(on_item(&block("fn session(&self) -> &Session { &self.session }")), none);
+    assert_eq!(on_item(&block("fn session(&self, id: u64) -> &Session { &self.sessions[id] }")), none);
+    assert_eq!(on_item(&block("fn session() -> Session { Session::new() }")), none);
+}
+
+#[test]
 fn traits_have_no_fields() {
     let advice =
         ["a trait has no field `self.session`: write `from = self.session()`, with a method of the trait that \
@@ -438,7 +450,7 @@ fn an_option_that_is_written_wrongly_has_the_name_in_scope_that_was_meant() {
     named("token(bearer)", "bearer");
     named("token: bearer", "bearer");
     named("token = \"bearer\"", "bearer");
-    named("bearer", "token");
+    named("bearer", "bearer");
 }
 
 #[test]
