@@ -26,10 +26,11 @@ fn find(tokens: TokenStream, name: &str, uses: &mut Vec<Ident>) -> bool {
                 if before(1).is_some_and(|tree| is_punct(tree, '.')) {
                     return true;
                 }
-                let borrowed = before(1).is_some_and(|tree| is_punct(tree, '&')) && !starts_pattern(before(2));
-                let called = next.is_some_and(|tree| is_punct(tree, '.'));
                 uses.push(word.clone());
-                (borrowed && !next.is_some_and(|tree| is_parentheses(tree) || is_punct(tree, ':'))) || called
+                let borrowed = before(1).is_some_and(|tree| is_punct(tree, '&')) && !starts_pattern(before(2));
+                let item = next.is_some_and(|tree| is_parentheses(tree) || is_punct(tree, ':'));
+                let called = next.is_some_and(|tree| is_punct(tree, '.'));
+                called || borrowed && !item && !is_pattern(next)
             }
             TokenTree::Group(group) => {
                 let mut inner = Vec::new();

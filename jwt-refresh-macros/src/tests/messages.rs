@@ -355,6 +355,8 @@ fn the_option_token_is_missing() {
         "tokens.iter().map(|token: &Token| token.get())",
         "for token in tokens { send(&token) }",
         "match a { Some(&token) => send(&token), None => b }",
+        "match a { &token => send(&token) }",
+        "let Api { token, .. } = self; send(&token)",
         "send(&self.token, self.token.get(), token::new(), token())",
         "send(token)",
         "fn send(token: &str) { token.len(); }",

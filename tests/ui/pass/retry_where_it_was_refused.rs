@@ -99,6 +99,18 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// The future does not have `name`, though a string in it has the word.
+    #[refresh_token(token, retry)]
+    fn moved_before(&self, name: String) -> impl Future<Output = Result<String>> + Send {
+        let path = name + "/";
+        async move {
+            self.server.call(&token)?;
+            Ok(format!("{path}the name of it"))
+        }
+    }
+}
+
 /// `Send`, but not `Sync`: what a future borrows of it makes the future lose `Send`.
 #[derive(Clone)]
 struct Count(Cell<u64>);
@@ -182,6 +194,7 @@ async fn any_function_that_knows_a_401() {
     assert_eq!(asked().await.by_the_trait().await.unwrap(), 2);
     assert_eq!(asked().await.by_a_generic_function().await.unwrap(), 2);
     assert_eq!(asked().await.by_a_generic_function_of_the_result().await.unwrap(), 2);
+    assert_eq!(asked().await.moved_before("a".to_owned()).await.unwrap(), "a/the name of it");
     assert_eq!(asked().await.of_a_generic_error::<ApiError>().await.unwrap(), 2);
 }
 
