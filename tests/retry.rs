@@ -2,8 +2,9 @@
 
 mod support;
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use jwt_refresh::prelude::*;
@@ -390,4 +391,159 @@ async fn a_login_that_calls_an_annotated_method_gets_an_error_within_a_second() 
     assert!(start.elapsed() < Duration::from_secs(1));
     assert!(error.to_string().contains("do not call an annotated method"), "{error}");
     assert!(reentrant.whoami().await.is_err());
+}
+
+/// Returns errors of an API in which no type is known, as a generated client does.
+struct Opaque {
+    session: Session,
+}
+
+#[derive(Debug)]
+enum OpaqueError {
+    Auth(Error),
+    Unauthorized,
+}
+
+impl fmt::Display for OpaqueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for OpaqueError {}
+
+impl From<Error> for OpaqueError {
+    fn from(error: Error) -> Self {
+        Self::Auth(error)
+    }
+}
+
+#[refresh_token(retry)]
+impl Opaque {
+    async fn opaque_product(&self) -> Result<(), OpaqueError> {
+        Err(OpaqueError::Unauthorized)
+    }
+
+    async fn opaque_boxed(&self) -> Result<(), BoxError> {
+        Err(OpaqueError::Unauthorized.into())
+    }
+
+    #[refresh_token(retry_if = is_opaque_401)]
+    async fn asked(&self) -> Result<(), OpaqueError> {
+        Err(OpaqueError::Unauthorized)
+    }
+}
+
+fn is_opaque_401(error: &OpaqueError) -> bool {
+    matches!(error, OpaqueError::Unauthorized)
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn count(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_method_whose_errors_can_show_no_401_is_told_of_once() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _default = tracing::subscriber::set_default(subscriber);
+    let world = World::new();
+    let opaque = Opaque { session: world.session().connect().await.unwrap() };
+
+    for _ in 0..3 {
+        assert!(matches!(opaque.opaque_product().await, Err(OpaqueError::Unauthorized)));
+        opaque.opaque_boxed().await.unwrap_err();
+    }
+    assert_eq!(log.count("found nothing in an error that can show a 401"), 2);
+    assert_eq!(log.count("method=\"opaque_product\""), 1);
+    assert_eq!(log.count("method=\"opaque_boxed\""), 1);
+    assert_eq!(world.server.stats().refreshes, 0);
+
+    let error = opaque.asked().await.unwrap_err();
+    assert!(matches!(error, OpaqueError::Auth(error) if error.kind() == ErrorKind::RejectedAsIssued));
+    assert_eq!(log.count("found nothing in an error that can show a 401"), 2);
+    assert_eq!(world.server.stats().refreshes, 1);
+}
+
+struct Sizes {
+    session: Session,
+}
+
+impl Sizes {
+    #[refresh_token(token)]
+    async fn borrowing(&self, id: u64, name: &str) -> Result<usize, Error> {
+        tokio::task::yield_now().await;
+        Ok(token.expose().len() + name.len() + usize::try_from(id).unwrap_or(0))
+    }
+
+    #[refresh_token(token, retry)]
+    async fn borrowing_again(&self, id: u64, name: &str) -> Result<usize, Error> {
+        tokio::task::yield_now().await;
+        Ok(token.expose().len() + name.len() + usize::try_from(id).unwrap_or(0))
+    }
+
+    #[refresh_token(token)]
+    async fn exclusive(&mut self, out: &mut Vec<u8>) -> Result<usize, Error> {
+        tokio::task::yield_now().await;
+        out.extend(token.expose().bytes());
+        Ok(out.len())
+    }
+
+    #[refresh_token(token, retry)]
+    async fn exclusive_again(&mut self, out: &mut Vec<u8>) -> Result<usize, Error> {
+        tokio::task::yield_now().await;
+        out.extend(token.expose().bytes());
+        Ok(out.len())
+    }
+
+    #[refresh_token(token)]
+    async fn owning(&self, page: [u8; 200]) -> Result<usize, Error> {
+        let large = [1; 4000];
+        tokio::task::yield_now().await;
+        Ok(token.expose().len() + page.len() + large.len())
+    }
+
+    #[refresh_token(token, retry)]
+    async fn owning_again(&self, page: [u8; 200]) -> Result<usize, Error> {
+        let large = [1; 4000];
+        tokio::task::yield_now().await;
+        Ok(token.expose().len() + page.len() + large.len())
+    }
+}
+
+#[test]
+fn a_future_with_retry_is_at_most_64_bytes_larger_than_without_and_what_it_keeps_of_arguments() {
+    fn added(without: usize, with: usize) -> usize {
+        with.saturating_sub(without)
+    }
+
+    let mut sizes = Sizes { session: Session::new(Reentrant::default()) };
+    let [without, with] = [size_of_val(&sizes.borrowing(1, "")), size_of_val(&sizes.borrowing_again(1, ""))];
+    assert!(added(without, with) <= 64, "{without} and {with} bytes");
+    let mut out = Vec::new();
+    let without = size_of_val(&sizes.exclusive(&mut out));
+    let with = size_of_val(&sizes.exclusive_again(&mut out));
+    assert!(added(without, with) <= 64, "{without} and {with} bytes");
+    let [without, with] = [size_of_val(&sizes.owning([0; 200])), size_of_val(&sizes.owning_again([0; 200]))];
+    assert!(added(without, with) <= 64 + size_of::<[u8; 200]>(), "{without} and {with} bytes");
 }

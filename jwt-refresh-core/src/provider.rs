@@ -3,6 +3,7 @@
 
 use std::borrow::Borrow;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -30,7 +31,7 @@ pub type Renewal<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
     label = "not a `TokenProvider`",
     note = "`#[refresh_token]` takes its token from `self.session` unless told otherwise; to take it from elsewhere, write \
             `#[refresh_token(from = self.path.to.session)]`",
-    note = "a `Session` is a `TokenProvider`, and so is a reference, `Box` or `Arc` of one; of a lock guard, write `*guard`"
+    note = "a `Session` is a `TokenProvider`, and so is a reference, `Box`, `Rc` or `Arc` of one; of a lock guard, write `*guard`"
 )]
 pub trait TokenProvider {
     /// The type of the tokens: an [`AccessToken`], or a value that holds one for as long as the
@@ -121,4 +122,4 @@ macro_rules! forward_to_pointee {
     )+};
 }
 
-forward_to_pointee!(&P, &mut P, Box<P>, Arc<P>);
+forward_to_pointee!(&P, &mut P, Box<P>, Rc<P>, Arc<P>);

@@ -1,7 +1,7 @@
 //! The options in the attribute's parentheses.
 //!
-//! All mistakes are collected. An option with a mistake still counts as given, so that no second
-//! error says that it is missing.
+//! `options!` below is the one list of them. All mistakes are collected. An option with a mistake
+//! still counts as given, so that no second error says that it is missing.
 
 use std::mem;
 
@@ -45,9 +45,76 @@ pub(crate) struct Binding {
 
 /// The option `retry` or `retry_if`: the body runs once more after a 401.
 #[derive(Clone)]
-pub(crate) struct Retry {
-    /// The function that recognizes a 401, if the result itself is not asked.
-    pub(crate) when: Option<ExprPath>,
+pub(crate) enum Retry {
+    /// The result itself is asked whether it is one.
+    ByResult,
+    /// The function at this path is asked. `None` if the path cannot be read.
+    ByFunction(Option<ExprPath>),
+}
+
+/// What there is to know about an option.
+struct Entry {
+    name: &'static str,
+    /// How it is written.
+    forms: &'static str,
+    /// What other crates and a hasty hand call it.
+    synonyms: &'static [&'static str],
+    is_given: fn(&Options) -> bool,
+    parse: fn(&mut Options, &Ident, ParseStream<'_>, Level) -> syn::Result<()>,
+}
+
+/// Writes the options as [`OPTIONS`], and as a table in Markdown, `option_table!`.
+macro_rules! options {
+    ($($name:literal, $forms:literal, $meaning:literal,
+        also [$($synonym:literal),*], $is_given:expr, $parse:path;)*) => {
+        const OPTIONS: [Entry; [$($name),*].len()] = [$(Entry {
+            name: $name,
+            forms: $forms,
+            synonyms: &[$($synonym),*],
+            is_given: $is_given,
+            parse: $parse,
+        }),*];
+
+        macro_rules! option_table {
+            () => {
+                concat!("| option | meaning |\n|---|---|\n", $("| ", $forms, " | ", $meaning, " |\n"),*)
+            };
+        }
+    };
+}
+
+options! {
+    "from", "`from = <expression>`",
+        "where the token comes from. Default: `self.session`",
+        also ["session", "provider", "auth", "source", "with", "using"],
+        |options| options.from.is_some(), Options::parse_from;
+    "token", "`token`, `token = <name>`",
+        "makes the token a variable of the body, `token` or `<name>`",
+        also ["bind", "name", "bearer", "access_token", "as", "into"],
+        |options| options.token.is_some(), Options::parse_token;
+    "retry", "`retry`",
+        "if the body ends in a 401, gets a newer token and runs the body once more",
+        also ["retries", "again", "rerun"],
+        |options| options.retry.is_some(), Options::parse_retry;
+    "retry_if", "`retry_if = <path>`",
+        "the same, where the function at `<path>` recognizes a 401",
+        also ["when", "retry_when", "retry_on", "is_unauthorized"],
+        |options| options.retry.is_some(), Options::parse_retry_if;
+    "crate", "`crate = <path>`",
+        "where the runtime is. Default: `::jwt_refresh`",
+        also ["krate", "path", "crate_path"],
+        |options| options.krate.is_some(), Options::parse_crate;
+    "skip", "`skip`",
+        "on a method of an annotated block: leaves it as it is",
+        also ["ignore", "exclude", "except", "none", "off"],
+        |options| options.skip.is_some(), Options::parse_skip;
+}
+
+impl Entry {
+    /// Returns whether the option can be given where the attribute stands.
+    fn is_for(&self, level: Level) -> bool {
+        level == Level::Member || self.name != "skip"
+    }
 }
 
 impl Options {
@@ -96,42 +163,70 @@ impl Options {
         self.krate.as_ref().map_or(default, ToTokens::to_token_stream)
     }
 
+    /// Returns whether any option but `skip` is given.
+    pub(crate) fn has_more_than_skip(&self) -> bool {
+        OPTIONS.iter().any(|option| option.name != "skip" && (option.is_given)(self))
+    }
+
     fn parse_next(&mut self, input: ParseStream<'_>, level: Level) -> syn::Result<()> {
-        let option = name(input, level)?;
-        match option.to_string().as_str() {
-            "from" => {
-                once(&option, self.from.is_some())?;
-                self.from = Some(Expr::Verbatim(TokenStream::new()));
-                self.from = Some(expression(&option, input)?);
+        let name = name(input, level)?;
+        match OPTIONS.iter().find(|option| name == option.name) {
+            Some(option) if option.is_for(level) => (option.parse)(self, &name, input, level),
+            Some(_) => Err(misplaced_skip(&name, level)),
+            None => {
+                let meant = meant(&name.to_string(), level);
+                if let Some(meant) = meant {
+                    // It counts as given. What else is wrong with it is said once this is mended.
+                    // The body may name the token by the word that stands here.
+                    let named = at_end(input) && (name == "bearer" || name == "access_token");
+                    let option = if named { name.clone() } else { Ident::new(meant.name, name.span()) };
+                    let _ = (meant.parse)(self, &option, input, level);
+                }
+                Err(unknown(&name, meant, level))
             }
-            "token" => {
-                once(&option, self.token.is_some())?;
-                let shared = level == Level::Block;
-                self.token = Some(Binding { name: intended_name(&option, input), shared });
-                self.token = Some(Binding { name: binding(option, input)?, shared });
-            }
-            "retry" => {
-                once(&option, matches!(self.retry, Some(Retry { when: None })))?;
-                self.retry.get_or_insert(Retry { when: None });
-                no_value(&option, input, ", or `retry_if = <path>` to say when")?;
-            }
-            "retry_if" => {
-                once(&option, matches!(self.retry, Some(Retry { when: Some(_) })))?;
-                self.retry.get_or_insert(Retry { when: None }).when = Some(predicate(&option, input)?);
-            }
-            "crate" => {
-                once(&option, self.krate.is_some())?;
-                self.krate = Some(path(&option, input)?);
-            }
-            "skip" if level == Level::Member => {
-                once(&option, self.skip.is_some())?;
-                self.skip = Some(option.clone());
-                no_value(&option, input, "")?;
-            }
-            "skip" => return Err(misplaced_skip(&option, level)),
-            _ => return Err(unknown(&option, level)),
         }
+    }
+
+    fn parse_from(&mut self, option: &Ident, input: ParseStream<'_>, _: Level) -> syn::Result<()> {
+        once(option, self.from.is_some())?;
+        self.from = Some(Expr::Verbatim(TokenStream::new()));
+        self.from = Some(expression(option, input)?);
         Ok(())
+    }
+
+    fn parse_token(&mut self, option: &Ident, input: ParseStream<'_>, level: Level) -> syn::Result<()> {
+        once(option, self.token.is_some())?;
+        let shared = level == Level::Block;
+        self.token = Some(Binding { name: intended_name(option, input), shared });
+        self.token = Some(Binding { name: binding(option, input)?, shared });
+        Ok(())
+    }
+
+    fn parse_retry(&mut self, option: &Ident, input: ParseStream<'_>, _: Level) -> syn::Result<()> {
+        match self.retry.replace(Retry::ByResult) {
+            None => no_value(option, input, ", or `retry_if = <path>` to say when"),
+            Some(Retry::ByResult) => once(option, true),
+            Some(Retry::ByFunction(_)) => Err(redundant_retry(option)),
+        }
+    }
+
+    fn parse_retry_if(&mut self, option: &Ident, input: ParseStream<'_>, _: Level) -> syn::Result<()> {
+        let given = self.retry.replace(Retry::ByFunction(None));
+        once(option, matches!(given, Some(Retry::ByFunction(_))))?;
+        self.retry = Some(Retry::ByFunction(Some(predicate(option, input)?)));
+        if given.is_some() { Err(redundant_retry(option)) } else { Ok(()) }
+    }
+
+    fn parse_crate(&mut self, option: &Ident, input: ParseStream<'_>, _: Level) -> syn::Result<()> {
+        once(option, self.krate.is_some())?;
+        self.krate = Some(path(option, input)?);
+        Ok(())
+    }
+
+    fn parse_skip(&mut self, option: &Ident, input: ParseStream<'_>, _: Level) -> syn::Result<()> {
+        once(option, self.skip.is_some())?;
+        self.skip = Some(option.clone());
+        no_value(option, input, "")
     }
 }
 
@@ -153,6 +248,10 @@ fn once(option: &Ident, given: bool) -> syn::Result<()> {
     Ok(())
 }
 
+fn redundant_retry(option: &Ident) -> Error {
+    Error::new(option.span(), "`retry_if` says when to retry, and `retry` adds nothing to it: keep one of the two")
+}
+
 fn expression(option: &Ident, input: ParseStream<'_>) -> syn::Result<Expr> {
     let advice = "`from` takes the expression that gives the session: write `from = self.session`";
     equals(option, input, advice)?;
@@ -160,22 +259,41 @@ fn expression(option: &Ident, input: ParseStream<'_>) -> syn::Result<Expr> {
     input.parse().map_err(|error| Error::new(error.span(), advice))
 }
 
-fn binding(option: Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
+fn binding(option: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
     if !has_value(input) {
-        return Ok(option);
+        return Ok(option.clone());
+    }
+    if !input.peek(Token![=])
+        && let Some(name) = other_form(input)
+    {
+        return Err(Error::new(option.span(), format!("`token` takes its name after a `=`: write `token = {name}`")));
     }
     let advice = "`token` takes a name: write `token`, or `token = <name>` to call it something else";
-    equals(&option, input, advice)?;
-    unquoted(&option, input, "a name")?;
+    equals(option, input, advice)?;
+    unquoted(option, input, "a name")?;
     let name = input.parse().map_err(|error| Error::new(error.span(), advice))?;
     if at_end(input) { Ok(name) } else { Err(input.error(advice)) }
 }
 
-/// Returns the name in `token = "name"`: a mistake, but it tells what the body calls the token.
+/// Returns the name that the body is likely to call the token by, even if it is not yet known that
+/// it is given rightly: `bearer` in `token = "bearer"` and `token as bearer`.
 fn intended_name(option: &Ident, input: ParseStream<'_>) -> Ident {
     let ahead = input.fork();
-    let name = ahead.parse::<Token![=]>().and_then(|_| ahead.parse::<LitStr>()).and_then(|string| string.parse());
-    name.unwrap_or_else(|_| option.clone())
+    let in_quotes = || {
+        ahead.parse::<Option<Token![=]>>().ok()?;
+        ahead.parse::<LitStr>().ok()?.parse().ok()
+    };
+    other_form(input).or_else(in_quotes).unwrap_or_else(|| option.clone())
+}
+
+/// Returns the name in `token as name`, `token: name` and `token(name)`.
+fn other_form(input: ParseStream<'_>) -> Option<Ident> {
+    let ahead = input.fork();
+    if ahead.parse::<Token![as]>().is_ok() || ahead.parse::<Token![:]>().is_ok() || ahead.parse::<Token![=]>().is_ok() {
+        return ahead.parse().ok();
+    }
+    let TokenTree::Group(parentheses) = ahead.parse().ok()? else { return None };
+    syn::parse2(parentheses.stream()).ok()
 }
 
 fn path(option: &Ident, input: ParseStream<'_>) -> syn::Result<Path> {
@@ -206,7 +324,7 @@ fn at_end(input: ParseStream<'_>) -> bool {
 }
 
 fn has_value(input: ParseStream<'_>) -> bool {
-    input.peek(Token![=]) || input.peek(Token![:]) || input.peek(Paren)
+    input.peek(Token![=]) || input.peek(Token![:]) || input.peek(Token![as]) || input.peek(Paren)
 }
 
 fn equals(option: &Ident, input: ParseStream<'_>, advice: &str) -> syn::Result<()> {
@@ -254,46 +372,35 @@ fn misplaced_skip(option: &Ident, level: Level) -> Error {
     Error::new(option.span(), advice)
 }
 
-fn unknown(option: &Ident, level: Level) -> Error {
-    let hint = match nearest(&option.to_string(), level) {
-        Some(nearest) => format!("did you mean `{nearest}`? The options are"),
+fn unknown(option: &Ident, meant: Option<&Entry>, level: Level) -> Error {
+    let hint = match meant {
+        Some(Entry { name, .. }) => format!("did you mean `{name}`? The options are"),
         None => "the options are".to_owned(),
     };
     Error::new(option.span(), format!("unknown option `{option}`: {hint} {}", options(level)))
 }
 
-fn options(level: Level) -> &'static str {
-    match level {
-        Level::Function | Level::Block => {
-            "`from = <expression>`, `token`, `token = <name>`, `retry`, `retry_if = <path>` and `crate = <path>`"
-        }
-        Level::Member => {
-            "`from = <expression>`, `token`, `token = <name>`, `retry`, `retry_if = <path>`, `crate = <path>` and `skip`"
-        }
+/// Returns the options that can be given here: "`from = <expression>`, `token` and `retry`".
+fn options(level: Level) -> String {
+    let forms: Vec<_> = OPTIONS.iter().filter(|option| option.is_for(level)).map(|option| option.forms).collect();
+    match forms.split_last() {
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 
-/// Names that other crates use, and the option that each means here.
-const SYNONYMS: [(&str, &str); 10] = [
-    ("session", "from"),
-    ("provider", "from"),
-    ("auth", "from"),
-    ("bind", "token"),
-    ("name", "token"),
-    ("retries", "retry"),
-    ("when", "retry_if"),
-    ("krate", "crate"),
-    ("path", "crate"),
-    ("ignore", "skip"),
-];
+/// Returns how the options are written.
+#[cfg(test)]
+pub(crate) fn forms() -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().map(|option| option.forms)
+}
 
-/// Returns the option that the user may have meant.
-fn nearest(option: &str, level: Level) -> Option<&'static str> {
-    let names = ["from", "token", "retry", "retry_if", "crate", "skip"];
-    let (distance, nearest) = names.map(|name| (distance(option, name), name)).into_iter().min()?;
-    let synonym = SYNONYMS.iter().find(|(synonym, _)| *synonym == option).map(|(_, name)| *name);
-    let name = if distance <= 2 { Some(nearest) } else { synonym };
-    name.filter(|name| level == Level::Member || *name != "skip")
+/// Returns the option that the user may have meant by `name`.
+fn meant(name: &str, level: Level) -> Option<&'static Entry> {
+    let options = || OPTIONS.iter().filter(|option| option.is_for(level));
+    let synonym = options().find(|option| option.synonyms.contains(&name));
+    let nearest = options().min_by_key(|option| distance(name, option.name));
+    synonym.or_else(|| nearest.filter(|option| distance(name, option.name) <= 2))
 }
 
 /// Returns how many letters must be changed, added or removed to turn `from` into `to`

@@ -2,17 +2,18 @@
 
 use std::mem;
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{FnArg, Pat, PatIdent, PatType, Receiver, ReceiverKind, Signature, Token, Type};
 
+use crate::parse::Function;
 use crate::shape::Shape;
 use crate::site::{Place, Site};
 use crate::tokens::mentions;
 
 /// Returns the head of the function, with arguments from which each run can take its own.
-pub(crate) fn head(site: &Site<'_>) -> TokenStream {
-    let (sig, _) = rewrite(site, &TokenStream::new());
+pub(crate) fn head(site: &Site<'_>, body: &Group) -> TokenStream {
+    let (sig, _) = rewrite(site, &body.stream());
     let qualifiers = &site.function.qualifiers;
     quote!(#qualifiers #sig)
 }
@@ -22,10 +23,82 @@ pub(crate) fn statements(site: &Site<'_>, body: &TokenStream) -> TokenStream {
     rewrite(site, body).1
 }
 
+/// Returns the statements that stand before all runs: what `from` names in the patterns of
+/// arguments, and variables that the runs can borrow by `&mut`.
+pub(crate) fn before(site: &Site<'_>, body: &Group) -> TokenStream {
+    let body = body.stream();
+    let moved = site.async_trait.as_ref().map(|async_trait| &async_trait.arguments);
+    let body = quote!(#moved #body);
+    let receiver = site.async_trait.as_ref().filter(|_| owns_self(site.function)).and_then(|_| site.receiver());
+    let receiver = receiver.map(|name| quote_spanned!(Span::mixed_site()=> let mut #name = #name;));
+    let statements = site.function.sig.inputs.iter().enumerate().filter_map(|(index, input)| match input {
+        FnArg::Receiver(_) => None,
+        FnArg::Typed(argument) if site.function.shape == Shape::Future => move_into_future(argument, &body),
+        FnArg::Typed(argument) => bind_for_provider(site, argument, index),
+    });
+    receiver.into_iter().chain(statements).collect()
+}
+
+/// Returns whether the receiver is no reference.
+pub(crate) fn owns_self(function: &Function) -> bool {
+    function.receiver().is_some_and(|receiver| mutable_receiver(receiver).is_none())
+}
+
+// Output:
+//     let mut name = name;
+//
+// The future holds the argument, but not mutably. See `rebind` for why that must be.
+fn move_into_future(argument: &PatType, body: &TokenStream) -> Option<TokenStream> {
+    let Pat::Ident(PatIdent { ident: name, .. }) = &*argument.pat else { return None };
+    if mutable_reference(&argument.ty).is_some() || !mentions(body.clone(), &name.to_string()) {
+        return None;
+    }
+    let cfg = argument.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
+    Some(quote_spanned!(Span::mixed_site()=> #(#cfg)* let mut #name = #name;))
+}
+
+// Input:
+//     State(state): State<AppState>, with `from = state.session`
+//
+// Output:
+//     #[allow(unused_variables, unused_mut)]
+//     let State(state) = ::jwt_refresh::__private::again(&mut argument1);
+fn bind_for_provider(site: &Site<'_>, argument: &PatType, index: usize) -> Option<TokenStream> {
+    let from = site.options.from.as_ref()?.to_token_stream();
+    if is_name(&argument.pat) || !shares_a_name(argument.pat.to_token_stream(), &from) {
+        return None;
+    }
+    let name = format_ident!("argument{index}", span = place(argument).start);
+    let value = match mutable_reference(&argument.ty) {
+        Some(false) => quote!(#name),
+        Some(true) => quote_spanned!(Span::mixed_site()=> &*#name),
+        None => again(site, place(argument), &name),
+    };
+    let cfg = argument.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
+    let pattern = &argument.pat;
+    Some(quote_spanned! {Span::mixed_site()=>
+        #(#cfg)*
+        #[allow(unused_variables, unused_mut)]
+        let #pattern = #value;
+    })
+}
+
+fn is_name(pattern: &Pat) -> bool {
+    matches!(pattern, Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none())
+}
+
+fn shares_a_name(pattern: TokenStream, from: &TokenStream) -> bool {
+    pattern.into_iter().any(|tree| match tree {
+        TokenTree::Ident(name) => mentions(from.clone(), &name.to_string()),
+        TokenTree::Group(group) => shares_a_name(group.stream(), from),
+        _ => false,
+    })
+}
+
 fn rewrite(site: &Site<'_>, body: &TokenStream) -> (Signature, TokenStream) {
     let mut sig = site.function.sig.clone();
     let statements = sig.inputs.iter_mut().enumerate().filter_map(|(index, input)| match input {
-        FnArg::Receiver(receiver) => capture(site, receiver),
+        FnArg::Receiver(receiver) => capture(site, receiver, body),
         FnArg::Typed(argument) if site.function.shape == Shape::Future => rebind_in_future(site, argument, body),
         FnArg::Typed(argument) => rebind(site, argument, index),
     });
@@ -37,12 +110,16 @@ fn rewrite(site: &Site<'_>, body: &TokenStream) -> (Signature, TokenStream) {
 ///
 /// Otherwise the run borrows only what the body uses, and as the body uses it. A shared borrow of
 /// a `Cell` makes the future of the run lose `Send`, even in a struct that is held exclusively.
-fn capture(site: &Site<'_>, receiver: &mut Receiver) -> Option<TokenStream> {
+fn capture(site: &Site<'_>, receiver: &mut Receiver, body: &TokenStream) -> Option<TokenStream> {
     let name = site.receiver()?;
+    // A future that does not mention `self` does not have it.
+    if site.function.shape == Shape::Future && !mentions(body.clone(), &name.to_string()) {
+        return None;
+    }
     match (mutable_receiver(receiver), site.function.shape) {
-        (Some(false), _) | (_, Shape::Sync) | (None, Shape::Future) => None,
+        (Some(false), _) | (_, Shape::Sync) => None,
         (Some(true), _) => Some(quote_spanned!(Span::mixed_site()=> let _ = &mut *#name;)),
-        (None, Shape::Async) => {
+        (None, Shape::Async | Shape::Future) => {
             receiver.mutability.get_or_insert(Token![mut](Span::mixed_site().located_at(receiver.self_token.span)));
             Some(quote_spanned!(Span::mixed_site()=> let _ = &mut #name;))
         }
@@ -83,7 +160,7 @@ fn rebind(site: &Site<'_>, argument: &mut PatType, index: usize) -> Option<Token
     let name = match &*argument.pat {
         Pat::Wild(_) => return None,
         Pat::Ident(pat) if pat.ident.to_string().starts_with('_') => return None,
-        Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => Some(pat.clone()),
+        Pat::Ident(pat) if is_name(&argument.pat) => Some(pat.clone()),
         _ => None,
     };
     let reference = mutable_reference(&argument.ty);
@@ -98,12 +175,13 @@ fn rebind(site: &Site<'_>, argument: &mut PatType, index: usize) -> Option<Token
         None => again(site, place, &name),
     };
     let attrs = argument.attrs.clone();
-    let unused = allow_unused(site, &name);
+    let unused = allow_unused(site, &argument.pat);
     argument.attrs.retain(|attr| attr.path().is_ident("cfg"));
+    let shadowing = (reference == Some(true)).then(|| quote!(#[allow(clippy::shadow_same)]));
     let mutability = reference.is_none().then(|| Token![mut](Span::mixed_site().located_at(name.span())));
     let pat = PatIdent { attrs: Vec::new(), by_ref: None, mutability, ident: name, subpat: None };
     let pattern = mem::replace(&mut *argument.pat, Pat::Ident(pat));
-    Some(quote_spanned!(Span::mixed_site()=> #unused #(#attrs)* let #pattern = #value;))
+    Some(quote_spanned!(Span::mixed_site()=> #unused #shadowing #(#attrs)* let #pattern = #value;))
 }
 
 /// Returns the place of an argument, without its attributes.
@@ -120,7 +198,7 @@ pub(crate) fn again(site: &Site<'_>, place: Place, name: &Ident) -> TokenStream 
 // mentions are certain to be there.
 //
 // Output:
-//     let name = ::jwt_refresh::__private::again_from(&name);
+//     let name = ::jwt_refresh::__private::again(&mut name);
 fn rebind_in_future(site: &Site<'_>, argument: &PatType, body: &TokenStream) -> Option<TokenStream> {
     let Pat::Ident(PatIdent { ident: name, .. }) = &*argument.pat else { return None };
     if !mentions(body.clone(), &name.to_string()) {
@@ -129,15 +207,15 @@ fn rebind_in_future(site: &Site<'_>, argument: &PatType, body: &TokenStream) -> 
     let value = match mutable_reference(&argument.ty) {
         Some(false) => return None,
         Some(true) => quote_spanned!(Span::mixed_site()=> &mut *#name),
-        None => site.call_at(place(argument), "again_from", quote_spanned!(name.span()=> &#name)),
+        None => again(site, place(argument), name),
     };
-    let unused = allow_unused(site, name);
+    let unused = allow_unused(site, &argument.pat);
     let cfg = argument.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
     Some(quote_spanned!(Span::mixed_site()=> #unused #(#cfg)* let #name = #value;))
 }
 
 /// Allows an argument that `from` uses to be unused in the body.
-fn allow_unused(site: &Site<'_>, name: &Ident) -> Option<TokenStream> {
-    let from = site.options.from.as_ref()?;
-    mentions(from.to_token_stream(), &name.to_string()).then(|| quote!(#[allow(unused_variables)]))
+fn allow_unused(site: &Site<'_>, pattern: &Pat) -> Option<TokenStream> {
+    let from = site.options.from.as_ref()?.to_token_stream();
+    shares_a_name(pattern.to_token_stream(), &from).then(|| quote!(#[allow(unused_variables)]))
 }

@@ -3,7 +3,7 @@
 //! The statement puts the body into no closure, no box and no further future, so `?`, `return`,
 //! borrows and lints in the body mean what they say.
 
-use proc_macro2::{Group, Span, TokenStream};
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 
 use crate::args::Binding;
@@ -13,7 +13,7 @@ use crate::site::Site;
 // Output:
 //     CHECK
 //     { BODY }
-pub(crate) fn guard(site: &Site<'_>, body: &Group) -> TokenStream {
+pub(crate) fn guard(site: &Site<'_>, body: &TokenStream) -> TokenStream {
     let arguments = site.async_trait.as_ref().map(|async_trait| &async_trait.arguments);
     let check = match &site.options.token {
         Some(binding) => bind(site, binding),

@@ -6,7 +6,8 @@
 //! 1. `parse` reads the item that the attribute stands on. `shape` tells how each function returns
 //!    its result, and thus where in the function the guard goes.
 //! 2. `args` reads the options.
-//! 3. `valid` decides which functions to guard, and collects every mistake.
+//! 3. `valid` decides which functions to guard, and collects every mistake. `rerun` finds those
+//!    that are mistakes only with `retry`, and `forgotten` finds where `token` is missing.
 //! 4. `expand` writes the item, or, after a mistake, `fallback` does: as the item was, so that the
 //!    editor still knows it, with the errors beside it.
 //!
@@ -22,12 +23,15 @@
 // A panic in library code is a defect. Tests may unwrap.
 #![warn(clippy::unwrap_used)]
 
+#[macro_use]
 mod args;
 mod arguments;
 mod check;
 mod expand;
 mod fallback;
+mod forgotten;
 mod parse;
+mod rerun;
 mod retry;
 mod shape;
 mod site;
@@ -36,25 +40,23 @@ mod tests;
 mod tokens;
 mod valid;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
+
+use crate::parse::Names;
 
 /// Gives a method a valid access token: refreshes the token, if necessary, before the body runs.
 ///
 /// The attribute goes on a method; on an `impl` block or a trait definition, for every async method
 /// in it that has a receiver and a body; or, with `from`, on a free function.
 ///
-/// A method is async if it is an `async fn`, or if it returns a future (`impl Future`, `BoxFuture`)
-/// and ends in an `async` block. What `#[async_trait]` makes of either is async too, whether that
-/// attribute stands above or below this one. A method that is not async needs an attribute of its
-/// own, and the feature `blocking`.
+/// A method is async if it is an `async fn`, or if it returns a future: an `impl Future`, a
+/// `BoxFuture`, or an alias of one. Its body must then end in the `async` block that is to be
+/// guarded, in a method call on that block as in `async move { … }.boxed()`, or in a call whose
+/// only argument is that block as in `Box::pin(async move { … })`. What `#[async_trait]` makes of a
+/// method is async too, whether that attribute stands above or below this one. A method that is not
+/// async needs an attribute of its own, and the feature `blocking`.
 ///
-/// | option | meaning |
-/// |---|---|
-/// | `from = <expression>` | where the token comes from. Default: `self.session` |
-/// | `token`, `token = <name>` | makes the token a variable of the body, `token` or `<name>` |
-/// | `retry` | if the body ends in a 401, gets a newer token and runs the body once more |
-/// | `retry_if = <path>` | the same, where the function at `<path>` recognizes a 401 |
-/// | `crate = <path>` | where the runtime is. Default: `::jwt_refresh` |
+#[doc = option_table!()]
 ///
 /// `from` takes any `TokenProvider`; the expression is evaluated once per call.
 ///
@@ -67,10 +69,15 @@ use proc_macro2::TokenStream;
 /// # Retry
 ///
 /// With `retry`, the error or the value in `Ok` tells whether it is a 401: see `Unauthorized`. With
-/// `retry_if`, the function tells: a `fn(&E) -> bool` or a `fn(&Result<T, E>) -> bool`.
+/// `retry_if`, the function tells: a `fn(&E) -> bool` or a `fn(&Result<T, E>) -> bool`, which may
+/// be generic. Errors of generated clients often need it, because they have no `source` in which a
+/// 401 could be found.
 ///
 /// The body may run twice. What it takes by value, the token included, is therefore cloned for each
 /// run. The body cannot consume `self`, and it cannot return what it borrows from a `&mut self`.
+///
+/// A future with `retry` is larger than without by at most 64 bytes, and by such arguments, which
+/// it keeps for the second run.
 ///
 /// After a second 401 the provider is told of that one too, and the method fails with an error that
 /// says so.
@@ -82,12 +89,14 @@ use proc_macro2::TokenStream;
 /// `#[tracing::instrument]`.
 #[proc_macro_attribute]
 pub fn refresh_token(args: proc_macro::TokenStream, input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    attribute(args.into(), &input.into()).into()
+    let source = Span::call_site().source_text();
+    let names = Names { imported: source.as_deref().and_then(parse::attribute_name) };
+    attribute(args.into(), &input.into(), names).into()
 }
 
-fn attribute(args: TokenStream, input: &TokenStream) -> TokenStream {
+fn attribute(args: TokenStream, input: &TokenStream, names: Names<'_>) -> TokenStream {
     let mut errors = Vec::new();
-    let Some(mut item) = parse::item(input.clone(), &mut errors) else {
+    let Some(mut item) = parse::item(input.clone(), names, &mut errors) else {
         return fallback::verbatim(input, &errors);
     };
     valid::item(&mut item, args, &mut errors);

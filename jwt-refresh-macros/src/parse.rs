@@ -6,6 +6,7 @@
 
 use std::iter::Peekable;
 use std::mem;
+use std::rc::Rc;
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::quote;
@@ -19,6 +20,8 @@ use crate::tokens::{is_braces, is_punct, mentions};
 pub(crate) enum Item {
     Function(Box<Function>),
     Block(Block),
+    /// What the compiler cannot read either, and has reported.
+    HalfTyped(TokenStream),
 }
 
 /// A function, with or without a receiver, free or a member of a block.
@@ -35,6 +38,8 @@ pub(crate) struct Function {
     /// The rest of `head`: the signature.
     pub(crate) sig: Signature,
     pub(crate) shape: Shape,
+    /// The type parameters of the block that the function is in.
+    pub(crate) outer_generics: Rc<[Ident]>,
     /// The braces of the body, or a semicolon.
     pub(crate) tail: Option<TokenTree>,
     /// The options of the guard, once `valid` has decided to guard the function.
@@ -44,14 +49,16 @@ pub(crate) struct Function {
 impl Function {
     /// Returns the body with its braces, if there is one.
     pub(crate) fn body(&self) -> Option<&Group> {
-        match &self.tail {
-            Some(TokenTree::Group(body)) => Some(body),
-            _ => None,
-        }
+        body(self.tail.as_ref())
     }
 
     pub(crate) fn receiver(&self) -> Option<&Receiver> {
         self.sig.receiver()
+    }
+
+    /// Returns whether `name` is a type parameter, of the function or of the block that it is in.
+    pub(crate) fn is_type_parameter(&self, name: &Ident) -> bool {
+        self.sig.generics.type_params().any(|parameter| parameter.ident == *name) || self.outer_generics.contains(name)
     }
 
     /// Returns the names of the arguments that are plain names, not other patterns.
@@ -66,9 +73,41 @@ impl Function {
     }
 }
 
+fn body(tail: Option<&TokenTree>) -> Option<&Group> {
+    match tail {
+        Some(TokenTree::Group(body)) => Some(body),
+        _ => None,
+    }
+}
+
+impl Block {
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.members.iter().filter_map(|member| match member {
+            Member::Function(function) => Some(&**function),
+            Member::HalfTyped(_) | Member::Other(_) => None,
+        })
+    }
+
+    /// Returns the options of the functions that are to be guarded.
+    pub(crate) fn guards(&self) -> impl Iterator<Item = &Options> {
+        self.functions().filter_map(|function| function.guard.as_ref())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlockKind {
+    Impl,
+    Trait,
+}
+
 /// An `impl` block or a trait definition.
 pub(crate) struct Block {
-    /// Everything before the braces.
+    pub(crate) kind: BlockKind,
+    /// The attributes, without `#[refresh_token]`.
+    pub(crate) attrs: TokenStream,
+    /// The `#[refresh_token]` among the attributes, which are a mistake.
+    pub(crate) helpers: Vec<Helper>,
+    /// Everything between the attributes and the braces.
     pub(crate) head: TokenStream,
     pub(crate) members: Vec<Member>,
     /// The braces and everything in them, as it was.
@@ -77,26 +116,55 @@ pub(crate) struct Block {
 
 pub(crate) enum Member {
     Function(Box<Function>),
+    /// What the compiler cannot read either, and has reported.
+    HalfTyped(TokenStream),
     Other(TokenStream),
 }
 
-/// `#[refresh_token(…)]` on a function, whatever path its name has, or
-/// `#[cfg_attr(…, refresh_token(…))]`.
+/// `#[refresh_token(…)]`, whatever path its name has, or `#[cfg_attr(…, refresh_token(…))]`.
 pub(crate) struct Helper {
-    /// The word `refresh_token` or `cfg_attr`.
+    /// The word `refresh_token`, the name that it was imported under, or the word `cfg_attr`.
     pub(crate) name: Ident,
     /// The tokens after that word.
     pub(crate) rest: TokenStream,
 }
 
+/// The names of this attribute: `refresh_token`, and the one that it was imported under.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) imported: Option<&'a str>,
+}
+
+impl Names<'_> {
+    fn contain(self, name: &Ident) -> bool {
+        name == "refresh_token" || self.imported.is_some_and(|imported| name == imported)
+    }
+
+    fn are_mentioned(self, tokens: &TokenStream) -> bool {
+        mentions(tokens.clone(), "refresh_token")
+            || self.imported.is_some_and(|imported| mentions(tokens.clone(), imported))
+    }
+}
+
+/// Returns the last name in the path of an attribute: `guard` for `#[jwt::guard(token)]`.
+pub(crate) fn attribute_name(attribute: &str) -> Option<&str> {
+    let path = attribute.trim_start_matches(['#', '!', '[', ' ']);
+    let end = path.find(|c: char| c != '_' && c != ':' && !c.is_alphanumeric()).unwrap_or(path.len());
+    path[..end].rsplit(':').next().filter(|name| !name.is_empty())
+}
+
 /// Reads the annotated item. If the attribute cannot go on it, returns `None` and adds the reason
 /// to `errors`.
-pub(crate) fn item(input: TokenStream, errors: &mut Vec<Error>) -> Option<Item> {
+pub(crate) fn item(input: TokenStream, names: Names<'_>, errors: &mut Vec<Error>) -> Option<Item> {
     let trees = flatten(input);
     let keyword = keyword(&trees);
     let parsed = match keyword.map(Ident::to_string).as_deref() {
-        Some("fn") => function(trees).map(Box::new).map(Item::Function).map_err(|(_, error)| error),
-        Some("impl" | "trait") => block(trees, errors).map(Item::Block),
+        Some("fn") => match function(trees, names) {
+            Ok(function) => Ok(Item::Function(Box::new(function))),
+            Err((unread, error)) if is_incomplete(&error) => return Some(Item::HalfTyped(unread)),
+            Err((_, error)) => Err(error),
+        },
+        Some("impl" | "trait") => block(trees, names, errors).map(Item::Block),
         _ => Err(misplaced(keyword, &trees)),
     };
     parsed.map_err(|error| errors.push(error)).ok()
@@ -120,17 +188,51 @@ fn misplaced(keyword: Option<&Ident>, trees: &[TokenTree]) -> Error {
     }
 }
 
-fn block(mut trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> syn::Result<Block> {
+fn block(mut trees: Vec<TokenTree>, names: Names<'_>, errors: &mut Vec<Error>) -> syn::Result<Block> {
     let Some(TokenTree::Group(body)) = trees.pop_if(|last| is_braces(last)) else {
         let item: TokenStream = trees.into_iter().collect();
         return Err(Error::new_spanned(item, "`#[refresh_token]` finds no `{ … }` here"));
     };
-    let members = members(flatten(body.stream()), errors);
-    Ok(Block { head: trees.into_iter().collect(), members, body })
+    let (attrs, helpers, start) = attributes(&trees, names);
+    let mut members = members(flatten(body.stream()), names, errors);
+    let generics: Rc<[Ident]> = type_parameters(&trees[start..]).into();
+    for member in &mut members {
+        if let Member::Function(function) = member {
+            function.outer_generics = Rc::clone(&generics);
+        }
+    }
+    let kind =
+        if keyword(&trees[start..]).is_some_and(|word| word == "trait") { BlockKind::Trait } else { BlockKind::Impl };
+    Ok(Block { kind, attrs, helpers, head: trees.drain(start..).collect(), members, body })
+}
+
+/// Returns the type parameters of a block: `T` of `impl<'a, T: Bound, const N: usize> …`.
+fn type_parameters(head: &[TokenTree]) -> Vec<Ident> {
+    let mut depth = 0_usize;
+    let mut parameters = Vec::new();
+    for pair in head.windows(2) {
+        match &pair[0] {
+            // Where an `impl` has no brackets of its own, those of its type begin later.
+            TokenTree::Ident(word) if depth == 0 && word == "impl" && !is_punct(&pair[1], '<') => break,
+            tree if is_punct(tree, '<') => depth += 1,
+            tree if is_punct(tree, '>') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 && is_punct(&pair[0], '>') {
+            break;
+        }
+        match &pair[1] {
+            TokenTree::Ident(name) if depth == 1 && (is_punct(&pair[0], '<') || is_punct(&pair[0], ',')) => {
+                parameters.push(name.clone());
+            }
+            _ => {}
+        }
+    }
+    parameters
 }
 
 /// Divides the content of a block into its members.
-fn members(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Vec<Member> {
+fn members(trees: Vec<TokenTree>, names: Names<'_>, errors: &mut Vec<Error>) -> Vec<Member> {
     let mut members = Vec::new();
     let mut current = Vec::new();
     let mut trees = trees.into_iter().peekable();
@@ -138,11 +240,12 @@ fn members(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Vec<Member> {
         let last = ends_member(&current, &tree, &mut trees);
         current.push(tree);
         if last {
-            members.push(member(mem::take(&mut current), errors));
+            members.push(member(mem::take(&mut current), names, errors));
         }
     }
+    // The compiler has reported a member that is cut off, and would report it again.
     if !current.is_empty() {
-        members.push(Member::Other(current.into_iter().collect()));
+        members.push(Member::HalfTyped(TokenStream::new()));
     }
     members
 }
@@ -161,12 +264,14 @@ fn ends_member(member: &[TokenTree], tree: &TokenTree, next: &mut Peekable<impl 
     keyword(member).is_none_or(|keyword| keyword != "const" && keyword != "type")
 }
 
-fn member(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Member {
+fn member(trees: Vec<TokenTree>, names: Names<'_>, errors: &mut Vec<Error>) -> Member {
     if keyword(&trees).is_none_or(|keyword| keyword != "fn") {
         return Member::Other(trees.into_iter().collect());
     }
-    match function(trees) {
+    match function(trees, names) {
         Ok(function) => Member::Function(Box::new(function)),
+        Err((unread, _)) if is_cut_off(unread.clone()) => Member::HalfTyped(TokenStream::new()),
+        Err((unread, error)) if is_incomplete(&error) => Member::HalfTyped(unread),
         Err((unread, error)) => {
             errors.push(error);
             Member::Other(unread)
@@ -175,17 +280,36 @@ fn member(trees: Vec<TokenTree>, errors: &mut Vec<Error>) -> Member {
 }
 
 /// Reads a function. An error returns its tokens too, without the `#[refresh_token]` attributes.
-fn function(mut trees: Vec<TokenTree>) -> Result<Function, (TokenStream, Error)> {
-    let (attrs, helpers, start) = attributes(&trees);
+fn function(mut trees: Vec<TokenTree>, names: Names<'_>) -> Result<Function, (TokenStream, Error)> {
+    let (attrs, helpers, start) = attributes(&trees, names);
     let tail = trees.pop();
     let head: TokenStream = trees.drain(start..).collect();
     match signature.parse2(head.clone()) {
         Ok((qualifiers, sig)) => {
-            let shape = Shape::of(&sig);
-            Ok(Function { attrs, helpers, head, qualifiers, sig, shape, tail, guard: None })
+            let shape = Shape::of(&sig, body(tail.as_ref()));
+            let outer_generics = Rc::from([]);
+            Ok(Function { attrs, helpers, head, qualifiers, sig, shape, outer_generics, tail, guard: None })
         }
         Err(error) => Err((attrs.into_iter().chain(head).chain(tail).collect(), error)),
     }
+}
+
+/// Returns whether a function has no end to its return type or its generics: `fn get() -> { … }`.
+fn is_cut_off(function: TokenStream) -> bool {
+    let trees: Vec<TokenTree> = function.into_iter().collect();
+    let angles = |angle| trees.iter().filter(|tree| is_punct(tree, angle)).count();
+    let arrows = trees.windows(2).filter(|pair| is_punct(&pair[0], '-') && is_punct(&pair[1], '>')).count();
+    let ends_in_arrow = trees.len().checked_sub(3).is_some_and(|at| is_punct(&trees[at], '-'));
+    ends_in_arrow || angles('<') + arrows != angles('>')
+}
+
+/// Returns whether the part of a signature is missing that no syntax, however new, does without: a
+/// name, its parentheses, the name or the type of an argument.
+fn is_incomplete(error: &Error) -> bool {
+    let error = error.to_string();
+    let missing =
+        ["unexpected end of input", "expected identifier", "expected parentheses", "expected `:`", "expected `,`"];
+    missing.iter().any(|missing| error.starts_with(missing))
 }
 
 /// Separates `pub(crate) default` from
@@ -198,13 +322,13 @@ fn signature(input: ParseStream<'_>) -> syn::Result<(TokenStream, Signature)> {
 
 /// Separates the attributes that `trees` starts with: returns the other attributes, the
 /// `#[refresh_token]` attributes, and the index at which all of them end.
-fn attributes(trees: &[TokenTree]) -> (TokenStream, Vec<Helper>, usize) {
+fn attributes(trees: &[TokenTree], names: Names<'_>) -> (TokenStream, Vec<Helper>, usize) {
     let mut others = Vec::new();
     let mut helpers = Vec::new();
     let mut end = 0;
     while let Some(length) = attribute_length(&trees[end..]) {
         let attribute = &trees[end..end + length];
-        match attribute.last().and_then(helper) {
+        match attribute.last().and_then(|brackets| helper(brackets, names)) {
             Some(helper) => helpers.push(helper),
             None => others.extend_from_slice(attribute),
         }
@@ -224,7 +348,7 @@ fn attribute_length(trees: &[TokenTree]) -> Option<usize> {
 
 /// Reads the brackets of an attribute. Returns `None` if it is neither `#[refresh_token]`, with any
 /// path such as `#[jwt_refresh::refresh_token]`, nor a `#[cfg_attr]` that mentions it.
-fn helper(brackets: &TokenTree) -> Option<Helper> {
+fn helper(brackets: &TokenTree, names: Names<'_>) -> Option<Helper> {
     let TokenTree::Group(brackets) = brackets else {
         return None;
     };
@@ -237,7 +361,7 @@ fn helper(brackets: &TokenTree) -> Option<Helper> {
     }
     let name = last?;
     let rest: TokenStream = trees.collect();
-    let is_helper = name == "refresh_token" || name == "cfg_attr" && mentions(rest.clone(), "refresh_token");
+    let is_helper = names.contain(&name) || name == "cfg_attr" && names.are_mentioned(&rest);
     is_helper.then_some(Helper { name, rest })
 }
 

@@ -5,12 +5,13 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, GenericArgument, PathArguments, Token, Type, TypeInfer, UnOp};
+use syn::{Expr, Token, UnOp};
 
 use crate::args::Retry;
 use crate::arguments::{self, mutable_receiver};
 use crate::shape::Shape;
 use crate::site::{Place, Site};
+use crate::tokens::braces;
 
 // Input:
 //     { BODY }
@@ -38,11 +39,12 @@ use crate::site::{Place, Site};
 //     }
 //
 // The block around the result drops it before anything is awaited, so it need not be `Send`.
-pub(crate) fn guard(site: &Site<'_>, body: &Group) -> TokenStream {
+pub(crate) fn guard(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
+    let before = arguments::before(site, body);
     let (kept, provider) = kept_provider(site);
     let runtime = site.runtime();
     let token = site.token(&provider);
-    let run = run(site, body);
+    let run = run(site, body, inner);
     let rejected = rejected(site, &provider);
     let fail = site.fail();
     let renewal = match site.function.shape {
@@ -53,15 +55,19 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group) -> TokenStream {
         Shape::Sync => quote_spanned!(Span::mixed_site()=> renewal),
         Shape::Async | Shape::Future => quote_spanned!(Span::mixed_site()=> renewal.await),
     });
+    // In a closure, literals of which the return type tells the type are taken for unclear ones.
+    let literals = (site.function.shape == Shape::Sync).then(|| quote!(#[allow(clippy::default_numeric_fallback)]));
     let unused = site.unused_lease().filter(|_| site.options.token.is_none());
     let unused = unused.map(|method| quote_spanned!(Span::mixed_site()=> #runtime::unused_lease(&held).#method();));
     quote_spanned! {Span::mixed_site()=>
+        #before
         #kept
         let mut held = #token;
         #unused
         let mut rerun = false;
         loop {
             {
+                #literals
                 let result = #run;
                 #rejected
             }
@@ -79,19 +85,22 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group) -> TokenStream {
 /// Returns a statement that keeps the provider, if there must be one, and the expression for it.
 ///
 /// The loop names the provider more than once, but `from` is evaluated only once. A path can be
-/// evaluated again. The value of any other expression is kept in a variable. If the body needs
-/// `self` exclusively, the variable must not borrow from `self`: then it holds a clone of what the
-/// value borrows.
+/// evaluated again. The value of any other expression is kept in a variable. If the expression is a
+/// place in what another expression returns, such as `*guard()`, the variable holds a clone of that
+/// place. If the body needs `self` exclusively, the variable must not borrow from `self`: then it
+/// holds a clone of what the value borrows.
 // Output:
 //     let provider = ::core::convert::identity(self.auth.session());
 fn kept_provider(site: &Site<'_>) -> (Option<TokenStream>, TokenStream) {
     let from = match &site.options.from {
-        Some(from) if !is_path(from) => site.renamed(from.to_token_stream()),
+        Some(from) if !is_path(from) => from,
         _ => return (None, site.provider()),
     };
+    let place = is_place(from);
+    let from = if place { site.provider() } else { site.renamed(from.to_token_stream()) };
     let runtime = site.runtime();
     let exclusive = site.function.receiver().is_some_and(|receiver| mutable_receiver(receiver) != Some(false));
-    let kept = if exclusive {
+    let kept = if place || exclusive {
         quote_spanned!(Span::mixed_site()=> { use #runtime::Keep as _; #runtime::Kept(#from).keep() })
     } else {
         // A call, so that a lock guard in the expression is dropped at once and does not live as
@@ -116,6 +125,18 @@ fn is_path(from: &Expr) -> bool {
     }
 }
 
+/// Returns whether `from` names a place, which it would be a move to take the value of:
+/// `*self.session.lock().unwrap()`, `state().session`.
+fn is_place(from: &Expr) -> bool {
+    match from {
+        Expr::Field(_) | Expr::Index(_) => true,
+        Expr::Unary(from) => matches!(from.op, UnOp::Deref(_)),
+        Expr::Paren(from) => is_place(&from.expr),
+        Expr::Group(from) => is_place(&from.expr),
+        _ => false,
+    }
+}
+
 // Output:
 //     async {
 //         let token = ::jwt_refresh::__private::again(&mut held);
@@ -129,9 +150,10 @@ fn is_path(from: &Expr) -> bool {
 //     }.await
 //
 // The block is not `move`: the body borrows what it does not consume, because it may have to run
-// again. The `return` is never reached. It tells the compiler the type of the block before the
-// first `?`, so that errors in the body are reported where they are.
-fn run(site: &Site<'_>, body: &Group) -> TokenStream {
+// again. It has the span of the user's body, so that lints and errors about it are about that. The
+// `return` is never reached. It tells the compiler the type of the block before the first `?`, so
+// that errors in the body are reported where they are.
+fn run(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
     let token = site.options.token.as_ref().map(|binding| {
         let name = &binding.name;
         let unused = binding.shared.then(|| quote!(#[allow(unused_variables)]));
@@ -141,10 +163,12 @@ fn run(site: &Site<'_>, body: &Group) -> TokenStream {
     let moved = site.async_trait.as_ref().map(|async_trait| &async_trait.arguments);
     let arguments = arguments::statements(site, &quote!(#moved #body));
     let arguments = quote!(#arguments #moved);
-    let output = site.output().cloned().map(inferred);
+    let output = site.output();
     if site.function.shape == Shape::Sync {
         let output = output.map(|output| quote_spanned!(Span::mixed_site()=> -> #output));
-        return quote_spanned!(Span::mixed_site()=> (|| #output { #token #arguments #body })());
+        let block = braces(quote_spanned!(Span::mixed_site()=> #token #arguments #inner), body.span());
+        let start = quote_spanned!(body.span_open()=> ||);
+        return quote_spanned!(Span::mixed_site()=> (#start #output #block)());
     }
     let typed = output.map(|output| {
         quote_spanned! {Span::mixed_site()=>
@@ -153,18 +177,20 @@ fn run(site: &Site<'_>, body: &Group) -> TokenStream {
             }
         }
     });
-    quote_spanned!(Span::mixed_site()=> async { #token #arguments #typed #body }.await)
+    let block = braces(quote_spanned!(Span::mixed_site()=> #token #arguments #typed #inner), body.span());
+    let start = quote_spanned!(body.span_open()=> async);
+    quote_spanned!(Span::mixed_site()=> #start #block.await)
 }
 
 // Output:
 //     let answer = ::jwt_refresh::__private::answer(&result);
-//     if !(answer.value.is_rejection() || answer.error.is_rejection()) {
+//     if !(answer.value.is_rejection() || answer.error.is_rejection("rename")) {
 //         ::jwt_refresh::__private::served(&self.session, &held);
 //         break result;
 //     }
 //
 // Output with `retry_if = <path>`:
-//     if !::jwt_refresh::__private::retry_if(<path>, &result) {
+//     if !::jwt_refresh::__private::retry_if(<path>, &result).is_rejection() {
 //         ::jwt_refresh::__private::served(&self.session, &held);
 //         break result;
 //     }
@@ -174,64 +200,26 @@ fn rejected(site: &Site<'_>, provider: &TokenStream) -> TokenStream {
         #runtime::served(#provider, &held);
         break result;
     };
-    if let Some(Retry { when: Some(when) }) = &site.options.retry {
-        let rejected = site.call_at(Place::of(when), "retry_if", quote_spanned!(Span::mixed_site()=> #when, &result));
-        return quote_spanned!(Span::mixed_site()=> if !#rejected { #end });
+    if let Some(Retry::ByFunction(Some(when))) = &site.options.retry {
+        let place = Place::of(when);
+        let question = site.call_at(place, "retry_if", quote_spanned!(Span::mixed_site()=> #when, &result));
+        let is_rejection = Ident::new("is_rejection", place.start);
+        return quote_spanned!(Span::mixed_site()=> if !#question.#is_rejection() { #end });
     }
     // `answer` has the same bound as `fail`, at the same place, so the compiler reports it once.
     let place = site.place();
     let and = Token![&](place.start);
     let result = Ident::new("result", place.end);
-    let answer = site.call_at(place, "answer", quote!(#and #result));
-    let of_error = Ident::new("is_rejection", error_place(site).start);
+    let error = site.error_type();
+    let generic = error.is_some_and(|error| site.is_type_parameter(error));
+    let function = if generic { "answer_generic" } else { "answer" };
+    let answer = site.call_at(place, function, quote!(#and #result));
+    let of_error = Ident::new("is_rejection", error.map_or(place, Place::of).start);
+    let method = site.function.sig.ident.to_string();
     quote_spanned! {Span::mixed_site()=>
         let answer = #answer;
-        if !(answer.value.is_rejection() || answer.error.#of_error()) {
+        if !(answer.value.is_rejection() || answer.error.#of_error(#method)) {
             #end
-        }
-    }
-}
-
-/// Returns the place of the `E` in `Result<T, E>`, or else that of the whole return type.
-fn error_place(site: &Site<'_>) -> Place {
-    let Some(Type::Path(output)) = site.output() else { return site.place() };
-    let arguments = output.path.segments.last().map(|last| &last.arguments);
-    match arguments {
-        Some(PathArguments::AngleBracketed(arguments)) if arguments.args.len() > 1 => {
-            arguments.args.last().map_or_else(|| site.place(), Place::of)
-        }
-        _ => site.place(),
-    }
-}
-
-/// Returns `output` as it can be written in a body: `Result<_, Error>` for
-/// `Result<impl Stream, Error>`.
-fn inferred(mut output: Type) -> Type {
-    infer(&mut output);
-    output
-}
-
-fn infer(ty: &mut Type) {
-    match ty {
-        Type::ImplTrait(opaque) => {
-            *ty = Type::Infer(TypeInfer { attrs: Vec::new(), underscore_token: Token![_](opaque.impl_token.span) });
-        }
-        Type::Path(ty) => ty.path.segments.iter_mut().for_each(|segment| infer_arguments(&mut segment.arguments)),
-        Type::Reference(ty) => infer(&mut ty.elem),
-        Type::Group(ty) => infer(&mut ty.elem),
-        Type::Paren(ty) => infer(&mut ty.elem),
-        Type::Array(ty) => infer(&mut ty.elem),
-        Type::Slice(ty) => infer(&mut ty.elem),
-        Type::Tuple(ty) => ty.elems.iter_mut().for_each(infer),
-        _ => {}
-    }
-}
-
-fn infer_arguments(arguments: &mut PathArguments) {
-    let PathArguments::AngleBracketed(arguments) = arguments else { return };
-    for argument in &mut arguments.args {
-        if let GenericArgument::Type(ty) = argument {
-            infer(ty);
         }
     }
 }

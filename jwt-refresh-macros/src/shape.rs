@@ -1,7 +1,10 @@
 //! How a function returns its result, and thus where in the function the guard goes.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
-use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Signature, Type, TypeParamBound};
+use syn::{
+    GenericArgument, PathArguments, PathSegment, ReceiverKind, ReturnType, Signature, Token, Type, TypeInfer,
+    TypeParamBound,
+};
 
 use crate::tokens::{is_braces, is_parentheses, is_punct, is_word};
 
@@ -9,19 +12,36 @@ use crate::tokens::{is_braces, is_parentheses, is_punct, is_word};
 pub(crate) enum Shape {
     /// `async fn`.
     Async,
-    /// A plain `fn` that returns a future: an `impl Future`, or a boxed future, which is what
-    /// `#[async_trait]` makes of an `async fn`.
+    /// A plain `fn` that returns a future: an `impl Future`, a boxed future, which is what
+    /// `#[async_trait]` makes of an `async fn`, or an alias of one.
     Future,
     /// A plain `fn` that returns its result when it is done.
     Sync,
 }
 
 impl Shape {
-    pub(crate) fn of(sig: &Signature) -> Self {
+    /// Returns how a function with this signature and this body returns its result.
+    pub(crate) fn of(sig: &Signature, body: Option<&Group>) -> Self {
         match &sig.output {
             _ if sig.asyncness.is_some() => Self::Async,
             ReturnType::Type(_, output) if awaited(output).is_some() => Self::Future,
-            _ => Self::Sync,
+            ReturnType::Type(_, output) => Self::of_alias(output, body),
+            ReturnType::Default => Self::Sync,
+        }
+    }
+
+    /// An alias does not tell whether it is one of a future. Then the end of the body tells.
+    fn of_alias(output: &Type, body: Option<&Group>) -> Self {
+        let Some(alias) = last_name(output) else { return Self::Sync };
+        if alias.ends_with("Future") {
+            return Self::Future;
+        }
+        if alias.ends_with("Result") {
+            return Self::Sync;
+        }
+        match body.and_then(|body| rewrite_future(body.stream(), &mut Group::clone)) {
+            Some((_, Ending::Future | Ending::Call)) => Self::Future,
+            Some((_, Ending::TakenOver)) | None => Self::Sync,
         }
     }
 }
@@ -48,15 +68,109 @@ fn awaited_of_bound(bound: &TypeParamBound) -> Option<&Type> {
 
 fn awaited_of_segment(segment: &PathSegment) -> Option<&Type> {
     let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
-    let last = arguments.args.iter().rev().find_map(|argument| match argument {
-        GenericArgument::Type(ty) => Some(ty),
-        GenericArgument::AssocType(output) => Some(&output.ty),
+    let mut arguments = arguments.args.iter().rev();
+    match segment.ident.to_string().as_str() {
+        "Future" => arguments.find_map(|argument| match argument {
+            GenericArgument::AssocType(output) if output.ident == "Output" => Some(&output.ty),
+            _ => None,
+        }),
+        "BoxFuture" | "LocalBoxFuture" => arguments.find_map(type_argument),
+        "Pin" | "Box" => arguments.find_map(type_argument).and_then(awaited),
         _ => None,
-    })?;
-    if segment.ident == "Pin" || segment.ident == "Box" {
-        return awaited(last);
     }
-    segment.ident.to_string().ends_with("Future").then_some(last)
+}
+
+fn type_argument(argument: &GenericArgument) -> Option<&Type> {
+    match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    }
+}
+
+/// Returns the last name in the path of a type: `Reply` for `api::Reply<'_, T>`.
+fn last_name(output: &Type) -> Option<String> {
+    match output {
+        Type::Path(output) => output.path.segments.last().map(|last| last.ident.to_string()),
+        Type::Group(output) => last_name(&output.elem),
+        Type::Paren(output) => last_name(&output.elem),
+        _ => None,
+    }
+}
+
+/// Returns `output` as it can be written in a body: `Result<_, Error>` for
+/// `Result<impl Stream, Error>`.
+pub(crate) fn inferred(mut output: Type) -> Type {
+    infer(&mut output);
+    output
+}
+
+fn infer(ty: &mut Type) {
+    match ty {
+        Type::ImplTrait(opaque) => {
+            *ty = Type::Infer(TypeInfer { attrs: Vec::new(), underscore_token: Token![_](opaque.impl_token.span) });
+        }
+        Type::Path(ty) => ty.path.segments.iter_mut().for_each(|segment| infer_arguments(&mut segment.arguments)),
+        Type::Reference(ty) => infer(&mut ty.elem),
+        Type::Group(ty) => infer(&mut ty.elem),
+        Type::Paren(ty) => infer(&mut ty.elem),
+        Type::Array(ty) => infer(&mut ty.elem),
+        Type::Slice(ty) => infer(&mut ty.elem),
+        Type::Tuple(ty) => ty.elems.iter_mut().for_each(infer),
+        _ => {}
+    }
+}
+
+fn infer_arguments(arguments: &mut PathArguments) {
+    let PathArguments::AngleBracketed(arguments) = arguments else { return };
+    for argument in &mut arguments.args {
+        if let GenericArgument::Type(ty) = argument {
+            infer(ty);
+        }
+    }
+}
+
+/// Returns whether the function borrows `self`, and its future is `'static`, as a `dyn Future` is
+/// without a lifetime.
+pub(crate) fn is_static_borrow(sig: &Signature) -> bool {
+    let borrowed = match sig.receiver().map(|receiver| &receiver.kind) {
+        Some(ReceiverKind::Reference(_, lifetime, _)) => lifetime.as_ref().is_none_or(|name| name.ident != "static"),
+        _ => false,
+    };
+    let ReturnType::Type(_, output) = &sig.output else { return false };
+    borrowed && (is_static(output) || is_associated(output))
+}
+
+/// Returns whether `output` is a type like `Self::Future`, which has no lifetime of the receiver's.
+fn is_associated(output: &Type) -> bool {
+    let Type::Path(output) = output else { return false };
+    let of_self = output.qself.is_some() || output.path.segments.first().is_some_and(|first| first.ident == "Self");
+    of_self
+        && output.path.segments.len() > 1
+        && output.path.segments.last().is_some_and(|last| last.arguments.is_none())
+}
+
+fn is_static(output: &Type) -> bool {
+    let of_bound = |bound: &TypeParamBound| match bound {
+        TypeParamBound::Lifetime(lifetime) => Some(lifetime.ident == "static"),
+        _ => None,
+    };
+    match output {
+        Type::ImplTrait(output) => output.bounds.iter().find_map(of_bound) == Some(true),
+        Type::TraitObject(output) => output.bounds.iter().find_map(of_bound).unwrap_or(true),
+        Type::Path(output) => output.path.segments.last().is_some_and(|last| match &last.arguments {
+            PathArguments::AngleBracketed(arguments) if last.ident == "Pin" || last.ident == "Box" => {
+                arguments.args.iter().find_map(type_argument).is_some_and(is_static)
+            }
+            PathArguments::AngleBracketed(arguments) => arguments
+                .args
+                .iter()
+                .any(|argument| matches!(argument, GenericArgument::Lifetime(lifetime) if lifetime.ident == "static")),
+            _ => false,
+        }),
+        Type::Group(output) => is_static(&output.elem),
+        Type::Paren(output) => is_static(&output.elem),
+        _ => false,
+    }
 }
 
 /// A group that was found, and the tokens before and after it in the same group.
@@ -80,40 +194,163 @@ impl Found {
     }
 }
 
+/// What a body ends in that the guard can go into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// An `async` block, a box of one, or a method call on one.
+    Future,
+    /// A call of any other function with one of these as its only argument.
+    Call,
+    /// Such a call of `spawn`, `block_on` and the like, which does not return that future.
+    TakenOver,
+}
+
+/// Returns whether only the author can tell that a [`Shape::Future`] returns a future: its type is
+/// an alias, and its body ends in the call of a function with an `async` block.
+pub(crate) fn is_unclear(sig: &Signature, body: &Group) -> bool {
+    let ReturnType::Type(_, output) = &sig.output else { return false };
+    let known = awaited(output).is_some() || last_name(output).is_none_or(|name| name.ends_with("Future"));
+    let ending = || rewrite_future(body.stream(), &mut Group::clone);
+    !known && ending().is_some_and(|(_, ending)| ending == Ending::Call)
+}
+
+/// Writes the guarded block in the place of the block of a future.
+pub(crate) type WriteBlock<'a> = &'a mut dyn FnMut(&Group) -> Group;
+
 /// Has `write` rewrite the block of the future that the body of a [`Shape::Future`] ends in.
 ///
-/// The body ends in `async move { … }`, `Box::pin(async move { … })`, `async move { … }.boxed()` or
-/// the like. Returns `None` if it ends in something else.
-pub(crate) fn rewrite_future(body: TokenStream, write: &mut dyn FnMut(&Group) -> Group) -> Option<TokenStream> {
+/// The body ends in an `async` block, in a method call on one as in `async move { … }.boxed()`, or
+/// in a call whose only argument is one as in `Box::pin(async move { … })`. Returns `None` if it
+/// ends in something else: an `async` block elsewhere, such as in a closure, may run too late.
+pub(crate) fn rewrite_future(body: TokenStream, write: WriteBlock<'_>) -> Option<(TokenStream, Ending)> {
     let trees: Vec<TokenTree> = body.into_iter().collect();
-    if let Some(found) = async_block(&trees) {
-        let group = write(&found.group);
-        return Some(found.with_group(group));
+    let statement = trees.iter().rposition(|tree| is_punct(tree, ';')).map_or(0, |end| end + 1);
+    // Braces end a statement too, if a new expression starts after them.
+    let starts = (statement..trees.len()).filter(|&start| start == statement || is_braces(&trees[start - 1]));
+    let tail = starts.into_iter().find_map(|start| Tail::at(&trees, start, trees.len()))?;
+    tail.rewrite(&trees, write)
+}
+
+/// Does the same in the parentheses of a call, if they have one argument.
+fn rewrite_argument(arguments: TokenStream, write: WriteBlock<'_>) -> Option<(TokenStream, Ending)> {
+    let trees: Vec<TokenTree> = arguments.into_iter().collect();
+    let comma = trees.last().is_some_and(|last| is_punct(last, ','));
+    Tail::at(&trees, 0, trees.len() - usize::from(comma))?.rewrite(&trees, write)
+}
+
+/// Where in an expression the block of the future is.
+struct Tail {
+    /// The index of the group that is the block, or that it is in.
+    group: usize,
+    kind: TailKind,
+}
+
+enum TailKind {
+    /// The group is the block.
+    Block,
+    /// The group holds an expression that ends in the block: `(async { … })`, or
+    /// `{ let …; async { … } }`.
+    Nested,
+    /// The group is the argument of `Box::pin` or the like.
+    Boxed,
+    /// The group is the argument of some other call.
+    Argument(Ending),
+}
+
+impl TailKind {
+    /// Tells what the function does to its argument, by the names in its path.
+    fn of_call(path: &[String]) -> Option<Self> {
+        let (name, owner) = path.split_last()?;
+        if owner.last().is_some_and(|owner| owner == "Box" || owner == "Pin") {
+            return Some(Self::Boxed);
+        }
+        let taken_over = name.starts_with("spawn") || name.starts_with("block_on");
+        Some(Self::Argument(if taken_over { Ending::TakenOver } else { Ending::Call }))
     }
-    let call = last_statement(&trees) + trees[last_statement(&trees)..].iter().rposition(is_parentheses)?;
-    let found = Found::at(&trees, call)?;
-    let mut arguments = Group::new(Delimiter::Parenthesis, rewrite_future(found.group.stream(), write)?);
-    arguments.set_span(found.group.span());
-    Some(found.with_group(arguments))
 }
 
-/// Finds the last `async { … }` or `async move { … }` of the last statement.
-fn async_block(trees: &[TokenTree]) -> Option<Found> {
-    let statement = last_statement(trees);
-    let keyword = statement + trees[statement..].iter().rposition(|tree| is_word(tree, "async"))?;
-    let block =
-        if trees.get(keyword + 1).is_some_and(|next| is_word(next, "move")) { keyword + 2 } else { keyword + 1 };
-    Found::at(trees, block).filter(|found| found.group.delimiter() == Delimiter::Brace)
+impl Tail {
+    /// Reads the expression from `start` to `end`.
+    fn at(trees: &[TokenTree], start: usize, end: usize) -> Option<Self> {
+        let mut at = start;
+        while is_punct(trees.get(at)?, '#') {
+            at += 2;
+        }
+        let tail = Self::of_async(trees, at).or_else(|| Self::of_group(trees, at)).or_else(|| Self::of_call(trees, at));
+        tail.filter(|tail| is_postfix(trees.get(tail.group + 1..end).unwrap_or_default()))
+    }
+
+    fn of_async(trees: &[TokenTree], at: usize) -> Option<Self> {
+        if !is_word(trees.get(at)?, "async") {
+            return None;
+        }
+        let group = if is_word(trees.get(at + 1)?, "move") { at + 2 } else { at + 1 };
+        is_braces(trees.get(group)?).then_some(Self { group, kind: TailKind::Block })
+    }
+
+    fn of_group(trees: &[TokenTree], group: usize) -> Option<Self> {
+        match trees.get(group)? {
+            TokenTree::Group(found) if found.delimiter() != Delimiter::Bracket => {
+                Some(Self { group, kind: TailKind::Nested })
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads a path and the parentheses after it: `Box::pin(…)`, `wrap::<T>(…)`.
+    fn of_call(trees: &[TokenTree], start: usize) -> Option<Self> {
+        let mut depth = 0_usize;
+        let mut names = Vec::new();
+        for (at, tree) in trees.iter().enumerate().skip(start) {
+            match tree {
+                tree if is_punct(tree, '<') => depth += 1,
+                tree if is_punct(tree, '>') => depth = depth.saturating_sub(1),
+                _ if depth > 0 => {}
+                tree if is_parentheses(tree) => return Some(Self { group: at, kind: TailKind::of_call(&names)? }),
+                TokenTree::Ident(name) if at == start || is_punct(&trees[at - 1], ':') => names.push(name.to_string()),
+                tree if is_punct(tree, ':') => {}
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn rewrite(self, trees: &[TokenTree], write: WriteBlock<'_>) -> Option<(TokenStream, Ending)> {
+        let found = Found::at(trees, self.group)?;
+        let stream = found.group.stream();
+        let (content, ending) = match self.kind {
+            TailKind::Block => {
+                let group = write(&found.group);
+                return Some((found.with_group(group), Ending::Future));
+            }
+            TailKind::Nested => rewrite_future(stream, write)?,
+            TailKind::Boxed => rewrite_argument(stream, write)?,
+            TailKind::Argument(ending) => (rewrite_argument(stream, write)?.0, ending),
+        };
+        let mut group = Group::new(found.group.delimiter(), content);
+        group.set_span(found.group.span());
+        Some((found.with_group(group), ending))
+    }
 }
 
-/// Returns the index at which the last statement starts.
-fn last_statement(trees: &[TokenTree]) -> usize {
-    trees.iter().rposition(|tree| is_punct(tree, ';')).map_or(0, |end| end + 1)
+/// Returns whether all of `trees` are method calls, or end in `as Type`.
+fn is_postfix(mut trees: &[TokenTree]) -> bool {
+    while let [dot, TokenTree::Ident(_), after @ ..] = trees {
+        if !is_punct(dot, '.') {
+            break;
+        }
+        let Some(end) = after.iter().position(is_parentheses) else { return false };
+        if end > 0 && !is_punct(&after[0], ':') {
+            return false;
+        }
+        trees = &after[end + 1..];
+    }
+    trees.first().is_none_or(|tree| is_word(tree, "as"))
 }
 
 /// Finds the first `return` outside the block of the future, which would return another future.
 pub(crate) fn early_return(body: TokenStream) -> Option<Ident> {
-    let emptied = rewrite_future(body, &mut |block| Group::new(block.delimiter(), TokenStream::new()))?;
+    let (emptied, _) = rewrite_future(body, &mut |block| Group::new(block.delimiter(), TokenStream::new()))?;
     find(emptied, "return")
 }
 

@@ -3,11 +3,11 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ExprReference, ReturnType, Token, Type};
+use syn::{ExprReference, GenericArgument, PathArguments, ReturnType, Token, Type};
 
 use crate::args::Options;
 use crate::parse::Function;
-use crate::shape::{AsyncTrait, Shape, awaited};
+use crate::shape::{AsyncTrait, Shape, awaited, inferred};
 
 /// Where a guard is written, and what it can name there.
 pub(crate) struct Site<'a> {
@@ -46,7 +46,10 @@ impl<'a> Site<'a> {
     pub(crate) fn provider(&self) -> TokenStream {
         let Some(from) = &self.options.from else {
             let receiver = self.receiver();
-            return quote_spanned!(Span::mixed_site()=> &#receiver.session);
+            // With the hygiene of the receiver: only then the compiler names the fields that there
+            // are, if this is none.
+            let session = receiver.as_ref().map(|receiver| Ident::new("session", receiver.span()));
+            return quote_spanned!(Span::mixed_site()=> &#receiver.#session);
         };
         let reference = ExprReference {
             attrs: Vec::new(),
@@ -67,12 +70,23 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Returns the type of the value that the body evaluates to.
-    pub(crate) fn output(&self) -> Option<&Type> {
+    /// Returns the type of the value that the body evaluates to, or an alias of its future.
+    pub(crate) fn result(&self) -> Option<&Type> {
         match &self.function.sig.output {
-            ReturnType::Type(_, output) if self.function.shape == Shape::Future => awaited(output),
+            ReturnType::Type(_, output) if self.function.shape == Shape::Future => awaited(output).or(Some(output)),
             ReturnType::Type(_, output) => Some(output),
             ReturnType::Default => None,
+        }
+    }
+
+    /// Returns the type of the value that the body evaluates to, as it can be written in the body.
+    pub(crate) fn output(&self) -> Option<TokenStream> {
+        let result = inferred(self.result()?.clone());
+        match &self.function.sig.output {
+            ReturnType::Type(_, output) if self.function.shape == Shape::Future && awaited(output).is_none() => {
+                Some(quote_spanned!(Span::mixed_site()=> <#result as ::core::future::Future>::Output))
+            }
+            _ => Some(result.into_token_stream()),
         }
     }
 
@@ -135,13 +149,39 @@ impl<'a> Site<'a> {
     }
 
     /// Returns `::jwt_refresh::__private::fail(error)`, placed at the return type.
+    ///
+    /// If the error is a type parameter, the call is one whose bound is on that alone, so that the
+    /// compiler says what to write: `E: From<jwt_refresh::Error>`.
     pub(crate) fn fail(&self) -> TokenStream {
-        self.call_at(self.place(), "fail", quote_spanned!(Span::mixed_site()=> error))
+        let error = quote_spanned!(Span::mixed_site()=> error);
+        match self.error_type() {
+            Some(ty) if self.is_type_parameter(ty) => self.call_at(Place::of(ty), "fail_generic", error),
+            _ => self.call_at(self.place(), "fail", error),
+        }
+    }
+
+    /// Returns the `E` of `Result<T, E>`, if the return type is written like that.
+    pub(crate) fn error_type(&self) -> Option<&Type> {
+        let Some(Type::Path(output)) = self.result() else { return None };
+        match &output.path.segments.last()?.arguments {
+            PathArguments::AngleBracketed(arguments) if arguments.args.len() > 1 => match arguments.args.last()? {
+                GenericArgument::Type(error) => Some(error),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_type_parameter(&self, ty: &Type) -> bool {
+        match ty {
+            Type::Path(ty) => ty.path.get_ident().is_some_and(|name| self.function.is_type_parameter(name)),
+            _ => false,
+        }
     }
 
     /// Returns the place of the return type, or that of the function's name if there is none.
     pub(crate) fn place(&self) -> Place {
-        self.output().map_or_else(|| Place::of(&self.function.sig.ident), Place::of)
+        self.result().map_or_else(|| Place::of(&self.function.sig.ident), Place::of)
     }
 
     /// Returns a call of the runtime. If its bounds do not hold, the compiler reports that at

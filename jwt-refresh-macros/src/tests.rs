@@ -2,3 +2,8 @@
 
 mod messages;
 mod snapshots;
+
+use crate::parse::Names;
+
+/// The attribute was imported as `guard`.
+const NAMES: Names<'static> = Names { imported: Some("guard") };

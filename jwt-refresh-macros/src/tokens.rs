@@ -9,14 +9,22 @@ pub(crate) fn braces(content: TokenStream, span: Span) -> Group {
     braces
 }
 
-/// Returns whether `name` occurs in the tokens, as an identifier or within a literal: a format
-/// string can name a variable.
+/// Returns whether `name` occurs in the tokens, as an identifier or as a variable in a literal that
+/// may be a format string: `{name}`, `{:name$}`.
 pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {
     tokens.into_iter().any(|tree| match tree {
         TokenTree::Ident(ident) => ident == name,
         TokenTree::Group(group) => mentions(group.stream(), name),
-        TokenTree::Literal(literal) => literal.to_string().contains(name),
+        TokenTree::Literal(literal) => formats(&literal.to_string(), name),
         TokenTree::Punct(_) => false,
+    })
+}
+
+fn formats(literal: &str, name: &str) -> bool {
+    literal.match_indices(name).any(|(at, _)| {
+        let [before, after] = [&literal[..at], &literal[at + name.len()..]];
+        let ends = !after.starts_with(|c: char| c == '_' || c.is_alphanumeric());
+        ends && before.ends_with('{') || after.starts_with('$')
     })
 }
 

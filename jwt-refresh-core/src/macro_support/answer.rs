@@ -4,7 +4,8 @@
 //! *deref-based specialization*: it looks for a method of a type before it looks for one of the
 //! target of its [`Deref`]. Each type below has a method `is_rejection` for values or errors that
 //! meet a bound, and dereferences to a type whose bound is another one. Where a bound is not met,
-//! the method does not exist, and the compiler goes on to the next type:
+//! the method does not exist, and the compiler goes on to the next type. Errors are asked with the
+//! name of the annotated method.
 //!
 //! - values: [`KnownValue`], then [`OtherValue`];
 //! - errors: [`KnownError`], [`ErrorWithSources`], [`ErrorReference`], [`SendErrorReference`], then
@@ -12,9 +13,11 @@
 
 use std::error::Error as StdError;
 use std::ops::Deref;
+use std::panic::Location;
 
 use super::output::CarryError;
-use super::unauthorized::{Unauthorized, chain_is_unauthorized};
+use super::unauthorized::{Unauthorized, known_in_chain};
+use super::unknown_error::report;
 
 /// The value or the error of a result. The other one is empty, and not a rejection.
 #[derive(Debug)]
@@ -25,7 +28,16 @@ pub struct Answer<'a, T, E> {
 
 /// Returns the value or the error of `result`, so that its `is_rejection` can be called.
 pub fn answer<R: CarryError>(result: &R) -> Answer<'_, R::Value, R::Failure> {
-    let (value, error) = match result.as_result() {
+    of_either(result.as_result())
+}
+
+/// Does the same where the error is a type parameter.
+pub fn answer_generic<T, E>(result: &Result<T, E>) -> Answer<'_, T, E> {
+    of_either(result.as_ref())
+}
+
+fn of_either<'a, T, E>(result: Result<&'a T, &'a E>) -> Answer<'a, T, E> {
+    let (value, error) = match result {
         Ok(value) => (Some(value), None),
         Err(error) => (None, Some(error)),
     };
@@ -76,36 +88,49 @@ impl<T> OtherValue<'_, T> {
 }
 
 impl<E: Unauthorized> KnownError<'_, E> {
-    pub fn is_rejection(&self) -> bool {
+    pub fn is_rejection(&self, _: &'static str) -> bool {
         self.0.0.0.0.0.is_some_and(E::is_unauthorized)
     }
 }
 
 impl<E: StdError + 'static> ErrorWithSources<'_, E> {
-    pub fn is_rejection(&self) -> bool {
-        self.0.0.0.0.is_some_and(|error| chain_is_unauthorized(error))
+    #[track_caller]
+    pub fn is_rejection(&self, method: &'static str) -> bool {
+        search::<E>(self.0.0.0.0.map(|error| error as _), method)
     }
 }
 
 impl<E: AsRef<dyn StdError + 'static>> ErrorReference<'_, E> {
-    pub fn is_rejection(&self) -> bool {
-        self.0.0.0.is_some_and(|error| chain_is_unauthorized(error.as_ref()))
+    #[track_caller]
+    pub fn is_rejection(&self, method: &'static str) -> bool {
+        search::<E>(self.0.0.0.map(AsRef::as_ref), method)
     }
 }
 
 impl<E: AsRef<dyn StdError + Send + Sync + 'static>> SendErrorReference<'_, E> {
-    pub fn is_rejection(&self) -> bool {
-        self.0.0.is_some_and(|error| chain_is_unauthorized(error.as_ref()))
+    #[track_caller]
+    pub fn is_rejection(&self, method: &'static str) -> bool {
+        search::<E>(self.0.0.map(|error| error.as_ref() as _), method)
     }
 }
 
 impl<E> Unknown<'_, E> {
-    pub fn is_rejection(&self) -> bool
+    pub fn is_rejection(&self, _: &'static str) -> bool
     where
         E: Unauthorized,
     {
         self.0.is_some_and(E::is_unauthorized)
     }
+}
+
+/// Searches the chain of `error`, which is or refers to an `E`.
+#[track_caller]
+fn search<E>(error: Option<&(dyn StdError + 'static)>, method: &'static str) -> bool {
+    let Some(error) = error else { return false };
+    known_in_chain(error).unwrap_or_else(|| {
+        report::<E>(method, Location::caller());
+        false
+    })
 }
 
 impl<'a, T> Deref for KnownValue<'a, T> {

@@ -4,15 +4,18 @@
 mod answer;
 pub mod blocking;
 mod output;
+mod predicate;
 mod rerun;
 mod unauthorized;
+mod unknown_error;
 mod unused_lease;
 
 use crate::provider::{Renewal, TokenProvider};
 
-pub use answer::answer;
-pub use output::{CarryError, fail};
-pub use rerun::{Keep, Kept, again, again_from, rejected, rejected_again, retry_if, served};
+pub use answer::{answer, answer_generic};
+pub use output::{CarryError, fail, fail_generic};
+pub use predicate::retry_if;
+pub use rerun::{Keep, Kept, again, rejected, rejected_again, served};
 pub use unauthorized::Unauthorized;
 pub use unused_lease::{UnusedToken, unused_lease};
 

@@ -8,12 +8,19 @@ pub fn fail<R: CarryError>(error: Error) -> R {
     R::carry(error)
 }
 
+/// Does the same where the error is a type parameter.
+#[inline]
+pub fn fail_generic<T, E: From<Error>>(error: Error) -> Result<T, E> {
+    Err(error.into())
+}
+
 /// A return type that can hold the error of a failed refresh.
 #[diagnostic::on_unimplemented(
     message = "a method with `#[refresh_token]` must be able to return the error of a failed refresh, and `{Self}` cannot",
     label = "cannot carry a `jwt_refresh::Error`",
     note = "return a `Result<_, E>` whose error has `impl From<jwt_refresh::Error> for E`; `Box<dyn Error>` and \
-            `anyhow::Error` have it already"
+            `anyhow::Error` have it already",
+    note = "a function that returns a future ends in `async move {{ … }}` or `Box::pin(async move {{ … }})`"
 )]
 pub trait CarryError {
     /// What it holds after a success.

@@ -61,12 +61,6 @@ pub fn again<T: Again>(argument: &mut T) -> T {
     argument.clone()
 }
 
-/// Like [`again`], for an argument that cannot be borrowed by `&mut`.
-#[inline]
-pub fn again_from<T: Again>(argument: &T) -> T {
-    argument.clone()
-}
-
 /// Arguments that can be cloned for each run.
 #[diagnostic::on_unimplemented(
     message = "`retry` may run the body twice, and `{Self}` can be had only once",
@@ -76,43 +70,3 @@ pub fn again_from<T: Again>(argument: &T) -> T {
 pub trait Again: Clone {}
 
 impl<T: Clone> Again for T {}
-
-/// Returns whether `predicate` says of `result` that the body must run again.
-#[inline]
-pub fn retry_if<R, By>(predicate: impl Predicate<R, By>, result: &R) -> bool {
-    predicate.test(result)
-}
-
-/// Functions that look at an error, or at a whole result.
-#[diagnostic::on_unimplemented(
-    message = "`retry_if` takes a function that looks at the method's error or at its result, and says whether that is a 401",
-    label = "not a `fn(&E) -> bool` or `fn(&Result<T, E>) -> bool`"
-)]
-pub trait Predicate<R, By> {
-    /// Returns whether the body must run again.
-    fn test(self, result: &R) -> bool;
-}
-
-/// Marks functions that look at the error.
-#[derive(Debug)]
-pub struct ByError;
-
-/// Marks functions that look at the result.
-#[derive(Debug)]
-pub struct ByResult;
-
-#[diagnostic::do_not_recommend]
-impl<T, E, F: FnOnce(&E) -> bool> Predicate<Result<T, E>, ByError> for F {
-    #[inline]
-    fn test(self, result: &Result<T, E>) -> bool {
-        result.as_ref().is_err_and(self)
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<T, E, F: FnOnce(&Result<T, E>) -> bool> Predicate<Result<T, E>, ByResult> for F {
-    #[inline]
-    fn test(self, result: &Result<T, E>) -> bool {
-        self(result)
-    }
-}

@@ -24,7 +24,52 @@ use crate::error::{Error, ErrorKind};
 /// `reqwest::Error`, `reqwest::Response` and `http::Response` implement this trait. Errors that
 /// implement [`std::error::Error`] but not this trait are searched along their
 /// [`source`](std::error::Error::source) chain for a `reqwest::Error`. So are `Box<dyn Error>`,
-/// `anyhow::Error` and `eyre::Report`.
+/// `anyhow::Error` and `eyre::Report`. The first time that a method returns an error in which the
+/// search finds no type that it knows, a debug event of `tracing` says so. An error that implements
+/// neither trait does not compile with `retry`.
+///
+/// `dyn Error` implements this trait by that search, so an implementation can refine it:
+///
+/// ```
+/// # use std::{error::Error, fmt};
+/// # #[derive(Debug)]
+/// # enum ApiError { SessionExpired, Other(Box<dyn Error + Send + Sync>) }
+/// # impl fmt::Display for ApiError {
+/// #     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result { Ok(()) }
+/// # }
+/// # impl Error for ApiError {
+/// #     fn source(&self) -> Option<&(dyn Error + 'static)> {
+/// #         match self {
+/// #             Self::SessionExpired => None,
+/// #             Self::Other(error) => Some(&**error),
+/// #         }
+/// #     }
+/// # }
+/// # use jwt_refresh_core::Unauthorized;
+/// impl Unauthorized for ApiError {
+///     fn is_unauthorized(&self) -> bool {
+///         matches!(self, Self::SessionExpired) || <dyn Error>::is_unauthorized(self)
+///     }
+/// }
+/// # let ours = jwt_refresh_core::Error::denied("401");
+/// # assert!(ApiError::SessionExpired.is_unauthorized());
+/// # assert!(!ApiError::Other(ours.into()).is_unauthorized());
+/// ```
+///
+/// Generated clients often have an error without a `source`, such as `progenitor_client::Error`,
+/// but with a method for the status. A function asks it: `#[refresh_token(retry_if = is_401)]`,
+/// with
+///
+/// ```
+/// # mod progenitor_client {
+/// #     pub struct Error<E>(pub E);
+/// #     impl<E> Error<E> { pub fn status(&self) -> Option<http::StatusCode> { None } }
+/// # }
+/// fn is_401<E>(error: &progenitor_client::Error<E>) -> bool {
+///     error.status() == Some(http::StatusCode::UNAUTHORIZED)
+/// }
+/// # assert!(!is_401(&progenitor_client::Error(())));
+/// ```
 ///
 /// Only a 401 is a rejected token. A 403 is not, in particular not one with `insufficient_scope`: a
 /// new token would not change the answer (RFC 6750 §3.1).
@@ -32,7 +77,7 @@ use crate::error::{Error, ErrorKind};
     message = "`retry` has to know a 401 when it sees one, and `{Self}` does not tell",
     label = "does not say whether it is a 401",
     note = "write `impl jwt_refresh::Unauthorized for {Self}`, or name a function that can tell: `retry_if = <path>`",
-    note = "an error with a `reqwest::Error` among its `source()`s needs neither, if it implements `std::error::Error`"
+    note = "an error that implements `std::error::Error` needs neither, if there is a `reqwest::Error` among its `source()`s"
 )]
 pub trait Unauthorized {
     /// Returns whether the server answered 401, which means that the token of the request is not
@@ -74,25 +119,32 @@ impl Unauthorized for Error {
     fn is_unauthorized(&self) -> bool {
         match self.kind() {
             ErrorKind::Denied => self.status() == Some(StatusCode::UNAUTHORIZED),
-            ErrorKind::Other => self.source().is_some_and(chain_is_unauthorized),
+            ErrorKind::Other => self.source().is_some_and(Unauthorized::is_unauthorized),
             _ => false,
         }
     }
 }
 
-/// Returns whether `error` is a 401: whether the first `reqwest::Error` or [`Error`] is one, in the
-/// chain from `error` along its sources.
-pub(super) fn chain_is_unauthorized(error: &(dyn StdError + 'static)) -> bool {
+/// Searches the chain from this error along its sources.
+impl Unauthorized for dyn StdError + 'static {
+    fn is_unauthorized(&self) -> bool {
+        known_in_chain(self).unwrap_or(false)
+    }
+}
+
+/// Returns whether the first `reqwest::Error` or [`Error`] is a 401, in the chain from `error`
+/// along its sources. Returns `None` if there is neither.
+pub(super) fn known_in_chain(error: &(dyn StdError + 'static)) -> Option<bool> {
     let mut next = Some(error);
     while let Some(error) = next {
         #[cfg(feature = "reqwest")]
         if let Some(error) = error.downcast_ref::<reqwest::Error>() {
-            return error.is_unauthorized();
+            return Some(error.is_unauthorized());
         }
         if let Some(error) = error.downcast_ref::<Error>() {
-            return error.is_unauthorized();
+            return Some(error.is_unauthorized());
         }
         next = error.source();
     }
-    false
+    None
 }

@@ -7,6 +7,8 @@ use std::{env, fs};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::parse_str;
 
+use super::NAMES;
+
 const LINE: &str = "\n// ---- expands to ----\n\n";
 
 #[test]
@@ -28,7 +30,7 @@ fn expansions_are_as_checked_in() {
 fn expand(input: &str) -> String {
     let item: TokenStream = parse_str(input).expect("an item");
     let (args, item) = take_attribute(item);
-    let file = syn::parse2(crate::attribute(args, &item)).expect("an expansion that parses");
+    let file = syn::parse2(crate::attribute(args, &item, NAMES)).expect("an expansion that parses");
     prettyplease::unparse(&file)
 }
 

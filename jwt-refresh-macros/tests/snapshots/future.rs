@@ -20,7 +20,7 @@ pub fn product(&self, id: u64) -> BoxFuture<'_, Result<Product, Error>> {
                 }
             }
         }
-        { self.get(url).await?.json().await }
+        '__guarded: { self.get(url).await?.json().await }
     }
         .boxed()
 }

@@ -59,7 +59,7 @@ unsafe impl<T> Api<{ N }> for Catalog<T> {
                 }
             }
         };
-        { body(token) }
+        '__guarded: { body(token) }
     }
     async fn admin(&mut self) -> Result<(), Error> {
         #[allow(unused_variables)]

@@ -17,5 +17,5 @@ pub async fn product(&self, id: u64) -> Result<Product, Error> {
             }
         }
     }
-    { self.get(id).await?.json().await }
+    '__guarded: { self.get(id).await?.json().await }
 }

@@ -35,10 +35,12 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
                 > {
                     return result;
                 }
-                { body() }
+                '__guarded: { body() }
             }
                 .await;
-            if !::jwt_refresh::__private::retry_if(Error::is_expired, &result) {
+            if !::jwt_refresh::__private::retry_if(Error::is_expired, &result)
+                .is_rejection()
+            {
                 ::jwt_refresh::__private::served(&provider, &held);
                 break result;
             }

@@ -34,17 +34,18 @@ pub async fn rename(
                 let id = ::jwt_refresh::__private::again(&mut id);
                 let mut name = ::jwt_refresh::__private::again(&mut name);
                 let (a, b) = ::jwt_refresh::__private::again(&mut argument3);
+                #[allow(clippy::shadow_same)]
                 let out = &mut *out;
                 if let ::core::option::Option::Some(result) = ::core::option::Option::None::<
                     Result<_, Error>,
                 > {
                     return result;
                 }
-                { body(token) }
+                '__guarded: { body(token) }
             }
                 .await;
             let answer = ::jwt_refresh::__private::answer(&result);
-            if !(answer.value.is_rejection() || answer.error.is_rejection()) {
+            if !(answer.value.is_rejection() || answer.error.is_rejection("rename")) {
                 ::jwt_refresh::__private::served(&self.session, &held);
                 break result;
             }

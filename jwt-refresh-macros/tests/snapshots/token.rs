@@ -20,5 +20,5 @@ pub async fn product(&self, id: u64) -> Result<Product, Error> {
             }
         }
     };
-    { self.get(id).bearer(&bearer).await?.json().await }
+    '__guarded: { self.get(id).bearer(&bearer).await?.json().await }
 }

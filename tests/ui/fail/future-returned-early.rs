@@ -8,7 +8,7 @@ struct Api {
 
 impl Api {
     #[refresh_token]
-    fn get(&self, id: u64) -> Pin<Box<dyn Future<Output = Result<u64, Error>>>> {
+    fn get(&self, id: u64) -> Pin<Box<dyn Future<Output = Result<u64, Error>> + '_>> {
         if id == 0 {
             return Box::pin(async { Ok(0) });
         }

@@ -94,3 +94,87 @@ impl Api {
         Ok(argument.len() == 0)
     }
 }
+
+#[expect(dead_code, reason = "the methods are not called")]
+#[refresh_token]
+impl Api {
+    #[expect(clippy::bool_assert_comparison, reason = "it stands directly in the body")]
+    async fn assertion(&self, argument: bool) -> Result<(), Error> {
+        assert_eq!(argument, true);
+        Ok(())
+    }
+
+    #[expect(clippy::uninlined_format_args, reason = "it stands directly in the body")]
+    async fn formatted(&self, argument: u8) -> Result<(), Error> {
+        println!("{}", argument);
+        Ok(())
+    }
+
+    #[expect(clippy::println_empty_string, reason = "it stands directly in the body")]
+    async fn empty_line(&self) -> Result<(), Error> {
+        println!("");
+        Ok(())
+    }
+
+    #[expect(clippy::todo, reason = "it is the whole body")]
+    async fn unfinished(&self) -> Result<(), Error> {
+        todo!()
+    }
+}
+
+#[expect(dead_code, reason = "the methods are not called")]
+#[refresh_token(retry)]
+impl Api {
+    #[expect(clippy::bool_assert_comparison, reason = "it stands directly in the body")]
+    async fn assertion_again(&self, argument: bool) -> Result<(), Error> {
+        assert_eq!(argument, true);
+        Ok(())
+    }
+
+    #[expect(clippy::uninlined_format_args, reason = "it stands directly in the body")]
+    async fn formatted_again(&self, argument: u8) -> Result<(), Error> {
+        println!("{}", argument);
+        Ok(())
+    }
+
+    #[expect(clippy::needless_return, reason = "the last expression")]
+    async fn returned_again(&self, argument: &str) -> Result<bool, Error> {
+        return Ok(argument.is_empty());
+    }
+
+    #[expect(clippy::ptr_arg, reason = "the argument")]
+    async fn borrowed_again(&self, argument: &String) -> Result<usize, Error> {
+        Ok(argument.len())
+    }
+
+    #[cfg(feature = "blocking")]
+    #[expect(clippy::needless_return, reason = "the last expression")]
+    #[refresh_token]
+    fn returned_blocking(&self, argument: &str) -> Result<bool, Error> {
+        return Ok(argument.is_empty());
+    }
+}
+
+/// No lint of clippy is about what the attribute writes, not even one that is off by default.
+#[deny(clippy::shadow_same, clippy::shadow_reuse)]
+#[expect(dead_code, reason = "the methods are not called")]
+#[refresh_token(retry)]
+impl Api {
+    async fn nothing_added(&self, name: String, out: &mut Vec<u8>, (a, b): (u8, String)) -> Result<i32, Error> {
+        out.push(a);
+        out.extend(name.bytes().chain(b.bytes()));
+        Ok(1)
+    }
+
+    #[rustfmt::skip]
+    async fn on_one_line(&self) -> Result<i32, Error> { Ok(1) }
+
+    // In an `async fn` this lint fires without the attribute too.
+    #[deny(clippy::default_numeric_fallback)]
+    #[cfg(feature = "blocking")]
+    #[refresh_token]
+    fn nothing_added_blocking(&self, out: &mut Vec<u8>) -> Result<i32, Error> {
+        out.clear();
+        Ok(1)
+    }
+}

@@ -1,5 +1,6 @@
 //! Methods that the attribute accepts: one shape in each file, without `retry` and with it.
 
+mod aliases_of_futures;
 mod arguments;
 mod arguments_without_retry;
 mod async_method;
@@ -10,6 +11,7 @@ mod bodies;
 mod generics;
 #[allow(clippy::manual_async_fn, reason = "it fires without the attribute too")]
 mod impl_future;
+mod imported_under_another_name;
 mod inherent_impl;
 mod lifetimes;
 mod lints_that_still_fire;
@@ -18,6 +20,8 @@ mod mut_self;
 mod other_attributes;
 mod outputs;
 mod owned_self;
+#[allow(clippy::manual_async_fn, reason = "it fires without the attribute too")]
+mod retry_where_it_was_refused;
 mod session_elsewhere;
 mod shared_self;
 mod trait_impl;
