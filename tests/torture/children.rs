@@ -168,7 +168,8 @@ pub(crate) fn warnings(logs: &[Log]) -> Vec<&String> {
 
 /// Asserts that no session found its store tampered with, and none came back after a logout.
 pub(crate) fn assert_sound(logs: &[Log]) {
-    let tampered: Vec<_> = warnings(logs).into_iter().filter(|what| what.contains("the entry in the store cannot be read")).collect();
+    let tampered: Vec<_> =
+        warnings(logs).into_iter().filter(|what| what.contains("the entry in the store cannot be read")).collect();
     assert!(tampered.is_empty(), "{tampered:?}");
     let resurrected = all(logs, |message| matches!(message, Message::Resurrected).then_some(()));
     assert!(resurrected.is_empty(), "a session came back after a logout");
