@@ -7,7 +7,7 @@ use jwt_refresh::{ErrorKind, ManualClock};
 
 use crate::faulty::FaultyStore;
 use crate::scripted::{LIFE, Scripted};
-use crate::support::{MINUTE, SECOND};
+use crate::support::SECOND;
 
 /// Puts the entry of a later version in place of the one that is there.
 async fn write_later_format(store: &FaultyStore) -> StoreEntry {
@@ -104,6 +104,7 @@ mod sealed {
     use jwt_refresh::store::{CorruptEntry, SealKey, Sealed};
 
     use super::*;
+    use crate::support::MINUTE;
 
     /// A session whose entry is sealed with a key that is lost then.
     async fn lose_key(server: &Scripted, store: &FaultyStore, clock: &ManualClock) {
