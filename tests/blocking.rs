@@ -8,6 +8,7 @@ use std::sync::{Arc, Barrier, OnceLock};
 use std::time::Duration;
 
 use jwt_refresh::prelude::*;
+use jwt_refresh::store::FileStore;
 use jwt_refresh::{Error, ErrorKind};
 use jwt_refresh_testkit::TestServer;
 
@@ -95,6 +96,17 @@ fn a_session_can_be_built_and_logged_in_without_async() {
     assert_eq!(Session::builder(wrong).blocking_connect().unwrap_err().kind(), ErrorKind::ReauthenticationRequired);
     let session = world.session().build();
     assert_eq!(session.blocking_login().unwrap().generation(), 1);
+    assert_eq!(session.blocking_refresh_now().unwrap().generation(), 2);
+}
+
+#[test]
+fn connect_in_a_plain_program_takes_the_live_token_of_a_store_in_a_folder() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let start = || world.session().store(FileStore::new(folder.path()), "ada").blocking_connect().unwrap();
+    let first = start().blocking_token().unwrap();
+    assert_eq!(start().blocking_token().unwrap().expose(), first.expose());
+    assert_eq!(world.server.stats().auth_requests, 1);
 }
 
 /// An API with blocking methods.
