@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use jwt_refresh::store::{StoreEntry, TokenStore};
+use jwt_refresh::store::{FileStore, StoreEntry, TokenStore};
 use jwt_refresh::{ErrorKind, ManualClock};
 
 use crate::faulty::FaultyStore;
@@ -96,6 +96,21 @@ async fn an_entry_of_version_1_is_read() {
     assert_eq!(session.token().await.unwrap().expose(), "A2");
     assert_eq!(server.asked(), ["refresh R1"]);
     assert!(store.text().await.contains("\"sequence\":8"));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_replaced_without_a_login() {
+    let (server, clock) = (Scripted::new(), ManualClock::new());
+    let folder = tempfile::tempdir().unwrap();
+    let builder = server.session().clock(&clock).store(FileStore::new(folder.path()), "ada");
+    let session = builder.connect().await.unwrap();
+    session.refresh_now().await.unwrap();
+    std::fs::write(folder.path().join("account-ada.tokens"), "damaged").unwrap();
+    for _ in 0..3 {
+        clock.advance(LIFE);
+        session.token().await.unwrap();
+    }
+    assert_eq!(server.asked(), ["login", "refresh R1", "refresh R2", "refresh R3", "refresh R4"]);
 }
 
 #[cfg(feature = "seal")]

@@ -144,8 +144,10 @@ impl AccountStore {
         if policy.corrupt_entry == CorruptEntry::TreatAsDown {
             return Err(StoreError::new(StoreErrorKind::Unavailable, text));
         }
-        // A store that names no revision has set the entry aside.
+        // A store that names no revision has set the entry aside. What it shows from now on has not
+        // gone back.
         let revision = error.revision().unwrap_or(0);
+        known.revision = revision;
         Ok(FoundEntry { revision, record: None, is_rolled_back: false })
     }
 
@@ -157,8 +159,8 @@ impl AccountStore {
         let record = Record { server: self.server.clone().or_else(|| record.server.clone()), ..record.clone() };
         let entry = StoreEntry { revision, data: record_format::write(&record, &self.account, revision) };
         with_timeout(policy.store_timeout, caught(self.store.save(&self.account, &entry))).await?;
-        let mut known = self.known.lock();
-        known.revision = known.revision.max(revision);
+        // It may be lower than one seen before: the store has lost that, or set it aside.
+        self.known.lock().revision = revision;
         Ok(revision)
     }
 

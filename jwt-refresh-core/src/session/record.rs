@@ -108,6 +108,12 @@ impl Record {
         Self { sequence: issued.sequence, status: LoginStatus::Active(active), ..self.clone() }
     }
 
+    /// Returns the record of the tokens of `sequence`, whose access token is not known.
+    pub(super) fn without_access(&self, sequence: u64) -> Self {
+        let active = Active { access: None, ..self.active().cloned().unwrap_or_default() };
+        Self { sequence, status: LoginStatus::Active(active), ..self.clone() }
+    }
+
     /// Returns the record with another credential.
     pub(super) fn with_credential(&self, credential: RefreshCredential, mark: Option<Mark>) -> Self {
         let active = Active { credential, mark, ..self.active().cloned().unwrap_or_default() };
@@ -162,11 +168,13 @@ impl Record {
         let token = AccessToken::new(stored.token.expose()).ok()?;
         let times = on_this_clock(stored.written, token.dates().expires_at, now.wall, server_ahead);
         let begins = now.at_wall(times.begins);
+        let credential = active.credential.clone();
         Some(IssuedTokens {
             token,
             begins,
             life: Lifetime::new(policy, begins, times.expires, fastrand::f64()),
-            credential: active.credential.clone(),
+            // While it is being sent, it is no other process's to send.
+            credential: if active.mark.is_some() { credential.unanswered() } else { credential },
             login_ends: active.refresh_expires.map(|time| now.at_wall(Timestamp::from_nanos(time))),
             server_ahead: times.server_ahead,
             sequence: self.sequence,

@@ -30,7 +30,8 @@ impl SessionShared {
         held: [RefreshCredential; 2],
         write: Option<PendingWrite>,
     ) -> Result<(), Error> {
-        let written = self.overwrite_in_turn(write, logged_out).await;
+        let written = self.overwrite_in_turn(write.as_ref(), logged_out).await;
+        drop(write);
         self.delete_corrupt().await;
         let stored = match &written {
             Ok(Some(Overwritten { before: Some(record), .. })) => record.credential().cloned().unwrap_or_default(),
@@ -76,10 +77,12 @@ impl SessionShared {
             let sequence = issued.sequence.max(before.sequence + 1);
             before.with_tokens(&IssuedTokens { sequence, ..issued.clone() }, self.cell.clock.moment())
         };
-        match self.overwrite_in_turn(write, record).await {
+        match self.overwrite_in_turn(write.as_ref(), record).await {
             Ok(None) => Ok(()),
             Ok(Some(Overwritten { now, .. })) => {
+                // Before the write ends: what comes after it must know the tokens in the store.
                 self.cell.renumber(issued.sequence, now.sequence);
+                drop(write);
                 Ok(())
             }
             Err(error) => Err(self.write_in_background(&error, Unwritten::Tokens(issued))),
@@ -94,7 +97,7 @@ impl SessionShared {
     /// Overwrites the entry when all writes that were begun before have ended.
     async fn overwrite_in_turn(
         &self,
-        write: Option<PendingWrite>,
+        write: Option<&PendingWrite>,
         record: impl Fn(Option<&Record>, u64) -> Record,
     ) -> Result<Option<Overwritten>, StoreError> {
         let Some(write) = write else { return Ok(None) };

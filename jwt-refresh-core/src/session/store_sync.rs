@@ -203,7 +203,7 @@ impl<'a> SessionRenewal<'a> {
             );
         };
         if record.sequence < basis.sequence {
-            return (Record { sequence: basis.sequence, ..record }, held);
+            return (record.without_access(basis.sequence), held);
         }
         let credential = match active.mark {
             None => active.credential.clone(),
@@ -357,8 +357,11 @@ impl<'a> SessionRenewal<'a> {
         } else {
             return None;
         };
-        // If the server cannot be told, the tokens expire by themselves.
-        let _ = revoke(&self.shared.authenticator, &issued.credential, self.policy().refresh_timeout).await;
+        // A server that does not replace refresh tokens gives all the same one.
+        if found.credential().and_then(RefreshCredential::token) != issued.credential.token() {
+            // If the server cannot be told, the tokens expire by themselves.
+            let _ = revoke(&self.shared.authenticator, &issued.credential, self.policy().refresh_timeout).await;
+        }
         Some(outcome)
     }
 
