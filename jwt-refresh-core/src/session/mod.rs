@@ -200,7 +200,8 @@ impl Session {
     /// server, if the authenticator knows how (RFC 7009). From then on every call fails with
     /// [`LoggedOut`](crate::ErrorKind::LoggedOut), in every process that shares the store, until
     /// [`login`](Self::login) or [`adopt`](Self::adopt). A renewal under way does not bring the
-    /// session back.
+    /// session back. Copies of the access token in the memory of threads that have used it are
+    /// never served again, but wiped only when another token takes their place.
     ///
     /// # Errors
     ///

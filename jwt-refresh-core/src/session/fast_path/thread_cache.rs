@@ -3,7 +3,8 @@
 //! copy and not from the session's.
 //!
 //! There are few copies. Each is found by session and generation, so an outdated one is never
-//! served. The copy of a session that has ended stays until its slot is reused or the thread ends.
+//! served. The copy of a session that has ended or was logged out stays until its slot is reused or
+//! the thread ends; see "How is a fresh token told in a few nanoseconds?" in DESIGN.md.
 
 use std::cell::RefCell;
 
