@@ -60,7 +60,7 @@ impl Saved {
 
     /// The sequence number of the access token: how many tokens of the account were saved.
     pub(crate) fn sequence(&self) -> u64 {
-        self.0["issue"].as_u64().unwrap_or(0)
+        self.0["sequence"].as_u64().unwrap_or(0)
     }
 
     pub(crate) fn is_logged_out(&self) -> bool {

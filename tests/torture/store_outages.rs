@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_millis(300);
 const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// What happens to Redis.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outage {
     /// It is killed, and restarted empty.
     Lost,
@@ -91,7 +91,7 @@ async fn outlast(outage: Outage, answer: StoreFailure, lasts: Duration) {
     let after = server.stats();
     report(
         &format!("4 {answer:?}, store {outage:?} for {lasts:?}"),
-        "what the policy says, no reuse, one login",
+        "what the policy says, no reuse, one login, and one more if the store has lost the entry",
         &format!(
             "{outcomes:?}; {} refreshes meanwhile, {} in all, {} logins, {} reuses; {:?}",
             during.refreshes, after.refreshes, after.logins, after.reuses, caller.calls,
@@ -99,7 +99,10 @@ async fn outlast(outage: Outage, answer: StoreFailure, lasts: Duration) {
     );
     assert_policy(answer, &outcomes, &during);
     assert!(outcomes.longest < LONGEST_CALL, "a call took {:?}", outcomes.longest);
-    assert_eq!((after.logins, after.reuses, after.failed_refreshes), (1, 0, 0));
+    // The trace of a refresh by another process may have been lost with the entry. Tokens that the
+    // session got unguarded are known to no other process.
+    let logins = if outage == Outage::Lost && answer != StoreFailure::RefreshUnguarded { 2 } else { 1 };
+    assert_eq!((after.logins, after.reuses, after.failed_refreshes), (logins, 0, 0));
     assert_eq!((caller.calls.rejected, caller.calls.expired), (0, 0));
 }
 

@@ -42,6 +42,9 @@ pub(super) struct SessionState {
     asked: Option<(Timestamp, Error)>,
     /// The token that a renewal is about to save.
     saving: Option<AccessToken>,
+    /// The sequence of tokens that the store does not have yet, so that no other process knows
+    /// them.
+    unsaved: Option<u64>,
     /// The tokens that were rejected as soon as they were issued.
     rejections: Rejections,
     /// Whether the last token was rejected after it had served, before it expired.
@@ -132,6 +135,7 @@ impl SessionState {
             generation: 0,
             epoch: 0,
             saving: None,
+            unsaved: None,
             rejections: Rejections::new(),
             tokens_die_early: false,
         }
@@ -318,6 +322,9 @@ impl SessionState {
         let ended = self.running.end(epoch)?;
         if epoch != self.epoch {
             return Some(Notification { sender: ended.sender, result: self.overtaken(now), event: None });
+        }
+        if let Outcome::Unsaved(issued) = &outcome {
+            self.unsaved = Some(issued.sequence);
         }
         let (result, event) = match outcome {
             Outcome::Renewed(issued) | Outcome::Unsaved(issued) | Outcome::Found(issued) => {
@@ -569,6 +576,7 @@ impl SessionState {
     /// Notes that the tokens of one sequence have another one in the store.
     pub(super) fn renumber(&mut self, from: u64, to: u64) {
         if self.sequence == from && self.held.is_some() {
+            self.unsaved = None;
             self.sequence = to;
         }
     }
@@ -576,7 +584,7 @@ impl SessionState {
     /// Puts the refresh token in doubt, unless it is older than `sequence`: the store has lost what
     /// was written after the token of that sequence.
     pub(super) fn doubt(&mut self, sequence: u64) {
-        if sequence <= self.sequence {
+        if sequence <= self.sequence && self.unsaved != Some(self.sequence) {
             self.credential = self.credential.clone().in_doubt();
         }
     }

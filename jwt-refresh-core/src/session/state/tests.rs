@@ -698,3 +698,27 @@ fn a_token_that_was_rejected_while_a_renewal_found_it_in_the_store_is_not_served
     assert!(result(pending).token().is_none(), "the caller has to look again");
     assert!(matches!(state.next_step(start()), NextStep::Renew(None)));
 }
+
+#[test]
+fn a_store_that_forgets_puts_in_doubt_what_other_processes_may_have_spent_and_nothing_else() {
+    let outcome_of = |unsaved: bool| {
+        let mut state = SessionState::new();
+        let permit = state.begin(Plan::Renew).unwrap();
+        let issued = IssuedTokens::captured(&policy(), tokens(100).refresh_token("r"), start(), 5);
+        let outcome = if unsaved { Outcome::Unsaved(issued) } else { Outcome::Renewed(issued) };
+        state.complete(permit.epoch, outcome, &policy(), start()).unwrap().send();
+        state
+    };
+    let mut state = outcome_of(false);
+    state.doubt(6);
+    assert!(state.credential().is_valid(), "another process has mended the store");
+    state.doubt(5);
+    assert!(!state.credential().is_valid());
+
+    let mut state = outcome_of(true);
+    state.doubt(0);
+    assert!(state.credential().is_valid(), "no other process knows what was never saved");
+    state.renumber(5, 7);
+    state.doubt(0);
+    assert!(!state.credential().is_valid());
+}
