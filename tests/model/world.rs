@@ -1,0 +1,65 @@
+//! What the parts of a walk share: the model behind its lock, and the clock of the machine that the
+//! sessions run on.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jwt_refresh::ManualClock;
+use tokio::sync::watch;
+
+use crate::state::State;
+
+#[derive(Clone)]
+pub(crate) struct World(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+    clock: ManualClock,
+    server: SocketAddr,
+}
+
+impl World {
+    pub(crate) fn new(state: State, server: SocketAddr) -> Self {
+        let clock = ManualClock::at(state.issuer.epoch);
+        Self(Arc::new(Shared { state: Mutex::new(state), changed: watch::Sender::new(()), clock, server }))
+    }
+
+    /// Reads or changes the model.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let done = act(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.0.changed.send_replace(());
+        done
+    }
+
+    /// Waits until `done`, at most for `longest`.
+    pub(crate) async fn until(&self, longest: Duration, mut done: impl FnMut(&State) -> bool) {
+        let mut changed = self.0.changed.subscribe();
+        let wait = async {
+            while !done(&self.0.state.lock().unwrap_or_else(PoisonError::into_inner)) {
+                // The sender is in `self`, so the wait cannot fail.
+                let _ = changed.changed().await;
+            }
+        };
+        // The caller sees by itself what has come of it.
+        let _ = tokio::time::timeout(longest, wait).await;
+    }
+
+    /// Returns the clock of all sessions.
+    pub(crate) fn clock(&self) -> &ManualClock {
+        &self.0.clock
+    }
+
+    /// Lets time pass. The model's goes first, so that no token seems to be issued before it was
+    /// asked for.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.with(|state| state.pass(time));
+        self.0.clock.advance(time);
+    }
+
+    /// Returns the URL of what the server does for an exchange.
+    pub(crate) fn url(&self, what: &str, exchange: usize) -> String {
+        format!("http://{}/{what}/{exchange}", self.0.server)
+    }
+}
