@@ -112,6 +112,21 @@ async fn a_store_that_hangs_is_not_asked_again_and_again() {
 }
 
 #[tokio::test]
+async fn a_load_that_never_ends_does_not_keep_an_idle_session_from_following_its_store() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let start = || server.session().policy(quick()).clock(&clock);
+    let session = start().store(store.clone(), "ada").connect().await.unwrap();
+    let other = start().store(store.inner(), "ada").connect().await.unwrap();
+    store.set(Fault::Hangs);
+    other.refresh_now().await.unwrap();
+    until("a load hangs", async || store.loading.load(Ordering::SeqCst) > 0).await;
+    store.set(Fault::None);
+    other.logout().await.unwrap();
+    // The store is well now, but the load that hangs does not notice that.
+    until("the logout is followed", async || session.token().await.is_err()).await;
+}
+
+#[tokio::test]
 async fn no_setting_overflows() {
     let longest = std::time::Duration::MAX;
     let policy = Policy::default()

@@ -29,8 +29,18 @@ pub(super) struct AccountStore {
     known: Mutex<Known>,
     /// Loads that have not ended within their time-out. The next one waits for them, so that a
     /// store that hangs is not asked again and again.
-    hanging: Mutex<Vec<Load>>,
+    hanging: Mutex<Vec<HangingLoad>>,
 }
+
+/// A load that has not ended within its time-out.
+struct HangingLoad {
+    load: Load,
+    /// How many time-outs it has been waited for.
+    waits: u32,
+}
+
+/// After so many time-outs a load is taken not to end any more, as if its answer had been lost.
+const WAITS: u32 = 6;
 
 type Load = BoxFuture<'static, Result<Option<StoreEntry>, StoreError>>;
 
@@ -98,28 +108,33 @@ impl AccountStore {
     }
 
     async fn load_entry(&self, timeout: Duration) -> Result<Option<StoreEntry>, StoreError> {
-        while let Some(hanging) = self.next_hanging() {
+        while let Some(HangingLoad { load, waits }) = self.next_hanging() {
             // It may have read an older entry, so its answer does not count.
-            let _ = self.finish(hanging, timeout).await?;
+            let _ = self.finish(load, waits, timeout).await?;
         }
         let (store, account) = (Arc::clone(&self.store), self.account.clone());
-        self.finish(Box::pin(async move { store.load(&account).await }), timeout).await?
+        self.finish(Box::pin(async move { store.load(&account).await }), 0, timeout).await?
     }
 
-    fn next_hanging(&self) -> Option<Load> {
+    fn next_hanging(&self) -> Option<HangingLoad> {
         self.hanging.lock().pop()
     }
 
-    /// Waits until a load has ended, and keeps it if it does not.
+    /// Waits until a load has ended, which has been waited for so many times before. Keeps it if it
+    /// does not end, unless that was too often.
     async fn finish(
         &self,
         mut load: Load,
+        waits: u32,
         timeout: Duration,
     ) -> Result<Result<Option<StoreEntry>, StoreError>, StoreError> {
         if let Ok(answer) = tokio::time::timeout(timeout, caught(&mut load)).await {
             return Ok(answer);
         }
-        self.hanging.lock().push(load);
+        let waits = waits + 1;
+        if waits < WAITS {
+            self.hanging.lock().push(HangingLoad { load, waits });
+        }
         Err(unanswered(timeout))
     }
 
