@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use jwt_refresh::store::StoreFailure;
-use jwt_refresh::{ErrorKind, ManualClock, Policy};
+use jwt_refresh::{ErrorKind, ManualClock, Policy, TokenProvider};
 
 use crate::faulty::{Fault, FaultyStore};
 use crate::scripted::{LIFE, Scripted};
-use crate::support::{SECOND, until};
+use crate::support::{HOUR, SECOND, until};
 
 fn quick() -> Policy {
     Policy::default().backoff(SECOND / 100, SECOND / 100).store_timeout(SECOND / 5)
@@ -124,6 +124,24 @@ async fn a_load_that_never_ends_does_not_keep_an_idle_session_from_following_its
     other.logout().await.unwrap();
     // The store is well now, but the load that hangs does not notice that.
     until("the logout is followed", async || session.token().await.is_err()).await;
+}
+
+#[tokio::test]
+async fn tokens_that_could_not_be_saved_make_no_older_token_newer_when_a_login_fails() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let start = |server: &Scripted| server.session().clock(&clock).store(store.clone(), "ada");
+    let other = start(&server).connect().await.unwrap();
+    // What could not be saved is not tried again during this test.
+    let policy = Policy::default().backoff(HOUR, HOUR);
+    let session = start(&server.without_login()).policy(policy).connect().await.unwrap();
+    store.set(Fault::Down);
+    session.adopt(server.capture()).await.unwrap_err();
+    store.set(Fault::None);
+    session.login().await.unwrap_err();
+
+    let rejected = other.token().await.unwrap();
+    assert_eq!(rejected.expose(), "A1");
+    assert_ne!(other.rejected(&rejected).await.unwrap().expose(), "A1");
 }
 
 #[tokio::test]
