@@ -145,6 +145,21 @@ async fn tokens_that_could_not_be_saved_make_no_older_token_newer_when_a_login_f
 }
 
 #[tokio::test]
+async fn a_refresh_token_in_doubt_stays_so_if_the_store_could_not_be_told() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let policy = quick().store_failure(StoreFailure::RefreshUnguarded);
+    let session = server.session().policy(policy).clock(&clock).store(store.clone(), "ada").connect().await.unwrap();
+    store.set(Fault::Down);
+    server.lose_next_answer();
+    clock.advance(LIFE);
+    session.token().await.unwrap_err();
+    store.set(Fault::None);
+    clock.advance(SECOND);
+    session.token().await.unwrap();
+    assert_eq!(server.asked(), ["login", "refresh R1", "login"]);
+}
+
+#[tokio::test]
 async fn no_setting_overflows() {
     let longest = std::time::Duration::MAX;
     let policy = Policy::default()

@@ -206,6 +206,8 @@ impl<'a> SessionRenewal<'a> {
             return (record.without_access(basis.sequence), held);
         }
         let credential = match active.mark {
+            // The store could not be told of the doubt.
+            None if record.sequence == basis.sequence && held == active.credential.clone().in_doubt() => held,
             None => active.credential.clone(),
             Some(mark) if store.is_settled(mark) && held.token() == active.credential.token() => held.clone(),
             Some(_) => {
