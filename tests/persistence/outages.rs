@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use jwt_refresh::store::StoreFailure;
-use jwt_refresh::{ErrorKind, ManualClock, Policy, TokenProvider};
+use jwt_refresh::{ErrorKind, ManualClock, Policy, Session, TokenProvider};
 
 use crate::faulty::{Fault, FaultyStore};
 use crate::scripted::{LIFE, Scripted};
@@ -157,6 +157,38 @@ async fn a_refresh_token_in_doubt_stays_so_if_the_store_could_not_be_told() {
     clock.advance(SECOND);
     session.token().await.unwrap();
     assert_eq!(server.asked(), ["login", "refresh R1", "login"]);
+}
+
+/// A session that has read in its store that it is logged out.
+async fn logged_out(server: &Scripted, store: &FaultyStore, policy: Policy) -> Session {
+    let start = || server.session().policy(policy.clone()).store(store.clone(), "ada");
+    let (session, other) = (start().connect().await.unwrap(), start().build());
+    other.logout().await.unwrap();
+    until("the logout is followed", async || session.token().await.is_err()).await;
+    session
+}
+
+#[tokio::test]
+async fn adopted_tokens_that_could_not_be_saved_are_not_displaced_by_an_older_logout() {
+    let (server, store) = (Scripted::new(), FaultyStore::default());
+    let session = logged_out(&server, &store, quick()).await;
+    store.set(Fault::Down);
+    session.adopt(server.capture()).await.unwrap_err();
+    store.set(Fault::None);
+    until("the tokens are saved", async || store.text().await.contains("\"A2\"")).await;
+    assert_eq!(session.token().await.unwrap().expose(), "A2");
+}
+
+#[tokio::test]
+async fn tokens_of_a_login_that_could_not_be_saved_are_not_displaced_by_an_older_logout() {
+    let (server, store) = (Scripted::new(), FaultyStore::default());
+    let policy = quick().store_failure(StoreFailure::RefreshUnguarded);
+    let session = logged_out(&server, &store, policy).await;
+    store.set(Fault::Down);
+    session.login().await.unwrap();
+    store.set(Fault::None);
+    until("the tokens are saved", async || store.text().await.contains("\"A2\"")).await;
+    assert_eq!(session.token().await.unwrap().expose(), "A2");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use super::record_format;
 use crate::error::{Error, ErrorKind};
 use crate::policy::{CorruptEntry, Policy};
 use crate::provider::BoxFuture;
+use crate::renewal::RefreshCredential;
 use crate::store::{DynLease, DynStore, StoreEntry, StoreError, StoreErrorKind};
 use crate::sync::Mutex;
 use crate::token::RefreshToken;
@@ -50,6 +51,11 @@ struct Known {
     /// The revision of the newest entry seen. A store that shows a lower one has lost what was
     /// written since.
     revision: u64,
+    /// The highest sequence seen in it.
+    sequence: u64,
+    /// A logout of this revision, or of an earlier one, is older than the tokens that this session
+    /// has got since, so it says nothing.
+    overruled: u64,
     /// The marks of this session that say nothing, because it knows what came of them.
     settled: Vec<Mark>,
     /// What was wrong with the entry when it was last reported.
@@ -58,6 +64,23 @@ struct Known {
     server_ahead: Option<i64>,
     /// The refresh token that the session was built with, as long as it has not been sent.
     captured: Option<RefreshToken>,
+}
+
+impl Known {
+    /// Takes the entry of `revision` for the newest, also if one of a higher revision was seen.
+    fn start_from(&mut self, revision: u64) {
+        self.revision = revision;
+        self.overruled = self.overruled.min(revision);
+    }
+
+    /// Returns the record of `revision`. If that is a logout which was overruled, it counts as an
+    /// account without tokens.
+    fn judged(&self, revision: u64, record: Record) -> Record {
+        if record.is_logged_out() && revision <= self.overruled {
+            return record.with_credential(RefreshCredential::None, None);
+        }
+        record
+    }
 }
 
 /// How many marks are remembered. There is one at a time, and one more for each write that has
@@ -100,6 +123,12 @@ impl AccountStore {
                 if revision > known.revision || (is_rolled_back && known.revision == seen) {
                     known.revision = revision;
                 }
+                if is_rolled_back {
+                    // The logout may be one that was written after that.
+                    known.overruled = 0;
+                }
+                known.sequence = known.sequence.max(record.as_ref().map_or(0, |record| record.sequence));
+                let record = record.map(|record| known.judged(revision, record));
                 Ok(FoundEntry { revision, record, is_rolled_back })
             }
             Err(error) if error.kind() == StoreErrorKind::Corrupt => self.handle_corrupt(&error, policy),
@@ -162,7 +191,7 @@ impl AccountStore {
         // A store that names no revision has set the entry aside. What it shows from now on has not
         // gone back.
         let revision = error.revision().unwrap_or(0);
-        known.revision = revision;
+        known.start_from(revision);
         Ok(FoundEntry { revision, record: None, is_rolled_back: false })
     }
 
@@ -175,7 +204,7 @@ impl AccountStore {
         let entry = StoreEntry { revision, data: record_format::write(&record, &self.account, revision) };
         with_timeout(policy.store_timeout, caught(self.store.save(&self.account, &entry))).await?;
         // It may be lower than one seen before: the store has lost that, or set it aside.
-        self.known.lock().revision = revision;
+        self.known.lock().start_from(revision);
         Ok(revision)
     }
 
@@ -203,6 +232,23 @@ impl AccountStore {
     /// Returns whether an entry of `revision` or a later one has been seen.
     pub(super) fn has_seen(&self, revision: u64) -> bool {
         self.known.lock().revision >= revision
+    }
+
+    /// Returns the revision of the newest entry seen.
+    pub(super) fn seen(&self) -> u64 {
+        self.known.lock().revision
+    }
+
+    /// Returns the highest sequence seen.
+    pub(super) fn sequence(&self) -> u64 {
+        self.known.lock().sequence
+    }
+
+    /// Notes that this session has got tokens after it had seen the entry of `revision`, so that a
+    /// logout in that one is outdated.
+    pub(super) fn overrule(&self, revision: u64) {
+        let overruled = &mut self.known.lock().overruled;
+        *overruled = revision.max(*overruled);
     }
 
     /// Remembers that this session knows what came of its `mark`: the refresh token was not sent,

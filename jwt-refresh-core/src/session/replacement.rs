@@ -63,11 +63,20 @@ impl SessionShared {
     /// Replaces the tokens with the user's, in this process and in the store.
     pub(super) fn adopt(self: Arc<Self>, tokens: Tokens) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         self.take_captured();
-        let (issued, write) = self
-            .cell
-            .adopt(|sequence, now| (IssuedTokens::captured(self.policy(), tokens, now, sequence), self.begin_write()));
+        let (issued, write) = self.cell.adopt(|sequence, now| {
+            let sequence = sequence.max(self.overrule_store());
+            (IssuedTokens::captured(self.policy(), tokens, now, sequence), self.begin_write())
+        });
         self.forget_refused_login();
         runtime::run(async move { self.write_adopted(issued, write).await })
+    }
+
+    /// Notes that tokens are adopted after what was seen in the store. Returns the least sequence
+    /// that they may have.
+    fn overrule_store(&self) -> u64 {
+        let Some(store) = &self.store else { return 0 };
+        store.overrule(store.seen());
+        store.sequence() + 1
     }
 
     async fn write_adopted(self: Arc<Self>, issued: IssuedTokens, write: Option<PendingWrite>) -> Result<(), Error> {

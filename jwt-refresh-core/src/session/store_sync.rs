@@ -113,7 +113,7 @@ impl<'a> SessionRenewal<'a> {
     async fn renew_with_store(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Outcome {
         match self.try_with_store(store, plan, basis).await {
             Ok(outcome) => outcome,
-            Err(error) => self.renew_without_store(&error, plan, basis).await,
+            Err(error) => self.renew_without_store(store, &error, plan, basis).await,
         }
     }
 
@@ -168,7 +168,10 @@ impl<'a> SessionRenewal<'a> {
             (revision, record) = (marked.revision, marked.record);
         }
         match outcome {
-            Outcome::Renewed(issued) => Ok(self.save(store, revision, &record, issued).await),
+            Outcome::Renewed(issued) => {
+                store.overrule(found.revision);
+                Ok(self.save(store, revision, &record, issued).await)
+            }
             // A login that failed does not undo the logout that is in the store.
             failed @ Outcome::Failed { .. } if was_logged_out => Ok(failed),
             Outcome::Failed { error, credential, serving } => {
@@ -369,18 +372,36 @@ impl<'a> SessionRenewal<'a> {
 
     /// Fails, or renews without the store, as the policy says. Each of its three choices loses
     /// something, so the choice is the user's.
-    async fn renew_without_store(&self, error: &StoreError, plan: Plan, basis: &Basis) -> Outcome {
+    async fn renew_without_store(
+        &self,
+        store: &AccountStore,
+        error: &StoreError,
+        plan: Plan,
+        basis: &Basis,
+    ) -> Outcome {
         let serving = match self.policy().store_failure {
             StoreFailure::RefreshUnguarded if !must_be_left_alone(error) => {
-                return match exchange(self, plan, basis.credential.clone(), basis.sequence + 1).await {
-                    Outcome::Renewed(issued) => Outcome::Unsaved(issued),
-                    other => other,
-                };
+                return self.renew_unguarded(store, plan, basis).await;
             }
             StoreFailure::ServeWhatLives | StoreFailure::RefreshUnguarded => Serving::LiveToken,
             StoreFailure::Fail => Serving::Nothing,
         };
         Outcome::Failed { error: store_failure(error), credential: basis.credential.clone(), serving }
+    }
+}
+
+impl SessionRenewal<'_> {
+    async fn renew_unguarded(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Outcome {
+        // A logout that is seen from now on is newer than the tokens.
+        let seen = store.seen();
+        let sequence = basis.sequence.max(store.sequence()) + 1;
+        match exchange(self, plan, basis.credential.clone(), sequence).await {
+            Outcome::Renewed(issued) => {
+                store.overrule(seen);
+                Outcome::Unsaved(issued)
+            }
+            other => other,
+        }
     }
 }
 
