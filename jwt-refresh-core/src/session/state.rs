@@ -327,6 +327,11 @@ impl SessionState {
             self.unsaved = Some(issued.sequence);
         }
         let (result, event) = match outcome {
+            Outcome::Found(issued) if issued.sequence < self.sequence => {
+                // Newer ones were taken from the store meanwhile.
+                self.phase = Phase::Idle;
+                (self.overtaken(now), Event::Renewed)
+            }
             Outcome::Renewed(issued) | Outcome::Unsaved(issued) | Outcome::Found(issued) => {
                 (self.accepted(issued), Event::Renewed)
             }

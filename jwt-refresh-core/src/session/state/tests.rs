@@ -722,3 +722,17 @@ fn a_store_that_forgets_puts_in_doubt_what_other_processes_may_have_spent_and_no
     state.doubt(0);
     assert!(!state.credential().is_valid());
 }
+
+#[test]
+fn what_a_renewal_found_displaces_nothing_newer_that_was_followed_meanwhile() {
+    let mut state = logged_in();
+    let of = |sequence, refresh: &str| {
+        let times = RequestTimes { sent: start(), answered: start() };
+        IssuedTokens::issued(&policy(), tokens(100).refresh_token(refresh), times, None, sequence).unwrap()
+    };
+    let permit = state.begin(Plan::Renew).unwrap();
+    assert!(state.follow(of(5, "new"), start()));
+    state.complete(permit.epoch, Outcome::Found(of(4, "old")), &policy(), start()).unwrap().send();
+    assert_eq!(state.sequence(), 5);
+    assert_eq!(*state.credential(), RefreshCredential::Valid("new".into()));
+}
