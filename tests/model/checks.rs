@@ -7,7 +7,6 @@ use crate::history::Promise;
 use crate::issuer::Access;
 use crate::plan::TIMEOUT;
 use crate::state::{Call, Credential, Password, State, Wish};
-use crate::switches::{Later, is_on};
 
 impl State {
     /// Before an exchange begins.
@@ -51,11 +50,10 @@ impl State {
         }
         let own = last.session == session;
         let cannot_know = !own && (self.amnesia || !self.setup.shares_store());
-        let may_be_undone = self.store_trouble && !is_on(Later::LateSaves);
-        if cannot_know || may_be_undone {
+        if cannot_know {
             return None;
         }
-        let is_cut_off = self.store_trouble || self.sessions[last.session].killed;
+        let is_cut_off = self.store_trouble || self.sessions[last.session].killed || self.was_overtaken(last);
         let in_doubt = match last.known() {
             None => !own && self.loose_leases,
             Some(Meaning::InDoubt) => true,
@@ -66,6 +64,15 @@ impl State {
             return None;
         }
         Some(format!("s{} did at line {}, and then: {:?}", last.session, last.begun, last.known()))
+    }
+
+    /// Returns whether its session got other tokens or was logged out meanwhile, so that it wrote
+    /// nothing of what came of it.
+    fn was_overtaken(&self, exchange: &Exchange) -> bool {
+        self.operations.iter().any(|one| {
+            let ended = one.ended.is_none_or(|(line, _)| line > exchange.begun);
+            one.session == exchange.session && one.wish != Wish::Login && ended
+        })
     }
 
     /// Returns whether a refresh token that was in doubt at `line` may be tried: a login cannot be
@@ -104,32 +111,28 @@ impl State {
         let number = access.number;
         // A token that has expired by its hints when it comes goes to those who wait for it.
         let was_on_the_way = number <= self.sessions[session].on_the_way;
-        let may_be_mistaken = self.amnesia && access.by != Some(session) && !is_on(Later::SameSequence);
-        let is_excused = was_on_the_way || may_be_mistaken;
-        if let Some(told) = access.told.filter(|&told| asked >= told && !is_excused) {
+        if let Some(told) = access.told.filter(|&told| asked >= told && !was_on_the_way) {
             let what = format!("s{session} serves A{number} until {told:?} to one who asked at {asked:?}");
             self.broken(Promise::NoExpiredToken, what);
         }
         // Of two adoptions at once, in two sessions, the one that is written last stays.
         let is_adopted = access.by.is_none() && self.setup.shares_store();
-        let is_unsaved = self.store_trouble && self.wished(Wish::Adopt) && !is_on(Later::Unsaved);
-        let is_excused = self.amnesia || is_adopted || is_unsaved;
+        let is_excused = self.amnesia || is_adopted;
         if number < newest && !is_excused && !self.adopted_since(begun) {
             self.broken(Promise::NoOlderToken, format!("s{session} serves A{number} after A{newest}"));
         }
         if rejected == Some(number) {
             self.broken(Promise::NoRejectedToken, format!("s{session} answers a 401 to A{number} with A{number}"));
         }
+        // A session that has just been built serves captured tokens until it has read its store.
+        let is_starting = self.setup.captured && number == 1 && !self.sessions[session].knows_logout;
         if let Some(line) = self.sessions[session].logged_out.filter(|&line| begun > line)
             && !self.came_back_since(line)
+            && !is_starting
         {
             let what = format!("s{session} serves A{number}, and was logged out at line {line}");
             self.broken(Promise::NothingAfterLogout, what);
         }
-    }
-
-    fn wished(&self, wish: Wish) -> bool {
-        self.operations.iter().any(|one| one.wish == wish)
     }
 
     /// Returns whether older tokens may have come by a user's wish since `line`.
@@ -148,8 +151,9 @@ impl State {
                 self.broken(Promise::NoFalseAlarm, what);
             }
         }
-        let may_be_undone = self.store_trouble && self.wished(Wish::Logout) && !is_on(Later::Unsaved);
-        if kind == ErrorKind::LoggedOut && !self.logged_out_before(call.session, call.begun) && !may_be_undone {
+        // A store that shows an older entry may show an older logout.
+        let may_be_older = self.amnesia && self.operations.iter().any(|one| one.wish == Wish::Logout);
+        if kind == ErrorKind::LoggedOut && !self.logged_out_before(call.session, call.begun) && !may_be_older {
             let what = format!("s{} is logged out, and nobody said so", call.session);
             self.broken(Promise::NoLogoutWithoutReason, what);
         }
@@ -163,7 +167,8 @@ impl State {
         let mut logouts = self.operations.iter().filter(|one| one.wish == Wish::Logout);
         logouts.any(|logout| {
             let concerns = logout.session == session || self.setup.shares_store();
-            concerns && logout.ended.is_none_or(|(ended, _)| ended > back)
+            // One that could not be written is written later.
+            concerns && logout.ended.is_none_or(|(ended, succeeded)| ended > back || !succeeded)
         })
     }
 

@@ -14,8 +14,10 @@ use crate::refusals::REFUSALS;
 use crate::store::{Fault, Method};
 use crate::switches::{Later, is_on};
 
-/// After so long an exchange is given up, in real time.
-pub(crate) const TIMEOUT: Duration = Duration::from_millis(400);
+/// After so long an exchange is given up, in real time. That is longer than a busy machine holds
+/// anything up: requests that are held end because the server hangs up.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+/// A call of the store that hangs takes so long.
 const STORE_TIMEOUT: Duration = Duration::from_millis(250);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(80));
 
@@ -110,6 +112,7 @@ pub(crate) enum Step {
         method: Method,
         fault: Fault,
     },
+    /// A store that is up again has no nonsense in it: a person has seen to that.
     StoreDown {
         is_down: bool,
     },
@@ -120,7 +123,6 @@ pub(crate) enum Step {
 impl Setup {
     pub(crate) fn draw(kind: Kind, random: &mut Random) -> Self {
         let shares_store = !matches!(kind, Kind::Alone | Kind::Captured);
-        let may_be_captured = !shares_store || is_on(Later::CapturedBesideStore);
         let can_login = match kind {
             Kind::Alone => true,
             Kind::Captured => false,
@@ -130,7 +132,7 @@ impl Setup {
             kind,
             processes: if shares_store { 1 + one(random, &[0, 1, 1, 2]) } else { 1 },
             can_login,
-            captured: (!can_login || random.below(6) == 0) && may_be_captured,
+            captured: !can_login || random.below(6) == 0,
             keep_fresh: random.below(4) == 0,
             rotation: one(random, &[Rotation::New, Rotation::New, Rotation::New, Rotation::Same, Rotation::Unsaid]),
             life: Duration::from_secs(one(random, &[5, 60, 60, 300, 3600])),
@@ -179,7 +181,7 @@ impl Setup {
             38..=39 => Step::Adopt { process, waits },
             40 => Step::Flush { process },
             41..=60 => Step::Pass(self.time(random)),
-            61 => self.step_wall(random)?,
+            61 => step_wall(random)?,
             62 => Step::ServerClock(one(random, &[0, 3600, -3600])),
             63..=79 => self.answer(random),
             80 => Step::Unreachable,
@@ -189,7 +191,7 @@ impl Setup {
             87 => Step::RevokeAccess,
             88 => Step::RevokeRefresh,
             89..=91 => Step::Kill { process },
-            92..=99 if self.kind == Kind::Faults => self.trouble(process, random)?,
+            92..=99 if self.kind == Kind::Faults => Self::trouble(process, random),
             _ => return None,
         })
     }
@@ -202,12 +204,6 @@ impl Setup {
             0 => Duration::from_millis(100 + random.below(40_000)),
             _ => self.life * u32::try_from(from + random.below(to - from)).unwrap_or(0) / 100,
         }
-    }
-
-    fn step_wall(&self, random: &mut Random) -> Option<Step> {
-        let by = one(random, &[3600, -3600, 45, -45, 1, -1]);
-        let may = (!self.shares_store() || is_on(Later::StepsBesideStore)) && (by > 0 || is_on(Later::StepsBack));
-        may.then_some(Step::WallClock(by))
     }
 
     fn answer(&self, random: &mut Random) -> Step {
@@ -236,25 +232,27 @@ impl Setup {
         Step::Answer(action, answer)
     }
 
-    fn trouble(&self, process: usize, random: &mut Random) -> Option<Step> {
+    fn trouble(process: usize, random: &mut Random) -> Step {
         const FAULTS: [(Method, &[Fault]); 3] = [
             (Method::Load, &[Fault::Down, Fault::Hangs, Fault::Torn, Fault::Foreign, Fault::Old]),
             (Method::Save, &[Fault::Down, Fault::AnswerLost, Fault::Hangs, Fault::HangsAfter]),
             (Method::Lease, &[Fault::Down, Fault::Hangs, Fault::Shared]),
         ];
-        Some(match random.below(10) {
+        match random.below(10) {
             0 => Step::StoreDown { is_down: true },
             1..=2 => Step::StoreDown { is_down: false },
-            3 => {
-                let is_down = self.corrupt_entry == CorruptEntry::TreatAsDown;
-                return (!is_down || is_on(Later::RuinTreatedAsDown)).then_some(Step::Ruin);
-            }
+            3 => Step::Ruin,
             _ => {
                 let (method, faults) = one(random, &FAULTS);
                 Step::StoreFault { process, method, fault: one(random, faults) }
             }
-        })
+        }
     }
+}
+
+fn step_wall(random: &mut Random) -> Option<Step> {
+    let by = one(random, &[3600, -3600, 45, -45, 1, -1]);
+    (by > 0 || is_on(Later::StepsBack)).then_some(Step::WallClock(by))
 }
 
 /// Draws one of them.

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::authenticator::Watched;
 use crate::history::Promise;
 use crate::life::Life;
-use crate::state::Wish;
+use crate::state::{State, Wish};
 use crate::store::Faulty;
 use crate::world::World;
 
@@ -20,7 +20,10 @@ use crate::world::World;
 pub(crate) const ACCOUNT: &str = "ada";
 
 /// After so long, in real time, a call is taken to hang.
-pub(crate) const LONGEST: Duration = Duration::from_secs(30);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100);
+
+/// How long what is held up is waited for.
+const HELD_UP: Duration = Duration::from_millis(60);
 
 /// Tokens that a person got, and the refresh token among them.
 #[derive(Clone)]
@@ -148,7 +151,7 @@ impl Process {
     pub(crate) async fn settle(&mut self) {
         for work in self.calls.drain(..).chain(self.operations.drain(..)) {
             // It may have been given up.
-            let _ = work.await;
+            let _ = unstuck(&self.world, work).await;
         }
     }
 
@@ -161,7 +164,7 @@ impl Process {
     pub(crate) async fn flush(&self) {
         let flush = self.session.flush().map(Ok);
         // There is no other error than that it hangs, which is noted.
-        let _ = bounded(&self.world, self.number, "a flush", flush).await;
+        let _ = unstuck(&self.world, bounded(&self.world, self.number, "a flush", flush)).await;
     }
 
     /// Dies: what it was at goes no further, and its leases are free.
@@ -190,6 +193,18 @@ struct OpenCall {
 impl Drop for OpenCall {
     fn drop(&mut self) {
         self.world.with(|state| state.close_call(self.session));
+    }
+}
+
+/// Waits for `work`. What holds it up for longer than this is cut off, as by a time-out: the server
+/// hangs up on requests that it holds, though it may act on them later.
+pub(crate) async fn unstuck<T>(world: &World, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        if let Ok(done) = tokio::time::timeout(HELD_UP, work.as_mut()).await {
+            return done;
+        }
+        world.with(State::hang_up);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jwt_refresh::{Error, ErrorKind};
 
 use crate::history::Promise;
+use crate::process::unstuck;
 use crate::walk::Walk;
 
 /// How long it may take, in real time, until a session is well on a server that is.
@@ -25,6 +26,7 @@ impl Walk {
                 store.heal();
             }
         }
+        self.restore().await;
         for process in self.processes.iter_mut().flatten() {
             process.settle().await;
         }
@@ -41,10 +43,10 @@ impl Walk {
         let begun = Instant::now();
         while begun.elapsed() < RECOVERY && !self.is_broken() {
             let world = self.world.clone();
-            match self.process(process).call().await {
+            match unstuck(&world, self.process(process).call()).await {
                 Ok(Ok(token)) => {
                     let Some(number) = world.with(|state| state.api(token.expose())) else { return true };
-                    let _ = self.process(process).reject(token, number).await;
+                    let _ = unstuck(&world, self.process(process).reject(token, number)).await;
                 }
                 Ok(Err(error)) => self.help(process, &error).await,
                 Err(_) => {}

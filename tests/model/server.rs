@@ -12,7 +12,7 @@ use crate::exchange::{Action, Meaning};
 use crate::issuer::Issued;
 use crate::refusals::{Refusal, WRONG_PASSWORD, WRONG_TOKEN};
 use crate::state::State;
-use crate::world::World;
+use crate::world::{Held, World};
 
 /// Serves until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, world: World) {
@@ -42,13 +42,18 @@ async fn answer(mut stream: TcpStream, world: World) {
         }
     };
     let next = world.with(|state| next(state, action));
-    if next.hold == Hold::BeforeItActs {
-        hold(&world).await;
+    if next.hold == Hold::BeforeItActs && world.hold("the server holds it").await == Held::CutOff {
+        world.with(|state| state.answered(request.exchange, None));
+        drop(stream);
+        world.released().await;
+        world.with(|state| drop(act(state, action, &request, next)));
+        return;
     }
-    let reply = world.with(|state| act(state, action, &request, next));
-    if next.hold == Hold::AfterItActed {
-        hold(&world).await;
+    let (reply, arrived) = world.with(|state| act(state, action, &request, next));
+    if next.hold == Hold::AfterItActed && world.hold("the server holds it").await == Held::CutOff {
+        return world.with(|state| state.answered(request.exchange, None));
     }
+    world.with(|state| state.answered(request.exchange, arrived));
     send(&mut stream, &reply).await;
 }
 
@@ -58,18 +63,9 @@ fn next(state: &mut State, action: Action) -> Answer {
     at.and_then(|at| state.script.remove(at)).map_or_else(|| Answer::well(state.setup.hints), |(_, answer)| answer)
 }
 
-/// Waits until the walk lets all held requests go on.
-async fn hold(world: &World) {
-    let releases = world.with(|state| {
-        state.stuck += 1;
-        state.note("    the server holds it");
-        state.releases
-    });
-    world.until(crate::process::LONGEST, |state| state.releases > releases).await;
-}
-
-/// Does what is asked, and returns the bytes to be sent before the connection is closed.
-fn act(state: &mut State, action: Action, request: &Request, answer: Answer) -> Vec<u8> {
+/// Does what is asked. Returns the bytes to be sent before the connection is closed, and what they
+/// mean; `None` if that is no whole answer.
+fn act(state: &mut State, action: Action, request: &Request, answer: Answer) -> (Vec<u8>, Option<Meaning>) {
     let sent = refresh_token(&request.body);
     let hints = if let Says::Tokens(hints) = answer.says { hints } else { state.setup.hints };
     let issued = if answer.acts { state.issuer.carry_out(action, &sent, state.now, hints) } else { None };
@@ -101,8 +97,7 @@ fn act(state: &mut State, action: Action, request: &Request, answer: Answer) -> 
             None
         }
     };
-    state.answered(request.exchange, arrived);
-    reply
+    (reply, arrived)
 }
 
 /// Returns the status, the type and text of the body, and what it means.

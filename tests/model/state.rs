@@ -13,7 +13,6 @@ use crate::exchange::{Action, End, Exchange, Meaning};
 use crate::history::{History, Promise};
 use crate::issuer::Issuer;
 use crate::plan::Setup;
-use crate::switches::{Later, is_on};
 
 /// What the account can refresh with, as far as the model can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +119,10 @@ pub(crate) struct State {
     pub(crate) stuck: usize,
     /// Counts the times that held requests were let go.
     pub(crate) releases: u64,
+    /// How many requests, and calls for a lease, are held.
+    pub(crate) held: usize,
+    /// Counts the times that all of these were cut off.
+    pub(crate) hang_ups: u64,
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) sessions: Vec<SessionLog>,
     pub(crate) operations: Vec<Operation>,
@@ -143,6 +146,8 @@ impl State {
             unreachable: 0,
             stuck: 0,
             releases: 0,
+            held: 0,
+            hang_ups: 0,
             exchanges: Vec::new(),
             sessions: Vec::new(),
             operations: Vec::new(),
@@ -159,6 +164,14 @@ impl State {
 
     pub(crate) fn broken(&mut self, promise: Promise, what: impl Display) {
         self.history.broken(self.now, promise, what);
+    }
+
+    /// Cuts off what is held.
+    pub(crate) fn hang_up(&mut self) {
+        if self.held > 0 {
+            self.hang_ups += 1;
+            self.note("    what is held is cut off");
+        }
     }
 
     /// A store has failed.
@@ -214,7 +227,8 @@ impl State {
         for session in 0..self.sessions.len() {
             let log = &self.sessions[session];
             let exchanges = self.exchanges.iter().any(|exchange| exchange.is_open() && exchange.session == session);
-            if exchanges || log.open_calls > 0 || log.store_calls > 0 {
+            let operations = self.operations.iter().any(|one| one.ended.is_none() && one.session == session);
+            if exchanges || operations || log.open_calls > 0 || log.store_calls > 0 {
                 self.sessions[session].on_the_way = self.issuer.issued();
             }
         }
@@ -308,8 +322,7 @@ impl State {
             (Action::Refresh, Meaning::InDoubt) => exchange.sent.clone().map_or(Credential::None, Credential::InDoubt),
             _ => return,
         };
-        let was_expired = self.setup.shares_store() && exchange.at != self.now;
-        if self.store_trouble || was_expired && !is_on(Later::EntriesWithoutToken) {
+        if self.store_trouble {
             self.credential = Credential::Unknown;
         }
     }

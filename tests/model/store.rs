@@ -145,11 +145,12 @@ impl Faulty {
         self.0.world.with(|state| {
             state.trouble();
             state.loose_leases |= fault == Fault::Shared;
-            let is_lie = matches!(fault, Fault::Torn | Fault::Foreign | Fault::Old);
-            if is_lie && state.setup.corrupt_entry == CorruptEntry::TreatAsEmpty {
+            let is_nonsense = matches!(fault, Fault::Torn | Fault::Foreign);
+            if fault == Fault::Old || is_nonsense && state.setup.corrupt_entry == CorruptEntry::TreatAsEmpty {
                 state.forget();
             }
-            state.stuck += usize::from(matches!(fault, Fault::Hangs | Fault::HangsAfter));
+            let hangs = method != Method::Lease && matches!(fault, Fault::Hangs | Fault::HangsAfter);
+            state.stuck += usize::from(hangs);
             state.note(format_args!("    the store of s{}: {method:?}: {fault:?}", self.0.session));
         });
         Some(fault)
@@ -220,7 +221,11 @@ impl Faulty {
     async fn lease_now(&self, account: &str) -> Result<Lease, StoreError> {
         let lease = match self.next(Method::Lease) {
             Some(Fault::Down) => return Err(down()),
-            Some(Fault::Hangs) => std::future::pending().await,
+            // The time-out of a lease is too long to be waited for.
+            Some(Fault::Hangs) => {
+                self.0.world.hold("the lease is held").await;
+                return Err(down());
+            }
             Some(Fault::Shared) => None,
             _ => Some(self.0.shared.lease(account).await?),
         };

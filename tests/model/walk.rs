@@ -9,17 +9,19 @@ use tokio::net::TcpListener;
 use crate::hints::Hints;
 use crate::history::Promise;
 use crate::plan::{Setup, Step};
-use crate::process::{ACCOUNT, Captured, Process};
+use crate::process::{ACCOUNT, Captured, Process, unstuck};
 use crate::server;
 use crate::state::{State, Wish};
 use crate::world::World;
 
 /// How long it may take, in real time, until all sessions of a store have heard of a logout.
-const NEWS: Duration = Duration::from_secs(15);
+const NEWS: Duration = Duration::from_secs(60);
 /// How long it may take until a session has seen that a clock was moved.
-const NOTICE: Duration = Duration::from_secs(10);
-/// How long a call may take until it is held up.
-const HELD_UP: Duration = Duration::from_secs(2);
+const NOTICE: Duration = Duration::from_secs(60);
+/// How long a call may take until it has ended or is held up.
+const STARTED: Duration = Duration::from_secs(2);
+
+const NONSENSE: &[u8] = b"nonsense";
 
 pub(crate) struct Walk {
     pub(crate) world: World,
@@ -27,6 +29,8 @@ pub(crate) struct Walk {
     store: Option<MemoryStore>,
     pub(crate) processes: Vec<Option<Process>>,
     captured: Option<Captured>,
+    /// The entry that nonsense was written over.
+    ruined: Option<StoreEntry>,
 }
 
 /// What came of a walk.
@@ -62,7 +66,7 @@ impl Walk {
         tokio::spawn(server::serve(listener, world.clone()));
         let store = setup.shares_store().then(MemoryStore::new);
         let processes = (0..setup.processes).map(|_| None).collect();
-        let mut walk = Self { world, setup, store, processes, captured: None };
+        let mut walk = Self { world, setup, store, processes, captured: None, ruined: None };
         walk.captured = walk.setup.captured.then(|| walk.capture());
         for process in 0..walk.setup.processes {
             walk.process(process);
@@ -136,6 +140,9 @@ impl Walk {
             Step::StoreDown { is_down } => {
                 let stores = self.processes.iter().flatten().filter_map(|process| process.store.as_ref());
                 stores.for_each(|store| store.set_down(is_down));
+                if !is_down {
+                    self.restore().await;
+                }
             }
             Step::Ruin => self.ruin().await,
             ref other => self.change_server(other),
@@ -168,16 +175,16 @@ impl Walk {
         let stuck = self.world.with(|state| state.stuck);
         let world = self.world.clone();
         let mut answered = self.process(process).call();
-        world.until(HELD_UP, |state| state.stuck > stuck || answered.try_recv().is_ok()).await;
+        world.until(STARTED, |state| state.stuck > stuck || answered.try_recv().is_ok()).await;
     }
 
     async fn call_api(&mut self, process: usize) {
         let world = self.world.clone();
         let process = self.process(process);
-        let Ok(Ok(token)) = process.call().await else { return };
+        let Ok(Ok(token)) = unstuck(&world, process.call()).await else { return };
         if let Some(number) = world.with(|state| state.api(token.expose())) {
             // It may be given up.
-            let _ = process.reject(token, number).await;
+            let _ = unstuck(&world, process.reject(token, number)).await;
         }
     }
 
@@ -203,8 +210,8 @@ impl Walk {
         let begun = Instant::now();
         for process in self.processes.iter_mut().flatten() {
             loop {
-                let Ok(answered) = process.call().await else { break };
                 let world = &self.world;
+                let Ok(answered) = unstuck(world, process.call()).await else { break };
                 if answered.is_err_and(|error| error.kind() == ErrorKind::LoggedOut) {
                     world.with(|state| state.is_logged_out(process.number));
                     break;
@@ -248,16 +255,32 @@ impl Walk {
     }
 
     /// Overwrites the entry.
-    async fn ruin(&self) {
+    async fn ruin(&mut self) {
         let Some(store) = &self.store else { return };
         self.world.with(|state| {
             state.trouble();
             state.forget();
         });
-        let Ok(Some(StoreEntry { revision, .. })) = store.load(ACCOUNT).await else { return };
-        let ruined = StoreEntry { revision: revision + 1, data: b"nonsense".to_vec().into() };
+        let Ok(Some(entry)) = store.load(ACCOUNT).await else { return };
+        let ruined = StoreEntry { revision: entry.revision + 1, data: NONSENSE.to_vec().into() };
         // A session may have written meanwhile, which is as good.
-        let _ = store.save(ACCOUNT, &ruined).await;
+        if store.save(ACCOUNT, &ruined).await.is_ok() && *entry.data != *NONSENSE {
+            self.ruined = Some(entry);
+        }
+    }
+
+    /// Puts the entry back, as a person would, if it is still nonsense.
+    pub(crate) async fn restore(&mut self) {
+        let (Some(store), Some(ruined)) = (&self.store, self.ruined.take()) else { return };
+        let Ok(Some(StoreEntry { revision, data })) = store.load(ACCOUNT).await else { return };
+        if *data != *NONSENSE {
+            return;
+        }
+        let (old, new) = (format!("\"revision\":{},", ruined.revision), format!("\"revision\":{},", revision + 1));
+        let data = String::from_utf8_lossy(&ruined.data).replace(&old, &new).into_bytes();
+        let restored = StoreEntry { revision: revision + 1, data: data.into() };
+        // A session may have written meanwhile, which is as good.
+        let _ = store.save(ACCOUNT, &restored).await;
     }
 
     /// Ends all processes.

@@ -8,7 +8,24 @@ use std::time::Duration;
 use jwt_refresh::ManualClock;
 use tokio::sync::watch;
 
+use crate::process::LONGEST;
 use crate::state::State;
+
+/// How something ends that was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    LetGo,
+    CutOff,
+}
+
+/// Counts as held until it is dropped.
+struct Counted(World);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.with(|state| state.held -= 1);
+    }
+}
 
 #[derive(Clone)]
 pub(crate) struct World(Arc<Shared>);
@@ -44,6 +61,25 @@ impl World {
         };
         // The caller sees by itself what has come of it.
         let _ = tokio::time::timeout(longest, wait).await;
+    }
+
+    /// Holds something until the walk lets it go on, or cuts it off.
+    pub(crate) async fn hold(&self, what: &str) -> Held {
+        let (releases, hang_ups) = self.with(|state| {
+            state.stuck += 1;
+            state.held += 1;
+            state.note(format_args!("    {what}"));
+            (state.releases, state.hang_ups)
+        });
+        let _counted = Counted(self.clone());
+        self.until(LONGEST, |state| state.releases > releases || state.hang_ups > hang_ups).await;
+        self.with(|state| if state.hang_ups > hang_ups { Held::CutOff } else { Held::LetGo })
+    }
+
+    /// Waits until the walk lets go on what is held.
+    pub(crate) async fn released(&self) {
+        let releases = self.with(|state| state.releases);
+        self.until(LONGEST, |state| state.releases > releases).await;
     }
 
     /// Returns the clock of all sessions.
