@@ -198,7 +198,8 @@ async fn recover(outage: Outage, lasts: Duration) {
     // The short form runs beside all other tests, so it only bounds the wait.
     assert!(took <= soon + scale(Duration::from_secs(60), MACHINE), "{took:?}");
     assert!((1..=max_attempts).contains(&failures), "{failures} attempts");
-    assert_eq!(server.stats().logins, 1);
+    // On a busy machine an outage may begin while a refresh is under way, which is in doubt then.
+    assert!(server.stats().logins <= scale(2, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

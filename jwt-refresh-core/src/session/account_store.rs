@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::pending_writes::PendingWrites;
 use super::record::{Mark, Record};
 use super::record_format;
+use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::policy::{CorruptEntry, Policy};
 use crate::provider::BoxFuture;
@@ -40,7 +41,8 @@ struct HangingLoad {
     waits: u32,
 }
 
-/// After so many time-outs a load is taken not to end any more, as if its answer had been lost.
+/// After so many time-outs a load is taken not to end any more, as if its answer had been lost. For
+/// each load that was given up, the next is waited for twice as often.
 const WAITS: u32 = 6;
 
 type Load = BoxFuture<'static, Result<Option<StoreEntry>, StoreError>>;
@@ -56,12 +58,15 @@ struct Known {
     /// A logout of this revision, or of an earlier one, is older than the tokens that this session
     /// has got since, so it says nothing.
     overruled: u64,
+    /// How many loads were given up since the last one that has ended.
+    given_up: u32,
     /// The marks of this session that say nothing, because it knows what came of them.
     settled: Vec<Mark>,
     /// What was wrong with the entry when it was last reported.
     reported: Option<String>,
-    /// By how many nanoseconds the server's clock is ahead of this process's.
-    server_ahead: Option<i64>,
+    /// By how many nanoseconds the server's clock is ahead of the time since boot, which cannot be
+    /// stepped.
+    server_since_boot: Option<i64>,
     /// The refresh token that the session was built with, as long as it has not been sent.
     captured: Option<RefreshToken>,
 }
@@ -92,9 +97,9 @@ pub(super) struct FoundEntry {
     /// The revision of the entry, also if its content cannot be read; 0 if there is none.
     pub(super) revision: u64,
     pub(super) record: Option<Record>,
-    /// Whether the store has lost what was written after this: it was emptied, or went back to an
-    /// earlier state.
-    pub(super) is_rolled_back: bool,
+    /// Whether the trace of a refresh may be lost to this session: the store was emptied, went back
+    /// to an earlier state, or has an entry of another process that cannot be opened here.
+    pub(super) has_lost: bool,
 }
 
 impl AccountStore {
@@ -114,22 +119,29 @@ impl AccountStore {
         // This is read before the load. A revision that another task sees meanwhile may be higher,
         // and says nothing about this entry.
         let seen = self.known.lock().revision;
-        let entry = self.load_entry(policy.store_timeout).await;
-        match entry.and_then(|entry| self.read(entry)) {
+        let entry = match self.load_entry(policy.store_timeout).await {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                // Another process may have written, after a refresh, what only it can open.
+                let has_lost = seen > 0 && error.revision().is_some_and(|revision| revision > seen);
+                return Ok(FoundEntry { has_lost, ..self.handle_corrupt(&error, policy)? });
+            }
+            entry => entry?,
+        };
+        match self.read(entry) {
             Ok((revision, record)) => {
-                let is_rolled_back = revision < seen;
+                let has_lost = revision < seen;
                 let mut known = self.known.lock();
                 known.reported = None;
-                if revision > known.revision || (is_rolled_back && known.revision == seen) {
+                if revision > known.revision || (has_lost && known.revision == seen) {
                     known.revision = revision;
                 }
-                if is_rolled_back {
+                if has_lost {
                     // The logout may be one that was written after that.
                     known.overruled = 0;
                 }
                 known.sequence = known.sequence.max(record.as_ref().map_or(0, |record| record.sequence));
                 let record = record.map(|record| known.judged(revision, record));
-                Ok(FoundEntry { revision, record, is_rolled_back })
+                Ok(FoundEntry { revision, record, has_lost })
             }
             Err(error) if error.kind() == StoreErrorKind::Corrupt => self.handle_corrupt(&error, policy),
             Err(error) => Err(error),
@@ -158,11 +170,15 @@ impl AccountStore {
         timeout: Duration,
     ) -> Result<Result<Option<StoreEntry>, StoreError>, StoreError> {
         if let Ok(answer) = tokio::time::timeout(timeout, caught(&mut load)).await {
+            self.known.lock().given_up = 0;
             return Ok(answer);
         }
         let waits = waits + 1;
-        if waits < WAITS {
+        let given_up = self.known.lock().given_up;
+        if waits < WAITS << given_up.min(20) {
             self.hanging.lock().push(HangingLoad { load, waits });
+        } else {
+            self.known.lock().given_up = given_up + 1;
         }
         Err(unanswered(timeout))
     }
@@ -180,19 +196,23 @@ impl AccountStore {
     /// says. The next entry that is written replaces it.
     fn handle_corrupt(&self, error: &StoreError, policy: &Policy) -> Result<FoundEntry, StoreError> {
         let text = error.to_string();
-        let mut known = self.known.lock();
-        if known.reported.as_ref() != Some(&text) {
+        // A store that names no revision has set the entry aside. What it shows from now on has not
+        // gone back.
+        let revision = error.revision().unwrap_or(0);
+        let is_new = {
+            let mut known = self.known.lock();
+            if error.revision().is_none() || policy.corrupt_entry == CorruptEntry::TreatAsEmpty {
+                known.start_from(revision);
+            }
+            known.reported.replace(text.clone()).as_ref() != Some(&text)
+        };
+        if is_new {
             tracing::warn!(target: "jwt_refresh", account = self.account, %error, "the entry in the store cannot be read");
-            known.reported = Some(text.clone());
         }
         if policy.corrupt_entry == CorruptEntry::TreatAsDown {
             return Err(StoreError::new(StoreErrorKind::Unavailable, text));
         }
-        // A store that names no revision has set the entry aside. What it shows from now on has not
-        // gone back.
-        let revision = error.revision().unwrap_or(0);
-        known.start_from(revision);
-        Ok(FoundEntry { revision, record: None, is_rolled_back: false })
+        Ok(FoundEntry { revision, record: None, has_lost: false })
     }
 
     /// Writes the record after the entry of `revision`. Returns its revision.
@@ -270,14 +290,18 @@ impl AccountStore {
         self.known.lock().settled.contains(&mark)
     }
 
-    /// Notes how the server's clock was found to differ from this process's.
-    pub(super) fn note_server_ahead(&self, nanos: Option<i64>) {
-        let known = &mut self.known.lock().server_ahead;
-        *known = nanos.or(*known);
+    /// Notes by how many nanoseconds the server's clock was found to be ahead of this process's.
+    pub(super) fn note_server_ahead(&self, nanos: Option<i64>, now: Moment) {
+        let since_boot = |nanos: i64| nanos.saturating_add(now.wall.as_nanos()).saturating_sub(now.boot.as_nanos());
+        let known = &mut self.known.lock().server_since_boot;
+        *known = nanos.map(since_boot).or(*known);
     }
 
-    pub(super) fn server_ahead(&self) -> Option<i64> {
-        self.known.lock().server_ahead
+    /// Returns by how many nanoseconds the server's clock is ahead of this process's wall clock, if
+    /// that is known.
+    pub(super) fn server_ahead(&self, now: Moment) -> Option<i64> {
+        let server = self.known.lock().server_since_boot?.saturating_add(now.boot.as_nanos());
+        Some(server.saturating_sub(now.wall.as_nanos()))
     }
 
     /// Keeps the refresh token that the session was built with, or forgets it.

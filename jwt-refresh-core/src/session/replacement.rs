@@ -6,7 +6,7 @@ use super::account_store::must_be_left_alone;
 use super::pending_writes::PendingWrite;
 use super::record::Record;
 use super::shared::SessionShared;
-use super::store_write::{Overwritten, Unwritten, logged_out, not_written, write_later};
+use super::store_write::{Overwritten, Unwritten, logged_out, not_written, spawn_write};
 use crate::error::Error;
 use crate::renewal::{IssuedTokens, RefreshCredential, revoke};
 use crate::runtime;
@@ -53,7 +53,7 @@ impl SessionShared {
         written.and(revoked)
     }
 
-    async fn delete_corrupt(&self) {
+    pub(super) async fn delete_corrupt(&self) {
         let Some(store) = &self.store else { return };
         if let Err(error) = store.delete_corrupt(self.policy()).await {
             tracing::warn!(target: "jwt_refresh", %error, "copies of corrupt entries may outlive the logout");
@@ -117,10 +117,8 @@ impl SessionShared {
     /// Goes on trying to write what could not be written, unless the entry must be left alone.
     /// Returns the error for the user.
     fn write_in_background(self: &Arc<Self>, error: &StoreError, what: Unwritten) -> Error {
-        if !must_be_left_alone(error)
-            && let Ok(runtime) = runtime::handle()
-        {
-            runtime.spawn(write_later(self.count_unsaved(), what));
+        if !must_be_left_alone(error) {
+            spawn_write(self.count_unsaved(), what);
         }
         not_written(error)
     }

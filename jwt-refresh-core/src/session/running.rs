@@ -43,6 +43,8 @@ pub(super) struct Running<P> {
     pub(super) step: Step,
     /// Whether it has sent a login.
     pub(super) sent_login: bool,
+    /// Whether it has sent a refresh, and perhaps gone on since.
+    pub(super) sent_refresh: bool,
     deadline: Instant,
     /// The phase of the session before the renewal.
     pub(super) previous_phase: P,
@@ -76,6 +78,7 @@ impl<P> RunningRenewals<P> {
             pace,
             step: Step::Starting,
             sent_login: false,
+            sent_refresh: false,
             deadline,
             previous_phase,
             sender: sender.clone(),
@@ -88,6 +91,7 @@ impl<P> RunningRenewals<P> {
         if let Some(running) = self.0.iter_mut().find(|running| running.epoch == epoch) {
             running.step = step;
             running.sent_login |= step == Step::Sending(Action::Login);
+            running.sent_refresh |= step == Step::Sending(Action::Refresh);
             running.deadline = far_future(timeout);
         }
     }

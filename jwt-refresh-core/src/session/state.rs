@@ -14,7 +14,7 @@ use super::running::{Pace, Running, RunningRenewals, Step};
 use crate::clock::{Moment, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
-use crate::renewal::{Action, IssuedTokens, Lifetime, Outcome, Plan, RefreshCredential, Serving};
+use crate::renewal::{IssuedTokens, Lifetime, Outcome, Plan, RefreshCredential, Serving};
 use crate::token::AccessToken;
 
 /// The tokens and the phase of a session.
@@ -336,7 +336,10 @@ impl SessionState {
                 (self.accepted(issued), Event::Renewed)
             }
             Outcome::Failed { error, credential, serving } => {
-                self.credential = credential;
+                // What came to be in doubt meanwhile stays so.
+                if self.credential != credential.clone().in_doubt() {
+                    self.credential = credential;
+                }
                 return Some(self.failed(ended, error, serving, policy, now));
             }
             Outcome::LoggedOut => {
@@ -356,7 +359,7 @@ impl SessionState {
         }
         // The task may still run. Whatever it does next, it finds that it was overtaken.
         self.epoch += 1;
-        if ended.step == Step::Sending(Action::Refresh) {
+        if ended.sent_refresh {
             self.credential = self.credential.clone().in_doubt();
         }
         let error = cut_off_error(cause, ended.step);
@@ -576,6 +579,18 @@ impl SessionState {
             self.held = None;
             self.credential = RefreshCredential::None;
         }
+    }
+
+    /// Takes tokens of another process in place of those of `sequence`, which were given up, unless
+    /// these were replaced before. Returns whether they were taken.
+    pub(super) fn replace(&mut self, sequence: u64, found: IssuedTokens) -> bool {
+        let is_current = self.sequence == sequence && !self.is_logged_out();
+        if is_current {
+            // They may have the same sequence, and are others all the same.
+            self.sequence = 0;
+            self.set_tokens(found);
+        }
+        is_current
     }
 
     /// Notes that the tokens of one sequence have another one in the store.

@@ -12,9 +12,9 @@ impl SessionShared {
     /// held is in doubt: another process may have spent it, and the trace of that is lost.
     pub(super) async fn load(&self, store: &AccountStore) -> Result<FoundEntry, StoreError> {
         let found = store.load(self.policy()).await?;
-        if found.is_rolled_back {
+        if found.has_lost {
             let revision = found.revision;
-            tracing::warn!(target: "jwt_refresh", revision, "the store was emptied, or went back to an earlier state");
+            tracing::warn!(target: "jwt_refresh", revision, "the store was emptied, went back to an earlier state, or has what cannot be opened");
             self.cell.doubt(found.record.as_ref().map_or(0, |record| record.sequence));
         }
         Ok(found)
@@ -22,8 +22,9 @@ impl SessionShared {
 
     /// Returns the tokens of a record, as this process sees them.
     pub(super) fn issued_tokens(&self, record: &Record) -> Option<IssuedTokens> {
-        let server_ahead = self.store.as_ref().and_then(|store| store.server_ahead());
-        record.issued_tokens(self.policy(), self.cell.clock.moment(), server_ahead)
+        let now = self.cell.clock.moment();
+        let server_ahead = self.store.as_ref().and_then(|store| store.server_ahead(now));
+        record.issued_tokens(self.policy(), now, server_ahead)
     }
 
     /// Takes over what another process has written. Returns the revision that was found, or `None`

@@ -70,6 +70,13 @@ impl<'a> SessionRenewal<'a> {
         Ok(true)
     }
 
+    /// Returns what the session holds now, which may be newer than what the renewal began with: its
+    /// follower goes on.
+    fn held(&self) -> Basis {
+        let state = self.shared.cell.lock();
+        Basis { credential: state.credential().clone(), sequence: state.sequence() }
+    }
+
     async fn load(&self, store: &AccountStore) -> Result<FoundEntry, StoreError> {
         // The load may have to wait for one that hangs.
         self.enter_store(self.policy().store_timeout.saturating_mul(2))?;
@@ -113,7 +120,7 @@ impl<'a> SessionRenewal<'a> {
     async fn renew_with_store(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Outcome {
         match self.try_with_store(store, plan, basis).await {
             Ok(outcome) => outcome,
-            Err(error) => self.renew_without_store(store, &error, plan, basis).await,
+            Err(error) => self.renew_without_store(store, &error, plan).await,
         }
     }
 
@@ -134,7 +141,7 @@ impl<'a> SessionRenewal<'a> {
             // case of `StoreFailure::RefreshUnguarded`.
             let waited = max_lease_wait(self.policy()).as_secs_f32();
             let error = Error::new(ErrorKind::Store, format!("others have been renewing the token for {waited} s"));
-            return Ok(Outcome::failed(error, basis.credential.clone()));
+            return Ok(Outcome::failed(error, self.held().credential));
         }
         for _ in 0..ATTEMPTS {
             match self.renew_under_lease(store, plan, basis).await {
@@ -196,7 +203,7 @@ impl<'a> SessionRenewal<'a> {
         basis: &Basis,
     ) -> (Record, RefreshCredential) {
         // What is held may have come to be in doubt since the renewal began.
-        let held = self.shared.cell.lock().credential().clone();
+        let held = self.held().credential;
         let Some(record) = found else { return (Record::empty(basis.sequence), held) };
         let Some(active) = record.active() else {
             let sequence = record.sequence.max(basis.sequence);
@@ -304,7 +311,7 @@ impl<'a> SessionRenewal<'a> {
         mut issued: IssuedTokens,
     ) -> Outcome {
         self.shared.cell.lock().saving(issued.token.clone());
-        store.note_server_ahead(issued.server_ahead);
+        store.note_server_ahead(issued.server_ahead, self.shared.cell.clock.moment());
         let mut before = before.clone();
         for _ in 0..ATTEMPTS {
             let record = before.with_tokens(&issued, self.shared.cell.clock.moment());
@@ -351,7 +358,7 @@ impl<'a> SessionRenewal<'a> {
             Outcome::LoggedOut
         } else if found.has_tokens(issued) {
             // An earlier save has succeeded, though its answer was lost.
-            return Some(Outcome::Renewed(issued.clone()));
+            return Some(Outcome::Renewed(IssuedTokens { sequence: found.sequence, ..issued.clone() }));
         } else if found.sequence >= issued.sequence {
             let others = self.shared.issued_tokens(found)?;
             // Tokens that have died displace none that live.
@@ -365,6 +372,7 @@ impl<'a> SessionRenewal<'a> {
         // A server that does not replace refresh tokens gives all the same one.
         if found.credential().and_then(RefreshCredential::token) != issued.credential.token() {
             // If the server cannot be told, the tokens expire by themselves.
+            self.shared.cell.advance(self.epoch, Step::Store, self.policy().refresh_timeout);
             let _ = revoke(&self.shared.authenticator, &issued.credential, self.policy().refresh_timeout).await;
         }
         Some(outcome)
@@ -372,30 +380,25 @@ impl<'a> SessionRenewal<'a> {
 
     /// Fails, or renews without the store, as the policy says. Each of its three choices loses
     /// something, so the choice is the user's.
-    async fn renew_without_store(
-        &self,
-        store: &AccountStore,
-        error: &StoreError,
-        plan: Plan,
-        basis: &Basis,
-    ) -> Outcome {
+    async fn renew_without_store(&self, store: &AccountStore, error: &StoreError, plan: Plan) -> Outcome {
         let serving = match self.policy().store_failure {
             StoreFailure::RefreshUnguarded if !must_be_left_alone(error) => {
-                return self.renew_unguarded(store, plan, basis).await;
+                return self.renew_unguarded(store, plan).await;
             }
             StoreFailure::ServeWhatLives | StoreFailure::RefreshUnguarded => Serving::LiveToken,
             StoreFailure::Fail => Serving::Nothing,
         };
-        Outcome::Failed { error: store_failure(error), credential: basis.credential.clone(), serving }
+        Outcome::Failed { error: store_failure(error), credential: self.held().credential, serving }
     }
 }
 
 impl SessionRenewal<'_> {
-    async fn renew_unguarded(&self, store: &AccountStore, plan: Plan, basis: &Basis) -> Outcome {
+    async fn renew_unguarded(&self, store: &AccountStore, plan: Plan) -> Outcome {
         // A logout that is seen from now on is newer than the tokens.
         let seen = store.seen();
-        let sequence = basis.sequence.max(store.sequence()) + 1;
-        match exchange(self, plan, basis.credential.clone(), sequence).await {
+        let held = self.held();
+        let sequence = held.sequence.max(store.sequence()) + 1;
+        match exchange(self, plan, held.credential, sequence).await {
             Outcome::Renewed(issued) => {
                 store.overrule(seen);
                 Outcome::Unsaved(issued)

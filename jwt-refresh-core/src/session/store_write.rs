@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::account_store::{must_be_left_alone, store_failure};
 use super::record::Record;
 use super::shared::{SessionShared, Unsaved};
 use super::store_sync::SessionRenewal;
 use crate::error::Error;
-use crate::renewal::{IssuedTokens, Outcome};
+use crate::renewal::{IssuedTokens, Outcome, revoke};
+use crate::runtime;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How often an overwrite is tried while other processes keep writing, and the pause between.
@@ -30,10 +33,17 @@ pub(super) enum Unwritten {
 /// Writes to the store as soon as that is possible, after a pause each time, until it is written or
 /// of no use any more. The first attempts are made even if the session is dropped, and a flush
 /// waits for them.
-pub(super) async fn write_later(unsaved: Unsaved, mut what: Unwritten) {
+pub(super) fn spawn_write(unsaved: Unsaved, what: Unwritten) {
+    // Without the library's runtime, nothing in this process can be written.
+    if let Ok(library) = runtime::handle() {
+        library.spawn(write_later(library.clone(), unsaved, what));
+    }
+}
+
+async fn write_later(library: Handle, unsaved: Unsaved, mut what: Unwritten) {
     for failures in 1..=LAST_ATTEMPTS {
         tokio::time::sleep(unsaved.session().policy().pause(failures, None)).await;
-        match unsaved.session().write_again(what).await {
+        match attempt(&library, unsaved.session(), what).await {
             Some(unwritten) => what = unwritten,
             None => return,
         }
@@ -44,11 +54,18 @@ pub(super) async fn write_later(unsaved: Unsaved, mut what: Unwritten) {
     loop {
         tokio::time::sleep(policy.pause(LAST_ATTEMPTS, None)).await;
         let Some(shared) = session.upgrade() else { return };
-        match shared.write_again(what).await {
+        match attempt(&library, &shared, what).await {
             Some(unwritten) => what = unwritten,
             None => return,
         }
     }
+}
+
+/// Tries to write once more, on a thread of its own: an authenticator may block it.
+async fn attempt(library: &Handle, session: &Arc<SessionShared>, what: Unwritten) -> Option<Unwritten> {
+    let shared = Arc::clone(session);
+    let attempt = async move { shared.write_again(what).await };
+    runtime::spawn_on_own_thread(library, attempt).await.ok().flatten()
 }
 
 impl SessionShared {
@@ -59,7 +76,15 @@ impl SessionShared {
             Unwritten::Logout if !self.cell.lock().is_logged_out() => None,
             Unwritten::Logout => match self.overwrite(logged_out).await {
                 Err(error) if !must_be_left_alone(&error) => Some(Unwritten::Logout),
-                _ => None,
+                Err(_) => None,
+                Ok(overwritten) => {
+                    self.delete_corrupt().await;
+                    let stored = overwritten.and_then(|overwritten| overwritten.before?.credential().cloned());
+                    let timeout = self.policy().refresh_timeout;
+                    // A failure is logged, and there is nobody left to be told.
+                    let _ = revoke(&self.authenticator, &stored.unwrap_or_default(), timeout).await;
+                    None
+                }
             },
         }
     }
@@ -88,8 +113,11 @@ impl SessionShared {
                 self.cell.renumber(issued.sequence, saved.sequence);
                 None
             }
-            // Another process has newer ones, which the follower takes over.
-            Ok(Some(_)) => None,
+            Ok(Some(Outcome::Found(found))) => {
+                self.cell.replace(issued.sequence, found, |event| self.telemetry.send_event(event));
+                None
+            }
+            Ok(Some(Outcome::Failed { .. })) => None,
         }
     }
 

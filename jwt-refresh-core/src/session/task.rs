@@ -13,7 +13,7 @@ use super::running::Step;
 use super::shared::{RenewalRuntime, SessionShared};
 use super::state::{CutOff, RenewalPermit};
 use super::store_sync::SessionRenewal;
-use super::store_write::{Unwritten, write_later};
+use super::store_write::{Unwritten, spawn_write};
 use crate::renewal::{CutOffGuard, Outcome, revoke, within};
 use crate::runtime;
 
@@ -68,7 +68,9 @@ async fn run(
     }
     let outcome = renewal.renew(plan, &basis).await;
     let unsaved = if let Outcome::Unsaved(issued) = &outcome { Some(issued.clone()) } else { None };
-    let credential = outcome.new_credential(&basis.credential);
+    // What is in the store is used by others, and a logout has revoked what it found there.
+    let is_saved = shared.store.is_some() && matches!(outcome, Outcome::Renewed(_));
+    let credential = outcome.new_credential(&basis.credential).filter(|_| !is_saved);
     let not_saved = shared.count_unsaved();
     guard.disarm();
     let is_current = shared.complete(epoch, outcome);
@@ -80,7 +82,7 @@ async fn run(
     }
     drop(shared);
     if let Some(issued) = unsaved.filter(|_| is_current) {
-        write_later(not_saved, Unwritten::Tokens(issued)).await;
+        spawn_write(not_saved, Unwritten::Tokens(issued));
     }
 }
 

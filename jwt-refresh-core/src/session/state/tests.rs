@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::renewal::RequestTimes;
+use crate::renewal::{Action, RequestTimes};
 use crate::token::Tokens;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -735,4 +735,44 @@ fn what_a_renewal_found_displaces_nothing_newer_that_was_followed_meanwhile() {
     state.complete(permit.epoch, Outcome::Found(of(4, "old")), &policy(), start()).unwrap().send();
     assert_eq!(state.sequence(), 5);
     assert_eq!(*state.credential(), RefreshCredential::Valid("new".into()));
+}
+
+#[test]
+fn a_renewal_that_is_cut_off_while_it_saves_has_spent_the_refresh_token() {
+    for cause in [CutOff::RuntimeEnded, CutOff::Overdue, CutOff::Panic] {
+        let mut state = SessionState::new();
+        renew(&mut state, tokens(10).refresh_token("r"), start());
+        let permit = state.begin(Plan::Renew).unwrap();
+        for step in [Step::Store, Step::Sending(Action::Refresh), Step::Store] {
+            assert!(state.advance(permit.epoch, step, SECOND));
+        }
+        state.cut_off(permit.epoch, cause, &policy(), after(10)).unwrap().send();
+        assert_eq!(*state.credential(), RefreshCredential::InDoubt("r".into()), "{cause:?}");
+    }
+}
+
+#[test]
+fn a_failure_does_not_make_sound_what_came_to_be_in_doubt_meanwhile() {
+    let mut state = SessionState::new();
+    renew(&mut state, tokens(10).refresh_token("r"), start());
+    let permit = state.begin(Plan::Renew).unwrap();
+    state.doubt(0);
+    let error = Error::new(ErrorKind::Store, "the token store failed");
+    let failed = Outcome::failed(error, RefreshCredential::Valid("r".into()));
+    state.complete(permit.epoch, failed, &policy(), after(10)).unwrap().send();
+    assert_eq!(*state.credential(), RefreshCredential::InDoubt("r".into()));
+}
+
+#[test]
+fn tokens_that_were_given_up_are_replaced_by_those_of_the_same_sequence_in_the_store() {
+    let mut state = SessionState::new();
+    let of = |token: &str, sequence| {
+        let tokens = Tokens::new(token).unwrap().expires_in(SECOND * 100);
+        IssuedTokens::captured(&policy(), tokens, start(), sequence)
+    };
+    let permit = state.begin(Plan::Renew).unwrap();
+    state.complete(permit.epoch, Outcome::Unsaved(of("own", 6)), &policy(), start()).unwrap().send();
+    assert!(state.replace(6, of("other", 6)));
+    assert_eq!((state.token().unwrap().expose(), state.sequence()), ("other", 6));
+    assert!(!state.replace(5, of("older", 7)), "others have come since");
 }

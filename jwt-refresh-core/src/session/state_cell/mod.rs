@@ -277,6 +277,15 @@ impl StateCell {
         self.change(|state, _| state.discard_captured());
     }
 
+    /// Takes tokens of another process in place of those of `sequence`, which were given up.
+    pub(super) fn replace(&self, sequence: u64, found: IssuedTokens, tell: impl FnOnce(Event)) {
+        self.change(|state, _| {
+            if state.replace(sequence, found) {
+                tell(Event::Adopted);
+            }
+        });
+    }
+
     /// Notes that the tokens of one sequence have another one in the store.
     pub(super) fn renumber(&self, from: u64, to: u64) {
         self.change(|state, _| state.renumber(from, to));
