@@ -201,7 +201,7 @@ impl AccountStore {
         let revision = error.revision().unwrap_or(0);
         let is_new = {
             let mut known = self.known.lock();
-            if error.revision().is_none() || policy.corrupt_entry == CorruptEntry::TreatAsEmpty {
+            if error.revision().is_none() {
                 known.start_from(revision);
             }
             known.reported.replace(text.clone()).as_ref() != Some(&text)
