@@ -62,6 +62,8 @@ struct Known {
     given_up: u32,
     /// The marks of this session that say nothing, because it knows what came of them.
     settled: Vec<Mark>,
+    /// The refresh token that was sent without an answer and without a mark.
+    doubted: Option<RefreshToken>,
     /// What was wrong with the entry when it was last reported.
     reported: Option<String>,
     /// By how many nanoseconds the server's clock is ahead of the time since boot, which cannot be
@@ -269,6 +271,15 @@ impl AccountStore {
     pub(super) fn overrule(&self, revision: u64) {
         let overruled = &mut self.known.lock().overruled;
         *overruled = revision.max(*overruled);
+    }
+
+    /// Notes that a refresh token is in doubt, and that the store could not be told.
+    pub(super) fn note_doubt(&self, token: RefreshToken) {
+        self.known.lock().doubted = Some(token);
+    }
+
+    pub(super) fn is_doubted(&self, token: &RefreshToken) -> bool {
+        self.known.lock().doubted.as_ref() == Some(token)
     }
 
     /// Remembers that this session knows what came of its `mark`: the refresh token was not sent,

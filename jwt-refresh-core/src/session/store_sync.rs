@@ -217,7 +217,9 @@ impl<'a> SessionRenewal<'a> {
         }
         let credential = match active.mark {
             // The store could not be told of the doubt.
-            None if record.sequence == basis.sequence && held == active.credential.clone().in_doubt() => held,
+            None if active.credential.token().is_some_and(|token| store.is_doubted(token)) => {
+                active.credential.clone().in_doubt()
+            }
             None => active.credential.clone(),
             Some(mark) if store.is_settled(mark) && held.token() == active.credential.token() => held.clone(),
             Some(_) => {
@@ -403,7 +405,12 @@ impl SessionRenewal<'_> {
                 store.overrule(seen);
                 Outcome::Unsaved(issued)
             }
-            other => other,
+            failed => {
+                if let Outcome::Failed { credential: RefreshCredential::InDoubt(token), .. } = &failed {
+                    store.note_doubt(token.clone());
+                }
+                failed
+            }
         }
     }
 }
