@@ -332,6 +332,11 @@ impl SessionState {
                 self.phase = Phase::Idle;
                 (self.overtaken(now), Event::Renewed)
             }
+            Outcome::Found(issued) if now.reached(issued.life.expires) => {
+                // It has died since it was read, and callers look again.
+                self.accept(issued);
+                (self.overtaken(now), Event::Renewed)
+            }
             Outcome::Renewed(issued) | Outcome::Unsaved(issued) | Outcome::Found(issued) => {
                 (self.accepted(issued), Event::Renewed)
             }

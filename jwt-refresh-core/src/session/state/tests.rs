@@ -776,3 +776,14 @@ fn tokens_that_were_given_up_are_replaced_by_those_of_the_same_sequence_in_the_s
     assert_eq!((state.token().unwrap().expose(), state.sequence()), ("other", 6));
     assert!(!state.replace(5, of("older", 7)), "others have come since");
 }
+
+#[test]
+fn a_token_that_dies_while_a_renewal_that_found_it_ends_is_not_served() {
+    let mut state = logged_in();
+    let permit = state.begin(Plan::Renew).unwrap();
+    let found = IssuedTokens::captured(&policy(), tokens(100), start(), 5);
+    let pending = permit.pending.clone();
+    state.complete(permit.epoch, Outcome::Found(found), &policy(), after(100)).unwrap().send();
+    assert!(result(pending).token().is_none(), "the caller has to look again");
+    assert!(matches!(state.next_step(after(100)), NextStep::Renew(None)));
+}
