@@ -34,8 +34,8 @@ struct Sum {
 /// Takes walks of this kind, and panics with the histories of those that break a promise. On a busy
 /// machine the short form takes fewer.
 pub(crate) fn run(kind: Kind) {
-    let (first, walks) = (seed(), scale(250, 2000));
-    let until = Instant::now() + scale(Duration::from_secs(15), Duration::from_secs(900));
+    let (first, walks) = (seed(), scale(150, 2000));
+    let until = Instant::now() + scale(Duration::from_secs(9), Duration::from_secs(900));
     let (next, sum) = (AtomicU64::new(first), Mutex::new(Sum::default()));
     std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {

@@ -137,18 +137,20 @@ impl Walk {
                     store.inject(method, fault);
                 }
             }
-            Step::StoreDown { is_down } => {
-                let stores = self.processes.iter().flatten().filter_map(|process| process.store.as_ref());
-                stores.for_each(|store| store.set_down(is_down));
-                if !is_down {
-                    self.restore().await;
-                }
-            }
+            Step::StoreDown { is_down } => self.set_store_down(is_down).await,
             Step::Ruin => self.ruin().await,
             ref other => self.change_server(other),
         }
         // What was begun is polled once, and events are noted.
         tokio::task::yield_now().await;
+    }
+
+    async fn set_store_down(&mut self, is_down: bool) {
+        let stores = self.processes.iter().flatten().filter_map(|process| process.store.as_ref());
+        stores.for_each(|store| store.set_down(is_down));
+        if !is_down {
+            self.restore().await;
+        }
     }
 
     fn change_server(&self, step: &Step) {
