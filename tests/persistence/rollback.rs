@@ -82,3 +82,21 @@ async fn after_one_process_has_mended_the_store_the_others_follow_without_a_logi
     there.token().await.unwrap();
     assert_eq!(server.asked(), ["login", "refresh R1", "login", "refresh R3"]);
 }
+
+#[tokio::test]
+async fn a_store_that_goes_back_to_before_a_lost_answer_does_not_make_the_token_sound() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let session = server.session().clock(&clock).store(store.clone(), "ada").connect().await.unwrap();
+    let before = store.entry().await;
+    clock.advance(LIFE);
+    server.lose_next_answer();
+    session.token().await.unwrap_err();
+    session.flush().await;
+    store.roll_back_to(before).await;
+    until("there is a token again", async || {
+        clock.advance(LIFE);
+        session.token().await.is_ok()
+    })
+    .await;
+    assert_eq!(server.asked(), ["login", "refresh R1", "login"]);
+}

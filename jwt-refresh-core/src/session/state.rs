@@ -15,7 +15,7 @@ use crate::clock::{Moment, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::renewal::{IssuedTokens, Lifetime, Outcome, Plan, RefreshCredential, Serving};
-use crate::token::AccessToken;
+use crate::token::{AccessToken, RefreshToken};
 
 /// The tokens and the phase of a session.
 #[derive(Debug)]
@@ -607,11 +607,13 @@ impl SessionState {
     }
 
     /// Puts the refresh token in doubt, unless it is older than `sequence`: the store has lost what
-    /// was written after the token of that sequence.
-    pub(super) fn doubt(&mut self, sequence: u64) {
-        if sequence <= self.sequence && self.unsaved != Some(self.sequence) {
-            self.credential = self.credential.clone().in_doubt();
+    /// was written after the token of that sequence. Returns it.
+    pub(super) fn doubt(&mut self, sequence: u64) -> Option<RefreshToken> {
+        if sequence > self.sequence || self.unsaved == Some(self.sequence) {
+            return None;
         }
+        self.credential = self.credential.clone().in_doubt();
+        self.credential.token().cloned()
     }
 
     /// Notes which token a renewal is about to save. In the store it is no other process's.

@@ -221,7 +221,12 @@ impl<'a> SessionRenewal<'a> {
                 active.credential.clone().in_doubt()
             }
             None => active.credential.clone(),
-            Some(mark) if store.is_settled(mark) && held.token() == active.credential.token() => held.clone(),
+            Some(mark)
+                if store.is_settled(mark)
+                    && held.token().is_none_or(|token| Some(token) == active.credential.token()) =>
+            {
+                held.clone()
+            }
             Some(_) => {
                 let what =
                     "a refresh was cut off before its answer was saved: whether the refresh token is spent is unknown";

@@ -17,7 +17,7 @@ use crate::policy::Policy;
 use crate::renewal::{IssuedTokens, Outcome, Plan, RefreshCredential};
 use crate::sync::{AtomicI64, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::timer::Timer;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, RefreshToken};
 
 /// The fields are in this order so that what the fast path reads shares no cache line with what is
 /// written more often: by a clone of the session, or by a caller inside the lock. An alignment
@@ -291,9 +291,9 @@ impl StateCell {
         self.change(|state, _| state.renumber(from, to));
     }
 
-    /// Puts the refresh token in doubt, unless it is older than `sequence`.
-    pub(super) fn doubt(&self, sequence: u64) {
-        self.change(|state, _| state.doubt(sequence));
+    /// Puts the refresh token in doubt, unless it is older than `sequence`. Returns it.
+    pub(super) fn doubt(&self, sequence: u64) -> Option<RefreshToken> {
+        self.change(|state, _| state.doubt(sequence))
     }
 
     /// Forgets all tokens. Returns what could be refreshed with until then, and what `tell` has
