@@ -306,3 +306,123 @@ fn later(format: u64) -> StoreError {
     let what = format!("the entry in the store is in format {format}, which a later version of jwt-refresh wrote");
     StoreError::new(StoreErrorKind::LaterFormat, what)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Moment, Timestamp};
+    use crate::policy::Policy;
+    use crate::renewal::IssuedTokens;
+    use crate::token::Tokens;
+
+    fn now() -> Moment {
+        Moment { wall: Timestamp::from_nanos(1_800_000_000_000_000_000), boot: Timestamp::from_nanos(5) }
+    }
+
+    fn record() -> Record {
+        let tokens = Tokens::new("AccessS3cret").unwrap().refresh_token("RefreshS3cret");
+        let tokens = tokens.expires_in(Duration::from_secs(60)).refresh_expires_in(Duration::from_secs(600));
+        let issued =
+            IssuedTokens { server_ahead: Some(-7), ..IssuedTokens::captured(&Policy::default(), tokens, now(), 3) };
+        let before = Record { server: Some("https://api.example".to_owned()), ..Record::empty(2) };
+        before.with_captured(&"captured".into()).with_tokens(&issued, now())
+    }
+
+    fn text() -> String {
+        String::from_utf8(write(&record(), "ada", 7).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let with = |credential| record().with_credential(credential, Some(Mark::new()));
+        let mut others = record();
+        if let LoginStatus::Active(active) = &mut others.status {
+            active.others = vec![r#"{"parameters":{"scope":"a"},"token":"b"}"#.into()];
+            active.unknown = vec![("later".to_owned(), "[1,{\"x\":null}]".into())];
+        }
+        for record in [
+            with(RefreshCredential::InDoubt("r".into())),
+            with(RefreshCredential::Reusable("r\"\\\n".into())),
+            with(RefreshCredential::None),
+            record(),
+            others,
+            record().without_access(9),
+            record().logged_out(),
+            Record::empty(0),
+        ] {
+            assert_eq!(read(&write(&record, "ada", 7), "ada", 7).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn a_later_session_sees_the_same_times() {
+        let read = record().issued_tokens(&Policy::default(), now() + Duration::from_secs(10), Some(-7)).unwrap();
+        assert_eq!(read.life.expires, now() + Duration::from_secs(60));
+        assert_eq!(read.login_ends, Some(now() + Duration::from_secs(600)));
+        assert_eq!((read.sequence, read.server_ahead), (3, Some(-7)));
+    }
+
+    #[test]
+    fn a_corrupt_entry_is_reported_with_what_is_wrong_with_it() {
+        let good = text();
+        for (data, part) in [
+            (good.replace("ada", "eve"), "another account"),
+            (good.replace("\"revision\":7", "\"revision\":6"), "another revision"),
+            (good.replace("\"revision\":7", "\"revision\":-7"), "revision"),
+            (good.replace("\"format\":2", "\"format\":0"), "format"),
+            (good.replace("\"format\":2", "\"format\":\"2\""), "format"),
+            (good.replace("active", "asleep"), "status"),
+            (good.replace("\"AccessS3cret\"", "\"Access\\nS3cret\""), "`token`"),
+            (good.replace("\"AccessS3cret\"", "[]"), "`token`"),
+            (good.replace("\"sequence\":3", "\"sequence\":-3"), "sequence"),
+            (good.replace("\"sequence\":3", &format!("\"sequence\":{}", u64::MAX)), "sequence"),
+            (good.replace("\"access\":[", "\"access\":[7,"), "`access`"),
+            (good.replace("\"expires_ns\":1", "\"expires_ns\":true,\"x\":1"), "`expires_ns`"),
+            (good.replace("\"doubtful\":false", "\"doubtful\":\"no\""), "`doubtful`"),
+            (good[..good.len() / 2].to_owned(), "not what a session writes"),
+            ("x".repeat(MAX_LEN + 1), "1 MiB"),
+            (String::new(), "not what a session writes"),
+        ] {
+            let error = read(data.as_bytes(), "ada", 7).unwrap_err();
+            assert_eq!((error.kind(), error.revision()), (StoreErrorKind::Corrupt, Some(7)), "{error}");
+            assert!(error.to_string().contains(part) && !error.to_string().contains("S3cret"), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_entry_in_a_later_format_is_told_from_a_corrupt_one_whatever_else_is_in_it() {
+        for data in [text().replace("\"format\":2", "\"format\":3"), r#"{"format":9}"#.to_owned()] {
+            let error = read(data.as_bytes(), "ada", 7).unwrap_err();
+            assert_eq!((error.kind(), error.revision()), (StoreErrorKind::LaterFormat, Some(7)));
+        }
+    }
+
+    #[test]
+    fn times_may_be_floats_and_as_large_as_they_like() {
+        let good = text();
+        let (start, end) = good.split_once("\"expires_ns\":").unwrap();
+        let rest = &end[end.find(',').unwrap()..];
+        for (expires, expected) in [
+            ("1800000060000000000.0", 1_800_000_060_000_000_000),
+            ("1.80000006e18", 1_800_000_060_000_000_000),
+            ("1e300", i64::MAX),
+            ("18446744073709551615", i64::MAX),
+            ("-1e300", i64::MIN),
+        ] {
+            let record = read(format!("{start}\"expires_ns\":{expires}{rest}").as_bytes(), "ada", 7).unwrap();
+            let written = record.active().unwrap().access.as_ref().unwrap().written;
+            assert_eq!(written.expires, Some(expected), "{expires}");
+            for ahead in [None, Some(i64::MIN), Some(i64::MAX)] {
+                assert!(record.issued_tokens(&Policy::default(), now(), ahead).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_shows_no_secret_in_debug() {
+        let shown = format!("{:?}", record());
+        assert!(!shown.contains("S3cret") && !shown.contains("captured\""), "{shown}");
+    }
+}
