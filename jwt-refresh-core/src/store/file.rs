@@ -36,18 +36,19 @@ use crate::runtime;
 ///   that they do not, that is an error.
 ///
 /// It works on tokio's threads for blocking calls, so it must be used in a runtime with time
-/// enabled. Outside of one, each call but `changed` returns a [`StoreErrorKind::Configuration`].
-/// All stores of the process on one folder use four such threads at most. If the disk hangs,
-/// further calls fail after 10 s. Clones are the same store, and so is another store on the same
-/// folder. Every future may be dropped: a write that had begun is then done or not, and its lock is
-/// given back.
+/// enabled. Outside of one, each call but `changed` returns a
+/// [`StoreErrorKind::Configuration`](super::StoreErrorKind::Configuration). All stores of the
+/// process on one folder use four such threads at most. If the disk hangs, further calls fail after
+/// 10 s. Clones are the same store, and so is another store on the same folder. Every future may be
+/// dropped: a write that had begun is then done or not, and its lock is given back.
 ///
 /// # Errors
 ///
-/// [`StoreErrorKind::Configuration`] if the folder or a file in it cannot be used: permission is
-/// missing, the file system is read-only, it is no folder, or it is refused as above. The text
-/// names the path and the reason. [`StoreErrorKind::Unavailable`] for what may pass: no space is
-/// left, the disk fails or hangs.
+/// [`StoreErrorKind::Configuration`](super::StoreErrorKind::Configuration) if the folder or a file
+/// in it cannot be used: permission is missing, the file system is read-only, it is no folder, or
+/// it is refused as above. The text names the path and the reason.
+/// [`StoreErrorKind::Unavailable`](super::StoreErrorKind::Unavailable) for what may pass: no space
+/// is left, the disk fails or hangs.
 ///
 /// ```
 /// # use jwt_refresh_core::store::{FileStore, StoreEntry, TokenStore};
@@ -95,9 +96,10 @@ impl TokenStore for FileStore {
     ///
     /// # Errors
     ///
-    /// Beside those: [`StoreErrorKind::Corrupt`] if the file that was there is no entry of the
-    /// account: it is set aside now, so revision 1 is what follows.
-    /// [`StoreErrorKind::Configuration`] if account and entry are larger than 1 MiB.
+    /// Beside those: [`StoreErrorKind::Corrupt`](super::StoreErrorKind::Corrupt) if the file that
+    /// was there is no entry of the account: it is set aside now, so revision 1 is what follows.
+    /// [`StoreErrorKind::Configuration`](super::StoreErrorKind::Configuration) if account and entry
+    /// are larger than 1 MiB.
     async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
         self.entry(account).save(entry.clone()).await
     }
