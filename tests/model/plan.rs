@@ -56,7 +56,7 @@ pub(crate) struct Setup {
 /// Something that happens.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// So many callers ask for a token, and the walk waits for them.
+    /// This number of callers ask for a token, and the walk waits for them.
     Call {
         process: usize,
         callers: u64,
@@ -90,9 +90,9 @@ pub(crate) enum Step {
     },
     /// Time passes, on both clocks.
     Pass(Duration),
-    /// The wall clock of the sessions is stepped, by so many seconds.
+    /// The wall clock of the sessions is stepped by this number of seconds.
     WallClock(i64),
-    /// The server's clock is ahead by so many seconds from now on.
+    /// The server's clock is ahead by this number of seconds from now on.
     ServerClock(i64),
     /// What becomes of the next request.
     Answer(Action, Answer),
@@ -162,7 +162,7 @@ impl Setup {
             .corrupt_entry(self.corrupt_entry)
     }
 
-    /// Draws a walk of about so many steps.
+    /// Draws a walk of about this number of steps.
     pub(crate) fn steps(&self, random: &mut Random, length: u64) -> Vec<Step> {
         (0..length).filter_map(|_| self.step(random)).collect()
     }

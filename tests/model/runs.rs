@@ -14,7 +14,7 @@ use crate::walk::{Report, walk};
 
 /// A walk spends most of its time waiting for time-outs.
 const AT_A_TIME: u64 = 24;
-/// After so many failures nothing more is learnt.
+/// The number of failures after which nothing more is learnt.
 const ENOUGH: u64 = 20;
 /// How long a walk that fails is shortened.
 const SHORTENING: Duration = Duration::from_secs(20);

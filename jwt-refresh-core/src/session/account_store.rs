@@ -41,8 +41,9 @@ struct HangingLoad {
     waits: u32,
 }
 
-/// After so many time-outs a load is taken not to end any more, as if its answer had been lost. For
-/// each load that was given up, the next is waited for twice as often.
+/// How many time-outs of a load pass until it is given up, as if its answer had been lost. The
+/// number doubles with each load that was given up, so that a store that hangs is asked ever more
+/// rarely.
 const WAITS: u32 = 6;
 
 type Load = BoxFuture<'static, Result<Option<StoreEntry>, StoreError>>;
@@ -163,8 +164,9 @@ impl AccountStore {
         self.hanging.lock().pop()
     }
 
-    /// Waits until a load has ended, which has been waited for so many times before. Keeps it if it
-    /// does not end, unless that was too often.
+    /// Waits until a load has ended, at most for `timeout`. A load that has not ended is kept for
+    /// the next caller. It is given up if `waits`, the number of waits before this one, is too
+    /// high.
     async fn finish(
         &self,
         mut load: Load,

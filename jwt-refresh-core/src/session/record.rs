@@ -1,5 +1,5 @@
-//! What a session keeps in the store: its tokens, what is known of them, and what is to be known to
-//! whoever reads them next. `record_format` says how that is written.
+//! What a session keeps in the store: its tokens, and what another process has to know of them.
+//! `record_format` says how that is written.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

@@ -23,7 +23,7 @@ use super::open_folder::OpenFolder;
 pub(in crate::store) const POLL: Duration = Duration::from_millis(250);
 /// For how many looks that which has changed is looked at again.
 const UNSETTLED: u32 = 12;
-/// Every so many looks, all files are looked at.
+/// All files are looked at once in this number of looks.
 const ALL_FILES: u32 = 20;
 
 /// The watched folders of this process.
