@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use jwt_refresh::pool::{Account, Pool};
-use jwt_refresh::store::{MemoryStore, TokenStore};
+use jwt_refresh::store::{FileStore, MemoryStore, TokenStore};
 use jwt_refresh::{ErrorKind, Event, Session, Tokens};
 use jwt_refresh_testkit::TestServer;
 
@@ -84,6 +84,33 @@ fn without_any_runtime_a_session_does_all_that_it_does_with_one() {
         assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::LoggedOut);
         assert!(store.load("ada").await.unwrap().is_some());
     });
+}
+
+#[test]
+fn without_any_runtime_connect_takes_a_token_from_a_folder_and_refreshes_it() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let start = || world.builder().store(FileStore::new(folder.path()), "ada").connect();
+    let first = block_on(start()).unwrap();
+    let second = block_on(start()).unwrap();
+    assert_eq!(world.server.stats().auth_requests, 1);
+    block_on(second.refresh_now()).unwrap();
+    let token = block_on(second.token()).unwrap();
+    until_blocking("the other session follows", || block_on(first.token()).unwrap().expose() == token.expose());
+    assert_eq!((world.server.stats().logins, world.server.stats().refreshes), (1, 1));
+}
+
+#[test]
+fn a_connect_that_the_caller_gives_up_loses_no_login() {
+    let world = World::new();
+    let store = MemoryStore::new();
+    let mut given_up = Box::pin(world.builder().store(store.clone(), "ada").connect());
+    assert!(futures_util::FutureExt::now_or_never(&mut given_up).is_none());
+    drop(given_up);
+    until_blocking("the login has been answered", || world.server.stats().logins == 1);
+    until_blocking("its tokens are in the store", || block_on(store.load("ada")).unwrap().is_some());
+    block_on(world.builder().store(store, "ada").connect()).unwrap();
+    assert_eq!(world.server.stats().logins, 1);
 }
 
 #[test]
