@@ -23,7 +23,8 @@ pub(super) struct Times {
 }
 
 /// Two clocks that differ by less are taken to agree: `Date` has whole seconds, and requests take
-/// their time.
+/// their time. A correction by what may be the error of the measurement would cost a token that
+/// lives for a second half of its life.
 const TOLERANCE: i64 = 3_000_000_000;
 
 /// Converts the times of a token. `exp` is what the token itself says, on the server's clock;
@@ -46,7 +47,8 @@ pub(super) fn on_this_clock(
         // The writer's clock is ahead by an unknown time, so the age of the token is unknown.
         return Times { begins: now, expires: Some(now), server_ahead: known_ahead };
     }
-    let exp = exp.map(|exp| Timestamp::from_nanos(exp.as_nanos().saturating_sub(server_ahead.unwrap_or(0))));
+    let ahead = beyond_tolerance(server_ahead.unwrap_or(0));
+    let exp = exp.map(|exp| Timestamp::from_nanos(exp.as_nanos().saturating_sub(ahead)));
     let expires = exp.map_or(expires, |exp| expires.min(exp));
     Times { begins, expires: Some(expires), server_ahead: known_ahead }
 }
@@ -60,7 +62,12 @@ fn writer_behind(writer: Option<i64>, own: Option<i64>) -> i64 {
         (Some(writer), None) => writer.min(0),
         (None, _) => 0,
     };
-    if behind.saturating_abs() <= TOLERANCE { 0 } else { behind }
+    beyond_tolerance(behind)
+}
+
+/// Returns a difference of two clocks, or 0 if they are taken to agree.
+fn beyond_tolerance(difference: i64) -> i64 {
+    if difference.saturating_abs() <= TOLERANCE { 0 } else { difference }
 }
 
 #[cfg(test)]
@@ -117,6 +124,8 @@ mod tests {
         for server_ahead in [-2, -1, 1, 2] {
             let times = on_this_clock(written(0, Some(server_ahead)), None, at(10), None);
             assert_eq!((times.begins, times.expires), (at(0), Some(at(300))));
+            let exp = on_this_clock(written(0, None), Some(at(300)), at(10), Some(server_ahead * SECOND));
+            assert_eq!((exp.begins, exp.expires), (at(0), Some(at(300))));
         }
     }
 
