@@ -545,8 +545,10 @@ impl SessionState {
             self.login_end = login_ends.and_then(|at| LoginEnd::new(begins, at));
         }
         self.credential = credential;
-        if let Some(held) = self.held.as_ref().filter(|_| sequence == self.sequence && sequence > 0) {
-            // The token is known from the store already.
+        // The number alone does not say so: if the store fails, two processes may give it to tokens
+        // of their own.
+        let is_known = |held: &&HeldToken| sequence == self.sequence && held.token.expose() == token.expose();
+        if let Some(held) = self.held.as_ref().filter(is_known) {
             return held.token.clone();
         }
         if self.held.as_ref().is_some_and(|held| held.had_a_good_life(begins)) {
@@ -591,8 +593,6 @@ impl SessionState {
     pub(super) fn replace(&mut self, sequence: u64, found: IssuedTokens) -> bool {
         let is_current = self.sequence == sequence && !self.is_logged_out();
         if is_current {
-            // They may have the same sequence, and are others all the same.
-            self.sequence = 0;
             self.set_tokens(found);
         }
         is_current

@@ -764,6 +764,22 @@ fn a_failure_does_not_make_sound_what_came_to_be_in_doubt_meanwhile() {
 }
 
 #[test]
+fn a_renewal_that_brings_a_token_is_not_answered_with_another_that_has_its_number_in_the_store() {
+    let mut state = SessionState::new();
+    let permit = state.begin(Plan::Renew).unwrap();
+    let of = |token: &str, refresh: &str, seconds| {
+        let tokens = Tokens::new(token).unwrap().refresh_token(refresh).expires_in(SECOND * seconds);
+        IssuedTokens::captured(&policy(), tokens, start(), 2)
+    };
+    assert!(state.follow(of("theirs", "r1", 1), after(10)));
+    let pending = permit.pending.clone();
+    state.complete(permit.epoch, Outcome::Unsaved(of("ours", "r2", 100)), &policy(), after(10)).unwrap().send();
+    assert_eq!(result(pending).token().unwrap().unwrap().expose(), "ours");
+    assert_eq!(state.token().unwrap().expose(), "ours");
+    assert_eq!(state.credential(), &RefreshCredential::Valid("r2".into()));
+}
+
+#[test]
 fn tokens_that_were_given_up_are_replaced_by_those_of_the_same_sequence_in_the_store() {
     let mut state = SessionState::new();
     let of = |token: &str, sequence| {
