@@ -6,7 +6,7 @@
 //! A walk is drawn from its seed. A failure shows the seed, and `JWT_REFRESH_SEED=7` begins with
 //! that walk. Threads and sockets are not drawn, so it may take a few runs to fail again.
 //!
-//! `scripts/torture promises` takes more and longer walks. `switches.rs` says what is left out.
+//! `scripts/torture promises` takes more and longer walks.
 
 mod answer;
 mod authenticator;
@@ -28,7 +28,6 @@ mod scale;
 mod server;
 mod state;
 mod store;
-mod switches;
 mod walk;
 mod world;
 

@@ -12,7 +12,6 @@ use crate::issuer::Rotation;
 use crate::random::Random;
 use crate::refusals::REFUSALS;
 use crate::store::{Fault, Method};
-use crate::switches::{Later, is_on};
 
 /// After so long an exchange is given up, in real time. That is longer than a busy machine holds
 /// anything up: requests that are held end because the server hangs up.
@@ -181,7 +180,7 @@ impl Setup {
             38..=39 => Step::Adopt { process, waits },
             40 => Step::Flush { process },
             41..=60 => Step::Pass(self.time(random)),
-            61 => step_wall(random)?,
+            61 => Step::WallClock(one(random, &[3600, -3600, 45, -45, 1, -1])),
             62 => Step::ServerClock(one(random, &[0, 3600, -3600])),
             63..=79 => self.answer(random),
             80 => Step::Unreachable,
@@ -248,11 +247,6 @@ impl Setup {
             }
         }
     }
-}
-
-fn step_wall(random: &mut Random) -> Option<Step> {
-    let by = one(random, &[3600, -3600, 45, -45, 1, -1]);
-    (by > 0 || is_on(Later::StepsBack)).then_some(Step::WallClock(by))
 }
 
 /// Draws one of them.

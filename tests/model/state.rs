@@ -78,6 +78,8 @@ pub(crate) struct SessionLog {
     /// The newest token that had been issued when time passed in the middle of something that it
     /// did.
     pub(crate) on_the_way: u64,
+    /// The newest token that it had served when the wall clock was last stepped back.
+    served_before_step: u64,
     /// The line at which it was seen to be logged out.
     pub(crate) logged_out: Option<usize>,
     /// It has said so itself. Until then it knows from its store only.
@@ -126,6 +128,8 @@ pub(crate) struct State {
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) sessions: Vec<SessionLog>,
     pub(crate) operations: Vec<Operation>,
+    /// The newest token that had been issued when the wall clock was last stepped back.
+    issued_before_step: u64,
     pub(crate) credential: Credential,
     /// The store has failed.
     pub(crate) store_trouble: bool,
@@ -151,6 +155,7 @@ impl State {
             exchanges: Vec::new(),
             sessions: Vec::new(),
             operations: Vec::new(),
+            issued_before_step: 0,
             credential: Credential::None,
             store_trouble: false,
             amnesia: false,
@@ -220,6 +225,20 @@ impl State {
             }
         }
         self.credential = Credential::Unknown;
+    }
+
+    /// The wall clock is stepped back.
+    pub(crate) fn step_back(&mut self) {
+        self.issued_before_step = self.issuer.issued();
+        for session in &mut self.sessions {
+            session.served_before_step = session.newest;
+        }
+    }
+
+    /// Returns whether all that the session can tell of a token is what was written down before the
+    /// wall clock was stepped back, by which the token lives longer.
+    pub(crate) fn is_known_by_old_clock(&self, session: usize, number: u64) -> bool {
+        number <= self.issued_before_step && number > self.sessions[session].served_before_step
     }
 
     /// Lets time pass.
