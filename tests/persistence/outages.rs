@@ -42,6 +42,49 @@ async fn adopted_tokens_that_could_not_be_saved_are_saved_later() {
 }
 
 #[tokio::test]
+async fn adopted_tokens_that_could_not_be_saved_are_not_displaced_by_what_others_make_of_the_old_login() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let start = |policy| server.session().policy(policy).clock(&clock).store(store.clone(), "ada");
+    let other = start(Policy::default()).connect().await.unwrap();
+    for (policy, life) in [(quick(), SECOND), (Policy::default().backoff(HOUR, HOUR), LIFE)] {
+        let session = start(policy).connect().await.unwrap();
+        let adopted = server.capture();
+        store.set(Fault::Down);
+        session.adopt(adopted.clone()).await.unwrap_err();
+        store.set(Fault::None);
+        clock.advance(life);
+        let theirs = other.refresh_now().await.unwrap();
+        server.asked();
+        let token = session.token().await.unwrap();
+        assert_ne!(token.expose(), theirs.expose());
+        let refresh = format!("refresh {}", adopted.refresh().unwrap().expose());
+        let asked = if life == LIFE { vec![refresh] } else { Vec::new() };
+        assert_eq!(server.asked(), asked);
+        until("the adopted tokens are in the store", async || store.text().await.contains(token.expose())).await;
+        until("others follow", async || other.token().await.unwrap().expose() == token.expose()).await;
+    }
+}
+
+#[tokio::test]
+async fn tokens_whose_save_was_not_answered_do_not_come_back_after_others_have_followed_on_them() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let start = |policy: Policy| server.session().policy(policy).clock(&clock).store(store.clone(), "ada");
+    let session = start(quick().backoff(SECOND / 2, SECOND / 2)).build();
+    store.set(Fault::LosesAnswersOfSaves);
+    session.adopt(server.capture()).await.unwrap_err();
+    store.set(Fault::None);
+    clock.advance(LIFE);
+    server.lose_next_answer();
+    session.token().await.unwrap_err();
+    let other = start(Policy::default()).build();
+    assert_eq!(other.token().await.unwrap().expose(), "A3");
+    clock.advance(LIFE);
+    session.flush().await;
+    assert!(store.text().await.contains("\"A3\""), "{}", store.text().await);
+    assert_eq!(server.asked(), ["refresh R1", "login"]);
+}
+
+#[tokio::test]
 async fn a_mark_that_was_written_after_its_time_out_is_known_as_the_sessions_own() {
     let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
     let builder = server.session().policy(quick()).clock(&clock);

@@ -37,6 +37,7 @@ mod store_sync;
 mod store_write;
 mod task;
 mod telemetry;
+mod unsaved;
 
 use std::fmt;
 use std::sync::Arc;

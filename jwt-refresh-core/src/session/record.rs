@@ -138,6 +138,13 @@ impl Record {
         })
     }
 
+    /// Returns whether the record is of these tokens, though another process may have noted since
+    /// what came of the refresh token.
+    pub(super) fn is_of(&self, issued: &IssuedTokens) -> bool {
+        let access = self.active().and_then(|active| active.access.as_ref());
+        self.sequence == issued.sequence && access.is_some_and(|access| access.token.expose() == issued.token.expose())
+    }
+
     pub(super) fn is_logged_out(&self) -> bool {
         self.status == LoginStatus::LoggedOut
     }

@@ -6,7 +6,8 @@ use super::account_store::must_be_left_alone;
 use super::pending_writes::PendingWrite;
 use super::record::Record;
 use super::shared::SessionShared;
-use super::store_write::{Overwritten, Unwritten, logged_out, not_written, spawn_write};
+use super::store_write::{Overwritten, Unwritten, adopted, logged_out, not_written, spawn_write};
+use super::unsaved::TokenSource;
 use crate::error::Error;
 use crate::renewal::{IssuedTokens, RefreshCredential, revoke};
 use crate::runtime;
@@ -30,7 +31,8 @@ impl SessionShared {
         held: [RefreshCredential; 2],
         write: Option<PendingWrite>,
     ) -> Result<(), Error> {
-        let written = self.overwrite_in_turn(write.as_ref(), logged_out).await;
+        let record = |before: Option<&Record>, sequence| Some(logged_out(before, sequence));
+        let written = self.overwrite_in_turn(write.as_ref(), record).await;
         drop(write);
         self.delete_corrupt().await;
         let stored = match &written {
@@ -80,21 +82,20 @@ impl SessionShared {
     }
 
     async fn write_adopted(self: Arc<Self>, issued: IssuedTokens, write: Option<PendingWrite>) -> Result<(), Error> {
-        let record = |before: Option<&Record>, _| {
-            let before = before.cloned().unwrap_or_else(|| Record::empty(0));
-            // The tokens are newer than any that the store has.
-            let sequence = issued.sequence.max(before.sequence + 1);
-            before.with_tokens(&IssuedTokens { sequence, ..issued.clone() }, self.cell.clock.moment())
-        };
+        let record = |before: Option<&Record>, _| Some(adopted(before, &issued, self.cell.clock.moment()));
+        let sequence = issued.sequence;
+        // What comes after this write must know the tokens in the store, so the state is changed
+        // before the write ends.
         match self.overwrite_in_turn(write.as_ref(), record).await {
-            Ok(None) => Ok(()),
-            Ok(Some(Overwritten { now, .. })) => {
-                // Before the write ends: what comes after it must know the tokens in the store.
-                self.cell.renumber(issued.sequence, now.sequence);
-                drop(write);
+            Ok(overwritten) => {
+                let now = overwritten.and_then(|overwritten| overwritten.now);
+                now.inspect(|now| self.cell.renumber(sequence, now.sequence));
                 Ok(())
             }
-            Err(error) => Err(self.write_in_background(&error, Unwritten::Tokens(issued))),
+            Err(error) => {
+                self.cell.lock().keep_unsaved(issued, TokenSource::Adoption);
+                Err(self.write_in_background(&error, Unwritten::Tokens(sequence)))
+            }
         }
     }
 
@@ -107,7 +108,7 @@ impl SessionShared {
     async fn overwrite_in_turn(
         &self,
         write: Option<&PendingWrite>,
-        record: impl Fn(Option<&Record>, u64) -> Record,
+        record: impl Fn(Option<&Record>, u64) -> Option<Record>,
     ) -> Result<Option<Overwritten>, StoreError> {
         let Some(write) = write else { return Ok(None) };
         write.turn().await;

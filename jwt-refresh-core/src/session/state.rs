@@ -11,6 +11,7 @@ use super::outage::{Condition, EarlyRenewal, Finding, Outage};
 use super::pending::{Notification, PendingRenewal, RenewalResult};
 use super::rejections::Rejections;
 use super::running::{Pace, Running, RunningRenewals, Step};
+use super::unsaved::{TokenSource, UnsavedTokens};
 use crate::clock::{Moment, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
@@ -42,9 +43,8 @@ pub(super) struct SessionState {
     asked: Option<(Timestamp, Error)>,
     /// The token that a renewal is about to save.
     saving: Option<AccessToken>,
-    /// The sequence of tokens that the store does not have yet, so that no other process knows
-    /// them.
-    unsaved: Option<u64>,
+    /// The current tokens, if they could not be saved.
+    unsaved: Option<Box<UnsavedTokens>>,
     /// The tokens that were rejected as soon as they were issued.
     rejections: Rejections,
     /// Whether the last token was rejected after it had served, before it expired.
@@ -323,9 +323,6 @@ impl SessionState {
         if epoch != self.epoch {
             return Some(Notification { sender: ended.sender, result: self.overtaken(now), event: None });
         }
-        if let Outcome::Unsaved(issued) = &outcome {
-            self.unsaved = Some(issued.sequence);
-        }
         let (result, event) = match outcome {
             Outcome::Found(issued) if issued.sequence < self.sequence => {
                 // Newer ones were taken from the store meanwhile.
@@ -337,9 +334,12 @@ impl SessionState {
                 self.accept(issued);
                 (self.overtaken(now), Event::Renewed)
             }
-            Outcome::Renewed(issued) | Outcome::Unsaved(issued) | Outcome::Found(issued) => {
-                (self.accepted(issued), Event::Renewed)
+            Outcome::Unsaved(issued) => {
+                let result = self.accepted(issued.clone());
+                self.keep_unsaved(issued, TokenSource::Renewal);
+                (result, Event::Renewed)
             }
+            Outcome::Renewed(issued) | Outcome::Found(issued) => (self.accepted(issued), Event::Renewed),
             Outcome::Failed { error, credential, serving } => {
                 // What came to be in doubt meanwhile stays so.
                 if self.credential != credential.clone().in_doubt() {
@@ -556,6 +556,7 @@ impl SessionState {
         }
         self.generation += 1;
         self.sequence = sequence;
+        self.unsaved = None;
         let life = if self.tokens_die_early { shortened(begins, life) } else { life };
         let held = HeldToken::new(token, self.generation, begins, life);
         let token = held.token.clone();
@@ -598,7 +599,25 @@ impl SessionState {
         is_current
     }
 
-    /// Notes that the tokens of one sequence have another one in the store.
+    /// Notes that the tokens could not be saved, unless the session has others by now.
+    pub(super) fn keep_unsaved(&mut self, issued: IssuedTokens, source: TokenSource) {
+        if self.sequence == issued.sequence && !self.is_logged_out() {
+            self.unsaved = Some(Box::new(UnsavedTokens { issued, source }));
+        }
+    }
+
+    /// Returns the current tokens if the store does not have them.
+    pub(super) fn unsaved(&self) -> Option<UnsavedTokens> {
+        Some(self.unsaved.as_ref()?.renewed_with(&self.credential))
+    }
+
+    /// Notes that the store has the tokens after all, if `is_saved` says so of those that could not
+    /// be saved.
+    pub(super) fn note_saved(&mut self, is_saved: impl FnOnce(&IssuedTokens) -> bool) {
+        self.unsaved.take_if(|unsaved| is_saved(&unsaved.issued));
+    }
+
+    /// Notes that the tokens of one sequence are in the store, and have another one there.
     pub(super) fn renumber(&mut self, from: u64, to: u64) {
         if self.sequence == from && self.held.is_some() {
             self.unsaved = None;
@@ -609,7 +628,7 @@ impl SessionState {
     /// Puts the refresh token in doubt, unless it is older than `sequence`: the store has lost what
     /// was written after the token of that sequence. Returns it.
     pub(super) fn doubt(&mut self, sequence: u64) -> Option<RefreshToken> {
-        if sequence > self.sequence || self.unsaved == Some(self.sequence) {
+        if sequence > self.sequence || self.unsaved.is_some() {
             return None;
         }
         self.credential = self.credential.clone().in_doubt();
@@ -626,7 +645,8 @@ impl SessionState {
     /// store too.
     pub(super) fn follow(&mut self, issued: IssuedTokens, now: Moment) -> bool {
         let is_own = self.saving.as_ref().is_some_and(|saving| saving.expose() == issued.token.expose());
-        if is_own || issued.sequence <= self.sequence || matches!(self.phase, Phase::LoggedOut) {
+        let adopted = self.unsaved.as_ref().filter(|unsaved| unsaved.source == TokenSource::Adoption);
+        if is_own || adopted.is_some() || issued.sequence <= self.sequence || self.is_logged_out() {
             return false;
         }
         if now.reached(issued.life.expires) && self.held.as_ref().is_some_and(|held| held.is_alive(now)) {
@@ -634,6 +654,7 @@ impl SessionState {
             if issued.credential != RefreshCredential::None {
                 self.credential = issued.credential;
                 self.sequence = issued.sequence;
+                self.unsaved = None;
             }
             return false;
         }
@@ -689,6 +710,7 @@ impl SessionState {
         self.epoch += 1;
         self.generation += 1;
         self.held = None;
+        self.unsaved = None;
         self.credential = RefreshCredential::None;
         self.login_end = None;
         self.forget_rejections();

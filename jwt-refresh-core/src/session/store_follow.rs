@@ -12,6 +12,10 @@ impl SessionShared {
     /// held is in doubt: another process may have spent it, and the trace of that is lost.
     pub(super) async fn load(&self, store: &AccountStore) -> Result<FoundEntry, StoreError> {
         let found = store.load(self.policy()).await?;
+        if let Some(record) = &found.record {
+            // The answer of an earlier save was lost.
+            self.cell.lock().note_saved(|issued| record.is_of(issued));
+        }
         if found.has_lost {
             let revision = found.revision;
             tracing::warn!(target: "jwt_refresh", revision, "the store was emptied, went back to an earlier state, or has what cannot be opened");

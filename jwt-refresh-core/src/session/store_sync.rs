@@ -130,6 +130,10 @@ impl<'a> SessionRenewal<'a> {
             self.enter_store(max_lease_wait(self.policy()))?;
             store.pending.ended().await;
         }
+        self.enter_store(max_lease_wait(self.policy()))?;
+        // In the store, adopted tokens may get another sequence.
+        let adopted = self.shared.write_unsaved_adoption().await?.then(|| self.held());
+        let basis = adopted.as_ref().unwrap_or(basis);
         // Another process has often renewed already, and then there is nothing to wait for.
         if plan == Plan::Renew
             && let Some(outcome) = self.outcome_in_store(&self.load(store).await?, basis)
@@ -369,7 +373,8 @@ impl<'a> SessionRenewal<'a> {
         } else if found.sequence >= issued.sequence {
             let others = self.shared.issued_tokens(found)?;
             // Tokens that have died displace none that live.
-            if self.shared.cell.clock.moment().reached(others.life.due) {
+            let now = self.shared.cell.clock.moment();
+            if now.reached(others.life.due) && !now.reached(issued.life.due) {
                 return None;
             }
             Outcome::Found(others)

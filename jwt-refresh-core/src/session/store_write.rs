@@ -10,6 +10,8 @@ use super::account_store::{must_be_left_alone, store_failure};
 use super::record::Record;
 use super::shared::{SessionShared, Unsaved};
 use super::store_sync::SessionRenewal;
+use super::unsaved::{TokenSource, UnsavedTokens};
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::renewal::{IssuedTokens, Outcome, revoke};
 use crate::runtime;
@@ -26,7 +28,8 @@ const LAST_ATTEMPTS: u32 = 20;
 /// What could not be written when it was due.
 #[derive(Debug)]
 pub(super) enum Unwritten {
-    Tokens(IssuedTokens),
+    /// The tokens of this sequence.
+    Tokens(u64),
     Logout,
 }
 
@@ -72,9 +75,10 @@ impl SessionShared {
     /// Tries to write once more. Returns what is still to be written.
     async fn write_again(&self, what: Unwritten) -> Option<Unwritten> {
         match what {
-            Unwritten::Tokens(issued) => self.save_again(issued).await.map(Unwritten::Tokens),
+            Unwritten::Tokens(sequence) if self.is_saved(sequence).await => None,
+            Unwritten::Tokens(sequence) => Some(Unwritten::Tokens(sequence)),
             Unwritten::Logout if !self.cell.lock().is_logged_out() => None,
-            Unwritten::Logout => match self.overwrite(logged_out).await {
+            Unwritten::Logout => match self.overwrite(|before, sequence| Some(logged_out(before, sequence))).await {
                 Err(error) if !must_be_left_alone(&error) => Some(Unwritten::Logout),
                 Err(_) => None,
                 Ok(overwritten) => {
@@ -89,52 +93,74 @@ impl SessionShared {
         }
     }
 
-    /// Saves tokens, unless newer ones or a logout have replaced them. Returns them if they could
-    /// not be saved.
-    async fn save_again(&self, issued: IssuedTokens) -> Option<IssuedTokens> {
-        let epoch = {
+    /// Saves the tokens of `sequence`, unless the store has them, or newer ones or a logout have
+    /// replaced them. Returns false if they could not be saved yet.
+    async fn is_saved(&self, sequence: u64) -> bool {
+        let (unsaved, epoch) = {
             let state = self.cell.lock();
-            if state.is_logged_out() || state.sequence() != issued.sequence {
-                return None;
-            }
-            state.idle_epoch()
+            (state.unsaved().filter(|unsaved| unsaved.issued.sequence == sequence), state.idle_epoch())
         };
-        let Some(epoch) = epoch else { return Some(issued) };
-        let saved = SessionRenewal::new(self, epoch).save_again(&issued).await;
+        let (Some(UnsavedTokens { issued, source }), Some(epoch)) = (&unsaved, epoch) else {
+            return unsaved.is_none();
+        };
+        let saved = match source {
+            TokenSource::Adoption => self.write_unsaved_adoption().await.map(|_| true),
+            TokenSource::Renewal => self.save_again(issued, epoch).await,
+        };
+        saved.unwrap_or_else(|error| must_be_left_alone(&error))
+    }
+
+    /// Saves the tokens of a renewal. Returns false if they could not be saved yet.
+    async fn save_again(&self, issued: &IssuedTokens, epoch: u64) -> Result<bool, StoreError> {
+        let saved = SessionRenewal::new(self, epoch).save_again(issued).await;
         self.lease.release(epoch);
-        match saved {
-            Err(error) if must_be_left_alone(&error) => None,
-            Err(_) | Ok(None | Some(Outcome::Unsaved(_))) => Some(issued),
-            Ok(Some(Outcome::LoggedOut)) => {
-                self.log_out_locally();
-                None
-            }
-            Ok(Some(Outcome::Renewed(saved))) => {
-                self.cell.renumber(issued.sequence, saved.sequence);
-                None
-            }
-            Ok(Some(Outcome::Found(found))) => {
+        match saved? {
+            None | Some(Outcome::Unsaved(_)) => return Ok(false),
+            Some(Outcome::LoggedOut) => self.log_out_locally(),
+            Some(Outcome::Renewed(saved)) => self.cell.renumber(issued.sequence, saved.sequence),
+            Some(Outcome::Found(found)) => {
                 self.cell.replace(issued.sequence, found, |event| self.telemetry.send_event(event));
-                None
             }
-            Ok(Some(Outcome::Failed { .. })) => None,
+            Some(Outcome::Failed { .. }) => {}
         }
+        Ok(true)
+    }
+
+    /// Writes the tokens that the user has brought, if they could not be written then. They are
+    /// newer than what another process has made of an older login since, and older than a logout.
+    /// Returns whether there were any.
+    pub(super) async fn write_unsaved_adoption(&self) -> Result<bool, StoreError> {
+        let unsaved = self.cell.lock().unsaved().filter(|unsaved| unsaved.source == TokenSource::Adoption);
+        let Some(UnsavedTokens { issued, .. }) = unsaved else { return Ok(false) };
+        let record = |before: Option<&Record>, _| {
+            let is_final = before.is_some_and(|before| before.is_logged_out() || before.has_tokens(&issued));
+            (!is_final).then(|| adopted(before, &issued, self.cell.clock.moment()))
+        };
+        let Some(Overwritten { before, now }) = self.overwrite(record).await? else { return Ok(false) };
+        match now.or(before) {
+            Some(record) if record.is_logged_out() => self.log_out_locally(),
+            Some(record) => self.cell.renumber(issued.sequence, record.sequence),
+            None => {}
+        }
+        Ok(true)
     }
 
     /// Overwrites the entry with what `record` makes of the one before and of this session's
-    /// sequence. Returns the records from before and now.
+    /// sequence, unless that is `None`. Returns the records from before and now.
     pub(super) async fn overwrite(
         &self,
-        record: impl Fn(Option<&Record>, u64) -> Record,
+        record: impl Fn(Option<&Record>, u64) -> Option<Record>,
     ) -> Result<Option<Overwritten>, StoreError> {
         let Some(store) = &self.store else { return Ok(None) };
         let (attempts, pause) = OVERWRITES;
         for _ in 0..attempts {
             let found = self.load(store).await?;
             let sequence = self.cell.lock().sequence();
-            let now = record(found.record.as_ref(), sequence);
+            let Some(now) = record(found.record.as_ref(), sequence) else {
+                return Ok(Some(Overwritten { before: found.record, now: None }));
+            };
             match store.save(self.policy(), found.revision, &now).await {
-                Ok(_) => return Ok(Some(Overwritten { before: found.record, now })),
+                Ok(_) => return Ok(Some(Overwritten { before: found.record, now: Some(now) })),
                 Err(error) if error.kind() == StoreErrorKind::Conflict => tokio::time::sleep(pause).await,
                 Err(error) => return Err(error),
             }
@@ -143,10 +169,10 @@ impl SessionShared {
     }
 }
 
-/// An entry that was overwritten, and what it is now.
+/// An entry that was overwritten, and what it is now, or `None` if it was left as it was.
 pub(super) struct Overwritten {
     pub(super) before: Option<Record>,
-    pub(super) now: Record,
+    pub(super) now: Option<Record>,
 }
 
 /// Returns the record of a logout. `sequence` is that of the newest token that this session knows
@@ -154,6 +180,14 @@ pub(super) struct Overwritten {
 pub(super) fn logged_out(before: Option<&Record>, sequence: u64) -> Record {
     let before = before.cloned().unwrap_or_else(|| Record::empty(sequence));
     Record { sequence: sequence.max(before.sequence), ..before.logged_out() }
+}
+
+/// Returns the record of tokens that the user has brought, as the clock shows `now`. They are newer
+/// than any that the store has.
+pub(super) fn adopted(before: Option<&Record>, issued: &IssuedTokens, now: Moment) -> Record {
+    let before = before.cloned().unwrap_or_else(|| Record::empty(0));
+    let sequence = issued.sequence.max(before.sequence + 1);
+    before.with_tokens(&IssuedTokens { sequence, ..issued.clone() }, now)
 }
 
 /// Logs that something is not written yet, and returns the error for the user.

@@ -67,7 +67,7 @@ async fn run(
         return;
     }
     let outcome = renewal.renew(plan, &basis).await;
-    let unsaved = if let Outcome::Unsaved(issued) = &outcome { Some(issued.clone()) } else { None };
+    let unsaved = if let Outcome::Unsaved(issued) = &outcome { Some(issued.sequence) } else { None };
     // What is in the store is used by others, and a logout has revoked what it found there.
     let is_saved = shared.store.is_some() && matches!(outcome, Outcome::Renewed(_));
     let credential = outcome.new_credential(&basis.credential).filter(|_| !is_saved);
@@ -81,8 +81,8 @@ async fn run(
         let _ = revoke(&shared.authenticator, &credential, shared.policy().refresh_timeout).await;
     }
     drop(shared);
-    if let Some(issued) = unsaved.filter(|_| is_current) {
-        spawn_write(not_saved, Unwritten::Tokens(issued));
+    if let Some(sequence) = unsaved.filter(|_| is_current) {
+        spawn_write(not_saved, Unwritten::Tokens(sequence));
     }
 }
 

@@ -286,7 +286,7 @@ impl StateCell {
         });
     }
 
-    /// Notes that the tokens of one sequence have another one in the store.
+    /// Notes that the tokens of one sequence are in the store, and have another one there.
     pub(super) fn renumber(&self, from: u64, to: u64) {
         self.change(|state, _| state.renumber(from, to));
     }

@@ -1,0 +1,27 @@
+//! Tokens that a session has, and that could not be written to its store.
+
+use crate::renewal::{IssuedTokens, RefreshCredential};
+
+/// Tokens that the store does not have, as far as is known, so that no other process knows them.
+#[derive(Clone, Debug)]
+pub(super) struct UnsavedTokens {
+    pub(super) issued: IssuedTokens,
+    pub(super) source: TokenSource,
+}
+
+/// Where tokens come from, which decides what they may displace in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenSource {
+    /// A renewal brought them. What another process has renewed meanwhile is as good.
+    Renewal,
+    /// The user brought them, and what another process makes of an older login displaces them
+    /// neither here nor in the store.
+    Adoption,
+}
+
+impl UnsavedTokens {
+    /// Returns the tokens with what the session can renew them with now.
+    pub(super) fn renewed_with(&self, credential: &RefreshCredential) -> Self {
+        Self { issued: IssuedTokens { credential: credential.clone(), ..self.issued.clone() }, ..self.clone() }
+    }
+}
