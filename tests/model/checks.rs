@@ -8,7 +8,7 @@ use crate::exchange::{Action, Exchange, Meaning};
 use crate::history::Promise;
 use crate::issuer::Access;
 use crate::plan::TIMEOUT;
-use crate::state::{Call, Credential, Password, State, Wish};
+use crate::state::{Call, Credential, Operation, Password, State, Wish};
 
 impl State {
     /// Before an exchange begins.
@@ -154,8 +154,11 @@ impl State {
                 self.broken(Promise::NoFalseAlarm, what);
             }
         }
-        // A store that shows an older entry may show an older logout.
-        let may_be_older = self.amnesia && self.operations.iter().any(|one| one.wish == Wish::Logout);
+        // A store that shows an older entry may show an older logout. To a session whose adoption
+        // could not be written, each logout that it had not seen before is later.
+        let is_unwritten = |one: &Operation| one.session == call.session && matches!(one.ended, Some((_, false)));
+        let is_lost = self.operations.iter().any(|one| one.wish == Wish::Adopt && is_unwritten(one));
+        let may_be_older = (self.amnesia || is_lost) && self.operations.iter().any(|one| one.wish == Wish::Logout);
         if kind == ErrorKind::LoggedOut && !self.logged_out_before(call.session, call.begun) && !may_be_older {
             let what = format!("s{} is logged out, and nobody said so", call.session);
             self.broken(Promise::NoLogoutWithoutReason, what);

@@ -16,8 +16,12 @@ use crate::world::{Held, World};
 
 /// Serves until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, world: World) {
-    while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(answer(stream, world.clone()));
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(answer(stream, world.clone()))),
+            // The client was gone before, as one that is killed is.
+            Err(_) => tokio::task::yield_now().await,
+        }
     }
 }
 
