@@ -21,7 +21,7 @@
 use std::time::Duration;
 
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Error, ErrorKind, ManualClock, TokenFields};
+use jwt_refresh::{Error, ErrorKind, ManualClock, Policy, TokenFields};
 use jwt_refresh_testkit::TestServer;
 
 struct Api {

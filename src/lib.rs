@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 #[doc(inline)]
@@ -14,9 +15,10 @@ pub use jwt_refresh_core::{Bearer, HttpAuthenticator, HttpAuthenticatorBuilder};
 pub use jwt_refresh_macros::refresh_token;
 
 /// Re-exports what most modules need that define or call an API: `use jwt_refresh::prelude::*;`.
+/// None of these names is one of reqwest's.
 pub mod prelude {
     pub use jwt_refresh_core::{
-        AccessToken, Authenticator, Policy, RefreshToken, Secret, Session, TokenProvider, Tokens, Unauthorized,
+        AccessToken, Authenticator, RefreshToken, Secret, Session, TokenProvider, Tokens, Unauthorized,
     };
     #[cfg(feature = "reqwest")]
     pub use jwt_refresh_core::{Bearer, HttpAuthenticator};

@@ -5,6 +5,7 @@
 //! [`Pool`](pool::Pool) implement. Both get [`Tokens`] from an [`Authenticator`], and decide by a
 //! [`Policy`] and a [`Clock`] when to renew them.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 // A panic in library code is a defect. Tests may use `unwrap`.
 #![warn(clippy::unwrap_used)]

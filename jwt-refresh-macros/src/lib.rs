@@ -19,6 +19,7 @@
 //! Both write at a `site`, which knows what can be named there. `tokens` has helpers on token
 //! trees.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 // A panic in library code is a defect. Tests may unwrap.
 #![warn(clippy::unwrap_used)]

@@ -87,6 +87,7 @@
 //! account without [quota](TestServer::use_up_quota) 403 `quota_exceeded`. Both answers say in
 //! `Retry-After` when the account may call again.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 // A panic in library code is a defect. Tests may call `unwrap`.
 #![warn(clippy::unwrap_used)]

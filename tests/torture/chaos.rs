@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use jwt_refresh::Policy;
 use jwt_refresh::pool::{Account, Pool, PoolPolicy};
-use jwt_refresh::prelude::*;
 use jwt_refresh_testkit::TestServer;
 
 use self::caller::{Api, Outcomes, call};
