@@ -17,6 +17,8 @@ struct Account {
     subject: Arc<Subject>,
     password: String,
     banned: bool,
+    /// The scopes of its tokens, if they are not the default ones.
+    scope: Option<Arc<str>>,
     usage: Usage,
 }
 
@@ -27,13 +29,18 @@ pub(crate) enum LoginRefusal {
     Banned,
 }
 
-#[derive(Default)]
 pub(crate) struct Accounts {
     by_email: HashMap<String, Account>,
     secrets: HashMap<String, String>,
+    default_scope: Arc<str>,
 }
 
 impl Accounts {
+    /// Returns no accounts yet. Those that are added have tokens with `default_scope`.
+    pub(crate) fn new(default_scope: &str) -> Self {
+        Self { by_email: HashMap::new(), secrets: HashMap::new(), default_scope: default_scope.into() }
+    }
+
     pub(crate) fn add(&mut self, email: &str, password: &str) {
         if let Some(account) = self.by_email.get_mut(email) {
             password.clone_into(&mut account.password);
@@ -44,6 +51,7 @@ impl Accounts {
             subject: Arc::new(subject),
             password: password.to_owned(),
             banned: false,
+            scope: None,
             usage: Usage::default(),
         };
         self.by_email.insert(email.to_owned(), account);
@@ -70,6 +78,12 @@ impl Accounts {
 
     pub(crate) fn is_banned(&self, subject: &Subject) -> bool {
         self.by_email.get(&subject.email).is_some_and(|account| account.banned)
+    }
+
+    /// Returns the scopes that new tokens of an account have, or those of a key and secret.
+    pub(crate) fn scope_of(&self, subject: Option<&Subject>) -> Arc<str> {
+        let account = subject.and_then(|subject| self.by_email.get(&subject.email));
+        Arc::clone(account.and_then(|account| account.scope.as_ref()).unwrap_or(&self.default_scope))
     }
 
     /// Returns what is kept about the account that a token was issued to.
@@ -100,6 +114,10 @@ impl Accounts {
 
     pub(crate) fn set_banned(&mut self, email: &str, banned: bool) {
         self.account_mut(email).banned = banned;
+    }
+
+    pub(crate) fn set_scope(&mut self, email: &str, scope: &str) {
+        self.account_mut(email).scope = Some(scope.into());
     }
 
     pub(crate) fn usage(&mut self, email: &str) -> &mut Usage {

@@ -1,34 +1,91 @@
-//! The answers that several endpoints share.
-
-use std::time::Duration;
+//! What a route of the test's own answers.
 
 use axum::{
-    Json,
-    http::{StatusCode, header},
+    body::Bytes,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde::Serialize;
+use serde_json::Value;
 
-/// Returns an error in the format of RFC 6749 §5.2.
-pub(crate) fn error(status: StatusCode, code: &str) -> Response {
-    (status, Json(json!({ "error": code }))).into_response()
+/// The answer of a [`Route`](crate::Route).
+///
+/// ```
+/// # use jwt_refresh_testkit::Answer;
+/// # use serde_json::json;
+/// Answer::new(204);
+/// Answer::new(201).header("Location", "/orders/7").json(&json!({ "id": 7 }));
+/// Answer::new(200).body("text/csv", "id,name\n7,Lamp\n");
+/// Answer::from(json!({ "id": 7 })); // 200
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "an answer does nothing until a route returns it"]
+pub struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
-pub(crate) fn invalid_request() -> Response {
-    error(StatusCode::BAD_REQUEST, "invalid_request")
+impl Answer {
+    /// Returns an answer with this status, without a body.
+    ///
+    /// # Panics
+    ///
+    /// If `status` is not from 200 to 599.
+    #[track_caller]
+    pub fn new(status: u16) -> Self {
+        let status = StatusCode::from_u16(status).ok().filter(|code| (200..600).contains(&code.as_u16()));
+        let Some(status) = status else { panic!("the status of an answer must be from 200 to 599") };
+        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    /// Sets the body to `value` as JSON, with its `Content-Type`.
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be written as JSON, as a map whose keys are no strings.
+    #[track_caller]
+    pub fn json(self, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(json) => self.body("application/json", json),
+            Err(error) => panic!("the answer cannot be written as JSON: {error}"),
+        }
+    }
+
+    /// Sets the body and its `Content-Type`.
+    ///
+    /// # Panics
+    ///
+    /// If `content_type` does not fit in a header.
+    #[track_caller]
+    pub fn body(self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let body = Bytes::from(body.into());
+        Self { body, ..self.header(header::CONTENT_TYPE.as_str(), content_type) }
+    }
+
+    /// Sets a header, in place of one of the same name.
+    ///
+    /// # Panics
+    ///
+    /// If `name` is not that of a header, or `value` does not fit in one.
+    #[track_caller]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let Ok(known) = HeaderName::try_from(name) else { panic!("{name:?} is not the name of a header") };
+        let Ok(value) = HeaderValue::from_str(value) else { panic!("the value of {name:?} does not fit in a header") };
+        self.headers.insert(known, value);
+        self
+    }
 }
 
-pub(crate) fn invalid_grant() -> Response {
-    error(StatusCode::BAD_REQUEST, "invalid_grant")
+/// Status 200, and this JSON.
+impl From<Value> for Answer {
+    fn from(json: Value) -> Self {
+        Self::new(200).json(&json)
+    }
 }
 
-/// Returns an error with `Retry-After` (RFC 9110 §10.2.3) in seconds, rounded up.
-pub(crate) fn retry_later(status: StatusCode, code: &str, retry_after: Duration) -> Response {
-    let seconds = retry_after.as_nanos().div_ceil(1_000_000_000).to_string();
-    ([(header::RETRY_AFTER, seconds)], error(status, code)).into_response()
-}
-
-/// Returns an error with a challenge to authenticate (RFC 9110 §11.6.1).
-pub(crate) fn challenge(status: StatusCode, challenge: &'static str, code: &str) -> Response {
-    ([(header::WWW_AUTHENTICATE, challenge)], error(status, code)).into_response()
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        (self.status, self.headers, self.body).into_response()
+    }
 }

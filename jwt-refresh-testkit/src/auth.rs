@@ -8,7 +8,7 @@ use axum::{
         State,
         rejection::{FormRejection, JsonRejection},
     },
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     accounts::LoginRefusal,
-    answer,
     clock::Seconds,
     issuer::{Issued, RefreshRefusal},
+    refusal,
     shared::Shared,
 };
 
@@ -56,12 +56,12 @@ pub(crate) async fn login(
     body: Result<Json<LoginRequest>, JsonRejection>,
 ) -> Response {
     let Ok(Json(login)) = body else {
-        return answer::invalid_request();
+        return refusal::invalid_request();
     };
     match shared.login(&login.email, &login.password) {
         Ok(issued) => tokens(&shared, issued),
-        Err(LoginRefusal::WrongCredentials) => answer::error(StatusCode::UNAUTHORIZED, "invalid_credentials"),
-        Err(LoginRefusal::Banned) => answer::error(StatusCode::FORBIDDEN, "account_banned"),
+        Err(LoginRefusal::WrongCredentials) => refusal::error(StatusCode::UNAUTHORIZED, "invalid_credentials"),
+        Err(LoginRefusal::Banned) => refusal::error(StatusCode::FORBIDDEN, "account_banned"),
     }
 }
 
@@ -70,14 +70,14 @@ pub(crate) async fn refresh(
     body: Result<Json<RefreshRequest>, JsonRejection>,
 ) -> Response {
     let Ok(Json(refresh)) = body else {
-        return answer::invalid_request();
+        return refusal::invalid_request();
     };
     match shared.refresh(&refresh.refresh_token) {
         Ok(issued) => tokens(&shared, issued),
-        Err(RefreshRefusal::Unknown) => answer::invalid_grant(),
+        Err(RefreshRefusal::Unknown) => refusal::invalid_grant(),
         Err(RefreshRefusal::Reused) => {
             shared.counters.reuses.add_one();
-            answer::invalid_grant()
+            refusal::invalid_grant()
         }
     }
 }
@@ -88,7 +88,7 @@ pub(crate) async fn revoke(
     body: Result<Form<RevocationRequest>, FormRejection>,
 ) -> Response {
     let Ok(Form(revocation)) = body else {
-        return answer::invalid_request();
+        return refusal::invalid_request();
     };
     if shared.revoke(&revocation.token) {
         shared.counters.revocations.add_one();
@@ -99,14 +99,14 @@ pub(crate) async fn revoke(
 pub(crate) async fn token(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let token = basic_credentials(&headers).and_then(|(key, secret)| shared.issue_for_client(&key, &secret));
     let Some(access_token) = token else {
-        let basic = r#"Basic realm="token""#;
-        return answer::challenge(StatusCode::UNAUTHORIZED, basic, "invalid_client");
+        let basic = HeaderValue::from_static(r#"Basic realm="token""#);
+        return refusal::challenge(StatusCode::UNAUTHORIZED, basic, "invalid_client");
     };
     not_stored(TokenAnswer { access_token, refresh_token: None, token_type: None, expires_in: None })
 }
 
 fn tokens(shared: &Shared, issued: Issued) -> Response {
-    let lifetime = Seconds(shared.settings.access_lifetime);
+    let lifetime = Seconds(issued.lifetime);
     not_stored(TokenAnswer {
         access_token: issued.access_token,
         refresh_token: issued.refresh_token,

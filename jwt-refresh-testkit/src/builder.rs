@@ -1,9 +1,10 @@
 //! The builder: every setting of a [`TestServer`], with its default.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    Hints, RefreshAnswer, Rotation, TestServer, TokenFormat, accounts::Accounts, bucket::RateLimit, settings::Settings,
+    Endpoint, Fault, Hints, RefreshAnswer, Rotation, Route, StartError, TestServer, Times, TokenFormat,
+    accounts::Accounts, bucket::RateLimit, clock::Clock, demo, faults::Faults, routes::Routes, settings::Settings,
 };
 
 const EMAIL: &str = "ada@example.com";
@@ -15,15 +16,24 @@ const SECRET: &str = "demo-secret";
 #[must_use = "a builder does nothing until `start` is called"]
 pub struct Builder {
     settings: Settings,
-    accounts: Accounts,
+    /// Emails and passwords, keys and secrets, in the order in which they were given.
+    accounts: Vec<(String, String)>,
+    clients: Vec<(String, String)>,
+    routes: Vec<Route>,
+    faults: Vec<(Endpoint, Fault, Times)>,
+    port: u16,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        let mut accounts = Accounts::default();
-        accounts.add(EMAIL, PASSWORD);
-        accounts.add_client(KEY, SECRET);
-        Self { settings: Settings::default(), accounts }
+        Self {
+            settings: Settings::default(),
+            accounts: vec![(EMAIL.to_owned(), PASSWORD.to_owned())],
+            clients: vec![(KEY.to_owned(), SECRET.to_owned())],
+            routes: Vec::new(),
+            faults: Vec::new(),
+            port: 0,
+        }
     }
 
     /// Sets how long the access tokens of accounts live, to the nanosecond. The default is 60
@@ -111,7 +121,7 @@ impl Builder {
     /// Adds an account, or changes the password of one that exists. Every server also has a default
     /// account: [`TestServer::email`], [`TestServer::password`].
     pub fn account(mut self, email: &str, password: &str) -> Self {
-        self.accounts.add(email, password);
+        self.accounts.push((email.to_owned(), password.to_owned()));
         self
     }
 
@@ -121,7 +131,40 @@ impl Builder {
     /// Both are compared as they arrive, without the form encoding of RFC 6749 §2.3.1, so they
     /// should contain only letters, digits, `-`, `.` and `_`.
     pub fn client(mut self, key: &str, secret: &str) -> Self {
-        self.accounts.add_client(key, secret);
+        self.clients.push((key.to_owned(), secret.to_owned()));
+        self
+    }
+
+    /// Adds a route of an API of your own. A server that has one does not serve the kit's API
+    /// below `/api/v1`. The [endpoints](crate#endpoints) for tokens are always there, and requests
+    /// to them reach no route.
+    ///
+    /// Calls need a valid access token, are limited and counted, and get the faults of
+    /// [`Endpoint::Api`] and [`Endpoint::Route`].
+    pub fn route(mut self, route: Route) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// Applies a fault from the start, as [`TestServer::inject`] does later.
+    ///
+    /// # Panics
+    ///
+    /// As [`TestServer::inject`], except that a fault for a route that the server does not have is
+    /// an error of [`Builder::try_start`].
+    pub fn inject(mut self, endpoint: Endpoint, fault: Fault, times: Times) -> Self {
+        fault.check();
+        self.faults.push((endpoint, fault, times));
+        self
+    }
+
+    /// Sets the port of 127.0.0.1 that the server listens on. The default is 0, for a free port
+    /// that the system chooses.
+    ///
+    /// A test that stops a server and starts another in its place gives the other the port of the
+    /// first. Tests that run at the same time cannot have one port.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
         self
     }
 
@@ -129,21 +172,61 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// If the machine has no free port, thread or file descriptor left.
+    /// If [`Builder::try_start`] fails, with the text of its error.
+    #[track_caller]
     pub fn start(self) -> TestServer {
+        match self.try_start() {
+            Ok(server) => server,
+            Err(error) => panic!("the test server does not start: {error}"),
+        }
+    }
+
+    /// Starts the server, for a program that goes on if it does not start. Tests call
+    /// [`Builder::start`].
+    ///
+    /// # Errors
+    ///
+    /// If two routes are for the same requests, a route cannot be, a fault is for a route that is
+    /// not there, the port is in use, or the machine has no port, thread or file descriptor left.
+    pub fn try_start(self) -> Result<TestServer, StartError> {
+        let clock = Arc::new(Clock::new(self.settings.date_shift));
+        let (routes, scope) = if self.routes.is_empty() {
+            (Routes::new(demo::routes(Arc::clone(&clock)))?, demo::SCOPE.to_owned())
+        } else {
+            let routes = Routes::new(self.routes)?;
+            let scope = routes.scopes().join(" ");
+            (routes, scope)
+        };
+        let mut accounts = Accounts::new(&scope);
+        for (email, password) in &self.accounts {
+            accounts.add(email, password);
+        }
+        for (key, secret) in &self.clients {
+            accounts.add_client(key, secret);
+        }
         let credentials = Credentials {
             email: EMAIL.to_owned(),
-            password: self.accounts.password(EMAIL).to_owned(),
+            password: accounts.password(EMAIL).to_owned(),
             key: KEY.to_owned(),
-            secret: self.accounts.secret(KEY).to_owned(),
+            secret: accounts.secret(KEY).to_owned(),
         };
-        TestServer::launch(self.settings, self.accounts, credentials)
+        let mut faults = Faults::default();
+        for (endpoint, fault, times) in self.faults {
+            routes.check_endpoint(endpoint)?;
+            faults.push(endpoint, fault, times);
+        }
+        let plan = Plan { settings: self.settings, credentials, accounts, clock, routes, faults, port: self.port };
+        TestServer::launch(plan)
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("settings", &self.settings)
+            .field("routes", &self.routes)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,4 +237,15 @@ pub(crate) struct Credentials {
     pub(crate) password: String,
     pub(crate) key: String,
     pub(crate) secret: String,
+}
+
+/// What a server starts with, after it was checked.
+pub(crate) struct Plan {
+    pub(crate) settings: Settings,
+    pub(crate) credentials: Credentials,
+    pub(crate) accounts: Accounts,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) routes: Routes,
+    pub(crate) faults: Faults,
+    pub(crate) port: u16,
 }

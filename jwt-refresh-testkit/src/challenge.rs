@@ -11,13 +11,14 @@ pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let settings = &shared.settings;
     let credentials = &shared.credentials;
     let mut document = endpoints(settings.rotation.grace().is_some());
+    document["api"]["endpoints"] = json!(shared.routes.names());
     document["title"] = json!("JWT with refresh");
     document["task"] = json!(
         "Call the API for longer than an access token lives, without a failed call and without a needless login."
     );
     document["lifetimes"] = json!({
         "unit": "seconds",
-        "access_token": Seconds(settings.access_lifetime),
+        "access_token": Seconds(shared.auth_state().issuer.access_lifetime()),
         "refresh_token": Seconds(settings.refresh_lifetime),
     });
     document["credentials"] = json!({
@@ -58,13 +59,6 @@ fn endpoints(rotates: bool) -> Value {
         },
         "api": {
             "authorization": "Bearer access_token",
-            "endpoints": [
-                "GET /api/v1/products/{id}",
-                "PATCH /api/v1/products/{id}",
-                "DELETE /api/v1/products/{id}",
-                "GET /api/v1/inventory/pricing?page={page}",
-                "GET /api/v1/reports/daily",
-            ],
         },
     })
 }

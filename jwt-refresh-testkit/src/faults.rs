@@ -5,6 +5,8 @@ use std::{collections::VecDeque, time::Duration};
 use axum::http::HeaderValue;
 use serde_json::value::RawValue;
 
+use crate::route::Route;
+
 /// The requests that a [`Fault`] applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -14,8 +16,12 @@ pub enum Endpoint {
     Refresh,
     /// `POST /api/token`.
     Token,
-    /// All requests below `/api/v1`.
+    /// All requests for the API: for every route, below `/api/v1` or
+    /// [of the test's own](crate::Builder::route), with any method, and for paths without a route.
     Api,
+    /// One route of the API, by the method and path that it was given with:
+    /// `Endpoint::Route("GET", "/orders/{id}")`.
+    Route(&'static str, &'static str),
     /// All of the above.
     Any,
 }
@@ -25,8 +31,12 @@ impl Endpoint {
         matches!(self, Self::Login | Self::Refresh | Self::Token)
     }
 
-    fn covers(self, other: Self) -> bool {
-        self == Self::Any || self == other
+    fn covers(self, other: Self, route: Option<&Route>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Route(method, path) => route.is_some_and(|route| route.is(method, path)),
+            _ => self == other,
+        }
     }
 }
 
@@ -159,10 +169,10 @@ impl Faults {
         self.0.clear();
     }
 
-    /// Returns the fault for a request to `endpoint`, if there is one. Of the faults that cover the
-    /// endpoint, this is the one that was injected first.
-    pub(crate) fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
-        let covers = |injected: &InjectedFault| injected.endpoint.covers(endpoint);
+    /// Returns the fault for a request to `endpoint`, and to `route` of the API, if there is one.
+    /// Of the faults that cover the endpoint, this is the one that was injected first.
+    pub(crate) fn take(&mut self, endpoint: Endpoint, route: Option<&Route>) -> Option<Fault> {
+        let covers = |injected: &InjectedFault| injected.endpoint.covers(endpoint, route);
         let next = self.0.iter().position(covers)?;
         let injected = &mut self.0[next];
         if injected.left == Some(1) {

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     body::Body,
     extract::{ConnectInfo, Request, State},
     http::{StatusCode, header},
@@ -11,7 +12,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use crate::{Endpoint, Fault, answer, connection::AbortHandle, shared::Shared, tamper};
+use crate::{Endpoint, Fault, api::Call, connection::AbortHandle, refusal, shared::Shared, tamper};
 
 const GARBAGE: &str = "<?%&\u{0}}{ not JSON at all";
 const PORTAL: &str = "<!DOCTYPE html><title>Free Wi-Fi</title><h1>Welcome</h1><p>Please sign in.</p>";
@@ -31,12 +32,14 @@ struct PendingRequest {
 pub(crate) async fn intercept(
     State(interceptor): State<Interceptor>,
     ConnectInfo(connection): ConnectInfo<AbortHandle>,
+    Extension(call): Extension<Call>,
     request: Request,
     next: Next,
 ) -> Response {
     interceptor.shared.counters.count_request(interceptor.endpoint);
+    let fault = interceptor.shared.take_fault(interceptor.endpoint, call.route.as_deref());
     let pending = PendingRequest { request, next };
-    let answer = match interceptor.shared.take_fault(interceptor.endpoint) {
+    let answer = match fault {
         None => interceptor.process(pending).await,
         Some(fault) => interceptor.apply(fault, pending, &connection).await,
     };
@@ -94,7 +97,7 @@ impl Interceptor {
             }
             Fault::Status(code) => {
                 let status = StatusCode::from_u16(code).expect("checked when it was injected");
-                self.answer_instead(answer::error(status, "injected_fault"))
+                self.answer_instead(refusal::error(status, "injected_fault"))
             }
             Fault::TooManyRequests { retry_after } => {
                 self.answer_instead(retry_later(StatusCode::TOO_MANY_REQUESTS, retry_after))
@@ -102,7 +105,7 @@ impl Interceptor {
             Fault::ServiceUnavailable { retry_after } => {
                 self.answer_instead(retry_later(StatusCode::SERVICE_UNAVAILABLE, retry_after))
             }
-            Fault::InvalidGrant => self.answer_instead(answer::invalid_grant()),
+            Fault::InvalidGrant => self.answer_instead(refusal::invalid_grant()),
             Fault::Redirect(location) => {
                 self.answer_instead((StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]))
             }
@@ -124,5 +127,5 @@ fn json_text(body: impl Into<Body>) -> Response {
 }
 
 fn retry_later(status: StatusCode, retry_after: Duration) -> Response {
-    answer::retry_later(status, "temporarily_unavailable", retry_after)
+    refusal::retry_later(status, "temporarily_unavailable", retry_after)
 }

@@ -4,6 +4,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use serde_json::Value;
+
 use crate::{
     RefreshAnswer, TokenFormat,
     accounts::Subject,
@@ -27,6 +29,7 @@ struct Grant {
 
 struct AccessRecord {
     expires: Timestamp,
+    scope: Arc<str>,
     /// `None` for a key and secret, which have no account and no family.
     grant: Option<Grant>,
     /// Whether the token is a JWT, whose signature is checked as well.
@@ -44,6 +47,8 @@ struct RefreshRecord {
 pub(crate) struct Issued {
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
+    /// How long the access token lives.
+    pub(crate) lifetime: Duration,
 }
 
 /// Why a refresh token was refused.
@@ -61,6 +66,7 @@ pub(crate) struct AccessTokenInfo {
     pub(crate) is_valid: bool,
     /// `None` if the token was issued for a key and secret.
     pub(crate) subject: Option<Arc<Subject>>,
+    pub(crate) scope: Arc<str>,
 }
 
 pub(crate) struct Issuer {
@@ -85,11 +91,25 @@ impl Issuer {
         }
     }
 
+    pub(crate) fn access_lifetime(&self) -> Duration {
+        self.settings.access_lifetime
+    }
+
+    /// Sets how long the access tokens live that are issued from now on.
+    pub(crate) fn set_access_lifetime(&mut self, lifetime: Duration) {
+        self.settings.access_lifetime = lifetime;
+    }
+
+    /// Sets a claim of the JWTs that are issued from now on.
+    pub(crate) fn set_claim(&mut self, name: &str, value: Value) {
+        self.signer.set_claim(name, value);
+    }
+
     /// Issues the first tokens of a new family.
-    pub(crate) fn login(&mut self, subject: Arc<Subject>, now: Timestamp) -> Issued {
+    pub(crate) fn login(&mut self, subject: Arc<Subject>, scope: Arc<str>, now: Timestamp) -> Issued {
         self.families += 1;
         let grant = Grant { subject, family: self.families };
-        self.issue_pair(grant, now)
+        self.issue_pair(grant, scope, now)
     }
 
     /// Returns the account that a refresh token was issued to, even if the token has expired or is
@@ -99,7 +119,12 @@ impl Issuer {
     }
 
     /// Exchanges a refresh token for new tokens, and spends it if refresh tokens rotate.
-    pub(crate) fn refresh(&mut self, refresh_token: &str, now: Timestamp) -> Result<Issued, RefreshRefusal> {
+    pub(crate) fn refresh(
+        &mut self,
+        refresh_token: &str,
+        scope: Arc<str>,
+        now: Timestamp,
+    ) -> Result<Issued, RefreshRefusal> {
         let record =
             self.refresh.get_mut(refresh_token).filter(|record| now < record.expires).ok_or(RefreshRefusal::Unknown)?;
         let grant = record.grant.clone();
@@ -107,8 +132,9 @@ impl Issuer {
         let Some(grace) = self.settings.rotation.grace() else {
             let same = self.settings.refresh_answer == RefreshAnswer::Same;
             return Ok(Issued {
-                access_token: self.issue_access(&grant, now),
+                access_token: self.issue_access(&grant, scope, now),
                 refresh_token: same.then(|| refresh_token.to_owned()),
+                lifetime: self.settings.access_lifetime,
             });
         };
         match record.spent {
@@ -121,12 +147,12 @@ impl Issuer {
                 return Err(RefreshRefusal::Reused);
             }
         }
-        Ok(self.issue_pair(grant, now))
+        Ok(self.issue_pair(grant, scope, now))
     }
 
     /// Issues an opaque access token for a key and secret.
-    pub(crate) fn issue_for_client(&mut self, now: Timestamp) -> String {
-        let record = AccessRecord { expires: now.after(CLIENT_LIFETIME), grant: None, signed: false };
+    pub(crate) fn issue_for_client(&mut self, scope: Arc<str>, now: Timestamp) -> String {
+        let record = AccessRecord { expires: now.after(CLIENT_LIFETIME), scope, grant: None, signed: false };
         self.record_access(signer::opaque(), record, now)
     }
 
@@ -136,7 +162,12 @@ impl Issuer {
         let record = self.access.get(token)?;
         let is_valid = now < record.expires && (!record.signed || self.signer.verifies(token));
         let subject = record.grant.as_ref().map(|grant| Arc::clone(&grant.subject));
-        Some(AccessTokenInfo { is_valid, subject })
+        Some(AccessTokenInfo { is_valid, subject, scope: Arc::clone(&record.scope) })
+    }
+
+    /// Returns the account that an access token was issued to, even if the token has expired.
+    pub(crate) fn subject_of(&self, token: &str) -> Option<&Subject> {
+        self.access.get(token)?.grant.as_ref().map(|grant| &*grant.subject)
     }
 
     /// Invalidates every access token issued so far. The signatures of JWTs no longer verify, and
@@ -169,11 +200,15 @@ impl Issuer {
         }
     }
 
-    fn issue_pair(&mut self, grant: Grant, now: Timestamp) -> Issued {
-        Issued { access_token: self.issue_access(&grant, now), refresh_token: Some(self.issue_refresh(grant, now)) }
+    fn issue_pair(&mut self, grant: Grant, scope: Arc<str>, now: Timestamp) -> Issued {
+        Issued {
+            access_token: self.issue_access(&grant, scope, now),
+            refresh_token: Some(self.issue_refresh(grant, now)),
+            lifetime: self.settings.access_lifetime,
+        }
     }
 
-    fn issue_access(&mut self, grant: &Grant, now: Timestamp) -> String {
+    fn issue_access(&mut self, grant: &Grant, scope: Arc<str>, now: Timestamp) -> String {
         let lifetime = self.settings.access_lifetime;
         let (issued, expires) = if self.settings.whole_seconds {
             (now.floor(), now.after(lifetime).floor())
@@ -183,13 +218,14 @@ impl Issuer {
         let token = match self.settings.token_format {
             TokenFormat::Jwt => {
                 let exp = self.settings.hints.exp().then_some(expires);
-                self.signer.jwt(&grant.subject, issued, exp)
+                self.signer.jwt(&grant.subject, &scope, issued, exp)
             }
             TokenFormat::Opaque => signer::opaque(),
             TokenFormat::Jwe => signer::jwe(),
         };
         let record = AccessRecord {
             expires,
+            scope,
             grant: Some(grant.clone()),
             signed: self.settings.token_format == TokenFormat::Jwt,
         };
@@ -249,12 +285,13 @@ mod tests {
         let settings = Settings { token_format: TokenFormat::Opaque, ..Settings::default() };
         let mut issuer = Issuer::new(settings, Signer::new(String::new()));
         let subject = Arc::new(Subject { id: String::new(), email: String::new() });
+        let scope = Arc::from("read");
         let mut now = Clock::new(0).now();
-        let mut token = issuer.login(subject, now).refresh_token;
+        let mut token = issuer.login(subject, Arc::clone(&scope), now).refresh_token;
         for _ in 0..100_000 {
             now = now.after(Duration::from_secs(1));
             let spent = token.expect("rotation hands out a new one");
-            token = issuer.refresh(&spent, now).expect("alive").refresh_token;
+            token = issuer.refresh(&spent, Arc::clone(&scope), now).expect("alive").refresh_token;
             let records = issuer.access.len() + issuer.refresh.len();
             // 60 access tokens and 3600 refresh tokens are valid at any time.
             assert!(records <= 2 * (60 + 3600), "{records} records");

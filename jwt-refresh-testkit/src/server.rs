@@ -16,6 +16,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
+use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{self, Runtime},
@@ -23,18 +24,14 @@ use tokio::{
 };
 
 use crate::{
-    AccountStats, Builder, Endpoint, Fault, Stats, Times,
-    accounts::Accounts,
-    api, auth,
-    builder::Credentials,
+    AccountStats, Builder, Endpoint, Fault, ReceivedRequest, StartError, Stats, Times, api, auth,
+    builder::Plan,
     challenge,
     clock::Timestamp,
     connection::{AbortHandle, ConnectionListener},
     intercept::{self, Interceptor},
-    issuer::Issuer,
-    settings::Settings,
-    shared::{AuthState, Shared},
-    signer::Signer,
+    routes,
+    shared::Shared,
 };
 
 /// How many connections may wait to be accepted. The usual 128 overflow when thousands of tasks
@@ -55,11 +52,13 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Starts a server with the default settings.
+    /// Starts a server with the default settings, which serves the API that the
+    /// [crate](crate#the-kits-own-api) describes.
     ///
     /// # Panics
     ///
     /// If the machine has no free port, thread or file descriptor left.
+    #[track_caller]
     pub fn start() -> Self {
         Self::builder().start()
     }
@@ -69,28 +68,23 @@ impl TestServer {
         Builder::new()
     }
 
-    pub(crate) fn launch(settings: Settings, accounts: Accounts, credentials: Credentials) -> Self {
+    pub(crate) fn launch(plan: Plan) -> Result<Self, StartError> {
         // One thread serves some ten thousand requests a second, and leaves the other cores to the
         // code under test.
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a file descriptor for the test server's runtime");
-        let listener = bind(&runtime).expect("a free port on 127.0.0.1");
-        let addr = listener.local_addr().expect("a bound socket has an address");
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Resources)?;
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, plan.port));
+        let listener = bind(&runtime, addr).map_err(|source| StartError::Listen { addr, source })?;
+        let addr = listener.local_addr().map_err(StartError::Resources)?;
         let base_url = format!("http://{addr}");
 
-        let issuer = Issuer::new(settings, Signer::new(base_url.clone()));
-        let auth_state = AuthState { accounts, issuer };
-        let shared = Arc::new(Shared::new(settings, credentials, auth_state));
-
+        let shared = Arc::new(Shared::new(plan, base_url.clone()));
         let (stop, stopped) = oneshot::channel();
         let router = router(&shared);
         let thread = thread::Builder::new()
             .name("jwt-refresh-testkit".to_owned())
             .spawn(move || serve(&runtime, listener, router, stopped))
-            .expect("a thread for the test server");
-        Self { addr, base_url, shared, stop: Some(stop), thread: Some(thread) }
+            .map_err(StartError::Resources)?;
+        Ok(Self { addr, base_url, shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Returns the address that the server listens on.
@@ -142,15 +136,29 @@ impl TestServer {
         self.shared.auth_state().accounts.usage(email).stats()
     }
 
+    /// Returns the requests that the server received, of all endpoints, in the order of their
+    /// arrival. A request is among them before its answer is sent, and even if a fault or the check
+    /// of its token keeps it from being processed.
+    ///
+    /// Only the last 1000 requests are kept, and fewer if their bodies have over 64 MiB together.
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.shared.request_log().all()
+    }
+
     /// Applies `fault` to the next requests to `endpoint`, as often as `times` says. Each request
     /// gets at most one fault: of the faults for its endpoint, the one that was injected first.
     ///
     /// # Panics
     ///
-    /// If the fault is a [`Fault::Status`] outside 200 to 599, or a [`Fault::Redirect`] that does
-    /// not fit in a header.
+    /// If the fault is a [`Fault::Status`] or [`Fault::Answer`] outside 200 to 599, a
+    /// [`Fault::Redirect`] that does not fit in a header, or a [`Fault::WrongField`] that is not
+    /// JSON, or if the server does not have the route of an [`Endpoint::Route`].
+    #[track_caller]
     pub fn inject(&self, endpoint: Endpoint, fault: Fault, times: Times) {
         fault.check();
+        if let Err(error) = self.shared.routes.check_endpoint(endpoint) {
+            panic!("{error}");
+        }
         self.shared.faults().push(endpoint, fault, times);
     }
 
@@ -159,13 +167,52 @@ impl TestServer {
         self.shared.faults().clear();
     }
 
-    /// Moves the server's clock forward. The `Date` header follows it, and tokens expire by it.
+    /// Moves the server's clock forward. The `Date` header follows it, and access tokens and
+    /// refresh tokens expire by it.
     ///
     /// # Panics
     ///
     /// If `by` is more than 584 years.
     pub fn advance(&self, by: Duration) {
         self.shared.clock.advance(by);
+    }
+
+    /// Sets how long the access tokens of accounts live that are issued from now on, in place of
+    /// [`Builder::access_lifetime`]. Those issued before expire when they would have.
+    pub fn set_access_lifetime(&self, lifetime: Duration) {
+        self.shared.auth_state().issuer.set_access_lifetime(lifetime);
+    }
+
+    /// Sets a claim of the JWTs that are issued from now on, in addition to `iss`, `sub`, `aud`,
+    /// `iat`, `nbf`, `exp`, `jti`, `email` and `scope`, or in place of one of these.
+    ///
+    /// The server does not read claims: a token with another `exp` or `scope` is valid as long, and
+    /// for the same routes, as it would be without.
+    ///
+    /// ```
+    /// # use jwt_refresh_testkit::TestServer;
+    /// # use serde_json::json;
+    /// let server = TestServer::start();
+    /// server.set_claim("tenant", json!("acme"));
+    /// server.set_claim("exp", json!("soon")); // a client must bear nonsense, too
+    /// ```
+    pub fn set_claim(&self, name: &str, value: Value) {
+        self.shared.auth_state().issuer.set_claim(name, value);
+    }
+
+    /// Sets the scopes of an account's access tokens that are issued from now on, with spaces
+    /// between them. Without this they have all scopes that the [routes](Builder::route) of the
+    /// server need.
+    ///
+    /// # Panics
+    ///
+    /// If there is no account with this email address, or `scope` is not a list of scopes (RFC 6749
+    /// §3.3). The empty text is a list of none.
+    #[track_caller]
+    pub fn set_scope(&self, email: &str, scope: &str) {
+        let is_list = scope.is_empty() || scope.split(' ').all(routes::is_scope);
+        assert!(is_list, "{scope:?} is not a list of scopes");
+        self.shared.auth_state().accounts.set_scope(email, scope);
     }
 
     /// Replaces the signing key: from now on the API answers 401 to every access token issued so
@@ -285,10 +332,14 @@ impl fmt::Debug for TestServer {
     }
 }
 
-fn bind(runtime: &Runtime) -> io::Result<TcpListener> {
+fn bind(runtime: &Runtime, addr: SocketAddr) -> io::Result<TcpListener> {
     let _context = runtime.enter();
     let socket = TcpSocket::new_v4()?;
-    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    // Without this a port that a server has just left cannot be taken for a minute, since its
+    // closed connections linger. On Windows they do not, and it would let two servers share a port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
     socket.listen(BACKLOG)
 }
 
@@ -307,13 +358,7 @@ fn router(shared: &Arc<Shared>) -> Router {
         let shared = Arc::clone(shared);
         from_fn_with_state(Interceptor { shared, endpoint }, intercept::intercept)
     };
-    let products = get(api::product).patch(api::rename_product).delete(api::delete_product);
-    let api = Router::new()
-        .route("/api/v1/products/{id}", products)
-        .route("/api/v1/inventory/pricing", get(api::pricing))
-        .route("/api/v1/reports/daily", get(api::daily_report))
-        .route_layer(from_fn_with_state(Arc::clone(shared), api::require_access_token))
-        .route_layer(intercept(Endpoint::Api));
+    let api = Router::new().fallback(api::answer).layer(intercept(Endpoint::Api));
     Router::new()
         .route("/api/auth/login", post(auth::login).route_layer(intercept(Endpoint::Login)))
         .route("/api/auth/refresh", post(auth::refresh).route_layer(intercept(Endpoint::Refresh)))
@@ -321,6 +366,7 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/token", post(auth::token).route_layer(intercept(Endpoint::Token)))
         .route("/challenges/api/auth/jwt-with-refresh", get(challenge::document))
         .merge(api)
+        .layer(from_fn_with_state(Arc::clone(shared), api::receive))
         .layer(map_response_with_state(Arc::clone(shared), set_date))
         .with_state(Arc::clone(shared))
 }

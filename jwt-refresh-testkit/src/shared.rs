@@ -2,7 +2,7 @@
 //! of the server.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -11,24 +11,30 @@ use axum::http::StatusCode;
 use crate::{
     Endpoint, Fault,
     accounts::{Accounts, LoginRefusal, Subject},
-    builder::Credentials,
-    catalog::Catalog,
+    api::Admitted,
+    builder::{Credentials, Plan},
     clock::Clock,
     faults::Faults,
     issuer::{AccessTokenInfo, Issued, Issuer, RefreshRefusal},
+    request_log::RequestLog,
+    route::Route,
+    routes::Routes,
     settings::Settings,
+    signer::Signer,
     stats::Counters,
+    sync::lock,
     usage::Denial,
 };
 
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) credentials: Credentials,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) routes: Routes,
     pub(crate) counters: Counters,
     rejecting: AtomicBool,
     faults: Mutex<Faults>,
-    catalog: Mutex<Catalog>,
+    requests: Mutex<RequestLog>,
     auth_state: Mutex<AuthState>,
 }
 
@@ -40,16 +46,20 @@ pub(crate) struct AuthState {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, credentials: Credentials, auth_state: AuthState) -> Self {
+    /// Returns what a server shares that is reached at `base_url`.
+    pub(crate) fn new(plan: Plan, base_url: String) -> Self {
+        let Plan { settings, credentials, accounts, clock, routes, faults, port: _ } = plan;
+        let issuer = Issuer::new(settings, Signer::new(base_url));
         Self {
             settings,
             credentials,
-            clock: Clock::new(settings.date_shift),
+            clock,
+            routes,
             counters: Counters::default(),
             rejecting: AtomicBool::new(false),
-            faults: Mutex::default(),
-            catalog: Mutex::default(),
-            auth_state: Mutex::new(auth_state),
+            faults: Mutex::new(faults),
+            requests: Mutex::default(),
+            auth_state: Mutex::new(AuthState { accounts, issuer }),
         }
     }
 
@@ -57,16 +67,17 @@ impl Shared {
         lock(&self.auth_state)
     }
 
-    pub(crate) fn catalog(&self) -> MutexGuard<'_, Catalog> {
-        lock(&self.catalog)
+    pub(crate) fn request_log(&self) -> MutexGuard<'_, RequestLog> {
+        lock(&self.requests)
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         lock(&self.faults)
     }
 
-    pub(crate) fn take_fault(&self, endpoint: Endpoint) -> Option<Fault> {
-        self.faults().take(endpoint)
+    /// Returns the fault for a request to `endpoint`, if there is one. `route` is that of the API.
+    pub(crate) fn take_fault(&self, endpoint: Endpoint, route: Option<&Route>) -> Option<Fault> {
+        self.faults().take(endpoint, route)
     }
 
     /// Sets whether the API answers 401 to every access token, even to valid ones.
@@ -78,7 +89,8 @@ impl Shared {
         let now = self.clock.now();
         let mut auth_state = self.auth_state();
         let subject = auth_state.accounts.login(email, password)?;
-        Ok(auth_state.issuer.login(subject, now))
+        let scope = auth_state.accounts.scope_of(Some(&subject));
+        Ok(auth_state.issuer.login(subject, scope, now))
     }
 
     pub(crate) fn refresh(&self, refresh_token: &str) -> Result<Issued, RefreshRefusal> {
@@ -88,7 +100,8 @@ impl Shared {
         // This is checked before the refresh token is spent, so that the token is still valid after
         // the ban is lifted.
         let is_banned = accounts.is_banned(&holder);
-        let issued = if is_banned { Err(RefreshRefusal::Unknown) } else { issuer.refresh(refresh_token, now) };
+        let scope = accounts.scope_of(Some(&holder));
+        let issued = if is_banned { Err(RefreshRefusal::Unknown) } else { issuer.refresh(refresh_token, scope, now) };
         accounts.usage_of(&holder).count_refresh(issued.is_ok());
         issued
     }
@@ -104,18 +117,24 @@ impl Shared {
         if !auth_state.accounts.knows_client(key, secret) {
             return None;
         }
-        Some(auth_state.issuer.issue_for_client(now))
+        let scope = auth_state.accounts.scope_of(None);
+        Some(auth_state.issuer.issue_for_client(scope, now))
     }
 
-    /// Decides whether a call with this access token may reach the API. Returns the subject of the
-    /// token, or `None` if it was issued for a key and secret.
-    pub(crate) fn admit(&self, access_token: &str) -> Result<Option<Arc<Subject>>, Denial> {
+    /// Returns the email address of the account that an access token was issued to.
+    pub(crate) fn account_of(&self, access_token: &str) -> Option<String> {
+        self.auth_state().issuer.subject_of(access_token).map(|subject| subject.email.clone())
+    }
+
+    /// Decides whether a call with this access token may reach the API.
+    pub(crate) fn admit(&self, access_token: &str) -> Result<Admitted, Denial> {
         let now = self.clock.now();
         let AuthState { accounts, issuer } = &mut *self.auth_state();
-        let AccessTokenInfo { is_valid, subject } = issuer.look_up(access_token, now).ok_or(Denial::InvalidToken)?;
+        let AccessTokenInfo { is_valid, subject, scope } =
+            issuer.look_up(access_token, now).ok_or(Denial::InvalidToken)?;
         let is_rejected = !is_valid || self.rejecting.load(Ordering::Acquire);
         let Some(subject) = subject else {
-            return if is_rejected { Err(Denial::InvalidToken) } else { Ok(None) };
+            return if is_rejected { Err(Denial::InvalidToken) } else { Ok(Admitted { caller: None, scope }) };
         };
         let is_rejected = is_rejected || accounts.is_banned(&subject);
         let usage = accounts.usage_of(&subject);
@@ -124,17 +143,11 @@ impl Shared {
             return Err(Denial::InvalidToken);
         }
         usage.admit(self.settings.rate_limit, now)?;
-        Ok(Some(subject))
+        Ok(Admitted { caller: Some(subject), scope })
     }
 
     /// Counts the API's answer to an account's call.
     pub(crate) fn count_answer(&self, subject: &Subject, status: StatusCode) {
         self.auth_state().accounts.usage_of(subject).count_answer(status);
     }
-}
-
-/// Locks, and ignores poisoning. A test that panics while it holds the lock fails by that panic,
-/// and the server keeps working for the other tests that share it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

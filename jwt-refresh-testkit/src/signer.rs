@@ -7,6 +7,7 @@ use jsonwebtoken::{
     crypto::{self, CryptoProvider},
 };
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
     accounts::Subject,
@@ -14,7 +15,6 @@ use crate::{
 };
 
 const AUDIENCE: &str = "jwt-refresh-testkit";
-const SCOPE: &str = "products:read products:write inventory:read reports:read";
 
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -33,6 +33,8 @@ struct Claims<'a> {
 pub(crate) struct Signer {
     /// The claim `iss`.
     issuer: String,
+    /// What the test sets in addition to the claims of this file, or in place of them.
+    claims: Map<String, Value>,
     encoding: EncodingKey,
     decoding: DecodingKey,
 }
@@ -44,7 +46,7 @@ impl Signer {
         // call fails, and that one is used.
         let _ = CryptoProvider::install_default(&crypto::aws_lc::DEFAULT_PROVIDER);
         let (encoding, decoding) = random_key();
-        Self { issuer, encoding, decoding }
+        Self { issuer, claims: Map::new(), encoding, decoding }
     }
 
     /// Replaces the key. The signatures of all JWTs signed so far no longer verify.
@@ -52,8 +54,12 @@ impl Signer {
         (self.encoding, self.decoding) = random_key();
     }
 
+    pub(crate) fn set_claim(&mut self, name: &str, value: Value) {
+        self.claims.insert(name.to_owned(), value);
+    }
+
     /// Returns a signed JWT, without the claim `exp` if `expires` is `None`.
-    pub(crate) fn jwt(&self, subject: &Subject, issued: Timestamp, expires: Option<Timestamp>) -> String {
+    pub(crate) fn jwt(&self, subject: &Subject, scope: &str, issued: Timestamp, expires: Option<Timestamp>) -> String {
         let issued = Seconds(issued.since_epoch());
         let claims = Claims {
             iss: &self.issuer,
@@ -64,10 +70,19 @@ impl Signer {
             exp: expires.map(|expires| Seconds(expires.since_epoch())),
             jti: random_string::<16>(),
             email: &subject.email,
-            scope: SCOPE,
+            scope,
         };
+        let claims = self.with_claims_of_test(&claims);
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
-            .expect("plain claims serialize, and HMAC signs anything")
+            .expect("JSON serializes, and HMAC signs anything")
+    }
+
+    fn with_claims_of_test(&self, claims: &Claims<'_>) -> Value {
+        let mut claims = serde_json::to_value(claims).expect("plain claims serialize");
+        for (name, value) in &self.claims {
+            claims[name] = value.clone();
+        }
+        claims
     }
 
     /// Returns whether `token`, which this server must have issued, is signed with the current key.

@@ -58,11 +58,11 @@ counters! {
     auth_requests,
     /// API calls that succeeded.
     api_calls,
-    /// API calls answered 401 because they had no valid token.
+    /// API calls answered 401 because they had no valid token, or by their route.
     rejected,
-    /// API calls with a valid token answered 403 because a scope was missing or the quota used up.
+    /// API calls answered 403 because a scope was missing or the quota used up, or by their route.
     forbidden,
-    /// API calls with a valid token answered 429 because the account was above its rate limit.
+    /// API calls answered 429 because the account was above its rate limit, or by their route.
     limited,
     /// Refresh tokens presented again after they were spent. Each one revoked a token family.
     reuses,
@@ -101,7 +101,7 @@ impl Counters {
             Endpoint::Refresh if answer.is_success() => self.refreshes.add_one(),
             Endpoint::Token if answer.is_success() => self.client_tokens.add_one(),
             Endpoint::Login | Endpoint::Refresh | Endpoint::Token => self.count_failure(endpoint),
-            Endpoint::Api | Endpoint::Any => match answer {
+            Endpoint::Api | Endpoint::Route(..) | Endpoint::Any => match answer {
                 StatusCode::UNAUTHORIZED => self.rejected.add_one(),
                 StatusCode::FORBIDDEN => self.forbidden.add_one(),
                 StatusCode::TOO_MANY_REQUESTS => self.limited.add_one(),
@@ -117,7 +117,7 @@ impl Counters {
             Endpoint::Login => self.failed_logins.add_one(),
             Endpoint::Refresh => self.failed_refreshes.add_one(),
             Endpoint::Token => self.failed_client_tokens.add_one(),
-            Endpoint::Api | Endpoint::Any => {}
+            Endpoint::Api | Endpoint::Route(..) | Endpoint::Any => {}
         }
     }
 }

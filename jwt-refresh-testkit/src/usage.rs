@@ -32,7 +32,7 @@ pub struct AccountStats {
     pub api_calls: u64,
     /// API calls answered 401 because the token was invalid or the account banned.
     pub rejected: u64,
-    /// API calls answered 403 because the token lacks a scope.
+    /// API calls answered 403 because the token lacks a scope, or by their route.
     pub forbidden: u64,
     /// API calls answered 429 because the account was above its
     /// [rate limit](crate::Builder::rate_limit).

@@ -295,6 +295,17 @@ async fn a_fault_is_applied_to_its_endpoint_only() {
 }
 
 #[tokio::test]
+async fn faults_of_the_api_hold_for_methods_and_paths_that_it_does_not_have() {
+    let setup = setup();
+    setup.server.inject(Endpoint::Api, Fault::Status(502), Times::Always);
+    for (method, path) in [("POST", "/api/v1/products/7"), ("GET", "/api/v1/x"), ("PUT", "/elsewhere")] {
+        let answer = setup.call(method.parse().expect("a method"), path, "any").await;
+        assert_eq!(answer.status(), StatusCode::BAD_GATEWAY, "{method} {path}");
+    }
+    assert_eq!(setup.server.stats().faults, 3);
+}
+
+#[tokio::test]
 async fn any_applies_to_every_endpoint() {
     let setup = setup();
     let tokens = setup.login().await;

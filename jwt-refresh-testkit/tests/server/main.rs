@@ -8,4 +8,7 @@ mod faults;
 mod formats;
 mod lifecycle;
 mod limits;
+mod requests;
 mod rotation;
+mod routes;
+mod tokens;

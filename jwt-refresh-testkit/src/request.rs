@@ -1,0 +1,167 @@
+//! A request as the server received it, for the closure of a route and for the test that looks at
+//! it afterwards.
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    body::Bytes,
+    extract::Query,
+    http::{HeaderMap, Uri, header, request::Parts},
+};
+use serde::de::DeserializeOwned;
+
+/// The headers whose values `Debug` shows. Every other value may be a secret, since each API has a
+/// header of its own for keys.
+const SHOWN: [header::HeaderName; 14] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::EXPECT,
+    header::HOST,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::RANGE,
+    header::TRANSFER_ENCODING,
+    header::USER_AGENT,
+];
+
+/// A request that the server received.
+///
+/// The closure of a [`Route`](crate::Route) gets one, and
+/// [`TestServer::requests`](crate::TestServer::requests) returns those of all endpoints. A clone
+/// shares the body.
+///
+/// `Debug` shows no secret: of the body its length, of the query the names, and the values of
+/// headers only if they are known to hold none, as `Content-Type`.
+#[derive(Clone)]
+pub struct ReceivedRequest(Arc<Inner>);
+
+struct Inner {
+    method: String,
+    path: String,
+    query: Vec<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+    account: Option<String>,
+    /// What stands in the path where the route has `{name}`.
+    params: Vec<(String, String)>,
+}
+
+impl ReceivedRequest {
+    pub(crate) fn new(head: &Parts, body: Bytes, account: Option<String>, params: Vec<(String, String)>) -> Self {
+        Self(Arc::new(Inner {
+            method: head.method.as_str().to_owned(),
+            path: head.uri.path().to_owned(),
+            query: query(&head.uri),
+            headers: head.headers.clone(),
+            body,
+            account,
+            params,
+        }))
+    }
+
+    /// Returns the method, such as `POST`.
+    pub fn method(&self) -> &str {
+        &self.0.method
+    }
+
+    /// Returns the path without the query, as it was sent: `/orders/7`.
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// Returns the part of the path that stands where the route has `{name}`, percent-decoded. A
+    /// part that is not UTF-8 then has replacement characters.
+    ///
+    /// # Panics
+    ///
+    /// If the request's route has no such part, or the request has no route of the API.
+    #[track_caller]
+    pub fn param(&self, name: &str) -> &str {
+        match find(&self.0.params, name) {
+            Some(value) => value,
+            None => panic!("no {{{name}}} in the route of {} {}", self.method(), self.path()),
+        }
+    }
+
+    /// Returns the value of a parameter of the query, decoded. If it is there more than once, this
+    /// is the first.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        find(&self.0.query, name)
+    }
+
+    /// Returns the value of a header, whatever the case of `name`: `None` if it is missing or not
+    /// text, the first if there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the body. It is empty if there is none.
+    pub fn body(&self) -> &[u8] {
+        &self.0.body
+    }
+
+    /// Reads the body as JSON, whatever its `Content-Type`.
+    ///
+    /// # Errors
+    ///
+    /// If the body is not JSON, or not that of a `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_slice(&self.0.body)
+    }
+
+    /// Returns the email address of the account whose access token the request carries, even if the
+    /// token has expired meanwhile. `None` if there is no token, or it is not an account's.
+    pub fn account(&self) -> Option<&str> {
+        self.0.account.as_deref()
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+}
+
+impl fmt::Debug for ReceivedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let query: Vec<_> = self.0.query.iter().map(|(name, _)| name).collect();
+        f.debug_struct("ReceivedRequest")
+            .field("method", &self.0.method)
+            .field("path", &self.0.path)
+            .field("query", &query)
+            .field("headers", &ShownHeaders(&self.0.headers))
+            .field("body", &format_args!("{} bytes", self.0.body.len()))
+            .field("account", &self.0.account)
+            .finish()
+    }
+}
+
+struct ShownHeaders<'a>(&'a HeaderMap);
+
+impl fmt::Debug for ShownHeaders<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (name, value) in self.0 {
+            if SHOWN.contains(name) {
+                map.entry(&name.as_str(), value);
+            } else {
+                map.entry(&name.as_str(), &format_args!("[redacted]"));
+            }
+        }
+        map.finish()
+    }
+}
+
+fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+fn query(uri: &Uri) -> Vec<(String, String)> {
+    if uri.query().is_none() {
+        return Vec::new();
+    }
+    Query::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default()
+}
