@@ -202,9 +202,28 @@ impl std::error::Error for ShopError {
 mod tests {
     use std::pin::pin;
 
-    use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
+    use jwt_refresh_testkit::{Answer, Endpoint, Fault, Route, TestServer, Times};
+    use serde_json::json;
 
     use super::*;
+
+    // A server with a route of this test's own. The other tests use the API that the kit has.
+    #[tokio::test]
+    async fn a_product_that_is_gone_is_an_error_of_its_own_after_a_renewal_too() {
+        let server = TestServer::builder()
+            .route(Route::get("/api/v1/products/{id}", |request| match request.param("id") {
+                "7" => Answer::from(json!({ "id": 7, "name": "Lamp" })),
+                _ => Answer::new(404),
+            }))
+            .start();
+        let shop = Shop::connect(server.base_url(), server.email(), server.password()).await.unwrap();
+        assert_eq!(shop.products().get(7).await.unwrap().name, "Lamp");
+
+        server.rotate_signing_key(); // the token is rejected; `retry` renews it and asks again
+        assert!(matches!(shop.products().get(8).await, Err(ShopError::NotFound)));
+        assert_eq!((server.stats().rejected, server.stats().refreshes), (1, 1));
+        assert_eq!(server.requests().last().unwrap().path(), "/api/v1/products/8");
+    }
 
     async fn shop() -> (TestServer, Shop) {
         let server = TestServer::start();
