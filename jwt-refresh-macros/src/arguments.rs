@@ -100,7 +100,7 @@ fn rewrite(site: &Site<'_>, body: &TokenStream) -> (Signature, TokenStream) {
     let statements = sig.inputs.iter_mut().enumerate().filter_map(|(index, input)| match input {
         FnArg::Receiver(receiver) => capture(site, receiver, body),
         FnArg::Typed(argument) if site.function.shape == Shape::Future => rebind_in_future(site, argument, body),
-        FnArg::Typed(argument) => rebind(site, argument, index),
+        FnArg::Typed(argument) => rebind(site, argument, index, body),
     });
     let statements = statements.collect();
     (sig, statements)
@@ -156,10 +156,10 @@ fn mutable_reference(ty: &Type) -> Option<bool> {
 //
 // `again` only reads the argument. It gets `&mut` all the same, because with a shared borrow the
 // run would require `Sync` where the function did not.
-fn rebind(site: &Site<'_>, argument: &mut PatType, index: usize) -> Option<TokenStream> {
+fn rebind(site: &Site<'_>, argument: &mut PatType, index: usize, body: &TokenStream) -> Option<TokenStream> {
     let name = match &*argument.pat {
         Pat::Wild(_) => return None,
-        Pat::Ident(pat) if pat.ident.to_string().starts_with('_') => return None,
+        Pat::Ident(pat) if is_unused(&pat.ident, body) => return None,
         Pat::Ident(pat) if is_name(&argument.pat) => Some(pat.clone()),
         _ => None,
     };
@@ -182,6 +182,12 @@ fn rebind(site: &Site<'_>, argument: &mut PatType, index: usize) -> Option<Token
     let pat = PatIdent { attrs: Vec::new(), by_ref: None, mutability, ident: name, subpat: None };
     let pattern = mem::replace(&mut *argument.pat, Pat::Ident(pat));
     Some(quote_spanned!(Span::mixed_site()=> #unused #shadowing #(#attrs)* let #pattern = #value;))
+}
+
+/// Returns whether the name says that an argument is not used, and it is not.
+fn is_unused(name: &Ident, body: &TokenStream) -> bool {
+    let name = name.to_string();
+    name.starts_with('_') && !mentions(body.clone(), &name)
 }
 
 /// Returns the place of an argument, without its attributes.

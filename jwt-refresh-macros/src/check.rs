@@ -13,13 +13,17 @@ use crate::site::Site;
 // Output:
 //     CHECK
 //     { BODY }
+//
+// The `return` in the check does not tell the type of a block that is a future. A statement after
+// it does, so that errors in the body are reported there.
 pub(crate) fn guard(site: &Site<'_>, body: &TokenStream) -> TokenStream {
     let arguments = site.async_trait.as_ref().map(|async_trait| &async_trait.arguments);
     let check = match &site.options.token {
         Some(binding) => bind(site, binding),
         None => check(site),
     };
-    quote!(#check #arguments #body)
+    let typed = if site.function.shape == Shape::Future { site.typed() } else { None };
+    quote!(#check #typed #arguments #body)
 }
 
 // The provider is asked in a statement of its own. Temporaries of its expression, such as a lock

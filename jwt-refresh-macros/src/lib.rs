@@ -75,7 +75,8 @@ use crate::parse::Names;
 /// 401 could be found.
 ///
 /// The body may run twice. What it takes by value, the token included, is therefore cloned for each
-/// run. The body cannot consume `self`, and it cannot return what it borrows from a `&mut self`.
+/// run. The body cannot consume `self` or a field of it, and it cannot return what it borrows from
+/// a `&mut self`.
 ///
 /// A future with `retry` is larger than without by at most 64 bytes, and by such arguments, which
 /// it keeps for the second run.

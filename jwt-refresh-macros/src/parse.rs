@@ -15,7 +15,7 @@ use syn::{Error, FnArg, Pat, Receiver, Signature, Token, Visibility};
 
 use crate::args::Options;
 use crate::shape::Shape;
-use crate::tokens::{is_braces, is_punct, mentions};
+use crate::tokens::{is_braces, is_parentheses, is_punct, mentions};
 
 pub(crate) enum Item {
     Function(Box<Function>),
@@ -161,7 +161,9 @@ pub(crate) fn item(input: TokenStream, names: Names<'_>, errors: &mut Vec<Error>
     let parsed = match keyword.map(Ident::to_string).as_deref() {
         Some("fn") => match function(trees, names) {
             Ok(function) => Ok(Item::Function(Box::new(function))),
-            Err((unread, error)) if is_incomplete(&error) => return Some(Item::HalfTyped(unread)),
+            Err((unread, error)) if is_incomplete(&error) || is_cut_off(unread.clone()) => {
+                return Some(Item::HalfTyped(unread));
+            }
             Err((_, error)) => Err(error),
         },
         Some("impl" | "trait") => block(trees, names, errors).map(Item::Block),
@@ -265,8 +267,11 @@ fn ends_member(member: &[TokenTree], tree: &TokenTree, next: &mut Peekable<impl 
 }
 
 fn member(trees: Vec<TokenTree>, names: Names<'_>, errors: &mut Vec<Error>) -> Member {
-    if keyword(&trees).is_none_or(|keyword| keyword != "fn") {
-        return Member::Other(trees.into_iter().collect());
+    match keyword(&trees) {
+        Some(keyword) if keyword == "fn" => {}
+        Some(keyword) if keyword == "const" || keyword == "type" => return Member::Other(trees.into_iter().collect()),
+        _ if trees.iter().any(|tree| is_punct(tree, '!')) => return Member::Other(trees.into_iter().collect()),
+        _ => return Member::HalfTyped(trees.into_iter().collect()),
     }
     match function(trees, names) {
         Ok(function) => Member::Function(Box::new(function)),
@@ -294,13 +299,23 @@ fn function(mut trees: Vec<TokenTree>, names: Names<'_>) -> Result<Function, (To
     }
 }
 
-/// Returns whether a function has no end to its return type or its generics: `fn get() -> { … }`.
+/// Returns whether a function has no end to its return type or its generics, as in
+/// `fn get() -> { … }`, or lacks an argument.
 fn is_cut_off(function: TokenStream) -> bool {
     let trees: Vec<TokenTree> = function.into_iter().collect();
     let angles = |angle| trees.iter().filter(|tree| is_punct(tree, angle)).count();
     let arrows = trees.windows(2).filter(|pair| is_punct(&pair[0], '-') && is_punct(&pair[1], '>')).count();
     let ends_in_arrow = trees.len().checked_sub(3).is_some_and(|at| is_punct(&trees[at], '-'));
-    ends_in_arrow || angles('<') + arrows != angles('>')
+    let arguments = trees.iter().find(|tree| is_parentheses(tree));
+    ends_in_arrow || angles('<') + arrows != angles('>') || arguments.is_some_and(lacks_argument)
+}
+
+/// Returns whether a list of arguments has a comma with nothing before it: `(&self, , id: u64)`.
+fn lacks_argument(list: &TokenTree) -> bool {
+    let TokenTree::Group(list) = list else { return false };
+    let trees: Vec<TokenTree> = list.stream().into_iter().collect();
+    let is_comma = |tree: &TokenTree| is_punct(tree, ',');
+    trees.first().is_some_and(is_comma) || trees.windows(2).any(|pair| pair.iter().all(is_comma))
 }
 
 /// Returns whether the part of a signature is missing that no syntax, however new, does without: a

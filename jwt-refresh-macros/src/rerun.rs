@@ -8,7 +8,7 @@ use syn::{Error, FnArg, ReceiverKind, ReturnType, Type};
 use crate::arguments::{mutable_receiver, owns_self};
 use crate::parse::Function;
 use crate::shape::{self, Shape};
-use crate::tokens::{is_parentheses, is_punct, is_word, mentions};
+use crate::tokens::{is_braces, is_parentheses, is_punct, is_word, mentions};
 
 /// Returns what prevents `function` from having `retry`.
 pub(crate) fn mistake(function: &Function) -> Option<Error> {
@@ -24,8 +24,19 @@ pub(crate) fn mistake(function: &Function) -> Option<Error> {
     {
         return Some(Error::new_spanned(lent, LENDS_SELF));
     }
-    let consumed = if owns_self(function) { consumed_self(body) } else { None };
-    consumed.map(|consumed| Error::new(consumed.span(), CONSUMES_SELF))
+    let consumed = values(body, "self").into_iter().find(|value| value.len() == 1 && owns_self(function))?;
+    Some(Error::new_spanned(consumed.into_iter().collect::<TokenStream>(), CONSUMES_SELF))
+}
+
+/// Returns the fields of `self`, called `name`, that `body` moves if they are not `Copy`.
+pub(crate) fn moved_fields(function: &Function, body: &TokenStream, name: &str) -> Vec<TokenStream> {
+    let exclusive = function.receiver().is_some_and(|receiver| mutable_receiver(receiver) != Some(false));
+    // A field may be there under a condition.
+    if !exclusive || mentions(body.clone(), "cfg") {
+        return Vec::new();
+    }
+    let fields = values(body.clone(), name).into_iter().filter(|value| value.len() > 1);
+    fields.map(|field| field.into_iter().collect()).collect()
 }
 
 const BELOW_INSTRUMENT: &str = "with `retry`, `#[refresh_token]` must stand above `#[instrument]`, which moves `self` into a \
@@ -90,44 +101,50 @@ fn is_fn(tree: Option<&TokenTree>) -> bool {
     matches!(tree, Some(TokenTree::Ident(word)) if ["Fn", "FnMut", "FnOnce", "fn"].iter().any(|name| word == name))
 }
 
-/// Finds a `self` that is moved: `finish(self)`, `let this = self;`.
-fn consumed_self(body: TokenStream) -> Option<Ident> {
+/// Finds each `self`, or field of it, whose value is used as it stands: `finish(self)`,
+/// `let this = self;`, `Page { url: self.url }`. Such a use moves it, unless it is `Copy` or a
+/// reference. `self` is called `name`.
+fn values(body: TokenStream, name: &str) -> Vec<Vec<TokenTree>> {
     let trees: Vec<TokenTree> = body.into_iter().collect();
+    // An item in the body has a `self` of its own.
+    let end = trees.iter().position(|tree| ["fn", "impl", "trait"].iter().any(|item| is_word(tree, item)));
+    let trees = &trees[..end.unwrap_or(trees.len())];
+    let mut found = Vec::new();
     for (at, tree) in trees.iter().enumerate() {
         let before = |count: usize| at.checked_sub(count).and_then(|at| trees.get(at));
-        match tree {
-            // An item in the body has a `self` of its own.
-            TokenTree::Ident(word) if word == "fn" || word == "impl" || word == "trait" => return None,
-            TokenTree::Ident(word) if word == "self" => {
-                let assigned = before(1).is_some_and(|tree| is_punct(tree, '='))
-                    && before(2).is_some_and(|tree| matches!(tree, TokenTree::Ident(_)));
-                if assigned && trees.get(at + 1).is_some_and(|tree| is_punct(tree, ';')) {
-                    return Some(word.clone());
-                }
-            }
-            TokenTree::Group(group) => {
-                let called = matches!(before(1), Some(TokenTree::Ident(name)) if !is_keyword(name));
-                let argument = if called && is_parentheses(tree) { argument_self(group.stream()) } else { None };
-                if let Some(consumed) = argument.or_else(|| consumed_self(group.stream())) {
-                    return Some(consumed);
-                }
-            }
-            _ => {}
+        if is_punct(tree, '=') && matches!(before(1), Some(TokenTree::Ident(to)) if to != "_" && to != "in") {
+            let value = trees[at + 1..].split(|tree| is_punct(tree, ';')).next();
+            found.extend(value.filter(|value| is_place_in(value, name)).map(<[_]>::to_vec));
         }
+        let TokenTree::Group(group) = tree else { continue };
+        // What a macro does with a value is unknown.
+        if before(1).is_some_and(|tree| is_punct(tree, '!')) {
+            continue;
+        }
+        let called = matches!(before(1), Some(TokenTree::Ident(function)) if !is_keyword(function));
+        let content: Vec<TokenTree> = group.stream().into_iter().collect();
+        let values = content.split(|tree| is_punct(tree, ',')).filter_map(|value| match value {
+            [TokenTree::Ident(_), colon, value @ ..] if is_braces(tree) && is_punct(colon, ':') => Some(value),
+            value => Some(value).filter(|_| called && is_parentheses(tree)),
+        });
+        found.extend(values.filter(|value| is_place_in(value, name)).map(<[_]>::to_vec));
+        found.extend(self::values(group.stream(), name));
     }
-    None
+    found
+}
+
+/// Returns whether `value` is `name`, or a field of it.
+fn is_place_in(value: &[TokenTree], name: &str) -> bool {
+    let Some((first, fields)) = value.split_first() else { return false };
+    is_word(first, name)
+        && fields.chunks(2).all(|field| match field {
+            [dot, TokenTree::Ident(field)] => is_punct(dot, '.') && field != "await",
+            [dot, TokenTree::Literal(_)] => is_punct(dot, '.'),
+            _ => false,
+        })
 }
 
 /// Returns whether parentheses after `word` are not those of a call.
 fn is_keyword(word: &Ident) -> bool {
     ["match", "if", "while", "in", "return", "let", "await"].iter().any(|keyword| word == keyword)
-}
-
-/// Finds the `self` among the arguments of a call that is one of them as it stands.
-fn argument_self(arguments: TokenStream) -> Option<Ident> {
-    let trees: Vec<TokenTree> = arguments.into_iter().collect();
-    trees.split(|tree| is_punct(tree, ',')).find_map(|argument| match argument {
-        [TokenTree::Ident(word)] if word == "self" => Some(word.clone()),
-        _ => None,
-    })
 }

@@ -9,6 +9,7 @@ use syn::{Expr, Token, UnOp};
 
 use crate::args::Retry;
 use crate::arguments::{self, mutable_receiver};
+use crate::rerun;
 use crate::shape::Shape;
 use crate::site::{Place, Site};
 use crate::tokens::braces;
@@ -40,6 +41,7 @@ use crate::tokens::braces;
 //
 // The block around the result drops it before anything is awaited, so it need not be `Send`.
 pub(crate) fn guard(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
+    let once = once_only(site, body);
     let before = arguments::before(site, body);
     let (kept, provider) = kept_provider(site);
     let runtime = site.runtime();
@@ -60,6 +62,7 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group, inner: &TokenStream) -> Token
     let unused = site.unused_lease().filter(|_| site.options.token.is_none());
     let unused = unused.map(|method| quote_spanned!(Span::mixed_site()=> #runtime::unused_lease(&held).#method();));
     quote_spanned! {Span::mixed_site()=>
+        #once
         #before
         #kept
         let mut held = #token;
@@ -80,6 +83,25 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group, inner: &TokenStream) -> Token
             held = #renewed;
         }
     }
+}
+
+/// Returns a statement that does not compile if the body moves a field out of `self`, which would
+/// not be there for the second run. It is never run.
+// Output:
+//     if false {
+//         let field = ::jwt_refresh::__private::field(&self.name);
+//         field.reused();
+//     }
+fn once_only(site: &Site<'_>, body: &Group) -> Option<TokenStream> {
+    let receiver = site.receiver()?.to_string();
+    let fields = rerun::moved_fields(site.function, &body.stream(), &receiver);
+    let runtime = site.runtime();
+    let reused = fields.iter().map(|field| {
+        let place = Place::of(field);
+        let [value, reused] = [("field", place.start), ("reused", place.end)].map(|(name, at)| Ident::new(name, at));
+        quote_spanned!(Span::mixed_site()=> let #value = #runtime::field(&#field); #value.#reused();)
+    });
+    (!fields.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> if false { #(#reused)* }))
 }
 
 /// Returns a statement that keeps the provider, if there must be one, and the expression for it.
@@ -138,22 +160,52 @@ fn is_place(from: &Expr) -> bool {
 }
 
 // Output:
+//     {
+//         let token = ::jwt_refresh::__private::again(&mut held);
+//         let name = ::jwt_refresh::__private::again(&mut name);
+//         async move {
+//             if let ::core::option::Option::Some(result) =
+//                 ::core::option::Option::None::<Result<Product, Error>>
+//             {
+//                 return result;
+//             }
+//             { BODY }
+//         }.await
+//     }
+//
+// Output where the run does not own all that the body can name:
 //     async {
 //         let token = ::jwt_refresh::__private::again(&mut held);
 //         let name = ::jwt_refresh::__private::again(&mut name);
-//         if let ::core::option::Option::Some(result) =
-//             ::core::option::Option::None::<Result<Product, Error>>
-//         {
-//             return result;
-//         }
+//         …
 //         { BODY }
 //     }.await
 //
-// The block is not `move`: the body borrows what it does not consume, because it may have to run
-// again. It has the span of the user's body, so that lints and errors about it are about that. The
-// `return` is never reached. It tells the compiler the type of the block before the first `?`, so
-// that errors in the body are reported where they are.
+// The second block is not `move`: the body borrows what it does not consume, because it may have to
+// run again. The compiler reports an assignment that is not allowed at the start of such a block,
+// and in a `move` block at the line at fault.
+//
+// The block has the span of the user's body, so that lints and errors about it are about that.
 fn run(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
+    let arguments = run_arguments(site, body);
+    let typed = site.typed().filter(|_| site.function.shape != Shape::Sync);
+    let content = quote_spanned!(Span::mixed_site()=> #typed #inner);
+    if owns_all(site) {
+        let run = future(site, body, Some(Token![move](body.span_open())), content);
+        return quote_spanned!(Span::mixed_site()=> { #arguments #run });
+    }
+    future(site, body, None, quote_spanned!(Span::mixed_site()=> #arguments #content))
+}
+
+/// Returns whether nothing but the run's arguments and a shared `self` can be named in the body. Of
+/// the block of a future that is not certain: what surrounds it may have variables.
+fn owns_all(site: &Site<'_>) -> bool {
+    let shared = site.function.receiver().is_none_or(|receiver| mutable_receiver(receiver) == Some(false));
+    shared && (site.function.shape != Shape::Future || site.async_trait.is_some())
+}
+
+/// Returns the statements with which a run takes the token and the arguments.
+fn run_arguments(site: &Site<'_>, body: &Group) -> TokenStream {
     let token = site.options.token.as_ref().map(|binding| {
         let name = &binding.name;
         let unused = binding.shared.then(|| quote!(#[allow(unused_variables)]));
@@ -162,23 +214,18 @@ fn run(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
     });
     let moved = site.async_trait.as_ref().map(|async_trait| &async_trait.arguments);
     let arguments = arguments::statements(site, &quote!(#moved #body));
-    let arguments = quote!(#arguments #moved);
-    let output = site.output();
+    quote!(#token #arguments #moved)
+}
+
+/// Returns the call of a closure with `content`, or the `await` of a future, if the function waits.
+fn future(site: &Site<'_>, body: &Group, capture: Option<Token![move]>, content: TokenStream) -> TokenStream {
+    let block = braces(content, body.span());
     if site.function.shape == Shape::Sync {
-        let output = output.map(|output| quote_spanned!(Span::mixed_site()=> -> #output));
-        let block = braces(quote_spanned!(Span::mixed_site()=> #token #arguments #inner), body.span());
-        let start = quote_spanned!(body.span_open()=> ||);
+        let output = site.output().map(|output| quote_spanned!(Span::mixed_site()=> -> #output));
+        let start = quote_spanned!(body.span_open()=> #capture ||);
         return quote_spanned!(Span::mixed_site()=> (#start #output #block)());
     }
-    let typed = output.map(|output| {
-        quote_spanned! {Span::mixed_site()=>
-            if let ::core::option::Option::Some(result) = ::core::option::Option::None::<#output> {
-                return result;
-            }
-        }
-    });
-    let block = braces(quote_spanned!(Span::mixed_site()=> #token #arguments #typed #inner), body.span());
-    let start = quote_spanned!(body.span_open()=> async);
+    let start = quote_spanned!(body.span_open()=> async #capture);
     quote_spanned!(Span::mixed_site()=> #start #block.await)
 }
 

@@ -2,8 +2,8 @@
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use syn::{
-    GenericArgument, PathArguments, PathSegment, ReceiverKind, ReturnType, Signature, Token, Type, TypeInfer,
-    TypeParamBound,
+    CapturedParam, GenericArgument, PathArguments, PathSegment, ReceiverKind, ReturnType, Signature, Token, Type,
+    TypeInfer, TypeParamBound,
 };
 
 use crate::tokens::{is_braces, is_parentheses, is_punct, is_word};
@@ -152,6 +152,9 @@ fn is_associated(output: &Type) -> bool {
 fn is_static(output: &Type) -> bool {
     let of_bound = |bound: &TypeParamBound| match bound {
         TypeParamBound::Lifetime(lifetime) => Some(lifetime.ident == "static"),
+        TypeParamBound::PreciseCapture(captured) => {
+            Some(!captured.params.iter().any(|param| matches!(param, CapturedParam::Lifetime(_))))
+        }
         _ => None,
     };
     match output {

@@ -90,6 +90,25 @@ impl<'a> Site<'a> {
         }
     }
 
+    /// Returns a statement that tells the compiler what the block that it stands in evaluates to.
+    ///
+    /// Its `return` is never reached. Before the first `?` or `return` of the body, it makes the
+    /// compiler report errors in the body where they are.
+    // Output:
+    //     if let ::core::option::Option::Some(result) =
+    //         ::core::option::Option::None::<Result<Product, Error>>
+    //     {
+    //         return result;
+    //     }
+    pub(crate) fn typed(&self) -> Option<TokenStream> {
+        let output = self.output()?;
+        Some(quote_spanned! {Span::mixed_site()=>
+            if let ::core::option::Option::Some(result) = ::core::option::Option::None::<#output> {
+                return result;
+            }
+        })
+    }
+
     // Output:
     //     {
     //         let token = ::jwt_refresh::__private::token(&self.session);

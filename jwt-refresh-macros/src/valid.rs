@@ -49,6 +49,11 @@ fn members(block: &mut Block, defaults: &Options, errors: &mut Vec<Error>) {
         if is_guarded(function) {
             return errors.push(Error::new(Span::call_site(), GUARDED_ALREADY));
         }
+        // The compiler reports a method of an `impl` that has no body.
+        if block.kind == BlockKind::Impl && function.body().is_none() && function.helpers.is_empty() {
+            nothing_guarded = false;
+            continue;
+        }
         let Some(options) = member_options(function, defaults, errors) else {
             continue;
         };

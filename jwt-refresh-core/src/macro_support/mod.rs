@@ -15,7 +15,7 @@ use crate::provider::{Renewal, TokenProvider};
 pub use answer::{answer, answer_generic};
 pub use output::{CarryError, fail, fail_generic};
 pub use predicate::retry_if;
-pub use rerun::{Keep, Kept, again, rejected, rejected_again, served};
+pub use rerun::{Keep, Kept, again, field, rejected, rejected_again, served};
 pub use unauthorized::Unauthorized;
 pub use unused_lease::{UnusedToken, unused_lease};
 

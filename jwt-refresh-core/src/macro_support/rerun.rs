@@ -1,6 +1,8 @@
 //! Support for methods whose body may run twice: what they keep for the second run, and when there
 //! is one.
 
+use std::ops::Deref;
+
 use http::StatusCode;
 
 use crate::error::{Error, ErrorKind};
@@ -70,3 +72,56 @@ pub fn again<T: Again>(argument: &mut T) -> T {
 pub trait Again: Clone {}
 
 impl<T: Clone> Again for T {}
+
+/// Returns what says whether the body can use the value of a field of `self` twice.
+pub fn field<T>(field: &T) -> Field<'_, T> {
+    Field(OtherField(field))
+}
+
+/// A field of `self` whose value the body uses.
+///
+/// *Deref-based specialization*, as in `answer`: a mutable reference is reborrowed where it is
+/// used. Every other value is copied or moved, which [`OtherField`] tells apart.
+#[derive(Debug)]
+pub struct Field<'a, T>(OtherField<'a, T>);
+
+/// A field that is no mutable reference.
+#[derive(Debug)]
+pub struct OtherField<'a, T>(#[expect(dead_code, reason = "only its type is used")] &'a T);
+
+impl<T: ?Sized> Field<'_, &mut T> {
+    /// Does nothing.
+    #[expect(clippy::unused_self, reason = "it stands in for the method of `OtherField`")]
+    pub fn reused(&self) {}
+}
+
+impl<T> OtherField<'_, T> {
+    /// Does nothing. The compiler's error about [`Reused`] is the message to the user.
+    #[expect(clippy::unused_self, reason = "only its type is used")]
+    pub fn reused(&self)
+    where
+        T: Reused,
+    {
+    }
+}
+
+impl<'a, T> Deref for Field<'a, T> {
+    type Target = OtherField<'a, T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// Fields that the body can use again after it has used their value.
+#[diagnostic::on_unimplemented(
+    message = "`retry` may run the body twice, and this moves a `{Self}` out of `self`",
+    label = "can be moved only once",
+    note = "use a clone of it, or do without `retry` on this method"
+)]
+pub trait Reused {}
+
+// Without this attribute the compiler reports the missing `Copy`, and does not show the advice
+// above.
+#[diagnostic::do_not_recommend]
+impl<T: Copy> Reused for T {}

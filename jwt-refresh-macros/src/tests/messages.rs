@@ -334,6 +334,8 @@ fn futures_that_outlive_self() {
     assert_eq!(future("from = self.auth", "BoxFuture<'static, Result<(), Error>>"), advice);
     assert_eq!(future("", "Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>"), advice);
     assert_eq!(future("", "impl Future<Output = Result<(), Error>> + Send + 'static"), advice);
+    assert_eq!(future("", "impl Future<Output = Result<(), Error>> + use<>"), advice);
+    assert_eq!(future("", "impl Future<Output = Result<(), Error>> + use<'_>"), none);
     assert_eq!(future("from = session", "BoxFuture<'static, Result<(), Error>>"), none);
     assert_eq!(future("", "Pin<Box<dyn Future<Output = Result<(), Error>> + Send + '_>>"), none);
     assert_eq!(future("", "impl Future<Output = Result<(), Error>> + Send"), none);

@@ -19,11 +19,13 @@ pub fn product(&self, mut id: u64) -> Result<Product, Error> {
     loop {
         {
             #[allow(clippy::default_numeric_fallback)]
-            let result = (|| -> Result<Product, Error> {
+            let result = {
                 let token = ::jwt_refresh::__private::again(&mut held);
                 let id = ::jwt_refresh::__private::again(&mut id);
-                '__guarded: { self.get(id).bearer(&token).send()?.json() }
-            })();
+                (move || -> Result<Product, Error> {
+                    '__guarded: { self.get(id).bearer(&token).send()?.json() }
+                })()
+            };
             let answer = ::jwt_refresh::__private::answer(&result);
             if !(answer.value.is_rejection() || answer.error.is_rejection("product")) {
                 ::jwt_refresh::__private::served(&self.session, &held);

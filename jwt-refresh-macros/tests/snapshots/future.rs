@@ -20,6 +20,11 @@ pub fn product(&self, id: u64) -> BoxFuture<'_, Result<Product, Error>> {
                 }
             }
         }
+        if let ::core::option::Option::Some(result) = ::core::option::Option::None::<
+            Result<Product, Error>,
+        > {
+            return result;
+        }
         '__guarded: { self.get(url).await?.json().await }
     }
         .boxed()

@@ -29,21 +29,23 @@ pub async fn rename(
     let mut rerun = false;
     loop {
         {
-            let result = async {
+            let result = {
                 let token = ::jwt_refresh::__private::again(&mut held);
                 let id = ::jwt_refresh::__private::again(&mut id);
                 let mut name = ::jwt_refresh::__private::again(&mut name);
                 let (a, b) = ::jwt_refresh::__private::again(&mut argument3);
                 #[allow(clippy::shadow_same)]
                 let out = &mut *out;
-                if let ::core::option::Option::Some(result) = ::core::option::Option::None::<
-                    Result<_, Error>,
-                > {
-                    return result;
+                async move {
+                    if let ::core::option::Option::Some(result) = ::core::option::Option::None::<
+                        Result<_, Error>,
+                    > {
+                        return result;
+                    }
+                    '__guarded: { body(token) }
                 }
-                '__guarded: { body(token) }
-            }
-                .await;
+                    .await
+            };
             let answer = ::jwt_refresh::__private::answer(&result);
             if !(answer.value.is_rejection() || answer.error.is_rejection("rename")) {
                 ::jwt_refresh::__private::served(&self.session, &held);

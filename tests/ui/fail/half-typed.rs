@@ -33,6 +33,18 @@ impl Api {
     async fn
 }
 
+#[refresh_token]
+impl Api {
+    async fn no_argument(&self, , id: u64) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[refresh_token]
+impl Api {
+    async fn no_body(&self) -> Result<(), Error>;
+}
+
 impl Api {
     #[refresh_token(retry)]
     async fn no_parentheses -> Result<(), Error> {

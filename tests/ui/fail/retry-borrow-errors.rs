@@ -27,6 +27,18 @@ impl Api {
         Ok(())
     }
 
+    async fn assigned_through_a_shared_reference(&self) -> Result<(), Error> {
+        self.name = String::new();
+        self.name.push('a');
+        Ok(())
+    }
+
+    #[refresh_token]
+    fn assigned_in_a_method_that_is_not_async(&self) -> Result<(), Error> {
+        self.name = String::new();
+        Ok(())
+    }
+
     #[refresh_token]
     fn local_returned(&self) -> Result<&str, Error> {
         let name = String::new();

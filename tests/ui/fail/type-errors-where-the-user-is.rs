@@ -1,5 +1,4 @@
-// A missing result is reported at the return type of a plain method, and an error of the borrow
-// checker at the line at fault, also with `retry`.
+// A missing result is reported at the return type of a plain method, and once in a future.
 use jwt_refresh::{Error, Session, refresh_token};
 
 struct Api {
@@ -15,6 +14,16 @@ impl Api {
 
     #[refresh_token(retry)]
     async fn no_result_async(&self) -> Result<u8, Error> {}
+
+    #[refresh_token]
+    fn no_result_of_a_future(&self) -> impl Future<Output = Result<u8, Error>> {
+        async move {}
+    }
+
+    #[refresh_token]
+    fn other_result_of_a_future(&self) -> impl Future<Output = Result<u8, Error>> {
+        async move { self.no_result_async() }
+    }
 }
 
 fn main() {}
