@@ -1,5 +1,5 @@
 //! The tests that a wrapper would have, against the test kit, with the routes of the wrapper's API.
-//! They use what the kit's documentation shows, and nothing else.
+//! They need no more of the kit than its documentation shows.
 
 mod notes;
 
