@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub(crate) use self::dynamic::DynAuthenticator;
 #[cfg(feature = "reqwest")]
-pub use self::http::{HttpAuthenticator, HttpAuthenticatorBuilder};
+pub use self::http::{AnswerMatch, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, SecretSource};
 pub(crate) use self::refusal::{Asked, judged, outcome_unknown};
 pub(crate) use self::time_limit::within_timeout;
 

@@ -102,6 +102,11 @@ impl Tokens {
         self
     }
 
+    /// Adds a value that was captured beside the tokens.
+    pub(crate) fn capture(&mut self, name: &str, value: Value) {
+        self.extra.capture(name, value);
+    }
+
     /// Returns the access token.
     pub fn access(&self) -> &AccessToken {
         &self.access
@@ -135,8 +140,9 @@ impl Tokens {
     }
 
     /// Returns any other field of the answer, such as `id_token` or `instance_url`, by its name or
-    /// by a path of names joined by dots. Returns `None` if it is missing or `null`, or if the
-    /// tokens were not read from a JSON answer. The value may be a secret, so do not log it.
+    /// by a path of names joined by dots; and by its name what a `HttpRequest` has captured.
+    /// Returns `None` if it is missing or `null`, or if the tokens were not read from an answer.
+    /// The value may be a secret, so do not log it.
     ///
     /// ```
     /// # fn main() -> Result<(), jwt_refresh_core::Error> {
