@@ -6,7 +6,7 @@
 pub use jwt_refresh_core::{jwt, pool, store};
 
 pub use jwt_refresh_core::{
-    AccessToken, Authenticator, Clock, Error, ErrorKind, Event, Events, LifetimeUnit, ManualClock, Policy,
+    AccessToken, Authenticator, Chain, Clock, Error, ErrorKind, Event, Events, LifetimeUnit, ManualClock, Policy,
     RefreshToken, Renewal, Secret, Session, SessionBuilder, SessionStats, TokenFields, TokenProvider, Tokens,
     Unauthorized,
 };

@@ -2,6 +2,8 @@
 //! expression, against a real HTTP server.
 
 mod answers;
+mod captured;
+mod chain;
 mod grants;
 mod mistakes;
 mod requests;

@@ -55,6 +55,7 @@ fn mistakes() -> Vec<(HttpAuthenticatorBuilder, &'static str, &'static str)> {
         (described(post()).secret("refresh_token", "x"), "`secret.refresh_token`", "choose another"),
         (refreshing(post().json_field("k", "v")), "`refresh`", "send `{refresh_token}`"),
         (HttpAuthenticator::builder(URL).revoke(HttpRequest::post("x")), "`revoke.url`", "not a URL"),
+        (HttpAuthenticator::refresh_grant(URL).field("scope", "x"), "`login.scope`", "describe it first"),
         (HttpAuthenticator::without_login(), "`login`", "neither a login nor a refresh"),
         (answer(TokenFields::default().access_token("$.token")), "`answer.access_token`", "`data.0.token`"),
         (answer(TokenFields::default().expires_at("")), "`answer.expires_at`", "`data.token`"),

@@ -110,6 +110,25 @@ async fn a_secret_can_come_from_the_environment() {
     assert_eq!(server.seen()[0].json(), json!({"name": std::env::var("CARGO_PKG_NAME").unwrap()}));
 }
 
+#[cfg(feature = "keyring")]
+#[tokio::test]
+async fn a_secret_can_come_from_the_keyring_and_one_that_is_not_there_is_named() {
+    use std::sync::Arc;
+
+    let credentials: Arc<keyring_core::CredentialStore> = keyring_core::mock::Store::new().unwrap();
+    credentials.build("catalog", "ada", None).unwrap().set_password("from-keyring").unwrap();
+    let server = numbered().await;
+    let with = |user: &str| {
+        let source = SecretSource::keyring_in(Arc::clone(&credentials), "catalog", user);
+        HttpAuthenticator::builder(server.url("/login")).secret_field("password", source).build().unwrap()
+    };
+    with("ada").login().await.unwrap();
+    assert_eq!(server.seen()[0].json(), json!({"password": "from-keyring"}));
+    let error = with("bob").login().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SecretUnavailable);
+    assert!(error.to_string().contains(r#"the keyring ("bob" of "catalog"): there is no such credential"#), "{error}");
+}
+
 #[test]
 fn no_debug_output_of_a_description_shows_a_value_of_it() {
     let request = HttpRequest::post("https://ada:S3cret@api.example/login?key=S3cret")

@@ -123,6 +123,13 @@ async fn a_refresh_keeps_of_cookie_and_csrf_token_what_its_answer_does_not_bring
 }
 
 #[tokio::test]
+async fn what_is_missing_beside_tokens_costs_no_token_and_what_the_refresh_needs_of_it_leads_to_a_login() {
+    let server = Server::start(|_, _| answer(json!({"access_token": "a"})).header("set-cookie", "refresh=r")).await;
+    let tokens = cookie_client(&server).build().unwrap().login().await.unwrap();
+    assert_eq!((tokens.access().expose(), tokens.refresh()), ("a", None));
+}
+
+#[tokio::test]
 async fn a_refresh_token_without_what_the_refresh_has_to_send_is_not_sent() {
     let server = Server::start(cookies).await;
     let error = cookie_client(&server).build().unwrap().refresh(&RefreshToken::from("r-captured")).await.unwrap_err();

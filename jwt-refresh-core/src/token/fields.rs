@@ -10,7 +10,7 @@ use super::place::{AnswerParts, AnswerPlace};
 use super::tokens::Tokens;
 use crate::clock::parse_date;
 use crate::error::{Error, ErrorKind};
-use crate::json;
+use crate::json::{self, Object};
 use crate::shape::{Shape, token_like_paths};
 
 /// The unit of a lifetime in an answer.
@@ -200,6 +200,10 @@ impl TokenFields {
         tokens.refresh_expires_in = refresh_lifetime.filter(|lifetime| !lifetime.is_zero());
     }
 
+    pub(crate) fn refresh_token_place(&self) -> &AnswerPlace {
+        &self.refresh_token
+    }
+
     /// Returns the first place that can never be found: the name of its setting, and what is wrong.
     pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
         let places = [
@@ -237,6 +241,8 @@ fn without_scheme(token: &str) -> &str {
 fn hint<T>(answer: AnswerParts<'_>, place: &AnswerPlace, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
     let value = match place.find(answer) {
         Ok(value) => read(&value?),
+        // Beside a token in a header, the body may be anything.
+        Err(_) if place.is_in_body() && Object::parse_any(answer.body).is_err() => return None,
         Err(_) => None,
     };
     if value.is_none() {

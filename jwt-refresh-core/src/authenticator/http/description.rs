@@ -23,6 +23,8 @@ pub(super) struct Description {
     pub(super) refresh_answer: Option<TokenFields>,
     pub(super) secrets: BTreeMap<String, SecretSource>,
     pub(super) client_auth: Option<ClientAuth>,
+    /// A field of a login that there is not.
+    pub(super) stray_field: Option<String>,
 }
 
 /// A description in which no mistake was found.
@@ -40,10 +42,12 @@ pub(super) struct PreparedDescription {
 impl Description {
     /// Sets a field in the last step of the login. `value` is a template.
     pub(super) fn set_login_field(&mut self, name: &str, value: &str) {
-        if let Some(step) = self.login.last_mut() {
-            let set = step.body.set_field(name, value);
-            step.note(|| name.to_owned(), set);
-        }
+        let Some(step) = self.login.last_mut() else {
+            self.stray_field = Some(name.to_owned());
+            return;
+        };
+        let set = step.body.set_field(name, value);
+        step.note(|| name.to_owned(), set);
     }
 
     /// Checks the description.
@@ -52,6 +56,12 @@ impl Description {
     ///
     /// The first mistake in it, with its place and how to write it.
     pub(super) fn prepare(self, plaintext: Plaintext) -> Result<PreparedDescription, Error> {
+        if let Some(name) = &self.stray_field {
+            return Err(mistake(
+                &format!("login.{name}"),
+                "no login was described before this field; describe it first",
+            ));
+        }
         let mut secrets = self.secrets;
         if let Some(client_auth) = &self.client_auth {
             secrets.insert(CLIENT_ID.to_owned(), client_auth.id().into());

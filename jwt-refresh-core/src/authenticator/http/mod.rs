@@ -3,10 +3,12 @@
 mod answer_match;
 mod body;
 mod builder;
+mod captured;
 mod carried;
 mod client_auth;
 mod description;
 mod endpoint;
+mod har;
 mod mistake;
 mod prepared;
 mod presets;
@@ -121,7 +123,7 @@ impl HttpAuthenticator {
         let answer = last.send(transport, action, &values).await.map_err(|error| advise_on_format(error, last))?;
         let mut tokens =
             read_tokens(&answer, action, &description.answer, last).map_err(|error| advise_on_format(error, last))?;
-        last.capture(&answer, action, &mut values)?;
+        last.capture_found(&answer, &mut values);
         self.keep_captured(&mut tokens, &values);
         description.carried.pack(&mut tokens, &mut values, None);
         Ok(tokens)
@@ -138,10 +140,8 @@ impl HttpAuthenticator {
         let answer = request.send(transport, action, &values).await?;
         let mut tokens = read_tokens(&answer, action, &description.refresh_answer, request)?;
         // What the login captured may come anew.
-        for (name, place) in description.login.last().into_iter().chain([request]).flat_map(PreparedRequest::captures) {
-            if let Ok(Some(value)) = place.find(answer.parts()) {
-                values.set(name, value);
-            }
+        for captures in description.login.last().into_iter().chain([request]) {
+            captures.capture_found(&answer, &mut values);
         }
         self.keep_captured(&mut tokens, &values);
         description.carried.pack(&mut tokens, &mut values, Some(token));

@@ -18,6 +18,7 @@ use super::values::Values;
 use crate::authenticator::refusal::Asked;
 use crate::authenticator::response::{TokenResponse, retry_after};
 use crate::error::{Error, ErrorKind};
+use crate::json;
 use crate::shape::Shape;
 use crate::token::AnswerPlace;
 
@@ -150,7 +151,18 @@ impl PreparedRequest {
         Err(error.leaving_in_doubt(in_doubt))
     }
 
-    /// Adds what the request captures in its answer to `values`.
+    /// Adds what the request captures to `values`, as far as it is in an answer that has tokens.
+    /// What is missing beside them costs no token.
+    pub(super) fn capture_found(&self, answer: &TokenResponse, values: &mut Values) {
+        for (name, place) in &self.captures {
+            match place.find(answer.parts()) {
+                Ok(Some(value)) => values.set(name, value),
+                Ok(None) | Err(_) => json::ignored(name),
+            }
+        }
+    }
+
+    /// Adds what the request captures in its answer to `values`, for the next step of the login.
     ///
     /// # Errors
     ///

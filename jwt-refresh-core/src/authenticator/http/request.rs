@@ -114,6 +114,10 @@ impl HttpRequest {
     /// the revocation, and for [`Tokens::extra`](crate::Tokens::extra). `place` is written as for
     /// [`TokenFields`](crate::TokenFields): `data.id`, `header:X-Id`, `cookie:csrf`.
     ///
+    /// A step of the login fails if its answer lacks what the next one may need. Beside tokens,
+    /// nothing that is missing costs them; but if it is needed for the refresh, there is none, and
+    /// the session logs in again instead.
+    ///
     /// What the refresh needs, the refresh token takes along, so that it is in a store with it. The
     /// answer to a refresh is searched for what the login captured, too; what it does not bring
     /// stays as it was.

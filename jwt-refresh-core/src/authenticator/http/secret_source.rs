@@ -1,14 +1,20 @@
-//! Where a secret comes from: the program, the environment, or a file.
+//! Where a secret comes from: the program, the environment, a file, or the keyring.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+#[cfg(feature = "keyring")]
+use std::sync::Arc;
 
+#[cfg(feature = "keyring")]
+use keyring_core::CredentialStore;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
+#[cfg(feature = "keyring")]
+use crate::store::keyring_password;
 
 /// The longest file that is read as a secret, in bytes.
 const LONGEST_FILE: u64 = 64 * 1024;
@@ -28,6 +34,13 @@ enum SecretOrigin {
     Given(Secret),
     Environment(String),
     File(PathBuf),
+    #[cfg(feature = "keyring")]
+    Keyring {
+        /// `None` is the platform's.
+        credentials: Option<Arc<CredentialStore>>,
+        service: String,
+        user: String,
+    },
 }
 
 impl SecretSource {
@@ -40,6 +53,20 @@ impl SecretSource {
     /// container, or a projected token of Kubernetes. Line breaks at its end do not count.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self(SecretOrigin::File(path.into()))
+    }
+
+    /// The password of `user` for `service` in the operating system's keyring, which may ask the
+    /// user to unlock it.
+    #[cfg(feature = "keyring")]
+    pub fn keyring(service: impl Into<String>, user: impl Into<String>) -> Self {
+        Self(SecretOrigin::Keyring { credentials: None, service: service.into(), user: user.into() })
+    }
+
+    /// As [`keyring`](Self::keyring), with another keyring than the platform's: any store of the
+    /// crate `keyring-core`, 1.x.
+    #[cfg(feature = "keyring")]
+    pub fn keyring_in(credentials: Arc<CredentialStore>, service: impl Into<String>, user: impl Into<String>) -> Self {
+        Self(SecretOrigin::Keyring { credentials: Some(credentials), service: service.into(), user: user.into() })
     }
 
     /// Reads the secret. `name` is what the description calls it.
@@ -69,6 +96,10 @@ impl SecretSource {
                 std::env::VarError::NotUnicode(_) => "it is not UTF-8".to_owned(),
             }),
             SecretOrigin::File(path) => read_file(path),
+            #[cfg(feature = "keyring")]
+            SecretOrigin::Keyring { credentials, service, user } => {
+                keyring_password(credentials.as_ref(), service, user)
+            }
         }?;
         if secret.expose().is_empty() { Err("it is empty".to_owned()) } else { Ok(secret) }
     }
@@ -97,6 +128,8 @@ impl fmt::Display for SecretSource {
             SecretOrigin::Given(_) => f.write_str("the program"),
             SecretOrigin::Environment(name) => write!(f, "the environment variable `{name}`"),
             SecretOrigin::File(path) => write!(f, "the file {}", path.display()),
+            #[cfg(feature = "keyring")]
+            SecretOrigin::Keyring { service, user, .. } => write!(f, "the keyring ({user:?} of {service:?})"),
         }
     }
 }
