@@ -24,6 +24,7 @@ impl ExtraFields {
     }
 
     /// Adds a value that was captured.
+    #[cfg(feature = "reqwest")]
     pub(crate) fn capture(&mut self, name: &str, value: Value) {
         self.captured.insert(name.to_owned(), value);
     }

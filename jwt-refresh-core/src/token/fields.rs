@@ -200,11 +200,13 @@ impl TokenFields {
         tokens.refresh_expires_in = refresh_lifetime.filter(|lifetime| !lifetime.is_zero());
     }
 
+    #[cfg(feature = "reqwest")]
     pub(crate) fn refresh_token_place(&self) -> &AnswerPlace {
         &self.refresh_token
     }
 
     /// Returns the first place that can never be found: the name of its setting, and what is wrong.
+    #[cfg(feature = "reqwest")]
     pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
         let places = [
             ("access_token", Some(&self.access_token)),

@@ -10,6 +10,8 @@ mod tokens;
 
 pub use access::AccessToken;
 pub use fields::{LifetimeUnit, TokenFields};
-pub(crate) use place::{AnswerParts, AnswerPlace};
+pub(crate) use place::AnswerParts;
+#[cfg(feature = "reqwest")]
+pub(crate) use place::AnswerPlace;
 pub use refresh::RefreshToken;
 pub use tokens::Tokens;

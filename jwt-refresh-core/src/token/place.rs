@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::HeaderMap;
-use http::header::{HeaderName, SET_COOKIE};
+use http::header::SET_COOKIE;
 use serde_json::Value;
 
 use crate::json::Object;
@@ -43,6 +43,7 @@ impl AnswerPlace {
     }
 
     /// Returns what is wrong with the place, if it can never be found, and how to write it.
+    #[cfg(feature = "reqwest")]
     pub(crate) fn mistake(&self) -> Option<String> {
         match self {
             Self::Body(path) if path.starts_with(['$', '/']) || path.contains('[') => {
@@ -51,7 +52,7 @@ impl AnswerPlace {
             Self::Body(path) if path.split('.').any(|name| name.trim().is_empty()) => {
                 Some(format!("the path `{path}` has an empty name in it: join names by single dots, `data.token`"))
             }
-            Self::Header(name) if name.parse::<HeaderName>().is_err() => {
+            Self::Header(name) if name.parse::<http::HeaderName>().is_err() => {
                 Some(format!("`{name}` is not the name of a header: write `header:X-Token`"))
             }
             Self::Cookie(name) if name.is_empty() || name.contains([' ', ';', '=', ',']) => {
@@ -171,6 +172,7 @@ mod tests {
         assert!(found("data.token.x", body, &[]).unwrap_err().contains("`token` is not an object"));
     }
 
+    #[cfg(feature = "reqwest")]
     #[test]
     fn a_place_that_can_never_be_found_is_a_mistake() {
         for text in ["", "a..b", ".a", "a.", "$.a", "/a/b", "a[0]", "header:", "header:a b", "cookie:", "cookie:a=b"] {

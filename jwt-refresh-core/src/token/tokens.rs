@@ -104,6 +104,7 @@ impl Tokens {
 
     /// Notes that the tokens were issued at `time` and not just now: what says how long they live
     /// counts from then on.
+    #[cfg(feature = "reqwest")]
     pub(crate) fn date(&mut self, time: SystemTime) {
         if let Some(expiry) = self.expires_in.take().and_then(|lifetime| time.checked_add(lifetime)) {
             self.expires_at = Some(self.expires_at.map_or(expiry, |stated| stated.min(expiry)));
@@ -112,6 +113,7 @@ impl Tokens {
     }
 
     /// Adds a value that was captured beside the tokens.
+    #[cfg(feature = "reqwest")]
     pub(crate) fn capture(&mut self, name: &str, value: Value) {
         self.extra.capture(name, value);
     }
