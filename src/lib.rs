@@ -6,12 +6,14 @@
 pub use jwt_refresh_core::{jwt, pool, store};
 
 pub use jwt_refresh_core::{
-    AccessToken, Authenticator, Clock, Error, ErrorKind, Event, Events, LifetimeUnit, ManualClock, Policy,
+    AccessToken, Authenticator, Chain, Clock, Error, ErrorKind, Event, Events, LifetimeUnit, ManualClock, Policy,
     RefreshToken, Renewal, Secret, Session, SessionBuilder, SessionStats, TokenFields, TokenProvider, Tokens,
     Unauthorized,
 };
 #[cfg(feature = "reqwest")]
-pub use jwt_refresh_core::{Bearer, HttpAuthenticator, HttpAuthenticatorBuilder};
+pub use jwt_refresh_core::{
+    AnswerMatch, Bearer, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, SecretSource,
+};
 pub use jwt_refresh_macros::refresh_token;
 
 /// Re-exports what most modules need that define or call an API: `use jwt_refresh::prelude::*;`.
@@ -21,7 +23,7 @@ pub mod prelude {
         AccessToken, Authenticator, RefreshToken, Secret, Session, TokenProvider, Tokens, Unauthorized,
     };
     #[cfg(feature = "reqwest")]
-    pub use jwt_refresh_core::{Bearer, HttpAuthenticator};
+    pub use jwt_refresh_core::{Bearer, ClientAuth, HttpAuthenticator, HttpRequest, SecretSource};
     pub use jwt_refresh_macros::refresh_token;
 }
 

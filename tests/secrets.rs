@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use jwt_refresh::jwt::Jwt;
 use jwt_refresh::{
-    Authenticator, Clock, Error, HttpAuthenticator, Policy, RefreshToken, Secret, Session, TokenFields, TokenProvider,
-    Tokens,
+    Authenticator, Clock, Error, HttpAuthenticator, HttpRequest, Policy, RefreshToken, Secret, Session, TokenFields,
+    TokenProvider, Tokens,
 };
 use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
 
@@ -124,6 +124,46 @@ async fn use_a_session(record: &Record) {
     assert_error_hides(record, &wrong.token().await.unwrap_err());
 }
 
+/// Logs in, refreshes and fails by a description with a secret in every place that can hold one.
+async fn use_a_description(record: &Record) {
+    let server = TestServer::start();
+    let key = "KeyS3cret/with space";
+    record.secret(key);
+    record.secret("KeyS3cret%2Fwith%20space");
+    let login = |path: &str| {
+        HttpRequest::post(server.url(path))
+            .basic_auth("{key}", "{key}")
+            .header("x-key", "{key}")
+            .cookie("key", "{key}")
+            .json_field("email", server.email())
+            .json_field("password", "{password}")
+            .capture("carried", "access_token")
+    };
+    let refresh = HttpRequest::post(server.url("/api/auth/refresh?k={key}"))
+        .header("x-carried", "{carried}")
+        .json_field("refresh_token", "{refresh_token}");
+    let api = |path: &str| {
+        HttpAuthenticator::builder(login(path))
+            .refresh(refresh.clone())
+            .secret("key", key)
+            .secret("password", server.password())
+    };
+    let works = api("/api/auth/login?k={key}").build().unwrap();
+    let tokens = works.login().await.unwrap();
+    record.secret(tokens.access().expose());
+    record.secret(tokens.refresh().unwrap().expose());
+    let renewed = works.refresh(tokens.refresh().unwrap()).await.unwrap();
+    record.secret(renewed.refresh().unwrap().expose());
+    assert_error_hides(record, &works.refresh(tokens.refresh().unwrap()).await.unwrap_err());
+    assert_error_hides(record, &api("/{key}/login").build().unwrap().login().await.unwrap_err());
+    let unlike = TokenFields::default().access_token("header:x-key");
+    let unlike = api("/api/auth/login?k={key}").answer(unlike).build().unwrap();
+    assert_error_hides(record, &unlike.login().await.unwrap_err());
+    let unreadable = api("/api/auth/login").secret("key", "KeyS3cret\n").build().unwrap();
+    assert_error_hides(record, &unreadable.login().await.unwrap_err());
+    record.assert_hidden_in("a description", &format!("{works:?} {:?} {tokens:?}", api("/{key}")));
+}
+
 #[test]
 fn no_log_line_of_any_crate_at_any_level_holds_a_secret() {
     let record = Record::default();
@@ -140,6 +180,7 @@ fn no_log_line_of_any_crate_at_any_level_holds_a_secret() {
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(use_a_session(&record));
+    runtime.block_on(use_a_description(&record));
 
     let log = String::from_utf8(record.log.lock().unwrap().clone()).unwrap();
     assert!(log.contains("jwt_refresh.renew") && log.contains("refresh"), "nothing was captured: {log}");

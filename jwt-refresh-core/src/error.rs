@@ -46,6 +46,9 @@ pub enum ErrorKind {
     Aborted,
     /// The token store failed. Transient.
     Store,
+    /// A secret that a login or refresh has to send cannot be read: a file that is gone, an
+    /// environment variable that is not set, a keyring that is locked. Nothing was sent. Transient.
+    SecretUnavailable,
     /// The program is set up in a way that cannot work: for example, credentials would be sent to a
     /// plain `http://` host, there is no runtime, or the server knows no login at the URL (404).
     Configuration,
@@ -83,6 +86,8 @@ struct Details {
     body: Option<AnswerBody>,
     /// Whether the kind is that for the request that was made, a login or a refresh.
     is_judged: bool,
+    /// Whether the refresh token that was sent is in doubt, if a description says so of the answer.
+    in_doubt: Option<bool>,
     /// What to do, if that is known better than from the kind.
     advice: Option<&'static str>,
     /// Whether the failed refresh was in fact a login: no refresh token was sent, and a login after
@@ -115,6 +120,7 @@ impl Error {
             source: None,
             body: None,
             is_judged: false,
+            in_doubt: None,
             advice: None,
             by_login: false,
         }))
@@ -192,6 +198,16 @@ impl Error {
         self.with(|inner| inner.is_judged = true)
     }
 
+    /// Says whether the refresh token that was sent is in doubt, whatever the table says.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn leaving_in_doubt(self, in_doubt: bool) -> Self {
+        self.with(|inner| inner.in_doubt = Some(in_doubt))
+    }
+
+    pub(crate) fn in_doubt(&self) -> Option<bool> {
+        self.0.in_doubt
+    }
+
     pub(crate) fn what(&self) -> &str {
         &self.0.what
     }
@@ -258,6 +274,7 @@ impl Error {
             | K::RejectedAsIssued
             | K::Aborted
             | K::Store
+            | K::SecretUnavailable
             | K::NoAccount
             | K::Busy
             | K::Other => true,
@@ -294,6 +311,7 @@ impl Error {
                 "keep the runtime alive until the exchange has ended, enable its timers, and look for a panic in the authenticator"
             }
             K::Store => "see the cause; the session tries again after a pause",
+            K::SecretUnavailable => "provide the secret; the session tries again after a pause",
             K::Configuration => "change the set-up",
             K::NoAccount => "add accounts, or wait until one returns",
             K::Busy => "wait longer, call less, or add accounts",

@@ -17,8 +17,16 @@ impl<'a> Object<'a> {
         serde_json::from_slice(json).map(Self)
     }
 
+    /// Parses an object, or an array, whose items are named by their number: `0`, `1`.
+    pub(crate) fn parse_any(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        Self::parse(json).or_else(|error| {
+            let items: Vec<&RawValue> = serde_json::from_slice(json).map_err(|_| error)?;
+            Ok(Self(items.into_iter().enumerate().map(|(number, item)| (number.to_string(), item)).collect()))
+        })
+    }
+
     /// Returns the value at a path of field names joined by dots, or `None` if it is missing or
-    /// `null`.
+    /// `null`. An item of an array is named by its number, from 0 on.
     ///
     /// A name that contains dots is found too, as the whole path or as its end.
     pub(crate) fn at(&self, path: &str) -> Result<Option<Value>, String> {
@@ -30,7 +38,7 @@ impl<'a> Object<'a> {
         if raw.get() == "null" {
             return Ok(None);
         }
-        let inner = Object::parse(raw.get().as_bytes()).map_err(|_| format!("field `{first}` is not an object"))?;
+        let inner = Object::parse_any(raw.get().as_bytes()).map_err(|_| format!("field `{first}` is not an object"))?;
         inner.at(rest)
     }
 

@@ -28,14 +28,17 @@ mod secret;
 #[cfg(feature = "reqwest")]
 mod send;
 mod session;
+mod shape;
 pub mod store;
 mod sync;
 mod timer;
 mod token;
 
-pub use authenticator::Authenticator;
 #[cfg(feature = "reqwest")]
-pub use authenticator::{HttpAuthenticator, HttpAuthenticatorBuilder};
+pub use authenticator::{
+    AnswerMatch, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, SecretSource,
+};
+pub use authenticator::{Authenticator, Chain};
 pub use clock::{Clock, ManualClock};
 pub use error::{Error, ErrorKind};
 pub use macro_support::Unauthorized;

@@ -2,6 +2,7 @@
 //! dozen lines, or configures [`HttpAuthenticator`]. An authenticator knows the server, and nothing
 //! of locks, clocks or stores: a session never has two logins or refreshes under way.
 
+mod chain;
 mod dynamic;
 #[cfg(feature = "reqwest")]
 mod http;
@@ -11,9 +12,10 @@ mod time_limit;
 
 use std::sync::Arc;
 
+pub use self::chain::Chain;
 pub(crate) use self::dynamic::DynAuthenticator;
 #[cfg(feature = "reqwest")]
-pub use self::http::{HttpAuthenticator, HttpAuthenticatorBuilder};
+pub use self::http::{AnswerMatch, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, SecretSource};
 pub(crate) use self::refusal::{Asked, judged, outcome_unknown};
 pub(crate) use self::time_limit::within_timeout;
 

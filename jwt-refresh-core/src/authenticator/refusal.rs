@@ -141,6 +141,9 @@ pub(crate) fn judged(error: Error, asked: Asked) -> Error {
 /// After such a failure the refresh token must not simply be sent again: to a server that rotates
 /// refresh tokens that looks like theft (RFC 9700 §4.14.2).
 pub(crate) fn outcome_unknown(error: &Error) -> bool {
+    if let Some(in_doubt) = error.in_doubt() {
+        return in_doubt;
+    }
     match (error.kind(), error.status()) {
         (ErrorKind::Unanswered | ErrorKind::Aborted | ErrorKind::Other, _) | (ErrorKind::BadAnswer, None) => true,
         (ErrorKind::BadAnswer | ErrorKind::Unavailable, Some(status)) => {

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::refusal::{Asked, Refusal};
 use crate::error::{AnswerBody, Error};
 use crate::json::Object;
-use crate::token::{TokenFields, Tokens};
+use crate::token::{AnswerParts, TokenFields, Tokens};
 
 /// The complete answer of a token endpoint.
 pub(crate) struct TokenResponse {
@@ -24,14 +24,34 @@ impl TokenResponse {
     /// Returns the tokens in the answer, or an error that says why there are none. `action` names
     /// the request in the error, and `asked` says what it was for, if that is known.
     pub(crate) fn tokens(&self, action: &str, asked: Option<Asked>, fields: &TokenFields) -> Result<Tokens, Error> {
-        if !self.status.is_success() {
-            return Err(self.refusal(action, asked));
-        }
-        match fields.read(&self.body) {
-            Ok(tokens) => Ok(server_date(&self.headers).into_iter().fold(tokens, Tokens::server_time)),
-            Err(error) if self.body_kind() == AnswerBody::Other => Err(error.answered(self.status)),
-            Err(_) => Err(self.refusal(action, asked)),
-        }
+        self.expect_success(action, asked)?;
+        self.tokens_of_success(action, asked, fields)
+    }
+
+    /// Returns an error if the status is none of a success.
+    pub(crate) fn expect_success(&self, action: &str, asked: Option<Asked>) -> Result<(), Error> {
+        if self.status.is_success() { Ok(()) } else { Err(self.refusal(action, asked)) }
+    }
+
+    /// Returns the tokens in an answer that counts as a success.
+    pub(crate) fn tokens_of_success(
+        &self,
+        action: &str,
+        asked: Option<Asked>,
+        fields: &TokenFields,
+    ) -> Result<Tokens, Error> {
+        let tokens = fields.find(self.parts()).map_err(|error| self.without_value(error, action, asked))?;
+        Ok(server_date(&self.headers).into_iter().fold(tokens, Tokens::server_time))
+    }
+
+    /// Returns the error for a success in which a value is missing, which `error` is about.
+    pub(crate) fn without_value(&self, error: Error, action: &str, asked: Option<Asked>) -> Error {
+        let is_refusal = self.status.is_success() && self.body_kind() != AnswerBody::Other;
+        if is_refusal { self.refusal(action, asked) } else { error.answered(self.status) }
+    }
+
+    pub(crate) fn parts(&self) -> AnswerParts<'_> {
+        AnswerParts { headers: &self.headers, body: &self.body }
     }
 
     /// Returns the error for an answer without tokens.
@@ -46,7 +66,7 @@ impl TokenResponse {
         refusal.into_error(action, asked)
     }
 
-    fn body_kind(&self) -> AnswerBody {
+    pub(crate) fn body_kind(&self) -> AnswerBody {
         match Object::parse(&self.body) {
             Ok(object) if has_error(&object) => AnswerBody::Error,
             Err(_) if is_page(&self.headers, &self.body) => AnswerBody::Page,
@@ -55,7 +75,7 @@ impl TokenResponse {
     }
 
     /// Returns the error code in the body (`error`, RFC 6749 §5.2).
-    fn code(&self) -> Option<String> {
+    pub(crate) fn code(&self) -> Option<String> {
         match Object::parse(&self.body).ok()?.at("error") {
             Ok(Some(Value::String(code))) => Some(code),
             _ => None,
@@ -127,7 +147,7 @@ fn server_date(headers: &HeaderMap) -> Option<SystemTime> {
 
 /// Returns the wait in the `Retry-After` header (RFC 9110 §10.2.3). The header contains seconds or
 /// a date; a date is compared with the server's own `Date`.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

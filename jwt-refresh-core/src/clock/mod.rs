@@ -5,6 +5,7 @@
 //! which the machine is suspended. But it can be stepped. All other decisions therefore use a
 //! [`Moment`], which also contains the time since boot: that clock cannot be stepped.
 
+mod date;
 mod moment;
 mod timer_queue;
 mod timestamp;
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+pub(crate) use date::parse_date;
 pub(crate) use moment::Moment;
 pub(crate) use timer_queue::{DueTimers, OnDeadline, TimerQueue};
 pub(crate) use timestamp::Timestamp;

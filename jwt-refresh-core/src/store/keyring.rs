@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::locked::{AccountFiles, FileLease, Folder, LockedEntry, Medium, OpenFolder};
 use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
+use crate::secret::Secret;
 
 /// How many numbers of corrupt credentials in a row may be missing before the last one.
 const LONGEST_GAP: u32 = 8;
@@ -41,11 +42,14 @@ const LONGEST_GAP: u32 = 8;
 /// let store = KeyringStore::new("com.example.catalog", "/home/alice/.local/state/catalog");
 /// ```
 #[derive(Clone)]
-pub struct KeyringStore(Arc<Keyring>);
+pub struct KeyringStore {
+    keyring: Arc<Keyring>,
+    folder: Arc<Folder>,
+}
 
+/// The credentials of a service.
 struct Keyring {
     service: String,
-    folder: Arc<Folder>,
     /// `None` is the platform's.
     credentials: Option<Arc<CredentialStore>>,
 }
@@ -71,13 +75,13 @@ impl KeyringStore {
     }
 
     fn make(service: String, folder: &Path, credentials: Option<Arc<CredentialStore>>) -> Self {
-        Self(Arc::new(Keyring { service, folder: Arc::new(Folder::new(folder)), credentials }))
+        Self { keyring: Arc::new(Keyring { service, credentials }), folder: Arc::new(Folder::new(folder)) }
     }
 
     fn entry(&self, account: &str) -> LockedEntry<KeyringEntry> {
-        let files = Arc::new(AccountFiles::new(&self.0.folder, account));
+        let files = Arc::new(AccountFiles::new(&self.folder, account));
         let user = files.stem().to_owned();
-        LockedEntry::new(files, KeyringEntry { keyring: Arc::clone(&self.0), user })
+        LockedEntry::new(files, KeyringEntry { keyring: Arc::clone(&self.keyring), user })
     }
 }
 
@@ -162,7 +166,20 @@ impl KeyringEntry {
     }
 }
 
-/// The credentials of a service. All methods block.
+/// Returns the password of a user for a service in a keyring, the platform's if `credentials` is
+/// `None`, or why there is none. Blocks.
+pub(crate) fn keyring_password(
+    credentials: Option<&Arc<CredentialStore>>,
+    service: &str,
+    user: &str,
+) -> Result<Secret, String> {
+    let keyring = Keyring { service: service.to_owned(), credentials: credentials.cloned() };
+    let secret = keyring.secret(user).map_err(|error| error.to_string())?;
+    let secret = secret.ok_or("there is no such credential")?;
+    std::str::from_utf8(&secret).map(Secret::from).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// All methods block.
 impl Keyring {
     fn secret(&self, user: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         match self.credential(user)?.get_secret() {
@@ -240,7 +257,10 @@ fn platform(service: &str, user: &str) -> Result<Credential, KeyringError> {
 
 impl fmt::Debug for KeyringStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Keyring { service, folder, .. } = &*self.0;
-        f.debug_struct("KeyringStore").field("service", service).field("folder", folder).finish_non_exhaustive()
+        let Self { keyring, folder } = self;
+        f.debug_struct("KeyringStore")
+            .field("service", &keyring.service)
+            .field("folder", folder)
+            .finish_non_exhaustive()
     }
 }

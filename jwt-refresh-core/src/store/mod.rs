@@ -22,6 +22,8 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "keyring")]
 pub use self::keyring::KeyringStore;
+#[cfg(all(feature = "keyring", feature = "reqwest"))]
+pub(crate) use self::keyring::keyring_password;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLease, RedisStore, RedisStoreBuilder};
 pub use crate::policy::{CorruptEntry, StoreFailure};

@@ -1,13 +1,17 @@
-//! Where a JSON answer contains the tokens. Servers rename and nest the fields, and give lifetimes
-//! in seconds or milliseconds.
+//! Where an answer contains the tokens. Servers rename and nest the fields, put tokens into headers
+//! and cookies, and give lifetimes in seconds, in milliseconds or as a date.
 
 use std::time::{Duration, SystemTime};
 
+use http::HeaderMap;
 use serde_json::Value;
 
+use super::place::{AnswerParts, AnswerPlace};
 use super::tokens::Tokens;
+use crate::clock::parse_date;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Object};
+use crate::shape::{Shape, token_like_paths};
 
 /// The unit of a lifetime in an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +34,18 @@ impl LifetimeUnit {
     }
 }
 
-/// Where a JSON answer contains the tokens. The default is that of RFC 6749 §5.1. Other places are
-/// given as paths: field names joined by dots.
+/// Where an answer contains the tokens. The default is that of RFC 6749 §5.1. Other places are
+/// given as text:
+///
+/// | place | is |
+/// |---|---|
+/// | `data.token` | a field of a JSON body: names joined by dots, `items.0.token` in an array |
+/// | `header:X-Token` | a header of the answer |
+/// | `cookie:session` | a cookie that the answer sets |
+/// | `body:` | the whole body, which is the token itself |
+/// | `body:header:x` | a field of a JSON body whose name looks like one of the above |
+///
+/// A token may stand behind the word `Bearer`, as it does in some headers.
 ///
 /// ```
 /// # fn main() -> Result<(), jwt_refresh_core::Error> {
@@ -47,64 +61,79 @@ impl LifetimeUnit {
 /// ```
 #[derive(Clone, Debug)]
 pub struct TokenFields {
-    access_token: String,
-    refresh_token: String,
-    expires_in: String,
-    unit: LifetimeUnit,
-    expires_at: Option<String>,
-    refresh_expires_in: Option<(String, LifetimeUnit)>,
+    access_token: AnswerPlace,
+    refresh_token: AnswerPlace,
+    expires_in: Option<(AnswerPlace, LifetimeUnit)>,
+    expires_at: Option<AnswerPlace>,
+    lives_for: Option<Duration>,
+    refresh_expires_in: Option<(AnswerPlace, LifetimeUnit)>,
 }
 
 impl Default for TokenFields {
     fn default() -> Self {
         Self {
-            access_token: "access_token".into(),
-            refresh_token: "refresh_token".into(),
-            expires_in: "expires_in".into(),
-            unit: LifetimeUnit::Seconds,
+            access_token: AnswerPlace::parse("access_token"),
+            refresh_token: AnswerPlace::parse("refresh_token"),
+            expires_in: Some((AnswerPlace::parse("expires_in"), LifetimeUnit::Seconds)),
             expires_at: None,
+            lives_for: None,
             refresh_expires_in: None,
         }
     }
 }
 
 impl TokenFields {
-    /// Sets the path of the access token, which must be present.
-    pub fn access_token(mut self, path: impl Into<String>) -> Self {
-        self.access_token = path.into();
+    /// Sets the place of the access token, which must be present.
+    pub fn access_token(mut self, place: impl AsRef<str>) -> Self {
+        self.access_token = AnswerPlace::parse(place.as_ref());
         self
     }
 
-    /// Sets the path of the refresh token, which may be missing, `null` or empty.
-    pub fn refresh_token(mut self, path: impl Into<String>) -> Self {
-        self.refresh_token = path.into();
+    /// Sets the place of the refresh token, which may be missing, `null` or empty.
+    pub fn refresh_token(mut self, place: impl AsRef<str>) -> Self {
+        self.refresh_token = AnswerPlace::parse(place.as_ref());
         self
     }
 
-    /// Sets the path and the unit of the lifetime. Its value is a number, or a string that contains
-    /// one. It may be missing, and a malformed one does not count.
-    pub fn expires_in(mut self, path: impl Into<String>, unit: LifetimeUnit) -> Self {
-        self.expires_in = path.into();
-        self.unit = unit;
+    /// Sets the place and the unit of the lifetime. Its value is a number, or a string that
+    /// contains one. It may be missing, and a malformed one does not count.
+    pub fn expires_in(mut self, place: impl AsRef<str>, unit: LifetimeUnit) -> Self {
+        self.expires_in = Some((AnswerPlace::parse(place.as_ref()), unit));
         self
     }
 
-    /// Sets the path of the time of expiry, in seconds since the Unix epoch on the server's clock.
-    /// Its value is like that of the lifetime. By default no such field is read.
-    pub fn expires_at(mut self, path: impl Into<String>) -> Self {
-        self.expires_at = Some(path.into());
+    /// Reads no lifetime, because what stands in `expires_in` is something else. The `exp` of a JWT
+    /// is read all the same.
+    pub fn without_expires_in(mut self) -> Self {
+        self.expires_in = None;
         self
     }
 
-    /// Sets the path and the unit of the refresh token's lifetime. Its value is like that of the
+    /// Sets the place of the time of expiry, on the server's clock. Its value is a date of RFC 3339
+    /// or of HTTP, or a number of seconds or milliseconds since the Unix epoch: a number is in
+    /// milliseconds if it would be after the year 9999 in seconds. It may be missing, and a
+    /// malformed one does not count. By default no such field is read.
+    pub fn expires_at(mut self, place: impl AsRef<str>) -> Self {
+        self.expires_at = Some(AnswerPlace::parse(place.as_ref()));
+        self
+    }
+
+    /// Sets how long an access token lives of which nothing says so: neither the answer nor the
+    /// `exp` of a JWT.
+    pub fn lives_for(mut self, lifetime: Duration) -> Self {
+        self.lives_for = Some(lifetime);
+        self
+    }
+
+    /// Sets the place and the unit of the refresh token's lifetime. Its value is like that of the
     /// access token's. By default it is `refresh_expires_in` or `refresh_token_expires_in`, in
     /// seconds.
-    pub fn refresh_expires_in(mut self, path: impl Into<String>, unit: LifetimeUnit) -> Self {
-        self.refresh_expires_in = Some((path.into(), unit));
+    pub fn refresh_expires_in(mut self, place: impl AsRef<str>, unit: LifetimeUnit) -> Self {
+        self.refresh_expires_in = Some((AnswerPlace::parse(place.as_ref()), unit));
         self
     }
 
-    /// Reads the tokens in a JSON answer.
+    /// Reads the tokens in the body of an answer.
     ///
     /// Only the access token decides whether the answer is one. A hint at a lifetime that is
     /// malformed counts as missing. A refresh token that is malformed cannot be used, but it says
@@ -112,62 +141,135 @@ impl TokenFields {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadAnswer`] if the answer is not a JSON object, or if the access token is
-    /// missing or malformed. The message names the field and never repeats its value.
+    /// [`ErrorKind::BadAnswer`] if the access token is missing or malformed. The message names the
+    /// field, and says which fields of which types there are. It never repeats a value.
     pub fn read(&self, body: &[u8]) -> Result<Tokens, Error> {
-        let answer = Object::parse(body).map_err(|_| bad("the answer is not a JSON object"))?;
-        let Some(access) = answer.at(&self.access_token).map_err(bad)? else {
-            return Err(bad(format!("field `{}` is missing", self.access_token)));
-        };
-        let Value::String(access) = access else {
-            return Err(bad(format!("field `{}` is not a string", self.access_token)));
-        };
-        let mut tokens = Tokens::new(access).map_err(|_| {
-            bad(format!("field `{}` is empty or has a character that no access token may have", self.access_token))
-        })?;
-        self.read_refresh_token(&answer, &mut tokens);
-        self.read_hints(&answer, &mut tokens);
-        Ok(tokens.with_extra(body))
+        self.find(AnswerParts { headers: &HeaderMap::new(), body })
     }
 
-    fn read_refresh_token(&self, answer: &Object<'_>, tokens: &mut Tokens) {
-        match answer.at(&self.refresh_token) {
+    /// Reads the tokens in an answer.
+    pub(crate) fn find(&self, answer: AnswerParts<'_>) -> Result<Tokens, Error> {
+        let place = &self.access_token;
+        let bad = |what: String| unlike(&what, place, answer);
+        let Some(access) = place.find(answer).map_err(bad)? else {
+            return Err(bad(format!("{place} is missing")));
+        };
+        let Value::String(access) = access else {
+            return Err(bad(format!("{place} is not a string")));
+        };
+        let mut tokens = Tokens::new(without_scheme(&access))
+            .map_err(|_| bad(format!("{place} is empty or has a character that no access token may have")))?;
+        self.read_refresh_token(answer, &mut tokens);
+        self.read_hints(answer, &mut tokens);
+        Ok(tokens.with_extra(answer.body))
+    }
+
+    fn read_refresh_token(&self, answer: AnswerParts<'_>, tokens: &mut Tokens) {
+        // Beside an access token in a header, the body may be anything.
+        let is_elsewhere = self.refresh_token.is_in_body() && !self.access_token.is_in_body();
+        match self.refresh_token.find(answer) {
             Ok(None) => {}
             Ok(Some(Value::String(text))) if text.is_empty() => {}
-            Ok(Some(Value::String(text))) if !text.chars().any(char::is_control) => tokens.refresh = Some(text.into()),
+            Ok(Some(Value::String(text))) if !text.chars().any(char::is_control) => {
+                tokens.refresh = Some(without_scheme(&text).into());
+            }
+            Err(_) if is_elsewhere => {}
             Ok(Some(_)) | Err(_) => {
                 tokens.refresh_is_unreadable = true;
-                json::ignored(&self.refresh_token);
+                json::ignored(&self.refresh_token.to_string());
             }
         }
     }
 
-    fn read_hints(&self, answer: &Object<'_>, tokens: &mut Tokens) {
-        tokens.expires_in = number(answer, &self.expires_in).map(|number| self.unit.times(number));
-        let expires_at = self.expires_at.as_ref().and_then(|path| number(answer, path));
-        tokens.expires_at = expires_at.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
+    fn read_hints(&self, answer: AnswerParts<'_>, tokens: &mut Tokens) {
+        let lifetime = |(place, unit): &(AnswerPlace, LifetimeUnit)| {
+            hint(answer, place, json::number).map(|number| unit.times(number))
+        };
+        tokens.expires_in = self.expires_in.as_ref().and_then(lifetime);
+        tokens.expires_at = self.expires_at.as_ref().and_then(|place| hint(answer, place, time));
+        if tokens.expires_in.is_none() && tokens.expires_at.is_none() && tokens.access.dates().expires_at.is_none() {
+            tokens.expires_in = self.lives_for;
+        }
         let refresh_lifetime = match &self.refresh_expires_in {
-            Some((path, unit)) => number(answer, path).map(|number| unit.times(number)),
+            Some(stated) => lifetime(stated),
             None => ["refresh_expires_in", "refresh_token_expires_in"]
                 .into_iter()
-                .find_map(|path| number(answer, path))
-                .map(Duration::from_secs_f64),
+                .find_map(|path| lifetime(&(AnswerPlace::Body(path.to_owned()), LifetimeUnit::Seconds))),
         };
         // Servers send 0 for a refresh token that does not expire.
         tokens.refresh_expires_in = refresh_lifetime.filter(|lifetime| !lifetime.is_zero());
     }
+
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn refresh_token_place(&self) -> &AnswerPlace {
+        &self.refresh_token
+    }
+
+    /// Returns the first place that can never be found: the name of its setting, and what is wrong.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+        let places = [
+            ("access_token", Some(&self.access_token)),
+            ("refresh_token", Some(&self.refresh_token)),
+            ("expires_in", self.expires_in.as_ref().map(|(place, _)| place)),
+            ("expires_at", self.expires_at.as_ref()),
+            ("refresh_expires_in", self.refresh_expires_in.as_ref().map(|(place, _)| place)),
+        ];
+        places.into_iter().find_map(|(name, place)| Some((name, place?.mistake()?)))
+    }
 }
 
-/// Returns the hint at `path`. A malformed one is noted, and counts as missing.
-fn number(answer: &Object<'_>, path: &str) -> Option<f64> {
-    let number = match answer.at(path) {
-        Ok(value) => json::number(&value?),
+/// Returns the error for an answer whose access token is not at `expected`, with the shape of the
+/// answer, so that a person sees where it is instead.
+fn unlike(what: &str, expected: &AnswerPlace, answer: AnswerParts<'_>) -> Error {
+    let mut what =
+        format!("{what}: the access token was expected in {expected}, and the answer is {}", Shape(answer.body));
+    let likely = token_like_paths(answer.body).into_iter().find(|path| *expected != AnswerPlace::Body(path.clone()));
+    if let Some(path) = likely {
+        what = format!("{what}; it may be in `{path}`");
+    }
+    Error::new(ErrorKind::BadAnswer, what)
+}
+
+/// Returns a token without the word `Bearer` before it.
+fn without_scheme(token: &str) -> &str {
+    match token.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start(),
+        _ => token,
+    }
+}
+
+/// Returns the hint at `place`. A malformed one is noted, and counts as missing.
+fn hint<T>(answer: AnswerParts<'_>, place: &AnswerPlace, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+    let value = match place.find(answer) {
+        Ok(value) => read(&value?),
+        // Beside a token in a header, the body may be anything.
+        Err(_) if place.is_in_body() && Object::parse_any(answer.body).is_err() => return None,
         Err(_) => None,
     };
-    if number.is_none() {
-        json::ignored(path);
+    if value.is_none() {
+        json::ignored(&place.to_string());
     }
-    number
+    value
+}
+
+/// Returns a time that is written as a number or as a date.
+fn time(value: &Value) -> Option<SystemTime> {
+    let seconds = |seconds: f64| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds);
+    if let Some(number) = json::number(value) {
+        return Some(seconds(number));
+    }
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => match text.trim().parse() {
+            Ok(number) => Some(number),
+            Err(_) => return parse_date(text),
+        },
+        _ => None,
+    };
+    // Beyond the year 9999 in seconds, so it is in milliseconds.
+    let millis = number.filter(|number| (json::LATEST_SECOND..=json::LATEST_SECOND * 1e3).contains(number))?;
+    Some(seconds(millis / 1e3))
 }
 
 impl Tokens {
@@ -180,10 +282,6 @@ impl Tokens {
     pub fn from_json(body: &[u8]) -> Result<Self, Error> {
         TokenFields::default().read(body)
     }
-}
-
-fn bad(what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::BadAnswer, what)
 }
 
 #[cfg(test)]
@@ -292,7 +390,7 @@ mod tests {
             (r#"{"access_token":""}"#, "`access_token`"),
             (r#"{"access_token":null}"#, "`access_token`"),
             ("evil", "not a JSON object"),
-            ("[]", "not a JSON object"),
+            ("[]", "`access_token`"),
             ("", "not a JSON object"),
         ] {
             let error = error(body);

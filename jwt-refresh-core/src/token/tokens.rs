@@ -102,6 +102,22 @@ impl Tokens {
         self
     }
 
+    /// Notes that the tokens were issued at `time` and not just now: what says how long they live
+    /// counts from then on.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn date(&mut self, time: SystemTime) {
+        if let Some(expiry) = self.expires_in.take().and_then(|lifetime| time.checked_add(lifetime)) {
+            self.expires_at = Some(self.expires_at.map_or(expiry, |stated| stated.min(expiry)));
+        }
+        self.refresh_expires_in = None;
+    }
+
+    /// Adds a value that was captured beside the tokens.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn capture(&mut self, name: &str, value: Value) {
+        self.extra.capture(name, value);
+    }
+
     /// Returns the access token.
     pub fn access(&self) -> &AccessToken {
         &self.access
@@ -135,8 +151,9 @@ impl Tokens {
     }
 
     /// Returns any other field of the answer, such as `id_token` or `instance_url`, by its name or
-    /// by a path of names joined by dots. Returns `None` if it is missing or `null`, or if the
-    /// tokens were not read from a JSON answer. The value may be a secret, so do not log it.
+    /// by a path of names joined by dots; and by its name what a `HttpRequest` has captured.
+    /// Returns `None` if it is missing or `null`, or if the tokens were not read from an answer.
+    /// The value may be a secret, so do not log it.
     ///
     /// ```
     /// # fn main() -> Result<(), jwt_refresh_core::Error> {

@@ -4,10 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::HttpAuthenticator;
+use super::client_auth::ClientAuth;
+use super::description::Description;
 use super::endpoint::{Endpoint, Plaintext};
+use super::request::HttpRequest;
+use super::secret_source::SecretSource;
+use super::template::literal;
 use super::transport::Transport;
-use crate::error::{Error, public_part};
-use crate::secret::Secret;
+use crate::error::Error;
 use crate::token::TokenFields;
 
 /// Where the names of this machine lead. The port is that of the URL.
@@ -15,14 +19,17 @@ const LOOPBACK: [SocketAddr; 2] =
     [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0)];
 
 impl HttpAuthenticator {
-    /// Returns a builder that posts logins to `login_url`.
-    pub fn builder(login_url: impl Into<String>) -> HttpAuthenticatorBuilder {
+    /// Returns a builder for an authenticator that logs in by this request: a URL, to which a JSON
+    /// object is posted, or a [`HttpRequest`].
+    pub fn builder(login: impl Into<HttpRequest>) -> HttpAuthenticatorBuilder {
+        Self::without_login().then(login)
+    }
+
+    /// Returns a builder for an authenticator that cannot log in, but can refresh tokens that were
+    /// captured elsewhere.
+    pub fn without_login() -> HttpAuthenticatorBuilder {
         HttpAuthenticatorBuilder {
-            login_url: login_url.into(),
-            refresh_url: None,
-            revocation_url: None,
-            credentials: Vec::new(),
-            answer: TokenFields::default(),
+            description: Description::default(),
             client: reqwest::Client::builder(),
             plaintext: Plaintext::LoopbackOnly,
         }
@@ -32,44 +39,82 @@ impl HttpAuthenticator {
 /// Configures a [`HttpAuthenticator`]. Created by [`HttpAuthenticator::builder`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HttpAuthenticatorBuilder {
-    login_url: String,
-    refresh_url: Option<String>,
-    revocation_url: Option<String>,
-    credentials: Vec<(String, Secret)>,
-    answer: TokenFields,
+    description: Description,
     client: reqwest::ClientBuilder,
     plaintext: Plaintext,
 }
 
 impl HttpAuthenticatorBuilder {
-    /// Sets the URL to which refreshes are posted. Without one, the session logs in again instead.
-    pub fn refresh_url(mut self, url: impl Into<String>) -> Self {
-        self.refresh_url = Some(url.into());
+    /// Adds a step to the login, which is sent after the others. The answer to the last step has
+    /// the tokens; what the others bring is [captured](HttpRequest::capture).
+    pub fn then(mut self, step: impl Into<HttpRequest>) -> Self {
+        self.description.login.push(step.into());
         self
     }
 
-    /// Sets the URL at which refresh tokens are revoked (RFC 7009): at logout, and when an account
-    /// is removed from a pool. Without one, the server is not told.
-    pub fn revocation_url(mut self, url: impl Into<String>) -> Self {
-        self.revocation_url = Some(url.into());
+    /// Adds a field to the last step of the login, such as `email`: to its form if it has one, else
+    /// to its JSON. The value is sent as it is; braces in it mean nothing.
+    pub fn field(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.description.set_login_field(name.as_ref(), &literal(value.as_ref()));
         self
     }
 
-    /// Adds a field to the JSON of the login, such as `email`.
-    pub fn field(self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.secret_field(name, value.into())
+    /// Adds a secret field to the last step of the login, such as `password`. Requests can also
+    /// name it: `{password}`.
+    pub fn secret_field(mut self, name: impl AsRef<str>, value: impl Into<SecretSource>) -> Self {
+        let name = name.as_ref();
+        self.description.set_login_field(name, &format!("{{{name}}}"));
+        self.secret(name, value)
     }
 
-    /// Adds a secret field to the JSON of the login, such as `password`.
-    pub fn secret_field(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
-        self.credentials.push((name.into(), value.into()));
+    /// Gives requests a value that they can name: `{api_key}`. It may be a string, and need not be
+    /// secret.
+    pub fn secret(mut self, name: impl Into<String>, source: impl Into<SecretSource>) -> Self {
+        self.description.secrets.insert(name.into(), source.into());
         self
+    }
+
+    /// Authenticates the client in each login, refresh and revocation.
+    pub fn client_auth(mut self, client_auth: ClientAuth) -> Self {
+        self.description.client_auth = Some(client_auth);
+        self
+    }
+
+    /// Refreshes by this request. It sends `{refresh_token}`, or `{access_token}` where a server
+    /// renews by the access token itself. Without a refresh, the session logs in again instead.
+    pub fn refresh(mut self, request: impl Into<HttpRequest>) -> Self {
+        self.description.refresh = Some(request.into());
+        self
+    }
+
+    /// Refreshes by posting `{"refresh_token": …}` to this URL.
+    pub fn refresh_url(self, url: impl Into<String>) -> Self {
+        self.refresh(HttpRequest::post(url).json_field("refresh_token", "{refresh_token}"))
+    }
+
+    /// Revokes refresh tokens by this request: at logout, and when an account is removed from a
+    /// pool. It sends `{refresh_token}` or `{access_token}`. Without one, the server is not told.
+    pub fn revoke(mut self, request: impl Into<HttpRequest>) -> Self {
+        self.description.revocation = Some(request.into());
+        self
+    }
+
+    /// Revokes refresh tokens at this URL, as RFC 7009 §2.1 says.
+    pub fn revocation_url(self, url: impl Into<String>) -> Self {
+        let request = HttpRequest::post(url).form_field("token", "{refresh_token}");
+        self.revoke(request.form_field("token_type_hint", "refresh_token"))
     }
 
     /// Sets where an answer contains the tokens, if not in `access_token`, `refresh_token` and
     /// `expires_in`.
     pub fn answer(mut self, fields: TokenFields) -> Self {
-        self.answer = fields;
+        self.description.answer = fields;
+        self
+    }
+
+    /// Sets where the answer to a refresh contains the tokens, if not where that to a login does.
+    pub fn refresh_answer(mut self, fields: TokenFields) -> Self {
+        self.description.refresh_answer = Some(fields);
         self
     }
 
@@ -98,14 +143,14 @@ impl HttpAuthenticatorBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a URL is malformed, is
-    /// neither `https` nor `http`, or is plain `http` to another machine, or if the HTTP client
-    /// cannot be set up.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if there is a mistake in the
+    /// description: the error names the place and says how to write it. So it is if a URL is
+    /// malformed, is neither `https` nor `http`, or is plain `http` to another machine, or if the
+    /// HTTP client cannot be set up. Whether secrets can be read is only known when they are; see
+    /// [`check_secrets`](HttpAuthenticator::check_secrets).
     pub fn build(self) -> Result<HttpAuthenticator, Error> {
-        let login = Endpoint::parse(&self.login_url, self.plaintext)?;
-        let optional = |url: Option<String>| url.map(|url| Endpoint::parse(&url, self.plaintext)).transpose();
-        let (refresh, revocation) = (optional(self.refresh_url)?, optional(self.revocation_url)?);
-        let endpoints = || std::iter::once(&login).chain(&refresh).chain(&revocation);
+        let prepared = self.description.prepare(self.plaintext)?;
+        let endpoints = || prepared.requests().map(|request| &request.endpoint);
         let local_names: Vec<&str> = endpoints().filter_map(Endpoint::local_name).collect();
         let is_local = self.plaintext == Plaintext::LoopbackOnly && endpoints().any(Endpoint::is_plaintext);
         // `no_proxy` also turns off the proxies of the environment.
@@ -114,25 +159,15 @@ impl HttpAuthenticatorBuilder {
         let pin = |client: reqwest::ClientBuilder, name: &str| client.resolve_to_addrs(name, &LOOPBACK);
         let client = local_names.into_iter().fold(client, pin);
         let transport = Transport::new(client)?;
-        Ok(HttpAuthenticator {
-            transport,
-            login,
-            refresh,
-            revocation,
-            credentials: self.credentials,
-            answer: self.answer,
-        })
+        Ok(HttpAuthenticator::new(transport, prepared))
     }
 }
 
 impl fmt::Debug for HttpAuthenticatorBuilder {
-    /// Leaves out the credentials and the parts of the URLs that may be secret.
+    /// Leaves out the values, and the parts of the URLs that may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpAuthenticatorBuilder")
-            .field("login_url", &public_part(&self.login_url))
-            .field("refresh_url", &self.refresh_url.as_deref().map(public_part))
-            .field("revocation_url", &self.revocation_url.as_deref().map(public_part))
-            .field("answer", &self.answer)
+            .field("description", &self.description)
             .field("plaintext", &self.plaintext)
             .finish_non_exhaustive()
     }

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
-use crate::error::{Error, ErrorKind};
+use super::template::{Template, percent_encoded};
+use super::values::Values;
+use crate::error::{Error, ErrorKind, public_part};
 
 /// Whether credentials may be sent over plain `http` to another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,53 +16,98 @@ pub(super) enum Plaintext {
     Anywhere,
 }
 
-/// The URL of a token endpoint to which credentials may be sent.
+/// The URL of a token endpoint to which credentials may be sent. Its path and its query may have
+/// placeholders.
 #[derive(Clone)]
-pub(super) struct Endpoint(Url);
+pub(super) struct Endpoint {
+    /// The URL, with filler for placeholders.
+    url: Url,
+    template: Option<Template>,
+    /// The URL as it may be shown, apart from user, password and query.
+    shown: String,
+}
 
 impl Endpoint {
-    /// Parses `url`, and returns an error if credentials must not be sent there.
-    pub(super) fn parse(url: &str, plaintext: Plaintext) -> Result<Self, Error> {
-        let parsed =
-            Url::parse(url).map_err(|error| configuration(format!("the endpoint is not a URL ({error})")).at(url))?;
-        match parsed.scheme() {
-            "https" => Ok(Self(parsed)),
-            "http" if plaintext == Plaintext::Anywhere || is_loopback(&parsed) => Ok(Self(parsed)),
-            "http" => Err(configuration(
-                "credentials would go over plain http to another machine; use https, or `allow_plain_http`",
-            )
-            .at(parsed)),
-            _ => Err(configuration("the endpoint is neither https nor http").at(parsed)),
+    /// Parses a URL without placeholders.
+    #[cfg(test)]
+    fn parse(url: &str, plaintext: Plaintext) -> Result<Self, Error> {
+        Self::of(url, Template::parse(url).ok().unwrap(), plaintext)
+    }
+
+    /// Checks a URL, and returns an error if credentials must not be sent there. `text` is what the
+    /// template was parsed from.
+    pub(super) fn of(text: &str, template: Template, plaintext: Plaintext) -> Result<Self, Error> {
+        let parse = |url: &str| {
+            Url::parse(url).map_err(|error| configuration(format!("the endpoint is not a URL ({error})")).at(text))
+        };
+        if text.trim().is_empty() {
+            return Err(configuration("the URL is missing; write where the request goes, `https://api.example/login`"));
         }
+        let has_placeholders = template.placeholders().next().is_some();
+        let url = parse(&template.filled_with("0"))?;
+        if has_placeholders && url[..Position::BeforePath] != parse(&template.filled_with("1"))?[..Position::BeforePath]
+        {
+            return Err(configuration("a placeholder may stand in the path and in the query only").at(text));
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if plaintext == Plaintext::Anywhere || is_loopback(&url) => {}
+            "http" => {
+                return Err(configuration(
+                    "credentials would go over plain http to another machine; use https, or `allow_plain_http`",
+                )
+                .at(url));
+            }
+            _ => return Err(configuration("the endpoint is neither https nor http").at(url)),
+        }
+        let shown = if has_placeholders { text.to_owned() } else { url.as_str().to_owned() };
+        Ok(Self { url, template: Some(template).filter(|_| has_placeholders), shown })
     }
 
     pub(super) fn is_plaintext(&self) -> bool {
-        self.0.scheme() == "http"
+        self.url.scheme() == "http"
     }
 
     /// Returns the host if it is a name of this machine.
     pub(super) fn local_name(&self) -> Option<&str> {
-        match self.0.host()? {
+        match self.url.host()? {
             Host::Domain(name) => Some(name).filter(|name| is_local_name(name)),
             Host::Ipv4(_) | Host::Ipv6(_) => None,
         }
     }
 
-    pub(super) fn url(&self) -> Url {
-        self.0.clone()
+    /// Returns scheme, host and port.
+    pub(super) fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// Returns the URL with these values in it. No value changes where the request goes.
+    pub(super) fn url(&self, values: &Values) -> Url {
+        let filled = self.template.as_ref().map(|template| template.render(values, percent_encoded));
+        filled.and_then(|filled| Url::parse(&filled).ok()).unwrap_or_else(|| self.url.clone())
+    }
+
+    /// Returns a URL of the server that holds no value.
+    pub(super) fn public_url(&self) -> Url {
+        let mut url = self.url.clone();
+        if self.template.is_some() {
+            url.set_path("/");
+            url.set_query(None);
+        }
+        url
     }
 }
 
 impl AsRef<str> for Endpoint {
     fn as_ref(&self) -> &str {
-        self.0.as_str()
+        &self.shown
     }
 }
 
 impl fmt::Debug for Endpoint {
     /// Shows the URL without user, password and query.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.0.scheme(), self.0.host_str().unwrap_or_default(), self.0.path())
+        f.write_str(&public_part(&self.shown))
     }
 }
 

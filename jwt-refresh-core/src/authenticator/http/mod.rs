@@ -1,34 +1,47 @@
-//! The ready-made authenticator over reqwest: login and refresh in JSON, configured instead of
-//! coded.
+//! The ready-made authenticator over reqwest. A server is described, and no code is written for it.
 
+mod answer_match;
+mod body;
 mod builder;
+mod captured;
+mod carried;
+mod client_auth;
+mod description;
 mod endpoint;
+mod har;
+mod mistake;
+mod prepared;
+mod presets;
+mod request;
+mod secret_source;
+mod template;
 mod transport;
+mod values;
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::StatusCode;
-use serde_json::{Map, Value};
-use url::form_urlencoded;
 
+pub use self::answer_match::AnswerMatch;
 pub use self::builder::HttpAuthenticatorBuilder;
+pub use self::client_auth::ClientAuth;
+pub use self::request::HttpRequest;
+pub use self::secret_source::SecretSource;
 
-use self::endpoint::Endpoint;
+use self::description::PreparedDescription;
+use self::prepared::PreparedRequest;
 use self::transport::Transport;
+use self::values::Values;
 use super::Authenticator;
 use super::refusal::{Asked, is_misunderstood};
+use super::response::TokenResponse;
 use crate::error::{Error, ErrorKind};
-use crate::secret::Secret;
 use crate::token::{RefreshToken, TokenFields, Tokens};
 
-/// Logs in and refreshes by `POST`ing JSON: `{email, password}` or the fields that the server
-/// requires for a login, and `{refresh_token}` for a refresh.
+/// Logs in to a server that was described, refreshes and revokes.
 ///
-/// Credentials are sent only to `https` or to this machine, and no redirect is followed. The
-/// connection must be made within 10 s, and the whole answer must arrive within the time-out of the
-/// [`Policy`](crate::Policy) of the session or pool that asks. An answer of more than 256 KiB is
-/// not read. Every exchange uses a connection of its own: if the server closed a reused one at that
-/// moment, it would be unknown whether the request arrived.
+/// By default, the fields of a login are posted as JSON, and so is `{refresh_token}` for a refresh:
 ///
 /// ```
 /// # fn main() -> Result<(), jwt_refresh_core::Error> {
@@ -41,74 +54,156 @@ use crate::token::{RefreshToken, TokenFields, Tokens};
 ///     .build()?;
 /// # Ok(()) }
 /// ```
+///
+/// Everything else is described by [`HttpRequest`]s and [`TokenFields`]:
+///
+/// ```
+/// # fn main() -> Result<(), jwt_refresh_core::Error> {
+/// use jwt_refresh_core::{HttpAuthenticator, HttpRequest, SecretSource, TokenFields};
+///
+/// let login = HttpRequest::post("https://api.example/sessions")
+///     .json_field("user.name", "ada")
+///     .json_field("user.password", "{password}")
+///     .json_field("remember", true)
+///     .capture("csrf", "cookie:csrf_refresh");
+/// let refresh = HttpRequest::post("https://api.example/sessions/renew")
+///     .cookie("refresh", "{refresh_token}")
+///     .header("x-csrf-token", "{csrf}");
+/// let api = HttpAuthenticator::builder(login)
+///     .secret("password", SecretSource::file("/run/secrets/password"))
+///     .refresh(refresh)
+///     .answer(TokenFields::default().access_token("data.jwt").refresh_token("cookie:refresh"))
+///     .build()?;
+/// # Ok(()) }
+/// ```
+///
+/// If the refresh or the revocation sends more than one value of an earlier answer, the
+/// [refresh token](Tokens::refresh) of its tokens is a JSON object of all of them.
+///
+/// Credentials are sent only to `https` or to this machine, and no redirect is followed. The
+/// connection must be made within 10 s, and the whole answer must arrive within the time-out of the
+/// [`Policy`](crate::Policy) of the session or pool that asks. An answer of more than 256 KiB is
+/// not read. Every request uses a connection of its own: if the server closed a reused one at that
+/// moment, it would be unknown whether the request arrived.
 #[derive(Clone)]
-pub struct HttpAuthenticator {
+pub struct HttpAuthenticator(Arc<Inner>);
+
+struct Inner {
     transport: Transport,
-    login: Endpoint,
-    refresh: Option<Endpoint>,
-    revocation: Option<Endpoint>,
-    credentials: Vec<(String, Secret)>,
-    answer: TokenFields,
+    description: PreparedDescription,
 }
 
 impl HttpAuthenticator {
-    /// Posts `fields` as JSON and returns the tokens in the answer.
-    async fn request_tokens<'a>(
-        &self,
-        action: &'static str,
-        asked: Asked,
-        endpoint: &Endpoint,
-        fields: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Tokens, Error> {
-        let fields: Map<String, Value> = fields.map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let answer =
-            self.transport.post(action, endpoint, "application/json", Value::Object(fields).to_string()).await?;
-        answer.tokens(action, Some(asked), &self.answer).map_err(|error| error.at(endpoint))
+    fn new(transport: Transport, description: PreparedDescription) -> Self {
+        Self(Arc::new(Inner { transport, description }))
+    }
+
+    /// Reads all secrets, and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::SecretUnavailable`] if a secret cannot be read.
+    pub async fn check_secrets(&self) -> Result<(), Error> {
+        let description = &self.0.description;
+        description.secrets_of(description.requests()).await.map(drop)
+    }
+
+    /// Sends the steps of the login. The values that the earlier ones capture are in the later
+    /// ones.
+    async fn send_login(&self, steps: &[PreparedRequest]) -> Result<Tokens, Error> {
+        let Inner { transport, description } = &*self.0;
+        let Some((last, earlier)) = steps.split_last() else { return Err(Error::login_unavailable()) };
+        let mut values = description.secrets_of(steps).await?;
+        for (number, step) in earlier.iter().enumerate() {
+            let action = (&*format!("step {} of the login", number + 1), Asked::Login);
+            let answer = step.send(transport, action, &values).await.map_err(|error| advise_on_format(error, step))?;
+            step.capture(&answer, action, &mut values)?;
+        }
+        let action = ("login", Asked::Login);
+        let answer = last.send(transport, action, &values).await.map_err(|error| advise_on_format(error, last))?;
+        let mut tokens =
+            read_tokens(&answer, action, &description.answer, last).map_err(|error| advise_on_format(error, last))?;
+        last.capture_found(&answer, &mut values);
+        self.keep_captured(&mut tokens, &values);
+        description.carried.pack(&mut tokens, &mut values, None);
+        Ok(tokens)
+    }
+
+    async fn send_refresh(&self, request: &PreparedRequest, token: &RefreshToken) -> Result<Tokens, Error> {
+        let Inner { transport, description } = &*self.0;
+        let mut values = description.secrets_of([request]).await?;
+        if let Some(name) = description.carried.unpack(token, &mut values) {
+            let what = format!("the refresh has to send `{name}`, which did not come with this refresh token");
+            return Err(Error::denied(what).at(&request.endpoint));
+        }
+        let action = ("refresh", Asked::Refresh);
+        let answer = request.send(transport, action, &values).await?;
+        let mut tokens = read_tokens(&answer, action, &description.refresh_answer, request)?;
+        // What the login captured may come anew.
+        for captures in description.login.last().into_iter().chain([request]) {
+            captures.capture_found(&answer, &mut values);
+        }
+        self.keep_captured(&mut tokens, &values);
+        description.carried.pack(&mut tokens, &mut values, Some(token));
+        Ok(tokens)
+    }
+
+    /// Adds what was captured to the tokens.
+    fn keep_captured(&self, tokens: &mut Tokens, values: &Values) {
+        let names = self.0.description.requests().flat_map(PreparedRequest::captures).map(|(name, _)| name);
+        for (name, value) in names.filter_map(|name| Some((name, values.json(name)?))) {
+            tokens.capture(name, value);
+        }
     }
 }
 
+/// Returns the tokens in an answer that is a success.
+fn read_tokens(
+    answer: &TokenResponse,
+    (action, asked): (&str, Asked),
+    fields: &TokenFields,
+    request: &PreparedRequest,
+) -> Result<Tokens, Error> {
+    answer.tokens_of_success(action, Some(asked), fields).map_err(|error| error.at(&request.endpoint))
+}
+
 impl Authenticator for HttpAuthenticator {
-    /// Returns the origin of the refresh URL, or of the login URL if there is none.
+    /// Returns the origin that refresh tokens are sent to, or of the login if there is no refresh.
     fn server_id(&self) -> Option<String> {
-        let endpoint = self.refresh.as_ref().unwrap_or(&self.login);
-        Some(endpoint.url().origin().ascii_serialization())
+        let description = &self.0.description;
+        description.refresh.as_ref().or(description.login.last()).map(|request| request.endpoint.origin())
     }
 
     async fn login(&self) -> Result<Tokens, Error> {
-        let fields = self.credentials.iter().map(|(name, value)| (name.as_str(), value.expose()));
-        self.request_tokens("login", Asked::Login, &self.login, fields).await.map_err(advise_on_format)
+        self.send_login(&self.0.description.login).await
     }
 
     async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
-        let Some(endpoint) = &self.refresh else { return self.login().await.map_err(Error::by_login) };
-        self.request_tokens("refresh", Asked::Refresh, endpoint, std::iter::once(("refresh_token", token.expose())))
-            .await
-    }
-
-    /// Asks for the headers of the login URL (`HEAD`), whatever they are: an answer that is no 5xx
-    /// shows that the server is back.
-    async fn probe(&self) -> Option<Result<(), Error>> {
-        Some(self.transport.probe(&self.login).await)
-    }
-
-    /// Posts the token in a form (RFC 7009 §2.1). Any 200 means that the token is no longer valid
-    /// (RFC 7009 §2.2).
-    async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {
-        let Some(endpoint) = &self.revocation else { return Ok(()) };
-        let fields = [("token", token.expose()), ("token_type_hint", "refresh_token")];
-        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let answer = self.transport.post("revocation", endpoint, "application/x-www-form-urlencoded", form).await?;
-        if answer.status.is_success() {
-            Ok(())
-        } else {
-            Err(answer.refusal("revocation", Some(Asked::Refresh)).at(endpoint))
+        match &self.0.description.refresh {
+            Some(request) => self.send_refresh(request, token).await,
+            None => self.login().await.map_err(Error::by_login),
         }
+    }
+
+    /// Asks for the headers of the first URL of the login (`HEAD`), whatever they are: an answer
+    /// that is no 5xx shows that the server is back.
+    async fn probe(&self) -> Option<Result<(), Error>> {
+        let request = self.0.description.requests().next()?;
+        Some(self.0.transport.probe(&request.endpoint).await)
+    }
+
+    async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {
+        let Inner { transport, description } = &*self.0;
+        let Some(request) = &description.revocation else { return Ok(()) };
+        let mut values = description.secrets_of([request]).await?;
+        description.carried.unpack(token, &mut values);
+        request.send(transport, ("revocation", Asked::Refresh), &values).await.map(drop)
     }
 }
 
 /// Says what else may be wrong with a login than the password. A server that expects a form finds
 /// nothing in JSON, and what it says of that reads as if the password were wrong.
-fn advise_on_format(error: Error) -> Error {
+fn advise_on_format(error: Error, request: &PreparedRequest) -> Error {
     let code = error.code();
     let may_be_format = match error.status() {
         Some(StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) => code.is_none(),
@@ -116,25 +211,32 @@ fn advise_on_format(error: Error) -> Error {
     };
     let is_client = matches!(code, Some("invalid_client" | "unauthorized_client"));
     if is_misunderstood(&error) {
-        return error.advising(
-            "it was sent as JSON, and the endpoint may want a form: check which format it takes, and the names of the fields",
-        );
+        return error.advising(if request.is_form() {
+            "it was sent as a form, and the endpoint may want JSON: check which format it takes, and the names of the fields"
+        } else {
+            "it was sent as JSON, and the endpoint may want a form (`form_field`): check which format it takes, and the names of the fields"
+        });
     }
     if error.kind() == ErrorKind::Denied && (may_be_format || is_client) {
-        return error.advising("check the credentials, and that the endpoint takes JSON with these fields");
+        return error.advising(if request.is_form() {
+            "check the credentials, and that the endpoint takes a form with these fields"
+        } else {
+            "check the credentials, and that the endpoint takes JSON with these fields"
+        });
     }
     error
 }
 
 impl fmt::Debug for HttpAuthenticator {
-    /// Leaves out the client, because its default headers may be API keys.
+    /// Leaves out the values, and the client, because its default headers may be API keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PreparedDescription { login, refresh, revocation, answer, secrets, .. } = &self.0.description;
         f.debug_struct("HttpAuthenticator")
-            .field("login", &self.login)
-            .field("refresh", &self.refresh)
-            .field("revocation", &self.revocation)
-            .field("credentials", &self.credentials)
-            .field("answer", &self.answer)
+            .field("login", login)
+            .field("refresh", refresh)
+            .field("revocation", revocation)
+            .field("secrets", secrets)
+            .field("answer", answer)
             .finish_non_exhaustive()
     }
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use reqwest::redirect;
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
@@ -20,6 +20,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The policy's time-out counts (`time_limit`), and no other. A client takes no time-out back that
 /// it was given, so it is given one that is never reached: a year.
 const NO_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
+
+/// A request with all values in it.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<String>,
+}
 
 /// The HTTP client that sends the credentials.
 #[derive(Clone)]
@@ -41,15 +49,20 @@ impl Transport {
             .map_err(|error| Error::new(ErrorKind::Configuration, "the HTTP client cannot be set up").caused_by(error))
     }
 
-    /// Posts `body` and returns the whole answer. `action` names the request in errors.
-    pub(super) async fn post(
+    /// Sends a request and returns the whole answer. `action` names the request in errors, and
+    /// `endpoint` is where it goes.
+    pub(super) async fn send(
         &self,
-        action: &'static str,
+        action: &str,
         endpoint: &Endpoint,
-        content_type: &'static str,
-        body: String,
+        outgoing: Outgoing,
     ) -> Result<TokenResponse, Error> {
-        let request = self.0.post(endpoint.url()).header(CONTENT_TYPE, content_type).body(body);
+        let Outgoing { method, url, headers, body } = outgoing;
+        let request = self.0.request(method, url).headers(headers);
+        let request = match body {
+            Some(body) => request.body(body),
+            None => request,
+        };
         let exchange = async { read(action, request.send().await.map_err(|error| failure(action, error))?).await };
         let answer = time_limit::wait_for(action, endpoint.as_ref(), exchange).await;
         answer.map_err(|error| error.at(endpoint))
@@ -58,7 +71,7 @@ impl Transport {
     /// Asks for the headers of `endpoint`. Returns an error if the server does not answer, is out
     /// of order, or asks to be left alone.
     pub(super) async fn probe(&self, endpoint: &Endpoint) -> Result<(), Error> {
-        let answer = self.0.head(endpoint.url()).send().await;
+        let answer = self.0.head(endpoint.public_url()).send().await;
         let answer = answer.map_err(|error| failure("probe", error).at(endpoint))?;
         let status = answer.status();
         // A server that does not know `HEAD` is there all the same.

@@ -1,0 +1,138 @@
+//! Values that one answer brings and a later request sends.
+
+use std::time::Duration;
+
+use jwt_refresh::store::MemoryStore;
+use jwt_refresh::{
+    Authenticator, ErrorKind, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, ManualClock, RefreshToken,
+    Session, TokenFields,
+};
+use serde_json::json;
+
+use crate::server::{Answer, Seen, Server, empty, json as answer};
+
+const PAST_EXPIRY: Duration = Duration::from_secs(61);
+
+#[tokio::test]
+async fn a_login_can_take_two_steps_and_a_number_stays_a_number() {
+    let server = Server::start(|request, _| match request.path.as_str() {
+        "/challenge" => {
+            answer(json!({"data": {"id": 77}})).header("x-nonce", "n-1").header("set-cookie", "sid=s1; Path=/")
+        }
+        _ => answer(json!({"access_token": "a"})),
+    })
+    .await;
+    let challenge = HttpRequest::get(server.url("/challenge"))
+        .capture("id", "data.id")
+        .capture("nonce", "header:X-Nonce")
+        .capture("sid", "cookie:sid");
+    let login = HttpRequest::post(server.url("/login/{id}"))
+        .header("x-nonce", "{nonce}")
+        .cookie("sid", "{sid}")
+        .json(json!({"challenge": "{id}", "text": "no {id}", "password": "{password}"}));
+    let api = HttpAuthenticator::builder(challenge).then(login).secret("password", "S3cret").build().unwrap();
+    let tokens = api.login().await.unwrap();
+    let seen = server.seen();
+    assert_eq!(
+        (seen[1].path.as_str(), seen[1].header("x-nonce"), seen[1].header("cookie")),
+        ("/login/77", "n-1", "sid=s1")
+    );
+    assert_eq!(seen[1].json(), json!({"challenge": 77, "text": "no 77", "password": "S3cret"}));
+    assert_eq!(tokens.extra("id"), Some(77.into()), "what was captured is kept");
+}
+
+#[tokio::test]
+async fn a_step_that_is_refused_is_the_error_of_the_login_and_nothing_more_is_sent() {
+    let server = Server::start(|_, _| empty(401)).await;
+    let api = HttpAuthenticator::builder(server.url("/first")).then(server.url("/second")).build().unwrap();
+    let error = api.login().await.unwrap_err();
+    assert_eq!((error.kind(), server.seen().len()), (ErrorKind::Denied, 1));
+    assert!(error.to_string().starts_with("the step 1 of the login was denied at http://127.0.0.1:"), "{error}");
+}
+
+#[tokio::test]
+async fn a_step_without_what_it_captures_says_what_the_answer_is_instead() {
+    let server = Server::start(|_, _| answer(json!({"data": {"ident": "S3cret"}}))).await;
+    let first = HttpRequest::post(server.url("/first")).capture("id", "data.id");
+    let api = HttpAuthenticator::builder(first).then(server.url("/second")).build().unwrap();
+    let error = api.login().await.unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(
+        shown.contains("`id` was expected in field `data.id`, and the answer is {data: {ident: string}}"),
+        "{shown}"
+    );
+    assert!(error.kind() == ErrorKind::BadAnswer && !shown.contains("S3cret"), "{shown}");
+}
+
+/// A server with its refresh token in a cookie, and a CSRF token in another one, which it renews
+/// together or, at every other refresh, one alone.
+fn cookies(request: &Seen, before: usize) -> Answer {
+    let number = before + 1;
+    let tokens = answer(json!({"access_token": format!("a{number}"), "expires_in": 60}));
+    let csrf = format!("csrf_refresh=c{number}; Path=/refresh");
+    let refresh = format!("refresh=r{number}; HttpOnly; Path=/refresh; Max-Age=600");
+    match request.path.as_str() {
+        "/refresh" if number.is_multiple_of(2) => tokens.header("set-cookie", csrf),
+        _ => tokens.header("set-cookie", refresh).header("set-cookie", csrf),
+    }
+}
+
+fn cookie_client(server: &Server) -> HttpAuthenticatorBuilder {
+    let login =
+        HttpRequest::post(server.url("/login")).json_field("email", "ada").capture("csrf", "cookie:csrf_refresh");
+    let refresh = HttpRequest::post(server.url("/refresh"))
+        .cookie("refresh", "{refresh_token}")
+        .cookie("csrf_refresh", "{csrf}")
+        .header("x-csrf-token", "{csrf}");
+    HttpAuthenticator::builder(login).refresh(refresh).answer(TokenFields::default().refresh_token("cookie:refresh"))
+}
+
+#[tokio::test]
+async fn a_refresh_token_in_a_cookie_goes_with_its_csrf_token_through_a_store_and_a_restart() {
+    let server = Server::start(cookies).await;
+    let (clock, store) = (ManualClock::new(), MemoryStore::new());
+    let start = || Session::builder(cookie_client(&server).build().unwrap()).clock(&clock).store(store.clone(), "ada");
+    let session = start().connect().await.unwrap();
+    server.seen();
+    clock.advance(PAST_EXPIRY);
+    session.token().await.unwrap();
+    drop(session);
+    clock.advance(PAST_EXPIRY);
+    start().connect().await.unwrap();
+    let seen = server.seen();
+    assert_eq!(seen.len(), 2, "no login was needed");
+    // The second answer brought only a CSRF token.
+    for (request, (cookies, csrf)) in
+        seen.iter().zip([("refresh=r1; csrf_refresh=c1", "c1"), ("refresh=r1; csrf_refresh=c2", "c2")])
+    {
+        assert_eq!((request.path.as_str(), request.header("cookie")), ("/refresh", cookies));
+        assert_eq!(request.header("x-csrf-token"), csrf);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_keeps_of_cookie_and_csrf_token_what_its_answer_does_not_bring() {
+    let server = Server::start(cookies).await;
+    let api = cookie_client(&server).build().unwrap();
+    let tokens = api.login().await.unwrap();
+    let renewed = api.refresh(tokens.refresh().unwrap()).await.unwrap();
+    api.refresh(renewed.refresh().unwrap()).await.unwrap();
+    let seen = server.seen();
+    assert_eq!(seen[1].header("cookie"), "refresh=r1; csrf_refresh=c1");
+    assert_eq!(seen[2].header("cookie"), "refresh=r1; csrf_refresh=c2");
+}
+
+#[tokio::test]
+async fn what_is_missing_beside_tokens_costs_no_token_and_what_the_refresh_needs_of_it_leads_to_a_login() {
+    let server = Server::start(|_, _| answer(json!({"access_token": "a"})).header("set-cookie", "refresh=r")).await;
+    let tokens = cookie_client(&server).build().unwrap().login().await.unwrap();
+    assert_eq!((tokens.access().expose(), tokens.refresh()), ("a", None));
+}
+
+#[tokio::test]
+async fn a_refresh_token_without_what_the_refresh_has_to_send_is_not_sent() {
+    let server = Server::start(cookies).await;
+    let error = cookie_client(&server).build().unwrap().refresh(&RefreshToken::from("r-captured")).await.unwrap_err();
+    assert_eq!((error.kind(), server.seen().len()), (ErrorKind::Denied, 0));
+    assert!(error.to_string().contains("`csrf`") && !error.to_string().contains("r-captured"), "{error}");
+}
