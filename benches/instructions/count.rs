@@ -1,0 +1,103 @@
+//! Counts the instructions of a call with a fresh token, under Callgrind. The counts are the same
+//! from run to run, so the limits can be close: one that is passed is a change of the code.
+//!
+//! ```sh
+//! cargo bench --manifest-path benches/instructions/Cargo.toml
+//! ```
+//!
+//! It needs valgrind, and `gungraun-runner` of the version in Cargo.lock. `scripts/test-release`
+//! installs both.
+
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
+use http::HeaderValue;
+use jwt_refresh::prelude::*;
+use jwt_refresh::{AccessToken, Error};
+
+struct NeverAsked;
+
+impl Authenticator for NeverAsked {
+    async fn login(&self) -> Result<Tokens, Error> {
+        unreachable!("the token is fresh")
+    }
+}
+
+struct Api {
+    session: Session,
+}
+
+#[refresh_token]
+impl Api {
+    async fn checked(&self) -> Result<u32, Error> {
+        Ok(black_box(1))
+    }
+
+    #[refresh_token(token)]
+    async fn with_header(&self) -> Result<u32, Error> {
+        black_box(&HeaderValue::from(&token));
+        Ok(black_box(1))
+    }
+
+    #[refresh_token(token, retry)]
+    async fn with_retry(&self) -> Result<u32, Error> {
+        black_box::<&AccessToken>(&token);
+        Ok(black_box(1))
+    }
+}
+
+/// Returns the output of a future that does not wait.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("the token is fresh, so nothing is waited for"),
+    }
+}
+
+/// A session that has a fresh token, as it is after the first call of a thread.
+fn fresh() -> Api {
+    let tokens = Tokens::new("token").expect("a token").expires_in(std::time::Duration::from_secs(3600));
+    let api = Api { session: Session::builder(NeverAsked).tokens(tokens).build() };
+    for _ in 0..3 {
+        ready(api.checked()).expect("the token is fresh");
+        ready(api.with_header()).expect("the token is fresh");
+        ready(api.with_retry()).expect("the token is fresh");
+    }
+    api
+}
+
+#[library_benchmark]
+#[bench::fresh(args = [fresh()], config = limit(100))]
+fn check(api: Api) -> Api {
+    black_box(ready(api.checked())).expect("the token is fresh");
+    api
+}
+
+#[library_benchmark]
+#[bench::fresh(args = [fresh()], config = limit(220))]
+fn header(api: Api) -> Api {
+    black_box(ready(api.with_header())).expect("the token is fresh");
+    api
+}
+
+#[library_benchmark]
+#[bench::fresh(args = [fresh()], config = limit(210))]
+fn retry(api: Api) -> Api {
+    black_box(ready(api.with_retry())).expect("the token is fresh");
+    api
+}
+
+/// Fails the run if there are more instructions.
+fn limit(instructions: u64) -> LibraryBenchmarkConfig {
+    let mut callgrind = Callgrind::default();
+    callgrind.hard_limits([(EventKind::Ir, instructions)]);
+    let mut config = LibraryBenchmarkConfig::default();
+    config.tool(callgrind);
+    config
+}
+
+library_benchmark_group!(name = fast_path, benchmarks = [check, header, retry]);
+
+main!(library_benchmark_groups = fast_path);
