@@ -4,6 +4,8 @@
 mod answers;
 mod captured;
 mod chain;
+#[cfg(feature = "config")]
+mod config;
 mod grants;
 mod mistakes;
 mod requests;
