@@ -283,6 +283,7 @@ fn mistakes_elsewhere() -> Vec<Mistake> {
         (login("[answer]\nlives_for = \"1h\""), "`answer.lives_for`", "a number of seconds"),
         (login("[secret]\np = { env = \"A\", file = \"b\" }"), "`secret.p`", "comes from one place"),
         (login("[secret]\np = { enviroment = \"A\" }"), "`secret.p.enviroment`", "there are `env`, `file`"),
+        (login("[secret]\np = { keyring = { service = \"s\" } }"), "`secret.p.keyring.user`", "this is missing"),
         (login("[secret]\np = 7"), "`secret.p`", "write a string, `{ env = \"NAME\" }`"),
         (login("[secret]\nrefresh_token = \"S3cret\""), "`secret.refresh_token`", "choose another"),
         (top("client_auth = { id = \"c\" }"), "`client_auth.method`", "`basic`, `in_body` or `public`"),

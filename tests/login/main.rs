@@ -4,7 +4,6 @@
 mod answers;
 mod captured;
 mod chain;
-#[cfg(feature = "config")]
 mod config;
 mod grants;
 mod mistakes;
@@ -12,3 +11,4 @@ mod requests;
 mod secret_sources;
 mod server;
 mod steps;
+mod trial;

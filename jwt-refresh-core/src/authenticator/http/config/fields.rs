@@ -16,6 +16,10 @@ use crate::authenticator::http::secret_source::SecretSource;
 use crate::error::Error;
 use crate::token::{LifetimeUnit, TokenFields};
 
+/// How to write where a secret comes from.
+const SOURCES: &str =
+    "`{ env = \"NAME\" }`, `{ file = \"PATH\" }` or `{ keyring = { service = \"NAME\", user = \"NAME\" } }`";
+
 /// Reads a description.
 pub(super) struct Reader<'a> {
     root: &'a Section<'a>,
@@ -153,27 +157,32 @@ impl<'a> Reader<'a> {
         if let Value::String(secret) = source {
             return Ok(secret.as_str().into());
         }
-        let section = Section::of(key.to_owned(), source).map_err(|_| {
-            mistake(
-                key,
-                format!(
-                    "this is {}; write a string, `{{ env = \"NAME\" }}` or `{{ file = \"PATH\" }}`",
-                    type_of(source)
-                ),
-            )
-        })?;
-        section.expect_keys(&["env", "file"])?;
-        match (section.text("env")?, section.text("file")?) {
-            (Some(name), None) => Ok(SecretSource::env(name)),
-            (None, Some(path)) => Ok(SecretSource::file(self.path(path))),
-            _ => {
-                Err(mistake(key, "a secret comes from one place; write `{ env = \"NAME\" }` or `{ file = \"PATH\" }`"))
-            }
+        let section = Section::of(key.to_owned(), source)
+            .map_err(|_| mistake(key, format!("this is {}; write a string, {SOURCES}", type_of(source))))?;
+        section.expect_keys(&["env", "file", "keyring"])?;
+        match (section.text("env")?, section.text("file")?, section.table("keyring")?) {
+            (Some(name), None, None) => Ok(SecretSource::env(name)),
+            (None, Some(path), None) => Ok(SecretSource::file(self.path(path))),
+            (None, None, Some(keyring)) => keyring_secret(&keyring),
+            _ => Err(mistake(key, format!("a secret comes from one place; write {SOURCES}"))),
         }
     }
 
     fn path(&self, path: &str) -> PathBuf {
         self.folder.map_or_else(|| path.into(), |folder| folder.join(path))
+    }
+}
+
+fn keyring_secret(section: &Section<'_>) -> Result<SecretSource, Error> {
+    section.expect_keys(&["service", "user"])?;
+    let name = |name| section.required_text(name, "write `keyring = { service = \"NAME\", user = \"NAME\" }`");
+    let (service, user) = (name("service")?, name("user")?);
+    #[cfg(feature = "keyring")]
+    return Ok(SecretSource::keyring(service, user));
+    #[cfg(not(feature = "keyring"))]
+    {
+        let _ = (service, user);
+        Err(mistake(&section.key("service"), "the program was built without the keyring; enable the feature `keyring`"))
     }
 }
 

@@ -59,7 +59,8 @@ impl HttpAuthenticator {
     ///   `{ place, unit = "s" }` (or `"ms"`), or `expires_in = false` for none. What
     ///   `refresh_answer` leaves out is as in `answer`;
     /// - `client_auth`: `method` (`basic`, `in_body` or `public`), `id`, `secret`;
-    /// - `secret`, by name: the secret itself, `{ env = "NAME" }`, or `{ file = "PATH" }`;
+    /// - `secret`, by name: the secret itself, `{ env = "NAME" }`, `{ file = "PATH" }`, or with the
+    ///   feature `keyring` `{ keyring = { service = "NAME", user = "NAME" } }`;
     /// - `env`, by key (`login.url`, `login.1.url`): the environment variable that replaces the
     ///   value of that key, if it is set.
     ///
