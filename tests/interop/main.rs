@@ -8,3 +8,4 @@ mod server;
 mod steady;
 #[path = "../support/mod.rs"]
 mod support;
+mod trial;
