@@ -6,8 +6,8 @@
 pub use jwt_refresh_core::{jwt, pool, store};
 
 pub use jwt_refresh_core::{
-    AccessToken, Authenticator, Chain, Clock, Error, ErrorKind, Event, Events, LifetimeUnit, ManualClock, Policy,
-    RefreshToken, Renewal, Secret, Session, SessionBuilder, SessionStats, TokenFields, TokenProvider, Tokens,
+    AccessToken, Authenticator, Chain, Clock, Error, ErrorKind, Event, Events, LifetimeUnit, LoginTrial, ManualClock,
+    Policy, RefreshToken, Renewal, Secret, Session, SessionBuilder, SessionStats, TokenFields, TokenProvider, Tokens,
     Unauthorized,
 };
 #[cfg(feature = "reqwest")]

@@ -33,6 +33,7 @@ pub mod store;
 mod sync;
 mod timer;
 mod token;
+mod trial;
 
 #[cfg(feature = "reqwest")]
 pub use authenticator::{
@@ -49,6 +50,7 @@ pub use secret::Secret;
 pub use send::Bearer;
 pub use session::{Event, Events, Session, SessionBuilder, SessionStats};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};
+pub use trial::LoginTrial;
 
 #[doc(hidden)]
 pub use macro_support as __private;

@@ -4,9 +4,11 @@
 mod answers;
 mod captured;
 mod chain;
+mod config;
 mod grants;
 mod mistakes;
 mod requests;
 mod secret_sources;
 mod server;
 mod steps;
+mod trial;

@@ -9,6 +9,7 @@ mod date;
 mod moment;
 mod timer_queue;
 mod timestamp;
+mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,6 +22,7 @@ pub(crate) use date::parse_date;
 pub(crate) use moment::Moment;
 pub(crate) use timer_queue::{DueTimers, OnDeadline, TimerQueue};
 pub(crate) use timestamp::Timestamp;
+pub(crate) use words::in_words;
 
 /// The clock from which a session or pool reads the time: [`Clock::system`] by default, or a
 /// [`ManualClock`] in tests.

@@ -82,6 +82,11 @@ impl Claims {
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.others.get(name)
     }
+
+    /// Returns all claims that [`get`](Self::get) finds, by their names.
+    pub(super) fn others(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.others.iter()
+    }
 }
 
 impl fmt::Debug for Claims {

@@ -4,6 +4,7 @@
 
 mod claims;
 mod error;
+mod explain;
 mod header;
 
 use std::fmt;

@@ -19,9 +19,7 @@ pub(crate) use action::{Action, count_answer, count_wait};
 pub(crate) use credential::RefreshCredential;
 pub(crate) use exchange::{RenewalContext, exchange};
 pub(crate) use issued::IssuedTokens;
-pub(crate) use lifetime::Lifetime;
-#[cfg(test)]
-pub(crate) use lifetime::RequestTimes;
+pub(crate) use lifetime::{Lifetime, RequestTimes, expiry};
 pub(crate) use outcome::{CutOffGuard, Outcome, Serving};
 pub(crate) use plan::Plan;
 pub(crate) use reentrancy::{is_within, next_id, within};

@@ -8,6 +8,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::json::Object;
+use crate::shape::Shape;
 
 /// The JSON answer that tokens came from, or none, and the values that were captured in it. It
 /// contains secrets: `Debug` shows nothing of it, and the answer is wiped when the last copy is
@@ -27,6 +28,11 @@ impl ExtraFields {
     #[cfg(feature = "reqwest")]
     pub(crate) fn capture(&mut self, name: &str, value: Value) {
         self.captured.insert(name.to_owned(), value);
+    }
+
+    /// Returns the shape of the answer: keys and types.
+    pub(crate) fn shape(&self) -> Option<String> {
+        self.answer.as_ref().map(|answer| Shape(answer).to_string())
     }
 
     /// Returns a captured value by its name, or the value at a path of field names joined by dots,

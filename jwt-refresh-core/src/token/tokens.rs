@@ -118,6 +118,11 @@ impl Tokens {
         self.extra.capture(name, value);
     }
 
+    /// Returns the shape of the answer that the tokens came from: keys and types.
+    pub(crate) fn shape(&self) -> Option<String> {
+        self.extra.shape()
+    }
+
     /// Returns the access token.
     pub fn access(&self) -> &AccessToken {
         &self.access

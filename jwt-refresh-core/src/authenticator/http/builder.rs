@@ -118,6 +118,13 @@ impl HttpAuthenticatorBuilder {
         self
     }
 
+    /// Notes the file that the description was read from, for errors about it.
+    #[cfg(feature = "config")]
+    pub(super) fn described_in(mut self, file: String) -> Self {
+        self.description.file = Some(file);
+        self
+    }
+
     /// Sets the HTTP client: proxy, addresses, certificates, headers. It takes a builder and not a
     /// client, because the authenticator sets redirects, retries, time-outs and idle connections
     /// itself. The time-out is that of the [`Policy`](crate::Policy).

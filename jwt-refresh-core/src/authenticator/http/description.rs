@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::carried::{ACCESS_TOKEN, Carried, REFRESH_TOKEN};
 use super::client_auth::{CLIENT_ID, CLIENT_SECRET, ClientAuth};
 use super::endpoint::Plaintext;
-use super::mistake::mistake;
+use super::mistake::{mistake, named};
 use super::prepared::{PreparedRequest, Surroundings};
 use super::request::HttpRequest;
 use super::secret_source::SecretSource;
@@ -25,6 +25,8 @@ pub(super) struct Description {
     pub(super) client_auth: Option<ClientAuth>,
     /// A field of a login that there is not.
     pub(super) stray_field: Option<String>,
+    /// The file that the description was read from.
+    pub(super) file: Option<String>,
 }
 
 /// A description in which no mistake was found.
@@ -37,6 +39,7 @@ pub(super) struct PreparedDescription {
     pub(super) refresh_answer: TokenFields,
     pub(super) secrets: BTreeMap<String, SecretSource>,
     pub(super) carried: Carried,
+    file: Option<String>,
 }
 
 impl Description {
@@ -55,7 +58,15 @@ impl Description {
     /// # Errors
     ///
     /// The first mistake in it, with its place and how to write it.
-    pub(super) fn prepare(self, plaintext: Plaintext) -> Result<PreparedDescription, Error> {
+    pub(super) fn prepare(mut self, plaintext: Plaintext) -> Result<PreparedDescription, Error> {
+        let file = self.file.take();
+        match self.check(plaintext) {
+            Ok(prepared) => Ok(PreparedDescription { file, ..prepared }),
+            Err(error) => Err(in_file(error, file.as_deref())),
+        }
+    }
+
+    fn check(self, plaintext: Plaintext) -> Result<PreparedDescription, Error> {
         if let Some(name) = &self.stray_field {
             return Err(mistake(
                 &format!("login.{name}"),
@@ -95,7 +106,24 @@ impl Description {
             return Err(mistake("login", "there is neither a login nor a refresh; describe one of them"));
         }
         let refresh_answer = self.refresh_answer.unwrap_or_else(|| self.answer.clone());
-        Ok(PreparedDescription { login, refresh, revocation, answer: self.answer, refresh_answer, secrets, carried })
+        Ok(PreparedDescription {
+            login,
+            refresh,
+            revocation,
+            answer: self.answer,
+            refresh_answer,
+            secrets,
+            carried,
+            file: None,
+        })
+    }
+}
+
+/// Adds the file of the description, if it was read from one, to an error about it.
+fn in_file(error: Error, file: Option<&str>) -> Error {
+    match file {
+        Some(file) => named(error, file),
+        None => error,
     }
 }
 
@@ -169,7 +197,8 @@ impl PreparedDescription {
         let mut values = Values::default();
         let names: BTreeSet<_> = requests.into_iter().flat_map(PreparedRequest::names).collect();
         for (name, source) in self.secrets.iter().filter(|(name, _)| names.contains(name)) {
-            values.set_text(name, source.read(name).await?);
+            let secret = source.read(name).await.map_err(|error| in_file(error, self.file.as_deref()))?;
+            values.set_text(name, secret);
         }
         Ok(values)
     }

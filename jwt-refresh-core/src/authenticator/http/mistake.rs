@@ -1,4 +1,4 @@
-//! The error for a mistake in a description.
+//! The errors for mistakes in a description.
 
 use crate::error::{Error, ErrorKind};
 
@@ -6,4 +6,10 @@ use crate::error::{Error, ErrorKind};
 pub(super) fn mistake(key: &str, what: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Configuration, format!("in the description, `{key}`: {what}"))
         .advising("correct the description")
+}
+
+/// Adds the file that the description is in to an error about it.
+pub(super) fn named(error: Error, file: &str) -> Error {
+    let (kind, what) = (error.kind(), format!("{file}: {}", error.what()));
+    error.restated(kind, what)
 }

@@ -6,6 +6,8 @@ mod builder;
 mod captured;
 mod carried;
 mod client_auth;
+#[cfg(feature = "config")]
+mod config;
 mod description;
 mod endpoint;
 mod har;

@@ -1,0 +1,79 @@
+//! A process that calls the API through a session of its own until its standard input is closed.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use jwt_refresh::store::FileStore;
+use jwt_refresh::{HttpAuthenticator, Policy, Session};
+use serde::{Deserialize, Serialize};
+
+use crate::support::{http_client, orders};
+
+/// A session hands out no token that has less than 0.5 s of its 10 s left. If more than this passes
+/// until the answer of the API, the machine was busy, and a 401 says nothing about the session.
+const LATE: Duration = Duration::from_millis(300);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    /// The description. It takes its URL from the environment.
+    pub(crate) description: PathBuf,
+    /// The URL of the API.
+    pub(crate) api: String,
+    /// The folder of the store.
+    pub(crate) folder: PathBuf,
+}
+
+/// What a process has done when it ends.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) calls: u64,
+    pub(crate) rejected: u64,
+    /// Calls that were rejected after the machine was busy.
+    pub(crate) rejected_late: u64,
+    pub(crate) failures: Vec<String>,
+}
+
+#[tokio::test]
+#[ignore = "runs as a child process of other tests"]
+async fn follows_orders() {
+    let orders: Orders = serde_json::from_str(&orders().expect("orders")).unwrap();
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&ended);
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        end.store(true, Ordering::Release);
+    });
+    let api = HttpAuthenticator::from_file(&orders.description).unwrap().build().unwrap();
+    // The disk of a busy machine may be slow, and that is not what is tested.
+    let policy = Policy::default().store_timeout(Duration::from_secs(20));
+    let store = FileStore::new(&orders.folder);
+    let session = Session::builder(api).policy(policy).store(store, "ada").build();
+    let mut report = Report::default();
+    let http = http_client();
+    while !ended.load(Ordering::Acquire) {
+        call(&session, &http, &orders.api, &mut report).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    session.flush().await;
+    // The test harness has begun a line.
+    println!("\n{}", serde_json::to_string(&report).unwrap());
+}
+
+async fn call(session: &Session, http: &reqwest::Client, api: &str, report: &mut Report) {
+    let token = match session.token().await {
+        Ok(token) => token,
+        Err(error) => return report.failures.push(format!("{error}: {error:?}")),
+    };
+    let begun = Instant::now();
+    let answer = http.get(api).header("authorization", &token).send().await;
+    report.calls += 1;
+    match answer.map(|answer| answer.status().as_u16()) {
+        Ok(200) => {}
+        Ok(401) if begun.elapsed() > LATE => report.rejected_late += 1,
+        Ok(401) => report.rejected += 1,
+        other => report.failures.push(format!("{other:?}")),
+    }
+}

@@ -1,0 +1,95 @@
+// oidc-provider as the tests use it: node server.mjs PORT. Lifetimes in seconds: ACCESS_TTL, REFRESH_TTL.
+import http from 'node:http';
+import Provider, { errors } from 'oidc-provider';
+import * as jose from 'jose';
+
+const port = Number(process.argv[2]);
+const accessTtl = Number(process.env.ACCESS_TTL ?? 10);
+const refreshTtl = Number(process.env.REFRESH_TTL ?? 600);
+const issuer = `http://127.0.0.1:${port}`;
+const api = 'urn:test:api';
+const users = { ada: 'lovelace' };
+const openid = 'openid offline_access';
+const stats = { logins: 0, refreshes: 0, refused: 0, revoked_grants: 0, rejected: 0 };
+
+const { privateKey } = await jose.generateKeyPair('RS256', { extractable: true });
+const jwk = { ...(await jose.exportJWK(privateKey)), alg: 'RS256', use: 'sig', kid: 'k1' };
+const resourceServer = {
+  scope: 'read write', audience: api, accessTokenTTL: accessTtl, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } },
+};
+
+const client = {
+  client_secret: 'catalog-secret', grant_types: ['password', 'refresh_token', 'client_credentials'],
+  redirect_uris: [], response_types: [], scope: `${openid} read write`,
+};
+const provider = new Provider(issuer, {
+  clients: [
+    { ...client, client_id: 'catalog', token_endpoint_auth_method: 'client_secret_basic' },
+    { ...client, client_id: 'catalog-post', token_endpoint_auth_method: 'client_secret_post' },
+  ],
+  jwks: { keys: [jwk] },
+  cookies: { keys: ['test'] },
+  clockTolerance: 0, // By default tokens live for 15 s longer than `expires_in` says.
+  scopes: ['openid', 'offline_access', 'read', 'write'],
+  findAccount: (_ctx, id) => (id in users ? { accountId: id, claims: async () => ({ sub: id }) } : undefined),
+  rotateRefreshToken: true,
+  issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+  ttl: { AccessToken: accessTtl, ClientCredentials: accessTtl, RefreshToken: refreshTtl, IdToken: accessTtl, Grant: 3600 },
+  features: {
+    devInteractions: { enabled: false },
+    clientCredentials: { enabled: true },
+    revocation: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: (_ctx, _client, oneOf) => oneOf,
+      useGrantedResource: () => true,
+      getResourceServerInfo: (_ctx, resource) => {
+        if (resource !== api) throw new errors.InvalidTarget();
+        return resourceServer;
+      },
+    },
+  },
+});
+
+// The library has no password grant of its own; its documentation shows how to add one.
+provider.registerGrantType('password', async (ctx) => {
+  const { params: { username, password, resource }, client } = ctx.oidc;
+  if (!username || users[username] !== password) throw new errors.InvalidGrant('invalid credentials');
+  const grant = new provider.Grant({ clientId: client.clientId, accountId: username });
+  grant.addOIDCScope(openid);
+  grant.addResourceScope(api, 'read write');
+  const grantId = await grant.save();
+  const owner = { accountId: username, client, grantId, gty: 'password' };
+  const access = new provider.AccessToken({ ...owner, scope: resource ? 'read write' : openid });
+  if (resource) access.resourceServer = new provider.ResourceServer(resource, resourceServer);
+  const refresh = new provider.RefreshToken({ ...owner, resource, rotations: 0, scope: `${openid} read write` });
+  ctx.body = {
+    access_token: await access.save(), expires_in: access.expiration, refresh_token: await refresh.save(),
+    scope: access.scope, token_type: access.tokenType,
+  };
+}, ['username', 'password', 'resource'], ['resource']);
+
+provider.on('grant.success', (ctx) => { stats[ctx.oidc.params.grant_type === 'refresh_token' ? 'refreshes' : 'logins'] += 1; });
+provider.on('grant.error', () => { stats.refused += 1; });
+provider.on('grant.revoked', () => { stats.revoked_grants += 1; });
+provider.on('server_error', (_ctx, error) => console.error(error));
+
+// The API for tokens that are JWTs. That for opaque ones is the provider's own `/me`.
+const keys = jose.createLocalJWKSet({ keys: [(({ kty, n, e, alg, use, kid }) => ({ kty, n, e, alg, use, kid }))(jwk)] });
+async function callApi(req, res) {
+  try {
+    const token = /^Bearer (.+)$/.exec(req.headers.authorization ?? '')[1];
+    await jose.jwtVerify(token, keys, { issuer, audience: api });
+    res.writeHead(200).end();
+  } catch {
+    res.writeHead(401, { 'www-authenticate': 'Bearer error="invalid_token"' }).end();
+  }
+}
+
+const handle = provider.callback();
+http.createServer((req, res) => {
+  if (req.url === '/stats') return res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(stats));
+  const isApi = req.url.startsWith('/api/');
+  if (isApi || req.url === '/me') res.on('finish', () => { if (res.statusCode === 401) stats.rejected += 1; });
+  return isApi ? callApi(req, res) : handle(req, res);
+}).listen(port, '127.0.0.1');
