@@ -85,6 +85,51 @@ async fn tokens_whose_save_was_not_answered_do_not_come_back_after_others_have_f
 }
 
 #[tokio::test]
+async fn an_adoption_whose_save_was_not_answered_does_not_displace_what_others_made_of_it() {
+    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+    let session = server.session().policy(quick()).clock(&clock).store(store.clone(), "ada").build();
+    store.set(Fault::LosesAnswersOfSaves);
+    session.adopt(server.capture()).await.unwrap_err();
+    store.set(Fault::Down);
+    let other = server.session().clock(&clock).store(store.inner(), "ada").build();
+    clock.advance(LIFE);
+    assert_eq!(other.token().await.unwrap().expose(), "A2");
+    store.set(Fault::None);
+    session.flush().await;
+    until("the session follows", async || session.token().await.is_ok_and(|token| token.expose() == "A2")).await;
+    assert!(store.text().await.contains("\"A2\""), "{}", store.text().await);
+    assert_eq!(server.asked(), ["refresh R1"]);
+}
+
+/// A session whose adopted tokens could not be saved before another process logged out.
+async fn adopted_before_a_logout(server: &Scripted, store: &FaultyStore, policy: Policy) -> Session {
+    let session = server.session().policy(policy).store(store.clone(), "ada").build();
+    let other = server.session().store(store.inner(), "ada").connect().await.unwrap();
+    store.set(Fault::Down);
+    session.adopt(server.capture()).await.unwrap_err();
+    other.logout().await.unwrap();
+    server.asked();
+    store.set(Fault::None);
+    session
+}
+
+#[tokio::test]
+async fn an_explicit_login_succeeds_after_a_logout_that_came_after_unsaved_adopted_tokens() {
+    let (server, store) = (Scripted::new(), FaultyStore::default());
+    let session = adopted_before_a_logout(&server, &store, Policy::default().backoff(HOUR, HOUR)).await;
+    session.login().await.unwrap();
+    assert_eq!(session.token().await.unwrap().expose(), "A3");
+}
+
+#[tokio::test]
+async fn unsaved_adopted_tokens_are_revoked_after_a_later_logout() {
+    let (server, store) = (Scripted::new(), FaultyStore::default());
+    let session = adopted_before_a_logout(&server, &store, quick()).await;
+    until("the logout is followed", async || session.token().await.is_err()).await;
+    until("the tokens are revoked", async || server.asked().contains(&"revoke R2".to_owned())).await;
+}
+
+#[tokio::test]
 async fn a_mark_that_was_written_after_its_time_out_is_known_as_the_sessions_own() {
     let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
     let builder = server.session().policy(quick()).clock(&clock);

@@ -6,6 +6,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::record_times::{Written, on_this_clock};
+use super::unsaved::{Adoption, TokenSource, UnsavedTokens};
 use crate::clock::{Moment, Timestamp};
 use crate::policy::Policy;
 use crate::renewal::{IssuedTokens, Lifetime, RefreshCredential};
@@ -21,6 +22,8 @@ pub(super) struct Record {
     pub(super) server: Option<String>,
     /// The fingerprint of the last captured refresh token that was sent.
     pub(super) captured: Option<String>,
+    /// The adoption that these tokens are of, or follow on.
+    pub(super) adoption: Option<Adoption>,
     pub(super) status: LoginStatus,
 }
 
@@ -81,7 +84,7 @@ impl Mark {
 impl Record {
     /// Returns a record without tokens, to note a credential in.
     pub(super) fn empty(sequence: u64) -> Self {
-        Self { sequence, server: None, captured: None, status: LoginStatus::Active(Active::default()) }
+        Self { sequence, server: None, captured: None, adoption: None, status: LoginStatus::Active(Active::default()) }
     }
 
     /// Returns the record of a logout that follows on `self`. It keeps nothing that may be secret.
@@ -130,6 +133,11 @@ impl Record {
         self.captured.as_ref() == Some(&fingerprint(token))
     }
 
+    /// Returns the record of tokens that the user has brought, which displace all others.
+    pub(super) fn with_adopted(&self, issued: &IssuedTokens, adoption: Adoption, now: Moment) -> Self {
+        Self { adoption: Some(adoption), ..self.with_tokens(issued, now) }
+    }
+
     /// Returns whether the record has these tokens.
     pub(super) fn has_tokens(&self, issued: &IssuedTokens) -> bool {
         self.active().is_some_and(|active| {
@@ -138,11 +146,13 @@ impl Record {
         })
     }
 
-    /// Returns whether the record is of these tokens, though another process may have noted since
-    /// what came of the refresh token.
-    pub(super) fn is_of(&self, issued: &IssuedTokens) -> bool {
-        let access = self.active().and_then(|active| active.access.as_ref());
-        self.sequence == issued.sequence && access.is_some_and(|access| access.token.expose() == issued.token.expose())
+    /// Returns whether the record shows that these tokens were saved, though the answer was lost:
+    /// it is of them or of what followed on them.
+    pub(super) fn shows_saved(&self, UnsavedTokens { issued, source }: &UnsavedTokens) -> bool {
+        match source {
+            TokenSource::Adoption(adoption) => self.adoption == Some(*adoption),
+            TokenSource::Renewal => self.sequence == issued.sequence && self.has_tokens(issued),
+        }
     }
 
     pub(super) fn is_logged_out(&self) -> bool {

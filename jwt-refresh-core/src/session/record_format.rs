@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::record::{Active, LoginStatus, Mark, Record, StoredToken, UnknownFields};
 use super::record_times::Written;
+use super::unsaved::Adoption;
 use crate::json;
 use crate::renewal::RefreshCredential;
 use crate::secret::Secret;
@@ -31,6 +32,7 @@ pub(super) fn write(record: &Record, account: &str, revision: u64) -> Zeroizing<
     object.field("sequence", record.sequence);
     object.field("server", &record.server);
     object.field("captured", &record.captured);
+    object.field("adoption", record.adoption.map(|Adoption(number)| format!("{number:016x}")));
     match &record.status {
         LoginStatus::LoggedOut => object.field("status", "logged out"),
         LoginStatus::Active(active) => {
@@ -152,7 +154,7 @@ pub(super) fn read(data: &[u8], account: &str, revision: u64) -> Result<Record, 
 fn read_format_1(mut fields: Fields<'_>) -> Result<Record, StoreError> {
     let sequence = fields.number("issue")?;
     if is_logged_out(&mut fields)? {
-        return Ok(Record { sequence, server: None, captured: None, status: LoginStatus::LoggedOut });
+        return Ok(Record { sequence, server: None, captured: None, adoption: None, status: LoginStatus::LoggedOut });
     }
     let access = match fields.text("access_token")? {
         None => None,
@@ -166,14 +168,16 @@ fn read_format_1(mut fields: Fields<'_>) -> Result<Record, StoreError> {
     let credential = read_credential(&mut fields)?;
     let refresh_expires = fields.nanos("refresh_expires_ns")?;
     let active = Active { access, credential, mark, refresh_expires, ..Active::default() };
-    Ok(Record { sequence, server: None, captured: None, status: LoginStatus::Active(active) })
+    Ok(Record { sequence, server: None, captured: None, adoption: None, status: LoginStatus::Active(active) })
 }
 
 fn read_format_2(mut fields: Fields<'_>) -> Result<Record, StoreError> {
     let sequence = fields.number("sequence")?;
     let (server, captured) = (fields.text("server")?, fields.text("captured")?);
+    let adoption = |number: String| u64::from_str_radix(&number, 16).ok().map(Adoption);
+    let adoption = fields.text("adoption")?.and_then(adoption);
     if is_logged_out(&mut fields)? {
-        return Ok(Record { sequence, server, captured, status: LoginStatus::LoggedOut });
+        return Ok(Record { sequence, server, captured, adoption, status: LoginStatus::LoggedOut });
     }
     let (access, others) = read_tokens(&mut fields)?;
     // A mark that cannot be read is no mark of this session.
@@ -187,7 +191,7 @@ fn read_format_2(mut fields: Fields<'_>) -> Result<Record, StoreError> {
         refresh_expires: fields.nanos("refresh_expires_ns")?,
         unknown: fields.into_unknown(),
     };
-    Ok(Record { sequence, server, captured, status: LoginStatus::Active(active) })
+    Ok(Record { sequence, server, captured, adoption, status: LoginStatus::Active(active) })
 }
 
 /// Returns the access token that was asked for without parameters, and all others as they stand.

@@ -7,7 +7,7 @@ use super::pending_writes::PendingWrite;
 use super::record::Record;
 use super::shared::SessionShared;
 use super::store_write::{Overwritten, Unwritten, adopted, logged_out, not_written, spawn_write};
-use super::unsaved::TokenSource;
+use super::unsaved::{Adoption, TokenSource};
 use crate::error::Error;
 use crate::renewal::{IssuedTokens, RefreshCredential, revoke};
 use crate::runtime;
@@ -82,7 +82,8 @@ impl SessionShared {
     }
 
     async fn write_adopted(self: Arc<Self>, issued: IssuedTokens, write: Option<PendingWrite>) -> Result<(), Error> {
-        let record = |before: Option<&Record>, _| Some(adopted(before, &issued, self.cell.clock.moment()));
+        let adoption = Adoption::new();
+        let record = |before: Option<&Record>, _| Some(adopted(before, &issued, adoption, self.cell.clock.moment()));
         let sequence = issued.sequence;
         // What comes after this write must know the tokens in the store, so the state is changed
         // before the write ends.
@@ -93,7 +94,9 @@ impl SessionShared {
                 Ok(())
             }
             Err(error) => {
-                self.cell.lock().keep_unsaved(issued, TokenSource::Adoption);
+                if !must_be_left_alone(&error) {
+                    self.cell.lock().keep_unsaved(issued, TokenSource::Adoption(adoption));
+                }
                 Err(self.write_in_background(&error, Unwritten::Tokens(sequence)))
             }
         }

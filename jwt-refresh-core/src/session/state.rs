@@ -335,8 +335,10 @@ impl SessionState {
                 (self.overtaken(now), Event::Renewed)
             }
             Outcome::Unsaved(issued) => {
+                // What is renewed unguarded from adopted tokens stays the user's.
+                let source = self.unsaved.as_ref().map_or(TokenSource::Renewal, |unsaved| unsaved.source);
                 let result = self.accepted(issued.clone());
-                self.keep_unsaved(issued, TokenSource::Renewal);
+                self.keep_unsaved(issued, source);
                 (result, Event::Renewed)
             }
             Outcome::Renewed(issued) | Outcome::Found(issued) => (self.accepted(issued), Event::Renewed),
@@ -613,8 +615,8 @@ impl SessionState {
 
     /// Notes that the store has the tokens after all, if `is_saved` says so of those that could not
     /// be saved.
-    pub(super) fn note_saved(&mut self, is_saved: impl FnOnce(&IssuedTokens) -> bool) {
-        self.unsaved.take_if(|unsaved| is_saved(&unsaved.issued));
+    pub(super) fn note_saved(&mut self, is_saved: impl FnOnce(&UnsavedTokens) -> bool) {
+        self.unsaved.take_if(|unsaved| is_saved(unsaved));
     }
 
     /// Notes that the tokens of one sequence are in the store, and have another one there.
@@ -645,7 +647,7 @@ impl SessionState {
     /// store too.
     pub(super) fn follow(&mut self, issued: IssuedTokens, now: Moment) -> bool {
         let is_own = self.saving.as_ref().is_some_and(|saving| saving.expose() == issued.token.expose());
-        let adopted = self.unsaved.as_ref().filter(|unsaved| unsaved.source == TokenSource::Adoption);
+        let adopted = self.unsaved.as_ref().filter(|unsaved| unsaved.is_adoption());
         if is_own || adopted.is_some() || issued.sequence <= self.sequence || self.is_logged_out() {
             return false;
         }

@@ -14,7 +14,7 @@ impl SessionShared {
         let found = store.load(self.policy()).await?;
         if let Some(record) = &found.record {
             // The answer of an earlier save was lost.
-            self.cell.lock().note_saved(|issued| record.is_of(issued));
+            self.cell.lock().note_saved(|unsaved| record.shows_saved(unsaved));
         }
         if found.has_lost {
             let revision = found.revision;

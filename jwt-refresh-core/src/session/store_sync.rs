@@ -15,6 +15,7 @@ use super::record::{Mark, Record};
 use super::running::Step;
 use super::shared::SessionShared;
 use super::state::Basis;
+use super::unsaved::AdoptionWrite;
 use crate::authenticator::DynAuthenticator;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
@@ -131,8 +132,15 @@ impl<'a> SessionRenewal<'a> {
             store.pending.ended().await;
         }
         self.enter_store(max_lease_wait(self.policy()))?;
-        // In the store, adopted tokens may get another sequence.
-        let adopted = self.shared.write_unsaved_adoption().await?.then(|| self.held());
+        let adopted = match self.shared.write_unsaved_adoption().await? {
+            // In the store, adopted tokens may have another sequence.
+            AdoptionWrite::InStore => Some(self.held()),
+            AdoptionWrite::LoggedOut(credential) if plan == Plan::Renew => {
+                self.revoke(&credential).await;
+                None
+            }
+            AdoptionWrite::LoggedOut(_) | AdoptionWrite::Nothing => None,
+        };
         let basis = adopted.as_ref().unwrap_or(basis);
         // Another process has often renewed already, and then there is nothing to wait for.
         if plan == Plan::Renew
@@ -372,9 +380,10 @@ impl<'a> SessionRenewal<'a> {
             return Some(Outcome::Renewed(IssuedTokens { sequence: found.sequence, ..issued.clone() }));
         } else if found.sequence >= issued.sequence {
             let others = self.shared.issued_tokens(found)?;
-            // Tokens that have died displace none that live.
+            // Tokens that have died displace none that live, or that can be renewed.
             let now = self.shared.cell.clock.moment();
-            if now.reached(others.life.due) && !now.reached(issued.life.due) {
+            let is_renewable = issued.credential.is_valid() && !others.credential.is_valid();
+            if now.reached(others.life.due) && (is_renewable || !now.reached(issued.life.due)) {
                 return None;
             }
             Outcome::Found(others)
@@ -383,11 +392,15 @@ impl<'a> SessionRenewal<'a> {
         };
         // A server that does not replace refresh tokens gives all the same one.
         if found.credential().and_then(RefreshCredential::token) != issued.credential.token() {
-            // If the server cannot be told, the tokens expire by themselves.
-            self.shared.cell.advance(self.epoch, Step::Store, self.policy().refresh_timeout);
-            let _ = revoke(&self.shared.authenticator, &issued.credential, self.policy().refresh_timeout).await;
+            self.revoke(&issued.credential).await;
         }
         Some(outcome)
+    }
+
+    /// Revokes what is of no use. If the server cannot be told, it expires by itself.
+    async fn revoke(&self, credential: &RefreshCredential) {
+        self.shared.cell.advance(self.epoch, Step::Store, self.policy().refresh_timeout);
+        let _ = revoke(&self.shared.authenticator, credential, self.policy().refresh_timeout).await;
     }
 
     /// Fails, or renews without the store, as the policy says. Each of its three choices loses

@@ -10,7 +10,7 @@ use super::account_store::{must_be_left_alone, store_failure};
 use super::record::Record;
 use super::shared::{SessionShared, Unsaved};
 use super::store_sync::SessionRenewal;
-use super::unsaved::{TokenSource, UnsavedTokens};
+use super::unsaved::{Adoption, AdoptionWrite, TokenSource, UnsavedTokens};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::renewal::{IssuedTokens, Outcome, revoke};
@@ -104,10 +104,27 @@ impl SessionShared {
             return unsaved.is_none();
         };
         let saved = match source {
-            TokenSource::Adoption => self.write_unsaved_adoption().await.map(|_| true),
+            TokenSource::Adoption(_) => self.write_adoption_again(issued.sequence).await,
             TokenSource::Renewal => self.save_again(issued, epoch).await,
         };
-        saved.unwrap_or_else(|error| must_be_left_alone(&error))
+        saved.unwrap_or_else(|error| {
+            let is_given_up = must_be_left_alone(&error);
+            self.cell.lock().note_saved(|_| is_given_up);
+            is_given_up
+        })
+    }
+
+    /// Writes adopted tokens. Returns false if they could not be written yet.
+    async fn write_adoption_again(&self, sequence: u64) -> Result<bool, StoreError> {
+        let AdoptionWrite::LoggedOut(credential) = self.write_unsaved_adoption().await? else { return Ok(true) };
+        // A renewal, or what the user did meanwhile, comes after the logout.
+        let is_idle = || self.store.as_ref().is_some_and(|store| !store.pending.are_some());
+        if !self.cell.log_out_unsaved(sequence, is_idle, |event| self.telemetry.send_event(event)) {
+            return Ok(false);
+        }
+        // A failure is logged, and there is nobody left to be told.
+        let _ = revoke(&self.authenticator, &credential, self.policy().refresh_timeout).await;
+        Ok(true)
     }
 
     /// Saves the tokens of a renewal. Returns false if they could not be saved yet.
@@ -128,21 +145,34 @@ impl SessionShared {
 
     /// Writes the tokens that the user has brought, if they could not be written then. They are
     /// newer than what another process has made of an older login since, and older than a logout.
-    /// Returns whether there were any.
-    pub(super) async fn write_unsaved_adoption(&self) -> Result<bool, StoreError> {
-        let unsaved = self.cell.lock().unsaved().filter(|unsaved| unsaved.source == TokenSource::Adoption);
-        let Some(UnsavedTokens { issued, .. }) = unsaved else { return Ok(false) };
-        let record = |before: Option<&Record>, _| {
-            let is_final = before.is_some_and(|before| before.is_logged_out() || before.has_tokens(&issued));
-            (!is_final).then(|| adopted(before, &issued, self.cell.clock.moment()))
+    pub(super) async fn write_unsaved_adoption(&self) -> Result<AdoptionWrite, StoreError> {
+        let adopted_tokens = || self.cell.lock().unsaved().filter(UnsavedTokens::is_adoption);
+        let Some(UnsavedTokens { issued, .. }) = adopted_tokens() else { return Ok(AdoptionWrite::Nothing) };
+        // Between two attempts, they may be found in the store, spent or replaced.
+        let record = |before: Option<&Record>, _| match adopted_tokens()? {
+            UnsavedTokens { issued: now, source: TokenSource::Adoption(adoption) }
+                if now.sequence == issued.sequence && !before.is_some_and(Record::is_logged_out) =>
+            {
+                Some(adopted(before, &now, adoption, self.cell.clock.moment()))
+            }
+            _ => None,
         };
-        let Some(Overwritten { before, now }) = self.overwrite(record).await? else { return Ok(false) };
-        match now.or(before) {
-            Some(record) if record.is_logged_out() => self.log_out_locally(),
-            Some(record) => self.cell.renumber(issued.sequence, record.sequence),
-            None => {}
-        }
-        Ok(true)
+        let Some(Overwritten { before, now }) = self.overwrite(record).await? else {
+            return Ok(AdoptionWrite::Nothing);
+        };
+        Ok(match (now, before) {
+            (Some(now), _) => {
+                self.cell.renumber(issued.sequence, now.sequence);
+                AdoptionWrite::InStore
+            }
+            (None, Some(before)) if before.is_logged_out() => AdoptionWrite::LoggedOut(issued.credential),
+            (None, Some(before)) => {
+                // Others may have followed on them.
+                self.store.as_ref().map(|store| self.follow_tokens(store, &before));
+                AdoptionWrite::InStore
+            }
+            (None, None) => AdoptionWrite::Nothing,
+        })
     }
 
     /// Overwrites the entry with what `record` makes of the one before and of this session's
@@ -184,10 +214,10 @@ pub(super) fn logged_out(before: Option<&Record>, sequence: u64) -> Record {
 
 /// Returns the record of tokens that the user has brought, as the clock shows `now`. They are newer
 /// than any that the store has.
-pub(super) fn adopted(before: Option<&Record>, issued: &IssuedTokens, now: Moment) -> Record {
+pub(super) fn adopted(before: Option<&Record>, issued: &IssuedTokens, adoption: Adoption, now: Moment) -> Record {
     let before = before.cloned().unwrap_or_else(|| Record::empty(0));
     let sequence = issued.sequence.max(before.sequence + 1);
-    before.with_tokens(&IssuedTokens { sequence, ..issued.clone() }, now)
+    before.with_adopted(&IssuedTokens { sequence, ..issued.clone() }, adoption, now)
 }
 
 /// Logs that something is not written yet, and returns the error for the user.

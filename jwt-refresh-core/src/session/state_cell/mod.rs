@@ -306,6 +306,26 @@ impl StateCell {
         })
     }
 
+    /// Forgets the tokens of `sequence`, which could not be saved, because another process has
+    /// logged out after they came. Returns false and does nothing if the session has gone on since,
+    /// or `is_idle` says that the user has.
+    pub(super) fn log_out_unsaved(
+        &self,
+        sequence: u64,
+        is_idle: impl FnOnce() -> bool,
+        tell: impl FnOnce(Event),
+    ) -> bool {
+        self.change(|state, _| {
+            let is_current = state.unsaved().is_some_and(|unsaved| unsaved.issued.sequence == sequence);
+            if !is_current || state.running_renewal().is_some() || !is_idle() {
+                return false;
+            }
+            state.log_out();
+            tell(Event::LoggedOut);
+            true
+        })
+    }
+
     /// Forgets all tokens because another process has logged out, unless `outdated` returns true.
     pub(super) fn follow_logout(&self, outdated: impl FnOnce() -> bool, tell: impl FnOnce(Event)) -> Followed {
         self.change(|state, _| {
