@@ -82,9 +82,18 @@ impl Endpoint {
     }
 
     /// Returns the URL with these values in it. No value changes where the request goes.
-    pub(super) fn url(&self, values: &Values) -> Url {
-        let filled = self.template.as_ref().map(|template| template.render(values, percent_encoded));
-        filled.and_then(|filled| Url::parse(&filled).ok()).unwrap_or_else(|| self.url.clone())
+    ///
+    /// # Errors
+    ///
+    /// If a value makes a part of the path `.` or `..`, which lead to another path. They cannot be
+    /// encoded: `%2e` means the same there (WHATWG URL, "double-dot URL path segment").
+    pub(super) fn url(&self, values: &Values) -> Result<Url, Error> {
+        let Some(template) = &self.template else { return Ok(self.url.clone()) };
+        let filled = template.render(values, percent_encoded);
+        if dot_segments(&filled) != dot_segments(&template.filled_with("0")) {
+            return Err(configuration("a value in the URL would lead to another path: it makes a part `.` or `..`"));
+        }
+        Url::parse(&filled).map_err(|error| configuration(format!("with its values, it is not a URL ({error})")))
     }
 
     /// Returns a URL of the server that holds no value.
@@ -109,6 +118,13 @@ impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&public_part(&self.shown))
     }
+}
+
+/// Returns how many parts of the path of a URL are `.` or `..`.
+fn dot_segments(url: &str) -> usize {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let is_dots = |part: &&str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    path.split(['/', '\\']).filter(is_dots).count()
 }
 
 /// Returns whether the host is this machine.

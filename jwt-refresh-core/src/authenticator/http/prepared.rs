@@ -126,12 +126,12 @@ impl PreparedRequest {
             headers.insert(name, header_value(name.as_str(), &template.render_plain(values))?);
         }
         if !self.cookies.is_empty() {
-            let cookie = |(name, template): &(String, Template)| format!("{name}={}", &*template.render_plain(values));
-            let cookies: Vec<String> = self.cookies.iter().map(cookie).collect();
-            headers.insert(COOKIE, header_value("cookie", &cookies.join("; "))?);
+            let cookies = self.cookies.iter().map(|(name, template)| cookie(name, template, values));
+            let cookies = cookies.collect::<Result<Vec<_>, Error>>()?.join("; ");
+            headers.insert(COOKIE, header_value("cookie", &cookies)?);
         }
         let body = body.map(|body| body.bytes.to_string());
-        Ok(Outgoing { method: self.method.clone(), url: self.endpoint.url(values), headers, body })
+        Ok(Outgoing { method: self.method.clone(), url: self.endpoint.url(values)?, headers, body })
     }
 
     /// Returns an error if the answer is no success, by the rules of the description or by the
@@ -249,6 +249,16 @@ fn captures(key: &str, request: &HttpRequest) -> Result<Vec<(String, AnswerPlace
     request.captures.iter().map(capture).collect()
 }
 
+/// Returns a cookie with these values in it. None of them may begin another one.
+fn cookie(name: &str, template: &Template, values: &Values) -> Result<String, Error> {
+    let value = template.render_plain(values);
+    if value.matches(';').count() != template.filled_with("").matches(';').count() {
+        let what = format!("a value in the cookie `{name}` has a semicolon, which would begin another cookie");
+        return Err(Error::new(ErrorKind::Configuration, what));
+    }
+    Ok(format!("{name}={}", &*value))
+}
+
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
     let value = HeaderValue::from_str(value).map_err(|_| {
         let what = format!("a value in the header `{name}` has a character that no header may have");
@@ -260,4 +270,55 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
 fn sensitive(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outgoing(request: HttpRequest, value: &str) -> Result<Outgoing, Error> {
+        let known = BTreeSet::from(["v".to_owned()]);
+        let surroundings = Surroundings { client_auth: None, plaintext: Plaintext::LoopbackOnly };
+        let prepared = PreparedRequest::new("login", request, &known, &surroundings).unwrap();
+        prepared.outgoing(&Values::default().with_text("v", value))
+    }
+
+    #[test]
+    fn a_value_that_would_lead_to_another_path_is_refused() {
+        let path = |template: &str, value: &str| {
+            let sent = outgoing(HttpRequest::post(format!("https://api.example{template}")), value);
+            sent.map(|sent| sent.url[url::Position::BeforePath..].to_owned())
+        };
+        for (template, value) in
+            [("/a/{v}/b", ".."), ("/a/{v}", ".."), ("/a/{v}/b", "."), ("/a/{v}", "."), ("/a/.{v}/b?{v}", ".")]
+        {
+            let error = path(template, value).expect_err(template);
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{template}");
+            assert!(error.to_string().contains("another path"), "{error}");
+        }
+        for (template, value, expected) in [
+            ("/a/{v}/b", "...", "/a/.../b"),
+            ("/a/{v}/b", "a..b", "/a/a..b/b"),
+            ("/a/{v}/b", "../..", "/a/..%2F../b"),
+            ("/a/{v}/b", "%2e", "/a/%252e/b"),
+            ("/a/x{v}", "..", "/a/x.."),
+            ("/a?q={v}", "..", "/a?q=.."),
+            ("/a/../{v}", "b", "/b"),
+        ] {
+            assert_eq!(path(template, value).unwrap(), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_would_begin_another_cookie_is_refused() {
+        let cookies = |template: &str, value: &str| {
+            let sent = outgoing(HttpRequest::post("https://api.example").cookie("a", template), value);
+            sent.map(|sent| sent.headers[COOKIE].to_str().unwrap().to_owned())
+        };
+        let error = cookies("{v}", "1; admin=1").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("cookie `a`") && !error.to_string().contains("admin"), "{error}");
+        assert_eq!(cookies("{v}", "1 2=,\"3\"").unwrap(), "a=1 2=,\"3\"");
+        assert_eq!(cookies("{v}; b=2", "1").unwrap(), "a=1; b=2");
+    }
 }

@@ -16,6 +16,10 @@ use crate::error::public_part;
 /// ([`capture`](Self::capture)), and in a refresh or revocation `{refresh_token}` and
 /// `{access_token}`. `{{` is a brace.
 ///
+/// No value leaves its place. One that would (a part of the path that becomes `.` or `..`, a
+/// semicolon in a cookie, a line break in a header) fails the exchange with
+/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) before anything is sent.
+///
 /// ```
 /// use jwt_refresh_core::HttpRequest;
 ///
