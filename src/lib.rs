@@ -14,6 +14,97 @@ pub use jwt_refresh_core::{
 pub use jwt_refresh_core::{
     AnswerMatch, Bearer, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, SecretSource,
 };
+/// Gives every call of a method a valid access token.
+///
+/// # Examples
+///
+/// With `token`, the body has the token as a variable. With `retry`, the body runs once more, with
+/// a newer token, if it ended in a 401:
+///
+/// ```
+/// # #[cfg(feature = "reqwest")] mod doc {
+/// use jwt_refresh::prelude::*;
+///
+/// struct Catalog { http: reqwest::Client, session: Session }
+///
+/// impl Catalog {
+///     #[refresh_token(token, retry)]
+///     async fn product(&self, id: u64) -> Result<String, Box<dyn std::error::Error>> {
+///         let url = format!("https://api.example/products/{id}");
+///         let request = self.http.get(url).bearer(&token);
+///         Ok(request.send().await?.error_for_status()?.text().await?)
+///     }
+/// }
+/// # }
+/// ```
+///
+/// With `retry_if`, a function says what a 401 is, for an error that does not tell by itself:
+///
+/// ```
+/// use jwt_refresh::prelude::*;
+///
+/// enum CallError { Status(u16), Auth(jwt_refresh::Error) }
+///
+/// impl From<jwt_refresh::Error> for CallError {
+///     fn from(error: jwt_refresh::Error) -> Self {
+///         Self::Auth(error)
+///     }
+/// }
+///
+/// fn is_401(error: &CallError) -> bool {
+///     matches!(error, CallError::Status(401))
+/// }
+///
+/// struct Catalog { session: Session }
+///
+/// impl Catalog {
+///     #[refresh_token(token, retry_if = is_401)]
+///     async fn product(&self, id: u64) -> Result<String, CallError> {
+///         generated_client(id, token.expose()).await
+///     }
+/// }
+/// # async fn generated_client(_: u64, _: &str) -> Result<String, CallError> {
+/// #     Err(CallError::Status(401))
+/// # }
+/// ```
+///
+/// On a block it is for every async method, and `skip` leaves one as it is:
+///
+/// ```
+/// use jwt_refresh::prelude::*;
+///
+/// struct Catalog { session: Session }
+///
+/// #[refresh_token]
+/// impl Catalog {
+///     async fn orders(&self) -> Result<Vec<u64>, jwt_refresh::Error> {
+///         Ok(vec![7]) // runs when the session has a fresh token
+///     }
+///
+///     #[refresh_token(skip)]
+///     async fn version(&self) -> &'static str {
+///         "1.2"
+///     }
+/// }
+/// ```
+///
+/// On a function without `self`, `from` says where the token comes from:
+///
+/// ```
+/// # #[cfg(feature = "reqwest")] mod doc {
+/// use jwt_refresh::prelude::*;
+///
+/// #[refresh_token(from = session, token, retry)]
+/// async fn orders(http: &reqwest::Client, session: &Session) -> Result<String, BoxError> {
+///     let request = http.get("https://api.example/orders").bearer(&token);
+///     Ok(request.send().await?.error_for_status()?.text().await?)
+/// }
+/// # type BoxError = Box<dyn std::error::Error>;
+/// # }
+/// ```
+///
+/// # Reference
+///
 pub use jwt_refresh_macros::refresh_token;
 
 /// Re-exports what most modules need that define or call an API: `use jwt_refresh::prelude::*;`.

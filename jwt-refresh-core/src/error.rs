@@ -30,15 +30,28 @@ pub enum ErrorKind {
     /// The server refused these credentials, by an error code such as `invalid_grant` or by a
     /// status. Final for these credentials. Which answers do is in DESIGN.md, under "What if the
     /// server says no?".
+    ///
+    /// This is what an [`Authenticator`](crate::Authenticator) reports. A call for a token never
+    /// ends in it: after a refresh that was denied the session logs in, if it can, and a login that
+    /// was denied ends in [`ReauthenticationRequired`](Self::ReauthenticationRequired).
+    /// [`Session::logout`](crate::Session::logout) returns it if the server refuses to revoke the
+    /// refresh token.
     Denied,
-    /// The authenticator cannot log in by itself. A person, or other code, has to log in.
+    /// The authenticator cannot log in by itself. A person, or other code, has to log in. Of this,
+    /// too, a session makes [`ReauthenticationRequired`](Self::ReauthenticationRequired).
     LoginUnavailable,
     /// Neither a refresh nor a login can produce a token any more. Final until new tokens are
     /// adopted or a login succeeds.
     ReauthenticationRequired,
     /// The session was logged out.
     LoggedOut,
-    /// The server repeatedly rejected new tokens as soon as they were issued. Transient.
+    /// The API rejected new tokens as soon as they were issued: with `retry`, the token of a call
+    /// and the one that replaced it; in a session, several in a short time
+    /// ([`Policy::rejections`](crate::Policy::rejections)).
+    ///
+    /// Transient, because it may pass without any change: the API may not know a new signing key
+    /// yet, or its clock may be behind. If the tokens are not meant for this API (audience, scope,
+    /// signing key), it does not pass, so tries in a loop need a limit.
     RejectedAsIssued,
     /// A login or refresh asked its own session or pool for a token, so it would wait for itself.
     Reentrant,
@@ -75,8 +88,11 @@ pub struct Error(Arc<Details>);
 #[derive(Clone)]
 struct Details {
     kind: ErrorKind,
-    /// What happened, as a clause: "the server denied the credentials".
+    /// What happened, as a clause that goes on with " at https://…": "the login was denied".
+    /// Reasons are in `detail`, and what to do in `advice`.
     what: String,
+    /// What more is known of it, such as the shape of the answer. Shown after the endpoint.
+    detail: Option<String>,
     endpoint: Option<String>,
     status: Option<StatusCode>,
     code: Option<String>,
@@ -113,6 +129,7 @@ impl Error {
         Self(Arc::new(Details {
             kind,
             what: what.into(),
+            detail: None,
             endpoint: None,
             status: None,
             code: None,
@@ -140,6 +157,13 @@ impl Error {
     /// Wraps an error of the authenticator itself, which must not contain a secret.
     pub fn other(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(ErrorKind::Other, "the authenticator failed").caused_by(source)
+    }
+
+    /// Returns the error for an answer in which a value is not where it was expected.
+    pub(crate) fn unlike_expected(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(ErrorKind::BadAnswer, what)
+            .detailed(detail)
+            .advising("check that the URL is the token endpoint, and that the field names are the server's")
     }
 
     /// Adds the endpoint of the request. Its user, password, query and fragment are left out of the
@@ -183,6 +207,12 @@ impl Error {
         self.with(|inner| (inner.kind, inner.what) = (kind, what))
     }
 
+    /// Says what more is known of the failure.
+    pub(crate) fn detailed(self, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        self.with(|inner| inner.detail = Some(detail))
+    }
+
     /// Says what to do, where that is known better than from the kind.
     pub(crate) fn advising(self, advice: &'static str) -> Self {
         self.with(|inner| inner.advice = Some(advice))
@@ -210,6 +240,10 @@ impl Error {
 
     pub(crate) fn what(&self) -> &str {
         &self.0.what
+    }
+
+    pub(crate) fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
     }
 
     pub(crate) fn body(&self) -> Option<AnswerBody> {
@@ -287,6 +321,11 @@ impl Error {
         }
     }
 
+    /// Returns the message without what to do.
+    pub(crate) fn report(&self) -> ErrorReport<'_> {
+        ErrorReport(&self.0)
+    }
+
     fn advice(&self) -> &'static str {
         use ErrorKind as K;
         if let Some(advice) = self.0.advice {
@@ -298,7 +337,7 @@ impl Error {
                 "whether the server acted on it is unknown; the session tries what is still sound after a pause"
             }
             K::Unavailable => "the session tries again after a pause",
-            K::BadAnswer => "check that the URL is the token endpoint, and that the field names are the server's",
+            K::BadAnswer => "check that the URL is the token endpoint; the session tries again after a pause",
             K::Denied => "check the credentials",
             K::LoginUnavailable => "log in and hand the session the new tokens",
             K::ReauthenticationRequired => "log in again with valid credentials, or hand the session new tokens",
@@ -322,11 +361,21 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.what)?;
-        if let Some(endpoint) = &self.0.endpoint {
+        write!(f, "{}; {}", self.report(), self.advice())
+    }
+}
+
+/// Shows what happened, at which endpoint, and what more is known of it.
+pub(crate) struct ErrorReport<'a>(&'a Details);
+
+impl fmt::Display for ErrorReport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Details { kind, what, detail, endpoint, status, code, retry_after, .. } = self.0;
+        f.write_str(what)?;
+        if let Some(endpoint) = endpoint {
             write!(f, " at {endpoint}")?;
         }
-        match (self.0.status, &self.0.code) {
+        match (status, code) {
             (Some(status), Some(code)) => write!(f, " (status {}, {code})", status.as_u16())?,
             (Some(status), None) => write!(f, " (status {})", status.as_u16())?,
             (None, Some(code)) => write!(f, " ({code})")?,
@@ -334,19 +383,20 @@ impl fmt::Display for Error {
         }
         // The message of a pool already says when its first account returns; no server asked for
         // that wait.
-        if let Some(wait) = self.0.retry_after.filter(|_| self.0.kind != ErrorKind::NoAccount) {
+        if let Some(wait) = retry_after.filter(|_| *kind != ErrorKind::NoAccount) {
             write!(f, ", asked to wait {} s", wait.as_secs())?;
         }
-        write!(f, "; {}", self.advice())
+        detail.iter().try_for_each(|detail| write!(f, ": {detail}"))
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Details { kind, what, endpoint, status, code, retry_after, source, .. } = &*self.0;
+        let Details { kind, what, detail, endpoint, status, code, retry_after, source, .. } = &*self.0;
         f.debug_struct("Error")
             .field("kind", kind)
             .field("what", what)
+            .field("detail", detail)
             .field("endpoint", endpoint)
             .field("status", status)
             .field("code", code)
@@ -428,6 +478,21 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "the refresh was denied at https://api.example/refresh (status 400, invalid_grant); check the credentials"
+        );
+    }
+
+    #[test]
+    fn details_stand_between_the_endpoint_and_what_to_do() {
+        let error = Error::new(ErrorKind::BadAnswer, "the login was redirected")
+            .detailed("credentials follow no redirect")
+            .advising("configure the final URL")
+            .at("https://api.example/login")
+            .answered(StatusCode::TEMPORARY_REDIRECT)
+            .retry_in(Duration::from_secs(3));
+        assert_eq!(
+            error.to_string(),
+            "the login was redirected at https://api.example/login (status 307), asked to wait 3 s: credentials follow no \
+             redirect; configure the final URL"
         );
     }
 

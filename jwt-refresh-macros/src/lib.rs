@@ -81,8 +81,13 @@ use crate::parse::Names;
 /// A future with `retry` is larger than without by at most 64 bytes, and by such arguments, which
 /// it keeps for the second run.
 ///
-/// After a second 401 the provider is told of that one too, and the method fails with an error that
-/// says so.
+/// After a second 401 the provider is told of that one too, and the method fails with a
+/// `jwt_refresh::Error` of the kind `RejectedAsIssued`. That error takes the place of the method's
+/// own, or of its value, which is dropped: what the server said beside the 401 is lost, unless the
+/// body logs it.
+///
+/// For a list of many pages, put `retry` on the method that gets one page, and not on the one that
+/// loops over them: after a 401 that one would begin anew at the first page.
 ///
 /// # Other attributes
 ///

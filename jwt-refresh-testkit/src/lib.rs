@@ -3,7 +3,8 @@
 //! ```toml
 //! [dependencies]
 //! jwt-refresh = "0.1"
-//! reqwest = { version = "0.13", features = ["json"] } # what the wrapper below is written with
+//! # What the wrapper below is written with; add "query" for `.query()`.
+//! reqwest = { version = "0.13", features = ["json"] }
 //!
 //! [dev-dependencies]
 //! jwt-refresh-testkit = "0.1"
@@ -75,6 +76,7 @@
 //! |---|---|
 //! | the access token expires | [`TestServer::advance`], see [below](#expiry-without-waiting) |
 //! | it is rejected before that | [`TestServer::rotate_signing_key`] |
+//! | a pause after a failure ends | `ManualClock::advance`, see [below](#expiry-without-waiting) |
 //! | the refresh token is refused | [`TestServer::revoke_refresh_tokens`] |
 //! | it is sent twice | [`Rotation`], and [`Stats::reuses`] afterwards |
 //! | the account may not log in | [`TestServer::ban`], [`TestServer::set_password`] |
@@ -116,8 +118,13 @@
 //! expires. The wrapper's clock does not move with it: the wrapper takes its token to be alive,
 //! sends it, is answered 401, and renews it if its methods have `retry`. To see a wrapper renew a
 //! token before that, give its session a `ManualClock` (`SessionBuilder::clock`), and move both.
-//! Refresh tokens expire by the same clock, after an hour unless [`Builder::refresh_lifetime`] says
-//! otherwise; the wrapper logs in again then.
+//! By that clock a session also waits after a failure: its pauses, which grow, and a `Retry-After`
+//! last until the test has moved the clock past them, and until then calls get the same error at
+//! once. Time-outs of requests (`Policy::login_timeout`, `Policy::refresh_timeout`) pass in real
+//! time.
+//!
+//! Refresh tokens expire by the server's clock, after an hour unless [`Builder::refresh_lifetime`]
+//! says otherwise; the wrapper logs in again then.
 //!
 //! ```
 //! # use std::time::Duration;

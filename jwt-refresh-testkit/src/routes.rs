@@ -51,7 +51,9 @@ impl Routes {
             Err(InsertError::Conflict { with }) => {
                 Err(StartError::RouteConflict { route: route.to_string(), with: format!("{} {with}", route.method()) })
             }
-            Err(error) => Err(StartError::InvalidRoute { route: route.to_string(), reason: error.to_string() }),
+            Err(error) => {
+                Err(StartError::InvalidRoute { route: route.to_string(), reason: wrong_part(&error).to_owned() })
+            }
         }
     }
 
@@ -126,6 +128,19 @@ fn check(route: &Route) -> Result<(), String> {
     match route.access().unwrap_or_default().iter().find(|scope| !is_scope(scope)) {
         Some(scope) => Err(format!("{scope:?} is not a scope")),
         None => Ok(()),
+    }
+}
+
+/// Returns what is wrong with the parts of a path that vary, and how they are written.
+fn wrong_part(error: &InsertError) -> &'static str {
+    match error {
+        InsertError::InvalidCatchAll => {
+            "`{*name}` stands for all that follows, so it ends the path, as in `/files/{*name}`"
+        }
+        InsertError::InvalidParamSegment => {
+            "a segment has one `{name}`, and nothing after it, as in `/orders/{id}` or `/order-{id}`"
+        }
+        _ => "a brace has no partner, or no name inside; a part that varies is written `{name}`, a brace `{{` or `}}`",
     }
 }
 

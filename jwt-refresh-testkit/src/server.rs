@@ -248,6 +248,11 @@ impl TestServer {
 
     /// Changes an account's password. Tokens issued so far stay valid.
     ///
+    /// A session that was refused the old password does not send a password again by itself. It
+    /// goes on after a `login()` that succeeds, which reads its secrets anew, after `adopt()` with
+    /// new tokens, or when another process puts tokens into its store. A pool tries again when the
+    /// account's quarantine ends.
+    ///
     /// # Panics
     ///
     /// If there is no account with this email address.
@@ -265,7 +270,9 @@ impl TestServer {
         self.shared.auth_state().accounts.set_banned(email, true);
     }
 
-    /// Lifts a ban. The account's tokens that have not expired meanwhile are valid again.
+    /// Lifts a ban. The account's tokens that have not expired meanwhile are valid again. A session
+    /// whose login was refused meanwhile does not notice: see
+    /// [`set_password`](Self::set_password) for what makes it go on.
     ///
     /// # Panics
     ///

@@ -101,10 +101,12 @@ async fn an_answer_of_an_unknown_shape_is_shown_by_keys_and_types_beside_what_wa
         "the access token was expected in field `access_token`",
         "the answer is {data: {token: string, ttl: number}, ok: bool}",
         "it may be in `data.token`",
-        "/login (status 200)",
+        "/login (status 200): field `access_token` is missing: ",
+        "; check that the URL is the token endpoint, and that the field names are the server's",
     ] {
         assert!(shown.contains(part), "{shown}");
     }
+    assert!(shown.starts_with("the login brought no usable access token at http://127.0.0.1:"), "{shown}");
     assert!(!format!("{error:?}{shown}").contains("S3cret"));
     let server = Server::start(|_, _| empty(204)).await;
     let error = HttpAuthenticator::builder(server.url("/login")).build().unwrap().login().await.unwrap_err();

@@ -84,9 +84,10 @@ async fn if_none_can_log_in_the_error_says_why_of_each_and_a_denial_is_final() {
         let error = session.token().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ReauthenticationRequired);
         let shown = error.to_string();
-        for part in ["none of the 2 authenticators", "`JWT_REFRESH_TEST_UNSET`", "the login was denied"] {
+        for part in ["/login (status 401)", "none of the 2 authenticators", "`JWT_REFRESH_TEST_UNSET`"] {
             assert!(shown.contains(part), "{shown}");
         }
+        assert!(shown.starts_with("the login was denied at http://127.0.0.1:"), "{shown}");
     }
     assert_eq!(logins(&server), ["wrong"], "no password is sent again by itself");
     let error =

@@ -185,7 +185,8 @@ async fn without_a_way_to_log_in_a_dead_refresh_token_ends_in_an_error_that_says
     world.pass(PAST_EXPIRY);
     let error = session.token().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ReauthenticationRequired);
-    assert!(error.to_string().contains("refresh token is no longer accepted"), "{error}");
+    assert!(error.to_string().starts_with("the refresh token is no longer accepted at http://127.0.0.1:"), "{error}");
+    assert!(error.to_string().contains("(status 400, invalid_grant): there is no way to log in; "), "{error}");
 
     let fresh = login(&world.server).build().unwrap().login().await.unwrap();
     session.adopt(fresh).await.unwrap();

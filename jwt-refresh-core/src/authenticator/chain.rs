@@ -130,25 +130,25 @@ fn cannot_log_in(error: &Error) -> bool {
     )
 }
 
-/// Returns the most serious of the errors, which says of each why it was.
-fn summary(errors: Vec<Error>) -> Error {
+/// Returns the most serious of the errors, which also says what the others were.
+fn summary(mut errors: Vec<Error>) -> Error {
     let severity = |error: &Error| match error.kind() {
         ErrorKind::Denied => 0,
         ErrorKind::Configuration => 1,
         ErrorKind::SecretUnavailable => 2,
         _ => 3,
     };
-    let all: Vec<String> = errors.iter().map(|error| error.what().to_owned()).collect();
-    let count = all.len();
-    match errors.into_iter().min_by_key(severity) {
-        Some(error) if count == 1 => error,
-        Some(error) => {
-            let what = format!("none of the {count} authenticators can log in: {}", all.join("; "));
-            let kind = error.kind();
-            error.restated(kind, what)
-        }
-        None => Error::login_unavailable(),
+    let count = errors.len();
+    let worst = errors.iter().enumerate().min_by_key(|(_, error)| severity(error)).map(|(place, _)| place);
+    let Some(worst) = worst.map(|place| errors.remove(place)) else { return Error::login_unavailable() };
+    if errors.is_empty() {
+        return worst;
     }
+    let others: Vec<String> = errors.iter().map(|error| error.report().to_string()).collect();
+    let none =
+        format!("none of the {count} authenticators can log in, and the others failed so: {}", others.join("; "));
+    let detail = worst.detail().map(|detail| format!("{detail}; {none}"));
+    worst.detailed(detail.unwrap_or(none))
 }
 
 impl fmt::Debug for Chain {

@@ -182,13 +182,10 @@ fn restated(error: Error, action: &str, asked: Asked) -> Error {
                 (ErrorKind::Unavailable, format!("the server failed at the {action}"))
             }
             _ if body == AnswerBody::Page => {
-                (ErrorKind::BadAnswer, format!("a web page came in answer to the {action}, perhaps from a gateway"))
+                (ErrorKind::BadAnswer, format!("a web page came in answer to the {action}"))
             }
             StatusCode::REQUEST_TIMEOUT => (ErrorKind::Unanswered, format!("the server gave up on the {action}")),
-            status if status.is_redirection() => (
-                ErrorKind::BadAnswer,
-                format!("the {action} was redirected, and credentials follow no redirect; configure the final URL"),
-            ),
+            status if status.is_redirection() => (ErrorKind::BadAnswer, format!("the {action} was redirected")),
             _ => (ErrorKind::BadAnswer, format!("the {action} brought no tokens")),
         },
     };
@@ -196,6 +193,10 @@ fn restated(error: Error, action: &str, asked: Asked) -> Error {
     match kind {
         ErrorKind::Configuration if status == StatusCode::NOT_FOUND => {
             error.advising("check the URL; some servers also say so of an account that they do not know")
+        }
+        ErrorKind::BadAnswer if body == AnswerBody::Page => error.detailed("it may come from a gateway"),
+        ErrorKind::BadAnswer if status.is_redirection() => {
+            error.detailed("credentials follow no redirect").advising("configure the final URL")
         }
         ErrorKind::Configuration => error.advising("check the URL, and the method and the format that it takes"),
         ErrorKind::Denied if is_misunderstood(&error) && asked == Asked::Login => {

@@ -40,7 +40,11 @@ impl TokenResponse {
         asked: Option<Asked>,
         fields: &TokenFields,
     ) -> Result<Tokens, Error> {
-        let tokens = fields.find(self.parts()).map_err(|error| self.without_value(error, action, asked))?;
+        let tokens = fields.find(self.parts()).map_err(|error| {
+            let kind = error.kind();
+            let error = error.restated(kind, format!("the {action} brought no usable access token"));
+            self.without_value(error, action, asked)
+        })?;
         Ok(server_date(&self.headers).into_iter().fold(tokens, Tokens::server_time))
     }
 

@@ -134,6 +134,11 @@ impl Clock {
 /// A clock that moves only when it is told to, so that no test has to sleep until a token expires.
 /// Clones show the same time.
 ///
+/// All that a session does at a time follows its clock: the expiry of tokens, the pauses after
+/// failures, and `Retry-After`. So after a failure a session with a manual clock asks its server
+/// again only when the clock has been [advanced](ManualClock::advance) past the pause. Time-outs of
+/// requests pass in real time.
+///
 /// ```
 /// # use std::time::Duration;
 /// use jwt_refresh_core::{Clock, ManualClock};

@@ -72,6 +72,8 @@ pub(crate) async fn exchange(
     Renewer { context, server_reuses }.exchange(plan, credential, sequence).await
 }
 
+const NO_LOGIN: &str = "there is no way to log in";
+
 /// Sends the requests of one renewal.
 struct Renewer<'a, C> {
     context: &'a C,
@@ -152,9 +154,8 @@ impl<C: RenewalContext> Renewer<'_, C> {
         match self.send_refresh(&token).await {
             Ok((tokens, times)) => self.refreshed(tokens, times, token, sequence),
             Err(error) if error.kind() == ErrorKind::Denied && login.kind() == ErrorKind::LoginUnavailable => {
-                let what =
-                    "a refresh whose answer never came has spent the refresh token, and there is no way to log in";
-                Outcome::failed(error.into_final(what), RefreshCredential::None)
+                let what = "a refresh whose answer never came has spent the refresh token";
+                Outcome::failed(error.into_final(what).detailed(NO_LOGIN), RefreshCredential::None)
             }
             Err(error) if error.kind() == ErrorKind::Denied => refresh_and_login_failure(error, login),
             Err(error) => Outcome::failed(error, credential),
@@ -244,9 +245,7 @@ fn login_failure(login: Error) -> Error {
 /// log in.
 fn refresh_and_login_failure(refresh: Error, login: Error) -> Outcome {
     let error = match login.kind() {
-        ErrorKind::LoginUnavailable => {
-            refresh.into_final("the refresh token is no longer accepted, and there is no way to log in")
-        }
+        ErrorKind::LoginUnavailable => refresh.into_final("the refresh token is no longer accepted").detailed(NO_LOGIN),
         _ => login_failure(login),
     };
     Outcome::failed(error, RefreshCredential::None)

@@ -52,7 +52,8 @@ impl IssuedTokens {
             (None, None) => RefreshCredential::None,
         };
         if expires.is_some_and(|expires| expires <= times.answered.wall) {
-            let error = Error::new(ErrorKind::BadAnswer, "the server issued an access token that has already expired");
+            let error = Error::new(ErrorKind::BadAnswer, "the server issued an access token that has already expired")
+                .advising("check the clocks, and in which unit the server states lifetimes");
             return Err((error, credential));
         }
         let life = Lifetime::new(policy, times.sent, expires, fastrand::f64());

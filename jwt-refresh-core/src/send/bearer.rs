@@ -7,7 +7,9 @@ use crate::token::AccessToken;
 /// Gives request builders the method `.bearer(&token)`. It adds `Authorization: Bearer …` from the
 /// ready-made header value of the token, which is marked sensitive.
 ///
-/// The `bearer_auth` of `reqwest` formats the header anew for each request.
+/// Use it in place of reqwest's `.bearer_auth(token)`, which formats the header anew for each
+/// request, and does not compile with an [`AccessToken`]: that has no `Display`, so that it cannot
+/// get into a text by accident.
 pub trait Bearer {
     /// Returns the request builder with `token` in the `Authorization` header (RFC 6750 §2.1).
     fn bearer(self, token: &AccessToken) -> Self;

@@ -93,12 +93,29 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// If there is no live token and none can be had: see [`ErrorKind`](crate::ErrorKind). During
-    /// the pause after a failure, that same failure is returned at once, without asking the server
-    /// again. If the threads that renew tokens cannot be started, or this process was forked after
-    /// they were, the kind is [`Configuration`](crate::ErrorKind::Configuration). If a login or
-    /// refresh asks its own session for a token, the kind is
-    /// [`Reentrant`](crate::ErrorKind::Reentrant).
+    /// If there is no live token and none can be had. During the pause after a failure, that same
+    /// failure is returned at once, without asking the server again.
+    ///
+    /// | situation | [`ErrorKind`](crate::ErrorKind) |
+    /// |---|---|
+    /// | the login was denied, or there is no login and no refresh | `ReauthenticationRequired` |
+    /// | the session was logged out | `LoggedOut` |
+    /// | the server cannot be reached | `Unreachable` |
+    /// | it was reached and does not answer | `Unanswered` |
+    /// | it is overloaded or out of order (429, 5xx) | `Unavailable` |
+    /// | its answer cannot be used | `BadAnswer` |
+    /// | it knows no login at the URL (404), or the program is set up wrongly | `Configuration` |
+    /// | the threads that renew tokens cannot be started | `Configuration` |
+    /// | this process was forked after they were | `Configuration` |
+    /// | new tokens were rejected as soon as they were issued | `RejectedAsIssued` |
+    /// | a secret that is to be sent cannot be read | `SecretUnavailable` |
+    /// | the store failed | `Store` |
+    /// | a login or refresh asks its own session for a token | `Reentrant` |
+    /// | the authenticator panicked, or its runtime ended | `Aborted` |
+    /// | an authenticator of your own failed otherwise | `Other` |
+    ///
+    /// `Denied` and `LoginUnavailable`, which authenticators report, end in
+    /// `ReauthenticationRequired`. `NoAccount` and `Busy` are those of pools.
     ///
     /// # Cancel safety
     ///

@@ -15,8 +15,11 @@ const SCHEME: &str = "Bearer ";
 /// An access token, ready to be sent as `Authorization: Bearer …` (RFC 6750 §2.1), which is marked
 /// sensitive.
 ///
-/// Cloning costs a reference count. `Debug` shows generation and expiry, never the token; there is
-/// no `Display`.
+/// To send it with reqwest, write `.bearer(&token)`, of the trait `Bearer`; other clients take
+/// [`header`](Self::header). reqwest's own `.bearer_auth(token)` does not compile, because there is
+/// no `Display`: a token must not get into a text by accident.
+///
+/// Cloning costs a reference count. `Debug` shows generation and expiry, never the token.
 #[derive(Clone)]
 pub struct AccessToken(Arc<TokenData>);
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::place::{AnswerParts, AnswerPlace};
 use super::tokens::Tokens;
 use crate::clock::parse_date;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::json::{self, Object};
 use crate::shape::{Shape, token_like_paths};
 
@@ -141,8 +141,9 @@ impl TokenFields {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadAnswer`] if the access token is missing or malformed. The message names the
-    /// field, and says which fields of which types there are. It never repeats a value.
+    /// [`BadAnswer`](crate::ErrorKind::BadAnswer) if the access token is missing or malformed. The
+    /// message names the field, and says which fields of which types there are. It never repeats a
+    /// value.
     pub fn read(&self, body: &[u8]) -> Result<Tokens, Error> {
         self.find(AnswerParts { headers: &HeaderMap::new(), body })
     }
@@ -150,7 +151,7 @@ impl TokenFields {
     /// Reads the tokens in an answer.
     pub(crate) fn find(&self, answer: AnswerParts<'_>) -> Result<Tokens, Error> {
         let place = &self.access_token;
-        let bad = |what: String| unlike(&what, place, answer);
+        let bad = |wrong: String| unlike(&wrong, place, answer);
         let Some(access) = place.find(answer).map_err(bad)? else {
             return Err(bad(format!("{place} is missing")));
         };
@@ -221,14 +222,14 @@ impl TokenFields {
 
 /// Returns the error for an answer whose access token is not at `expected`, with the shape of the
 /// answer, so that a person sees where it is instead.
-fn unlike(what: &str, expected: &AnswerPlace, answer: AnswerParts<'_>) -> Error {
-    let mut what =
-        format!("{what}: the access token was expected in {expected}, and the answer is {}", Shape(answer.body));
+fn unlike(wrong: &str, expected: &AnswerPlace, answer: AnswerParts<'_>) -> Error {
+    let mut detail =
+        format!("{wrong}: the access token was expected in {expected}, and the answer is {}", Shape(answer.body));
     let likely = token_like_paths(answer.body).into_iter().find(|path| *expected != AnswerPlace::Body(path.clone()));
     if let Some(path) = likely {
-        what = format!("{what}; it may be in `{path}`");
+        detail = format!("{detail}; it may be in `{path}`");
     }
-    Error::new(ErrorKind::BadAnswer, what)
+    Error::unlike_expected("the answer has no usable access token", detail)
 }
 
 /// Returns a token without the word `Bearer` before it.

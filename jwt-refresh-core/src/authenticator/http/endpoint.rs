@@ -38,27 +38,30 @@ impl Endpoint {
     /// template was parsed from.
     pub(super) fn of(text: &str, template: Template, plaintext: Plaintext) -> Result<Self, Error> {
         let parse = |url: &str| {
-            Url::parse(url).map_err(|error| configuration(format!("the endpoint is not a URL ({error})")).at(text))
+            Url::parse(url).map_err(|error| {
+                let error = configuration("this is not a URL").detailed(error.to_string());
+                error.advising("write it as `https://api.example/login`").at(text)
+            })
         };
         if text.trim().is_empty() {
-            return Err(configuration("the URL is missing; write where the request goes, `https://api.example/login`"));
+            let error = configuration("the URL is missing");
+            return Err(error.advising("write where the request goes, `https://api.example/login`"));
         }
         let has_placeholders = template.placeholders().next().is_some();
         let url = parse(&template.filled_with("0"))?;
         if has_placeholders && url[..Position::BeforePath] != parse(&template.filled_with("1"))?[..Position::BeforePath]
         {
-            return Err(configuration("a placeholder may stand in the path and in the query only").at(text));
+            let error = configuration("a placeholder stands before the path");
+            return Err(error.advising("write placeholders in the path and in the query only").at(text));
         }
         match url.scheme() {
             "https" => {}
             "http" if plaintext == Plaintext::Anywhere || is_loopback(&url) => {}
             "http" => {
-                return Err(configuration(
-                    "credentials would go over plain http to another machine; use https, or `allow_plain_http`",
-                )
-                .at(url));
+                let error = configuration("credentials would go over plain http to another machine");
+                return Err(error.advising("use https, or `allow_plain_http`").at(url));
             }
-            _ => return Err(configuration("the endpoint is neither https nor http").at(url)),
+            _ => return Err(configuration("the endpoint is neither https nor http").advising("use https").at(url)),
         }
         let shown = if has_placeholders { text.to_owned() } else { url.as_str().to_owned() };
         Ok(Self { url, template: Some(template).filter(|_| has_placeholders), shown })

@@ -174,11 +174,11 @@ impl PreparedRequest {
         values: &mut Values,
     ) -> Result<(), Error> {
         for (name, place) in &self.captures {
-            let missing = |what: String| {
-                let what =
-                    format!("{what}: `{name}` was expected in {place}, and the answer is {}", Shape(&answer.body));
-                let error = answer.without_value(Error::new(ErrorKind::BadAnswer, what), action, Some(asked));
-                error.at(&self.endpoint)
+            let missing = |wrong: String| {
+                let shape = Shape(&answer.body);
+                let detail = format!("{wrong}: `{name}` was expected in {place}, and the answer is {shape}");
+                let error = Error::unlike_expected(format!("the {action} brought no usable `{name}`"), detail);
+                answer.without_value(error, action, Some(asked)).at(&self.endpoint)
             };
             let value = place.find(answer.parts()).map_err(missing)?;
             values.set(name, value.ok_or_else(|| missing(format!("{place} is missing")))?);

@@ -121,6 +121,31 @@ fn an_answer_to_a_request_of_unknown_purpose_is_judged_when_that_is_known() {
 }
 
 #[test]
+fn a_redirect_is_advised_on_by_its_url_alone() {
+    for code in [302, 307, 308] {
+        for asked in [Asked::Refresh, Asked::Login] {
+            assert_eq!(
+                error(asked, code, AnswerBody::Other).at("https://api.example/r").to_string(),
+                format!(
+                    "the request was redirected at https://api.example/r (status {code}): credentials follow no \
+                     redirect; configure the final URL"
+                )
+            );
+        }
+    }
+}
+
+#[test]
+fn field_names_are_advised_on_only_where_a_field_was_not_found() {
+    for code in [302, 402, 409, 418] {
+        for body in [AnswerBody::Other, AnswerBody::Page] {
+            let shown = error(Asked::Login, code, body).to_string();
+            assert!(!shown.contains("field names"), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn the_errors_of_the_user_stay_as_they_are() {
     let denied = Error::denied("no such key").answered(status(404));
     assert_eq!(judged(denied, Asked::Login).kind(), ErrorKind::Denied);
