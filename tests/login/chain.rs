@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jwt_refresh::{
-    Authenticator, Chain, ErrorKind, HttpAuthenticator, ManualClock, RefreshToken, SecretSource, Session,
+    Authenticator, Chain, ErrorKind, HttpAuthenticator, ManualClock, RefreshToken, SecretSource, Session, Tokens,
 };
 use serde_json::json;
 
@@ -126,4 +126,85 @@ async fn a_session_of_a_chain_is_bound_to_the_server_of_its_members_if_they_have
     let session = Session::builder(chain).clock(&clock).connect().await.unwrap();
     clock.advance(Duration::from_secs(61));
     assert_eq!(session.token().await.unwrap().expose(), "renewed");
+}
+
+/// A server that denies `first`, and answers 503 to `second` while it is out of order.
+async fn denying() -> (Server, Arc<AtomicUsize>) {
+    let outage = Arc::new(AtomicUsize::new(1));
+    let down = Arc::clone(&outage);
+    let server = Server::start(move |request, _| match &request.json()["user"] {
+        user if user == "second" && down.load(Ordering::SeqCst) == 0 => {
+            answer(json!({"access_token": "a", "expires_in": 60}))
+        }
+        user if user == "second" => empty(503),
+        _ => empty(401),
+    })
+    .await;
+    (server, outage)
+}
+
+#[tokio::test]
+async fn a_password_that_was_denied_is_not_sent_again_while_another_member_waits_for_an_outage_to_end() {
+    let (server, outage) = denying().await;
+    let clock = ManualClock::new();
+    let chain = Chain::new(with(&server, "first", "wrong")).or(with(&server, "second", "right"));
+    let session = Session::builder(chain).clock(&clock).build();
+    for _ in 0..3 {
+        assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::Unavailable);
+        clock.advance(Duration::from_secs(600));
+    }
+    outage.store(0, Ordering::SeqCst);
+    session.token().await.unwrap();
+    assert_eq!(logins(&server), ["first", "second", "second", "second", "second"]);
+}
+
+#[tokio::test]
+async fn a_refresh_that_is_a_login_does_not_send_a_denied_password_again() {
+    let (server, _) = denying().await;
+    let plain = |user: &str| HttpAuthenticator::builder(server.url("/login")).field("user", user).build().unwrap();
+    let chain = Chain::new(plain("first")).or(plain("second"));
+    for _ in 0..2 {
+        assert_eq!(chain.refresh(&RefreshToken::from("r")).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert_eq!(chain.login().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(logins(&server), ["first", "second", "second", "second"]);
+}
+
+#[tokio::test]
+async fn after_all_were_denied_the_next_login_tries_each_again() {
+    let (server, _) = denying().await;
+    let chain = Chain::new(with(&server, "first", "wrong")).or(with(&server, "third", "wrong"));
+    for _ in 0..2 {
+        assert_eq!(chain.login().await.unwrap_err().kind(), ErrorKind::Denied);
+        assert_eq!(logins(&server), ["first", "third"], "who asks for a login may have changed a password");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_was_not_sent_for_want_of_a_secret_is_kept_whatever_a_login_of_the_next_brings() {
+    for status in [401, 503] {
+        let server = Server::start(move |request, _| match request.path.as_str() {
+            "/refresh" => answer(json!({"access_token": "renewed", "expires_in": 60})),
+            _ => empty(status),
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let refresh = jwt_refresh::HttpRequest::post(server.url("/refresh"))
+            .header("x-key", "{key}")
+            .json_field("t", "{refresh_token}");
+        let first = HttpAuthenticator::without_login().refresh(refresh).secret("key", SecretSource::file(&path));
+        let second = HttpAuthenticator::builder(server.url("/login")).field("user", "second");
+        let chain = Chain::new(first.build().unwrap()).or(second.build().unwrap());
+        let clock = ManualClock::new();
+        let tokens = Tokens::new("old").unwrap().refresh_token("r").expires_in(Duration::from_secs(60));
+        let session = Session::builder(chain).clock(&clock).tokens(tokens).build();
+        clock.advance(Duration::from_secs(61));
+        assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::SecretUnavailable, "{status}");
+        std::fs::write(&path, "k").unwrap();
+        clock.advance(Duration::from_secs(600));
+        assert_eq!(session.token().await.unwrap().expose(), "renewed", "{status}");
+        let refreshes: Vec<_> = server.seen().into_iter().filter(|seen| seen.path == "/refresh").collect();
+        assert_eq!((refreshes.len(), refreshes[0].json()), (1, json!({"t": "r"})), "{status}");
+    }
 }

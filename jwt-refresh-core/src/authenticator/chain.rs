@@ -1,7 +1,7 @@
 //! Several ways to log in, of which the first that works is kept.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Authenticator;
 use super::dynamic::DynAuthenticator;
@@ -16,11 +16,14 @@ use crate::token::{RefreshToken, Tokens};
 ///
 /// One that cannot read its secret, has no login, or is refused, is followed by the next. A failure
 /// that may pass (the server cannot be reached, or is out of order) is that of the chain, so that
-/// an outage does not choose another account. If none can log in, the error says why of each. It is
-/// a denial if one was denied: then no password is sent again by itself.
+/// an outage does not choose another account. One that was denied is passed over until the chain
+/// has tokens or all have failed, so an outage of the next does not send its password again. If
+/// none can log in, the error says why of each. It is a denial if one was denied: then no password
+/// is sent again by itself.
 ///
 /// A refresh token that a store kept is sent by the first that can read its secrets, so all of them
-/// should be of the same server and, if it tells clients apart, of the same client.
+/// should be of the same server and, if it tells clients apart, of the same client. If a secret is
+/// missing for it and no other one gets tokens, the refresh token is kept for when there is one.
 ///
 /// ```
 /// # fn main() -> Result<(), jwt_refresh_core::Error> {
@@ -38,25 +41,67 @@ use crate::token::{RefreshToken, Tokens};
 /// # Ok(()) }
 /// ```
 pub struct Chain {
-    members: Vec<Arc<dyn DynAuthenticator>>,
+    members: Vec<Member>,
     /// The member that got tokens.
     chosen: OnceLock<usize>,
+}
+
+struct Member {
+    authenticator: Arc<dyn DynAuthenticator>,
+    /// Why the server refused its login, as long as the chain goes on with later members.
+    denial: Mutex<Option<Error>>,
+}
+
+impl Member {
+    fn new(authenticator: impl Authenticator) -> Self {
+        Self { authenticator: Arc::new(authenticator), denial: Mutex::default() }
+    }
+
+    /// Returns the denial, if what is `asked` would send the same password again.
+    fn denial(&self, asked: Asked) -> Option<Error> {
+        let denial = self.denial.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        denial.filter(|error| asked == Asked::Login || error.is_by_login())
+    }
+
+    fn set_denial(&self, denial: Option<Error>) {
+        *self.denial.lock().unwrap_or_else(PoisonError::into_inner) = denial;
+    }
+
+    /// Asks the authenticator, and remembers it if its login was denied.
+    async fn ask(
+        &self,
+        asked: Asked,
+        ask: impl Fn(Arc<dyn DynAuthenticator>) -> Renewal<Tokens>,
+    ) -> Result<Tokens, Error> {
+        ask(Arc::clone(&self.authenticator)).await.map_err(|error| {
+            let asked = if error.is_by_login() { Asked::Login } else { asked };
+            let error = judged(error, asked);
+            if asked == Asked::Login && error.kind() == ErrorKind::Denied {
+                self.set_denial(Some(error.clone()));
+            }
+            error
+        })
+    }
 }
 
 impl Chain {
     /// Returns a chain of one authenticator.
     pub fn new(first: impl Authenticator) -> Self {
-        Self { members: vec![Arc::new(first)], chosen: OnceLock::new() }
+        Self { members: vec![Member::new(first)], chosen: OnceLock::new() }
     }
 
     /// Adds an authenticator that is tried after the others.
     pub fn or(mut self, next: impl Authenticator) -> Self {
-        self.members.push(Arc::new(next));
+        self.members.push(Member::new(next));
         self
     }
 
+    fn first_member(&self) -> Option<&Arc<dyn DynAuthenticator>> {
+        self.members.first().map(|member| &member.authenticator)
+    }
+
     fn chosen(&self) -> Option<&Arc<dyn DynAuthenticator>> {
-        self.members.get(*self.chosen.get()?)
+        Some(&self.members.get(*self.chosen.get()?)?.authenticator)
     }
 
     /// Asks the chosen member, or one after the other until one has tokens or fails in a way that
@@ -72,29 +117,39 @@ impl Chain {
         }
         let mut errors = Vec::new();
         for (number, member) in self.members.iter().enumerate() {
-            let answer = ask(Arc::clone(member)).await.map_err(|error| {
-                let asked = if error.is_by_login() { Asked::Login } else { asked };
-                judged(error, asked)
-            });
-            match answer {
-                Ok(tokens) => {
-                    // At most one exchange of an account is under way.
-                    let _ = self.chosen.set(number);
-                    return Ok(tokens);
-                }
-                Err(error) if goes_on(&error) => errors.push(error),
-                Err(error) => return Err(error),
+            let error = match member.denial(asked) {
+                Some(denial) => denial,
+                None => match member.ask(asked, &ask).await {
+                    Ok(tokens) => {
+                        // At most one exchange of an account is under way.
+                        let _ = self.chosen.set(number);
+                        return Ok(tokens);
+                    }
+                    Err(error) => error,
+                },
+            };
+            let is_last = !goes_on(&error);
+            errors.push(error);
+            if is_last {
+                break;
             }
         }
-        Err(summary(errors))
+        let error = unsent(asked, &errors).unwrap_or_else(|| summary(errors, goes_on));
+        let is_of_login = asked == Asked::Login || error.is_by_login();
+        if is_of_login && error.kind() == ErrorKind::Denied {
+            // The denial is final, so the next login is one that the user asked for.
+            self.members.iter().for_each(|member| member.set_denial(None));
+        }
+        Err(error)
     }
 }
 
 impl Authenticator for Chain {
     /// Returns the name of the server, if all have the same.
     fn server_id(&self) -> Option<String> {
-        let first = self.members.first()?.server_id()?;
-        self.members.iter().all(|member| member.server_id().as_ref() == Some(&first)).then_some(first)
+        let mut ids = self.members.iter().map(|member| member.authenticator.server_id());
+        let first = ids.next()??;
+        ids.all(|id| id.as_ref() == Some(&first)).then_some(first)
     }
 
     async fn login(&self) -> Result<Tokens, Error> {
@@ -104,20 +159,17 @@ impl Authenticator for Chain {
     /// Refreshes by the chosen one, or if there is none yet, by the first that can. A refresh token
     /// that was refused is sent by no other one.
     async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
-        let goes_on = |error: &Error| match error.kind() {
-            ErrorKind::SecretUnavailable | ErrorKind::LoginUnavailable => true,
-            _ => error.is_by_login() && cannot_log_in(error),
-        };
+        let goes_on = |error: &Error| cannot_be_sent(error) || (error.is_by_login() && cannot_log_in(error));
         self.first(Asked::Refresh, |member| member.refresh(token.clone()), goes_on).await
     }
 
     async fn probe(&self) -> Option<Result<(), Error>> {
-        let member = self.chosen().or(self.members.first())?;
+        let member = self.chosen().or(self.first_member())?;
         Arc::clone(member).probe().await
     }
 
     async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {
-        let Some(member) = self.chosen().or(self.members.first()) else { return Ok(()) };
+        let Some(member) = self.chosen().or(self.first_member()) else { return Ok(()) };
         Arc::clone(member).revoke(token.clone()).await
     }
 }
@@ -130,8 +182,26 @@ fn cannot_log_in(error: &Error) -> bool {
     )
 }
 
-/// Returns the most serious of the errors, which also says what the others were.
-fn summary(mut errors: Vec<Error>) -> Error {
+/// Returns the error of a refresh for which a secret was missing, if no member sent the refresh
+/// token. It is as good as before, and an error of a login would give it up.
+fn unsent(asked: Asked, errors: &[Error]) -> Option<Error> {
+    let is_unsent = |error: &&Error| error.kind() == ErrorKind::SecretUnavailable && !error.is_by_login();
+    let last = errors.last().filter(|_| asked == Asked::Refresh)?;
+    let was_sent = !last.is_by_login() && !cannot_be_sent(last);
+    errors.iter().find(is_unsent).filter(|_| !was_sent).cloned()
+}
+
+/// Returns whether a request was not sent because the member has no way to send it.
+fn cannot_be_sent(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::SecretUnavailable | ErrorKind::LoginUnavailable)
+}
+
+/// Returns the error that the chain ended with, or if it went on to the end, the most serious one,
+/// which also says what the others were.
+fn summary(mut errors: Vec<Error>, goes_on: impl Fn(&Error) -> bool) -> Error {
+    if errors.last().is_some_and(|last| !goes_on(last)) {
+        return errors.remove(errors.len() - 1);
+    }
     let severity = |error: &Error| match error.kind() {
         ErrorKind::Denied => 0,
         ErrorKind::Configuration => 1,
