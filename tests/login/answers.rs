@@ -176,3 +176,51 @@ async fn a_refresh_token_is_in_doubt_exactly_after_the_answers_that_the_descript
         assert_eq!(paths, ["/login", path, if in_doubt { "/login" } else { path }]);
     }
 }
+
+#[tokio::test]
+async fn json_that_is_the_whole_body_is_no_token() {
+    for (body, kind) in [
+        (json!({"error": "invalid_grant"}), ErrorKind::Denied),
+        (json!({"message": "S3cret"}), ErrorKind::BadAnswer),
+        (json!(["S3cret"]), ErrorKind::BadAnswer),
+        (Value::Null, ErrorKind::BadAnswer),
+    ] {
+        let sent = body.clone();
+        let server = Server::start(move |_, _| answer(sent.clone())).await;
+        let fields = TokenFields::default().access_token("body:");
+        let api = HttpAuthenticator::builder(server.url("/login")).answer(fields).build().unwrap();
+        let error = api.login().await.expect_err(&body.to_string());
+        assert_eq!(error.kind(), kind, "{body}");
+        assert!(!error.to_string().contains("S3cret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_a_rule_calls_a_success_and_that_has_no_tokens_leaves_the_refresh_token_in_doubt() {
+    let server = Server::start(|request, before| match request.path.as_str() {
+        "/login" => answer(json!({"access_token": format!("a{before}"), "refresh_token": "r", "expires_in": 60})),
+        _ => empty(302),
+    })
+    .await;
+    let refresh = HttpRequest::post(server.url("/refresh"))
+        .json_field("t", "{refresh_token}")
+        .success_if(AnswerMatch::status(302));
+    let api = HttpAuthenticator::builder(server.url("/login")).refresh(refresh).build().unwrap();
+    let clock = jwt_refresh::ManualClock::new();
+    let session = Session::builder(api).clock(&clock).connect().await.unwrap();
+    clock.advance(Duration::from_secs(61));
+    assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::BadAnswer);
+    clock.advance(Duration::from_secs(61));
+    session.token().await.unwrap();
+    let paths: Vec<_> = server.seen().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/login", "/refresh", "/login"]);
+}
+
+#[tokio::test]
+async fn a_number_that_is_no_date_does_not_say_when_a_token_expires() {
+    for value in [json!(0), json!("0"), json!(3600), json!("3600"), json!(999_999_999)] {
+        let fields = TokenFields::default().expires_at("until").lives_for(Duration::from_secs(60));
+        let tokens = login_with(fields, json!({"access_token": "a", "until": value})).await;
+        assert_eq!((tokens.expiry(), tokens.lifetime()), (None, Some(Duration::from_secs(60))), "{value}");
+    }
+}

@@ -48,10 +48,12 @@ impl TokenResponse {
         Ok(server_date(&self.headers).into_iter().fold(tokens, Tokens::server_time))
     }
 
-    /// Returns the error for a success in which a value is missing, which `error` is about.
+    /// Returns the error for a success in which a value is missing, which `error` is about. The
+    /// server has acted on the request, whatever its status: a description may call any status a
+    /// success.
     pub(crate) fn without_value(&self, error: Error, action: &str, asked: Option<Asked>) -> Error {
         let is_refusal = self.status.is_success() && self.body_kind() != AnswerBody::Other;
-        if is_refusal { self.refusal(action, asked) } else { error.answered(self.status) }
+        if is_refusal { self.refusal(action, asked) } else { error.answered(self.status).leaving_in_doubt(true) }
     }
 
     pub(crate) fn parts(&self) -> AnswerParts<'_> {

@@ -254,11 +254,15 @@ fn hint<T>(answer: AnswerParts<'_>, place: &AnswerPlace, read: impl Fn(&Value) -
     value
 }
 
+/// The earliest number that is read as a time, in seconds: the year 2001. A smaller one is a
+/// lifetime, or a 0 for a token that does not expire.
+const EARLIEST_SECOND: f64 = 1e9;
+
 /// Returns a time that is written as a number or as a date.
 fn time(value: &Value) -> Option<SystemTime> {
     let seconds = |seconds: f64| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds);
     if let Some(number) = json::number(value) {
-        return Some(seconds(number));
+        return Some(number).filter(|number| *number >= EARLIEST_SECOND).map(seconds);
     }
     let number = match value {
         Value::Number(number) => number.as_f64(),

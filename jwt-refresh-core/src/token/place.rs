@@ -12,7 +12,7 @@ use crate::json::Object;
 ///
 /// - `data.token` or `body:data.token`: a path of names in a JSON body; `items.0.token` for the
 ///   first item of an array,
-/// - `body:`: the whole body, which is the value itself,
+/// - `body:`: the whole body, which is the value itself; text is a string,
 /// - `header:X-Token`,
 /// - `cookie:refresh`: a cookie that the answer sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,10 +102,13 @@ impl fmt::Display for AnswerPlace {
     }
 }
 
-/// Returns the body as a value: a JSON string, or text that is no JSON.
+/// Returns the body as a value: a JSON string, object or array, or else its text. A number is text
+/// too, because a token may have no other character than digits.
 fn whole(body: &[u8]) -> Result<Option<Value>, String> {
-    if let Ok(Value::String(text)) = serde_json::from_slice(body) {
-        return Ok(Some(text.into()));
+    match serde_json::from_slice(body) {
+        Ok(Value::Null) => return Ok(None),
+        Ok(value @ (Value::String(_) | Value::Array(_) | Value::Object(_))) => return Ok(Some(value)),
+        Ok(Value::Bool(_) | Value::Number(_)) | Err(_) => {}
     }
     let text = std::str::from_utf8(body).map_err(|_| "the body is not text".to_owned())?.trim();
     Ok(Some(text).filter(|text| !text.is_empty()).map(Into::into))
@@ -168,6 +171,9 @@ mod tests {
         }
         assert_eq!(found("body:", "raw-token\n", &[]), Ok(Some("raw-token".into())));
         assert_eq!(found("body:", r#""quoted""#, &[]), Ok(Some("quoted".into())));
+        assert_eq!(found("body:", "0123", &[]), Ok(Some("0123".into())));
+        assert_eq!(found("body:", "null", &[]), Ok(None));
+        assert_eq!(found("body:", r#"{"a":1}"#, &[]), Ok(Some(serde_json::json!({"a": 1}))));
         assert_eq!(found("0.token", r#"[{"token":"t"}]"#, &[]), Ok(Some("t".into())));
         assert!(found("data.token.x", body, &[]).unwrap_err().contains("`token` is not an object"));
     }
