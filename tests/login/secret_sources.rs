@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jwt_refresh::{
-    Authenticator, ClientAuth, ErrorKind, HttpAuthenticator, HttpRequest, ManualClock, SecretSource, Session,
+    Authenticator, ClientAuth, ErrorKind, HttpAuthenticator, HttpRequest, ManualClock, Policy, SecretSource, Session,
+    Tokens,
 };
 use serde_json::json;
 
@@ -146,4 +147,28 @@ fn no_debug_output_of_a_description_shows_a_value_of_it() {
     let shown = format!("{shown} {:?}", builder.build().unwrap());
     assert!(!shown.contains("S3cret"), "{shown}");
     assert!(shown.contains("password") && shown.contains("x-key"), "names are shown: {shown}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_secret_whose_read_hangs_ends_the_exchange_before_its_timeout_and_costs_no_refresh_token() {
+    let (server, folder) = (numbered().await, tempfile::tempdir().unwrap());
+    let path = folder.path().join("pipe");
+    // Whoever opens a pipe for reading waits for a writer.
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let refresh = HttpRequest::post(server.url("/refresh")).json_field("t", "{refresh_token}").header("x-key", "{key}");
+    let api =
+        HttpAuthenticator::without_login().refresh(refresh).secret("key", SecretSource::file(&path)).build().unwrap();
+    let clock = ManualClock::new();
+    let policy = Policy::default().refresh_timeout(Duration::from_millis(200));
+    let tokens = Tokens::new("old").unwrap().refresh_token("r").expires_in(Duration::from_secs(60));
+    let session = Session::builder(api).clock(&clock).policy(policy).tokens(tokens).build();
+    clock.advance(PAST_EXPIRY);
+    let error = session.token().await.unwrap_err();
+    // Lets the reader go.
+    drop(std::fs::OpenOptions::new().write(true).open(&path).unwrap());
+    assert_eq!(error.kind(), ErrorKind::SecretUnavailable);
+    let shown = error.to_string();
+    assert!(shown.contains("the secret `key`") && shown.contains("was not read within 0.1 s"), "{shown}");
+    assert!(server.seen().is_empty(), "nothing was sent");
 }

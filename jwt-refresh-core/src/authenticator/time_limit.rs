@@ -5,6 +5,8 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::error::{Error, ErrorKind};
 #[cfg(feature = "reqwest")]
 use crate::policy::DEFAULT_TIMEOUT;
@@ -13,10 +15,18 @@ use crate::provider::Renewal;
 tokio::task_local! {
     /// The endpoint that the current request waits for, if it waits for one.
     static WAITS_FOR: RefCell<Option<String>>;
+    /// When the time of the current request is up.
+    static DEADLINE: Instant;
 }
+
+/// As long as any time-out: 30 years.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// Waits for `request`, for as long as the policy allows. `action` names it in the error.
 pub(crate) async fn within_timeout<T>(action: &str, timeout: Duration, request: Renewal<T>) -> Result<T, Error> {
+    // A time-out may be too long for a clock.
+    let deadline = Instant::now().checked_add(timeout).unwrap_or_else(|| Instant::now() + LONGEST_TIMEOUT);
+    let request = DEADLINE.scope(deadline, request);
     let mut request = Box::pin(WAITS_FOR.scope(RefCell::default(), request));
     let answer = tokio::time::timeout(timeout, request.as_mut()).await;
     answer.unwrap_or_else(|_| {
@@ -43,6 +53,16 @@ pub(super) async fn wait_for<T>(
     answer
 }
 
+/// Waits for what has to be there before the request can be sent, at most half of the time that the
+/// request has left, so that the time-out does not end it while nothing has been sent. Returns the
+/// time that it had if that was not enough.
+#[cfg(feature = "reqwest")]
+pub(super) async fn before_request<T>(preparation: impl Future<Output = T>) -> Result<T, Duration> {
+    let left = DEADLINE.try_with(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let most = left.unwrap_or(DEFAULT_TIMEOUT) / 2;
+    tokio::time::timeout(most, preparation).await.map_err(|_| most)
+}
+
 fn unanswered(action: &str, timeout: Duration) -> Error {
     let what = format!("the {action} was not answered within {} s", timeout.as_secs_f32());
     Error::new(ErrorKind::Unanswered, what)
@@ -54,7 +74,6 @@ mod tests {
     use std::sync::Arc;
 
     use tokio::net::TcpListener;
-    use tokio::time::Instant;
 
     use super::*;
     use crate::authenticator::{Authenticator, DynAuthenticator, HttpAuthenticator};

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use keyring_core::CredentialStore;
 use zeroize::Zeroizing;
 
+use crate::authenticator::time_limit;
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 #[cfg(feature = "keyring")]
@@ -25,7 +26,8 @@ const LONGEST_FILE: u64 = 64 * 1024;
 /// A secret is read for each login and each refresh that sends it, and never kept. So one that is
 /// replaced while a session runs is used at the next exchange. One that cannot be read fails that
 /// exchange with [`SecretUnavailable`](ErrorKind::SecretUnavailable) before anything is sent, so
-/// nothing is lost: the session serves the token that it has, and tries again after a pause.
+/// nothing is lost: the session serves the token that it has, and tries again after a pause. So does
+/// one that is not read within half of the time-out of the [`Policy`](crate::Policy).
 #[derive(Clone)]
 pub struct SecretSource(SecretOrigin);
 
@@ -78,10 +80,13 @@ impl SecretSource {
         if let SecretOrigin::Given(secret) = &self.0 {
             return Ok(secret.clone());
         }
-        // A disk or a keyring may hang; the policy's time-out then ends the wait.
+        // A disk or a keyring may hang.
         let source = self.clone();
-        let read = tokio::task::spawn_blocking(move || source.read_blocking()).await;
-        let read = read.unwrap_or_else(|_| Err("its reader ended".to_owned()));
+        let read = tokio::task::spawn_blocking(move || source.read_blocking());
+        let read = match time_limit::before_request(read).await {
+            Ok(read) => read.unwrap_or_else(|_| Err("its reader ended".to_owned())),
+            Err(waited) => Err(format!("it was not read within {:.1} s", waited.as_secs_f32())),
+        };
         read.map_err(|why| {
             let what = format!("the secret `{name}` cannot be read from {self}: {why}");
             Error::new(ErrorKind::SecretUnavailable, what)
