@@ -136,3 +136,48 @@ async fn a_refresh_token_without_what_the_refresh_has_to_send_is_not_sent() {
     assert_eq!((error.kind(), server.seen().len()), (ErrorKind::Denied, 0));
     assert!(error.to_string().contains("`csrf`") && !error.to_string().contains("r-captured"), "{error}");
 }
+
+#[tokio::test]
+async fn what_an_earlier_step_of_the_login_captured_may_come_anew_with_a_refresh() {
+    let server = Server::start(|request, before| match request.path.as_str() {
+        "/challenge" => answer(json!({})).header("x-csrf", "c-login"),
+        _ => answer(json!({"access_token": "a", "refresh_token": "r"})).header("x-csrf", format!("c{before}")),
+    })
+    .await;
+    let challenge = HttpRequest::get(server.url("/challenge")).capture("csrf", "header:x-csrf");
+    let refresh =
+        HttpRequest::post(server.url("/refresh")).json_field("t", "{refresh_token}").header("x-csrf", "{csrf}");
+    let api = HttpAuthenticator::builder(challenge).then(server.url("/login")).refresh(refresh).build().unwrap();
+    let tokens = api.login().await.unwrap();
+    let renewed = api.refresh(tokens.refresh().unwrap()).await.unwrap();
+    api.refresh(renewed.refresh().unwrap()).await.unwrap();
+    let sent: Vec<_> = server.seen()[2..].iter().map(|seen| seen.header("x-csrf").to_owned()).collect();
+    assert_eq!(sent, ["c-login", "c2"]);
+}
+
+#[tokio::test]
+async fn a_revocation_without_what_it_has_to_send_is_not_sent_and_names_it() {
+    let server = Server::start(cookies).await;
+    let revocation =
+        HttpRequest::post(server.url("/logout")).cookie("refresh", "{refresh_token}").header("x-csrf-token", "{csrf}");
+    let api = cookie_client(&server).revoke(revocation).build().unwrap();
+    let error = api.revoke(&RefreshToken::from("r-captured")).await.unwrap_err();
+    assert!(error.to_string().contains("`csrf`") && !error.to_string().contains("r-captured"), "{error}");
+    assert!(server.seen().is_empty());
+    let tokens = api.login().await.unwrap();
+    api.revoke(tokens.refresh().unwrap()).await.unwrap();
+    assert_eq!(server.seen()[1].header("x-csrf-token"), "c1");
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_cannot_be_sent_is_not_denied_where_there_is_no_login() {
+    let server = Server::start(cookies).await;
+    let refresh = HttpRequest::post(server.url("/refresh"))
+        .cookie("refresh", "{refresh_token}")
+        .header("x-csrf-token", "{csrf}")
+        .capture("csrf", "cookie:csrf_refresh");
+    let api = HttpAuthenticator::without_login().refresh(refresh).build().unwrap();
+    let error = api.refresh(&RefreshToken::from("r-captured")).await.unwrap_err();
+    assert_eq!((error.kind(), server.seen().len()), (ErrorKind::Configuration, 0));
+    assert!(error.to_string().contains("`csrf`") && !error.to_string().contains("r-captured"), "{error}");
+}

@@ -33,14 +33,12 @@ impl Carried {
         Self { names, required }
     }
 
-    /// Adds what a refresh token has taken along to `values`. Returns the name of what is missing
-    /// for a refresh, if something is.
-    pub(super) fn unpack(&self, token: &RefreshToken, values: &mut Values) -> Option<&str> {
+    /// Adds what a refresh token has taken along to `values`.
+    pub(super) fn unpack(&self, token: &RefreshToken, values: &mut Values) {
         match self.packed(token) {
             Some(packed) => packed.into_iter().for_each(|(name, value)| values.set(&name, value)),
             None => values.set_text(self.sole().unwrap_or(REFRESH_TOKEN), token.expose()),
         }
-        self.required.iter().find(|name| !values.has(name)).map(String::as_str)
     }
 
     /// Replaces the refresh token of an answer by one that takes all of `values` along that it has
@@ -53,8 +51,15 @@ impl Carried {
         if let Some(refresh) = tokens.refresh() {
             values.set_text(REFRESH_TOKEN, refresh.expose());
         }
-        let is_complete = self.required.iter().all(|name| values.has(name));
-        let packed = self.join(values).map(RefreshToken::from).filter(|_| is_complete);
+        let missing = self.required.iter().find(|name| !values.has(name));
+        if let Some(name) = missing.filter(|_| tokens.refresh().is_some()) {
+            tracing::warn!(
+                target: "jwt_refresh",
+                missing = name.as_str(),
+                "dropped a refresh token: the refresh has to send a value that did not come with it"
+            );
+        }
+        let packed = self.join(values).map(RefreshToken::from).filter(|_| missing.is_none());
         tokens.refresh = packed.filter(|packed| Some(packed) != sent);
     }
 

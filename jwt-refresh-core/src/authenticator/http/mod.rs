@@ -100,7 +100,7 @@ impl HttpAuthenticator {
         Self(Arc::new(Inner { transport, description }))
     }
 
-    /// Reads all secrets, and sends nothing.
+    /// Reads all secrets, and sends nothing. Each may take 15 s.
     ///
     /// # Errors
     ///
@@ -134,15 +134,15 @@ impl HttpAuthenticator {
     async fn send_refresh(&self, request: &PreparedRequest, token: &RefreshToken) -> Result<Tokens, Error> {
         let Inner { transport, description } = &*self.0;
         let mut values = description.secrets_of([request]).await?;
-        if let Some(name) = description.carried.unpack(token, &mut values) {
-            let what = format!("the refresh has to send `{name}`, which did not come with this refresh token");
-            return Err(Error::denied(what).at(&request.endpoint));
-        }
+        description.carried.unpack(token, &mut values);
+        // Without a login nothing could replace the refresh token, so it is kept.
+        let kind = if description.login.is_empty() { ErrorKind::Configuration } else { ErrorKind::Denied };
+        expect_values(request, "refresh", &values, kind)?;
         let action = ("refresh", Asked::Refresh);
         let answer = request.send(transport, action, &values).await?;
         let mut tokens = read_tokens(&answer, action, &description.refresh_answer, request)?;
         // What the login captured may come anew.
-        for captures in description.login.last().into_iter().chain([request]) {
+        for captures in description.login.iter().chain([request]) {
             captures.capture_found(&answer, &mut values);
         }
         self.keep_captured(&mut tokens, &values);
@@ -157,6 +157,14 @@ impl HttpAuthenticator {
             tokens.capture(name, value);
         }
     }
+}
+
+/// Returns an error of this kind if a value is missing that the request has to send. The server would
+/// get an empty one instead.
+fn expect_values(request: &PreparedRequest, action: &str, values: &Values, kind: ErrorKind) -> Result<(), Error> {
+    let Some(name) = request.names().iter().find(|name| !values.has(name)) else { return Ok(()) };
+    let what = format!("the {action} has to send `{name}`, which did not come with this refresh token");
+    Err(Error::new(kind, what).advising("log in again, and keep what the login brings").at(&request.endpoint))
 }
 
 /// Returns the tokens in an answer that is a success.
@@ -199,6 +207,7 @@ impl Authenticator for HttpAuthenticator {
         let Some(request) = &description.revocation else { return Ok(()) };
         let mut values = description.secrets_of([request]).await?;
         description.carried.unpack(token, &mut values);
+        expect_values(request, "revocation", &values, ErrorKind::Configuration)?;
         request.send(transport, ("revocation", Asked::Refresh), &values).await.map(drop)
     }
 }
