@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::authenticator::{Asked, Authenticator, judged, within_timeout};
+use crate::authenticator::{Asked, Authenticator, judged, refresh_only, within_timeout};
 use crate::clock::{Clock, Moment, in_words};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::provider::Renewal;
 use crate::renewal::{Lifetime, RequestTimes, expiry};
@@ -27,8 +27,16 @@ use crate::token::{RefreshToken, Tokens};
 #[derive(Debug)]
 pub struct LoginTrial {
     login: Observed,
-    /// `None` if the login brought no refresh token.
-    refresh: Option<Result<(Observed, Rotation), Error>>,
+    refresh: RefreshTrial,
+}
+
+#[derive(Debug)]
+enum RefreshTrial {
+    NoRefreshToken,
+    /// The authenticator has no refresh: it would have sent the password again.
+    WouldLogIn,
+    Failed(Error),
+    Renewed(Box<Observed>, Rotation),
 }
 
 /// What an answer says.
@@ -52,7 +60,8 @@ enum Rotation {
 }
 
 impl LoginTrial {
-    /// Logs in once, and refreshes once if the login brought a refresh token. Each may take 30 s.
+    /// Logs in once, and refreshes once if the login brought a refresh token. Each may take 30 s. A
+    /// refresh that would be a login is not tried, so the password is sent once.
     ///
     /// # Errors
     ///
@@ -70,15 +79,24 @@ impl LoginTrial {
         let (tokens, times) = login.await?;
         let login = Observed::of(&policy, &tokens, times);
         let refresh = match tokens.refresh().cloned() {
-            None => None,
-            Some(token) => Some(refresh(authenticator, &policy, token).await),
+            None => RefreshTrial::NoRefreshToken,
+            Some(token) => match refresh(authenticator, &policy, token).await {
+                Ok((observed, rotation)) => RefreshTrial::Renewed(Box::new(observed), rotation),
+                Err(error) if error.is_by_login() && error.kind() == ErrorKind::LoginUnavailable => {
+                    RefreshTrial::WouldLogIn
+                }
+                Err(error) => RefreshTrial::Failed(error),
+            },
         };
         Ok(Self { login, refresh })
     }
 
     /// Returns why the refresh failed, if it did.
     pub fn refresh_error(&self) -> Option<&Error> {
-        self.refresh.as_ref()?.as_ref().err()
+        match &self.refresh {
+            RefreshTrial::Failed(error) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -88,7 +106,7 @@ async fn refresh(
     token: RefreshToken,
 ) -> Result<(Observed, Rotation), Error> {
     let sent = token.clone();
-    let request = Box::pin(async move { authenticator.refresh(&sent).await });
+    let request = Box::pin(async move { refresh_only(authenticator.refresh(&sent)).await });
     let (tokens, times) = send("refresh", Asked::Refresh, policy, request).await?;
     let rotation = if tokens.refresh().is_some_and(|new| *new != token) { Rotation::Replaced } else { Rotation::Kept };
     Ok((Observed::of(policy, &tokens, times), rotation))
@@ -154,15 +172,19 @@ impl fmt::Display for LoginTrial {
         writeln!(f, "login: succeeded")?;
         self.login.write(f)?;
         let by = match &self.refresh {
-            None => {
+            RefreshTrial::WouldLogIn => {
+                writeln!(f, "refresh: not tried, because it would be a login")?;
+                "by a login"
+            }
+            RefreshTrial::NoRefreshToken => {
                 writeln!(f, "refresh: not tried, because the login brought no refresh token")?;
                 "by a login"
             }
-            Some(Err(error)) => {
+            RefreshTrial::Failed(error) => {
                 writeln!(f, "refresh: failed: {error}")?;
                 "by a login, as long as the refresh fails"
             }
-            Some(Ok((renewed, rotation))) => {
+            RefreshTrial::Renewed(renewed, rotation) => {
                 writeln!(f, "refresh: succeeded")?;
                 renewed.write(f)?;
                 let rotation = match rotation {

@@ -106,3 +106,13 @@ async fn a_trial_notices_a_lifetime_in_the_wrong_unit() {
     let (_, shown) = tried(&server, TokenFields::default().lives_for(Duration::from_secs(60))).await;
     assert_says(&shown, &["it has already expired", "check the unit"]);
 }
+
+#[tokio::test]
+async fn a_trial_does_not_send_the_password_again_where_a_refresh_would_be_a_login() {
+    let server = Server::start(|_, _| answer(json!({"access_token": "S3cret", "refresh_token": "S3cret"}))).await;
+    let api = HttpAuthenticator::builder(server.url("/login")).secret_field("password", "S3cret-password");
+    let trial = LoginTrial::run(api.build().unwrap()).await.unwrap();
+    assert_says(&trial.to_string(), &["refresh: not tried, because it would be a login", "renews it by a login"]);
+    assert!(trial.refresh_error().is_none());
+    assert_eq!(server.seen().len(), 1);
+}

@@ -6,6 +6,7 @@ mod chain;
 mod dynamic;
 #[cfg(feature = "reqwest")]
 mod http;
+mod refresh_by_login;
 mod refusal;
 mod response;
 mod time_limit;
@@ -16,9 +17,11 @@ pub use self::chain::Chain;
 pub(crate) use self::dynamic::DynAuthenticator;
 #[cfg(feature = "reqwest")]
 pub use self::http::{AnswerMatch, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, SecretSource};
+pub(crate) use self::refresh_by_login::refresh_only;
 pub(crate) use self::refusal::{Asked, judged, outcome_unknown};
 pub(crate) use self::time_limit::within_timeout;
 
+use self::refresh_by_login::log_in_instead;
 use crate::error::Error;
 use crate::token::{RefreshToken, Tokens};
 
@@ -99,8 +102,7 @@ pub trait Authenticator: Send + Sync + 'static {
     /// See [above](Self#errors-decide-what-happens-next).
     fn refresh(&self, token: &RefreshToken) -> impl Future<Output = Result<Tokens, Error>> + Send {
         let _ = token;
-        let login = self.login();
-        async move { login.await.map_err(Error::by_login) }
+        log_in_instead(self.login())
     }
 
     /// Finds out whether the server answers again after an outage, without a credential. Returns

@@ -36,6 +36,7 @@ use self::prepared::PreparedRequest;
 use self::transport::Transport;
 use self::values::Values;
 use super::Authenticator;
+use super::refresh_by_login::log_in_instead;
 use super::refusal::{Asked, is_misunderstood};
 use super::response::TokenResponse;
 use crate::error::{Error, ErrorKind};
@@ -191,7 +192,7 @@ impl Authenticator for HttpAuthenticator {
     async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
         match &self.0.description.refresh {
             Some(request) => self.send_refresh(request, token).await,
-            None => self.login().await.map_err(Error::by_login),
+            None => log_in_instead(self.login()).await,
         }
     }
 
