@@ -363,3 +363,22 @@ fn no_secret_of_a_file_is_printed() {
     let api = builder.build().unwrap();
     assert!(!format!("{shown} {api:?} {api:#?}").contains("S3cret"), "{shown} {api:?}");
 }
+
+#[tokio::test]
+async fn a_url_in_the_query_of_a_path_does_not_hide_the_base_url() {
+    let server = Server::start(|_, _| answer(json!({"access_token": "a"}))).await;
+    let text = format!("base_url = \"{}\"\n[login]\nurl = \"/login?next=https://x.example\"\n", server.url(""));
+    toml(&text).build().unwrap().login().await.unwrap();
+    assert_eq!(server.seen()[0].path, "/login?next=https://x.example");
+}
+
+#[tokio::test]
+async fn a_variable_that_is_empty_leaves_the_value_as_one_that_is_not_set_does() {
+    // Cargo sets it for every test.
+    const EMPTY: &str = "CARGO_PKG_VERSION_PRE";
+    assert_eq!(std::env::var(EMPTY).as_deref(), Ok(""));
+    let server = Server::start(|_, _| answer(json!({"access_token": "a"}))).await;
+    let text = format!("base_url = \"{}\"\n[login]\nurl = \"/login\"\n[env]\nbase_url = \"{EMPTY}\"\n", server.url(""));
+    toml(&text).build().unwrap().login().await.unwrap();
+    assert_eq!(server.seen()[0].path, "/login");
+}

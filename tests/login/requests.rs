@@ -213,3 +213,29 @@ async fn where_the_access_token_renews_itself_the_session_slides_along() {
     }
     assert_eq!(server.seen().iter().filter(|request| request.path == "/login").count(), 1);
 }
+
+#[tokio::test]
+async fn the_client_is_in_no_body_of_a_get() {
+    let server = numbered().await;
+    let login = HttpRequest::post(server.url("/token")).form_field("grant_type", "password");
+    let api = HttpAuthenticator::builder(HttpRequest::get(server.url("/challenge")))
+        .then(login)
+        .client_auth(ClientAuth::in_body("id", "s"))
+        .build()
+        .unwrap();
+    api.login().await.unwrap();
+    let seen = server.seen();
+    assert_eq!((seen[0].method.as_str(), seen[0].body.as_str()), ("GET", ""));
+    assert_eq!(seen[1].form(), pairs(&[("grant_type", "password"), ("client_id", "id"), ("client_secret", "s")]));
+}
+
+#[tokio::test]
+async fn a_probe_sends_nothing_of_the_url_that_may_be_a_credential() {
+    let server = numbered().await;
+    let url = server.url("/login?key=S3cret").replace("http://", "http://ada:S3cret@");
+    let api = HttpAuthenticator::builder(url).build().unwrap();
+    api.probe().await.unwrap().unwrap();
+    let seen = server.seen();
+    assert_eq!((seen[0].method.as_str(), seen[0].path.as_str()), ("HEAD", "/login"));
+    assert_eq!(seen[0].header("authorization"), "");
+}

@@ -20,7 +20,8 @@ pub(super) const ID_PLACEHOLDER: &str = "{client_id}";
 pub(super) const SECRET_PLACEHOLDER: &str = "{client_secret}";
 
 /// How a client authenticates to the token endpoint, in each login, refresh and revocation. The
-/// description can also name them as `{client_id}` and `{client_secret}`.
+/// description can also name them as `{client_id}` and `{client_secret}`. A `GET` has no body, so
+/// neither is in one.
 #[derive(Clone)]
 pub struct ClientAuth(Method);
 

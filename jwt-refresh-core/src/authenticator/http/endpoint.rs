@@ -99,13 +99,15 @@ impl Endpoint {
         Url::parse(&filled).map_err(|error| configuration(format!("with its values, it is not a URL ({error})")))
     }
 
-    /// Returns a URL of the server that holds no value.
+    /// Returns a URL of the server that holds no value and no credential.
     pub(super) fn public_url(&self) -> Url {
         let mut url = self.url.clone();
         if self.template.is_some() {
             url.set_path("/");
-            url.set_query(None);
         }
+        url.set_query(None);
+        // These fail for URLs without a host, and an endpoint has one.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
         url
     }
 }

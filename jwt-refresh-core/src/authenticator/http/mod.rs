@@ -160,8 +160,8 @@ impl HttpAuthenticator {
     }
 }
 
-/// Returns an error of this kind if a value is missing that the request has to send. The server would
-/// get an empty one instead.
+/// Returns an error of this kind if a value is missing that the request has to send. The server
+/// would get an empty one instead.
 fn expect_values(request: &PreparedRequest, action: &str, values: &Values, kind: ErrorKind) -> Result<(), Error> {
     let Some(name) = request.names().iter().find(|name| !values.has(name)) else { return Ok(()) };
     let what = format!("the {action} has to send `{name}`, which did not come with this refresh token");

@@ -51,7 +51,10 @@ impl PreparedRequest {
         known: &BTreeSet<String>,
         surroundings: &Surroundings<'_>,
     ) -> Result<Self, Error> {
-        if let Some(client_auth) = surroundings.client_auth {
+        let method = request.method.trim().to_ascii_uppercase();
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| mistake(&format!("{key}.method"), "this is not an HTTP method; write `POST` or `GET`"))?;
+        if let Some(client_auth) = surroundings.client_auth.filter(|_| method != Method::GET) {
             let completed = client_auth.complete(&mut request.body);
             request.note(|| "client_auth".to_owned(), completed);
         }
@@ -78,9 +81,6 @@ impl PreparedRequest {
         let cookies = cookies.collect::<Result<Vec<_>, Error>>()?;
         let basic_auth = basic_auth(&request, surroundings.client_auth, &mut parse)?;
         let body = BodyTemplate::parse(&request.body, &mut parse)?;
-        let method = request.method.trim().to_ascii_uppercase();
-        let method = Method::from_bytes(method.as_bytes())
-            .map_err(|_| mistake(&format!("{key}.method"), "this is not an HTTP method; write `POST` or `GET`"))?;
         if method == Method::GET && !matches!(request.body, Body::Empty) {
             return Err(mistake(
                 &format!("{key}.method"),

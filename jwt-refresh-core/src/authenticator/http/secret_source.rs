@@ -26,8 +26,8 @@ const LONGEST_FILE: u64 = 64 * 1024;
 /// A secret is read for each login and each refresh that sends it, and never kept. So one that is
 /// replaced while a session runs is used at the next exchange. One that cannot be read fails that
 /// exchange with [`SecretUnavailable`](ErrorKind::SecretUnavailable) before anything is sent, so
-/// nothing is lost: the session serves the token that it has, and tries again after a pause. So does
-/// one that is not read within half of the time-out of the [`Policy`](crate::Policy).
+/// nothing is lost: the session serves the token that it has, and tries again after a pause. So
+/// does one that is not read within half of the time-out of the [`Policy`](crate::Policy).
 #[derive(Clone)]
 pub struct SecretSource(SecretOrigin);
 

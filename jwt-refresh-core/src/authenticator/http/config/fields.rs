@@ -125,8 +125,10 @@ impl<'a> Reader<'a> {
     }
 
     fn url(&self, url: &str) -> String {
+        let before_path = url.split(['/', '?', '#']).next().unwrap_or_default();
+        let is_absolute = before_path.ends_with(':') && url[before_path.len()..].starts_with("//");
         match self.base_url {
-            Some(base) if !url.trim().is_empty() && !url.contains("://") => {
+            Some(base) if !url.trim().is_empty() && !is_absolute => {
                 format!("{}/{}", base.trim_end_matches('/'), url.trim_start_matches('/'))
             }
             _ => url.to_owned(),

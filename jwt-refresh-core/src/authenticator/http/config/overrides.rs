@@ -11,6 +11,7 @@ use crate::error::Error;
 const ENV: &str = "env";
 
 /// Replaces the values of the keys that the table `env` names by the variables that are set.
+/// An empty one counts as not set.
 pub(super) fn apply(description: &mut Value) -> Result<(), Error> {
     let Some(names) = description.as_object_mut().and_then(|fields| fields.remove(ENV)) else { return Ok(()) };
     let mut overrides = Vec::new();
@@ -45,8 +46,8 @@ fn replace(description: &mut Value, key: &str, variable: &str) -> Result<(), Err
         return Err(wrong(format!("`{key}` is {}; name one of the values in it", type_of(place))));
     }
     let text = match std::env::var(variable) {
-        Ok(text) => text,
-        Err(VarError::NotPresent) => return Ok(()),
+        Ok(text) if !text.trim().is_empty() => text,
+        Ok(_) | Err(VarError::NotPresent) => return Ok(()),
         Err(VarError::NotUnicode(_)) => {
             return Err(wrong(format!("the variable `{variable}` is not UTF-8; correct it")));
         }

@@ -38,7 +38,7 @@ impl Format {
 
 fn toml(text: &str) -> Result<Value, Error> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         // What the parser says of it may quote the text.
         mistake(&format!(
