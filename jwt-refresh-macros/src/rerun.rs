@@ -55,7 +55,7 @@ fn innermost(function: &Function) -> Option<TokenStream> {
         return Some(body);
     }
     let mut innermost = None;
-    shape::rewrite_future(body, &mut |block| {
+    shape::rewrite_future(body, &mut |block, _| {
         let found = shape::async_trait(block).map(|(_, found)| found.group);
         innermost = Some(found.as_ref().unwrap_or(block).stream());
         block.clone()
