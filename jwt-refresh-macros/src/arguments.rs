@@ -10,6 +10,7 @@ use crate::parse::Function;
 use crate::shape::Shape;
 use crate::site::{Place, Site};
 use crate::tokens::mentions;
+use crate::usage::Usage;
 
 /// Returns the head of the function, with arguments from which each run can take its own.
 pub(crate) fn head(site: &Site<'_>, body: &Group) -> TokenStream {
@@ -37,6 +38,21 @@ pub(crate) fn before(site: &Site<'_>, body: &Group) -> TokenStream {
         FnArg::Typed(argument) => bind_for_provider(site, argument, index),
     });
     receiver.into_iter().chain(statements).collect()
+}
+
+/// Returns whether a run borrows an argument that it does not take.
+pub(crate) fn lends_any(site: &Site<'_>, body: &TokenStream) -> bool {
+    site.function.sig.inputs.iter().any(|input| match input {
+        FnArg::Receiver(_) => false,
+        FnArg::Typed(argument) => is_lent(argument, body),
+    })
+}
+
+/// Returns whether both runs can have the same argument, which need not be `Clone`.
+fn is_lent(argument: &PatType, body: &TokenStream) -> bool {
+    let Pat::Ident(pat) = &*argument.pat else { return false };
+    let plain = is_name(&argument.pat) && pat.mutability.is_none() && mutable_reference(&argument.ty).is_none();
+    plain && Usage::of(&pat.ident.to_string(), body) == Usage::Borrowed
 }
 
 /// Returns whether the receiver is no reference.
@@ -154,15 +170,25 @@ fn mutable_reference(ty: &Type) -> Option<bool> {
 //     let (a, mut b) = ::jwt_refresh::__private::again(&mut argument1);
 //     let out = &mut *out;
 //
+// Input, of which the body uses nothing but `&all`:
+//     all: Vec<u8>, unused: String
+//
+// Output:
+//     mut all: Vec<u8>, unused: String
+//     let _ = &mut all;
+//
 // `again` only reads the argument. It gets `&mut` all the same, because with a shared borrow the
 // run would require `Sync` where the function did not.
 fn rebind(site: &Site<'_>, argument: &mut PatType, index: usize, body: &TokenStream) -> Option<TokenStream> {
     let name = match &*argument.pat {
         Pat::Wild(_) => return None,
-        Pat::Ident(pat) if is_unused(&pat.ident, body) => return None,
+        Pat::Ident(pat) if Usage::of(&pat.ident.to_string(), body) == Usage::Unused => return None,
         Pat::Ident(pat) if is_name(&argument.pat) => Some(pat.clone()),
         _ => None,
     };
+    if is_lent(argument, body) {
+        return lend(site, argument);
+    }
     let reference = mutable_reference(&argument.ty);
     if reference == Some(false) && name.as_ref().is_some_and(|name| name.mutability.is_none()) {
         return None;
@@ -184,10 +210,17 @@ fn rebind(site: &Site<'_>, argument: &mut PatType, index: usize, body: &TokenStr
     Some(quote_spanned!(Span::mixed_site()=> #unused #shadowing #(#attrs)* let #pattern = #value;))
 }
 
-/// Returns whether the name says that an argument is not used, and it is not.
-fn is_unused(name: &Ident, body: &TokenStream) -> bool {
-    let name = name.to_string();
-    name.starts_with('_') && !mentions(body.clone(), &name)
+/// Makes the run borrow the argument. It does so mutably for the reason that `rebind` has.
+fn lend(site: &Site<'_>, argument: &mut PatType) -> Option<TokenStream> {
+    let Pat::Ident(PatIdent { ident: name, mutability, .. }) = &mut *argument.pat else { return None };
+    if site.function.shape == Shape::Sync {
+        return None;
+    }
+    if site.function.shape == Shape::Async {
+        *mutability = Some(Token![mut](Span::mixed_site().located_at(name.span())));
+    }
+    let cfg = argument.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
+    Some(quote_spanned!(Span::mixed_site()=> #(#cfg)* let _ = &mut #name;))
 }
 
 /// Returns the place of an argument, without its attributes.
@@ -213,6 +246,7 @@ fn rebind_in_future(site: &Site<'_>, argument: &PatType, body: &TokenStream) -> 
     let value = match mutable_reference(&argument.ty) {
         Some(false) => return None,
         Some(true) => quote_spanned!(Span::mixed_site()=> &mut *#name),
+        None if is_lent(argument, body) => return lend(site, &mut argument.clone()),
         None => again(site, place(argument), name),
     };
     let unused = allow_unused(site, &argument.pat);

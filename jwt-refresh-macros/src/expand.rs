@@ -6,7 +6,7 @@ use quote::{quote, quote_spanned};
 
 use crate::args::Options;
 use crate::parse::{Block, Function, Item, Member};
-use crate::shape::{self, Shape};
+use crate::shape::{self, Kept, Shape};
 use crate::site::Site;
 use crate::tokens::{braces, is_punct};
 use crate::{arguments, check, retry};
@@ -70,8 +70,8 @@ fn guarded(function: &Function, options: &Options, body: &Group) -> TokenStream 
 fn guarded_future(function: &Function, options: &Options, body: &Group) -> TokenStream {
     let attrs = &function.attrs;
     let mut head = function.head.clone();
-    let mut write = |block: &Group| {
-        let site = Site::new(function, options);
+    let mut write = |block: &Group, kept: Kept| {
+        let site = Site { kept: kept.in_block(block), ..Site::new(function, options) };
         match shape::async_trait(block) {
             None => {
                 if options.retry.is_some() {

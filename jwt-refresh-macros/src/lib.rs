@@ -14,7 +14,8 @@
 //! `expand` chooses between two kinds of guard:
 //!
 //! - `check`, without `retry`, is a statement before the body.
-//! - `retry` is a loop around the body. `arguments` gives each run of the body its own arguments.
+//! - `retry` is a loop around the body. `arguments` gives each run of the body its own arguments,
+//!   and `usage` tells which it need not own.
 //!
 //! Both write at a `site`, which knows what can be named there. `tokens` has helpers on token
 //! trees.
@@ -39,6 +40,7 @@ mod site;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod usage;
 mod valid;
 
 use proc_macro2::{Span, TokenStream};
@@ -75,8 +77,9 @@ use crate::parse::Names;
 /// 401 could be found.
 ///
 /// The body may run twice. What it takes by value, the token included, is therefore cloned for each
-/// run. The body cannot consume `self` or a field of it, and it cannot return what it borrows from
-/// a `&mut self`.
+/// run. An argument is not, and need not be `Clone`, if the body does not use it or only borrows it
+/// as `&name`, `&name.field` or in `format!` and the like, and has no `move` block. The body cannot
+/// consume `self` or a field of it, and it cannot return what it borrows from a `&mut self`.
 ///
 /// A future with `retry` is larger than without by at most 64 bytes, and by such arguments, which
 /// it keeps for the second run.

@@ -55,7 +55,7 @@ fn innermost(function: &Function) -> Option<TokenStream> {
         return Some(body);
     }
     let mut innermost = None;
-    shape::rewrite_future(body, &mut |block| {
+    shape::rewrite_future(body, &mut |block, _| {
         let found = shape::async_trait(block).map(|(_, found)| found.group);
         innermost = Some(found.as_ref().unwrap_or(block).stream());
         block.clone()
@@ -112,7 +112,8 @@ fn values(body: TokenStream, name: &str) -> Vec<Vec<TokenTree>> {
     let mut found = Vec::new();
     for (at, tree) in trees.iter().enumerate() {
         let before = |count: usize| at.checked_sub(count).and_then(|at| trees.get(at));
-        if is_punct(tree, '=') && matches!(before(1), Some(TokenTree::Ident(to)) if to != "_" && to != "in") {
+        let named = matches!(before(1), Some(TokenTree::Ident(to)) if to != "_" && to != "in");
+        if is_punct(tree, '=') && named && !is_borrowing(&trees[..at]) {
             let value = trees[at + 1..].split(|tree| is_punct(tree, ';')).next();
             found.extend(value.filter(|value| is_place_in(value, name)).map(<[_]>::to_vec));
         }
@@ -133,6 +134,15 @@ fn values(body: TokenStream, name: &str) -> Vec<Vec<TokenTree>> {
     found
 }
 
+/// Returns whether the assignment that `before` ends in does not move: `let ref name = …`,
+/// `let _: String = …`.
+fn is_borrowing(before: &[TokenTree]) -> bool {
+    let start = before.iter().rposition(|tree| is_punct(tree, ';') || is_braces(tree)).map_or(0, |end| end + 1);
+    let statement = &before[start..];
+    let ignored = statement.windows(2).any(|pair| is_word(&pair[0], "let") && is_word(&pair[1], "_"));
+    ignored || statement.iter().any(|tree| is_word(tree, "ref"))
+}
+
 /// Returns whether `value` is `name`, or a field of it.
 fn is_place_in(value: &[TokenTree], name: &str) -> bool {
     let Some((first, fields)) = value.split_first() else { return false };
@@ -146,5 +156,7 @@ fn is_place_in(value: &[TokenTree], name: &str) -> bool {
 
 /// Returns whether parentheses after `word` are not those of a call.
 fn is_keyword(word: &Ident) -> bool {
-    ["match", "if", "while", "in", "return", "let", "await"].iter().any(|keyword| word == keyword)
+    ["match", "if", "while", "in", "return", "let", "await", "mut", "const", "else"]
+        .iter()
+        .any(|keyword| word == keyword)
 }

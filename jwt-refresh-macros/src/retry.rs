@@ -190,7 +190,7 @@ fn run(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
     let arguments = run_arguments(site, body);
     let typed = site.typed().filter(|_| site.function.shape != Shape::Sync);
     let content = quote_spanned!(Span::mixed_site()=> #typed #inner);
-    if owns_all(site) {
+    if owns_all(site, body) {
         let run = future(site, body, Some(Token![move](body.span_open())), content);
         return quote_spanned!(Span::mixed_site()=> { #arguments #run });
     }
@@ -199,9 +199,11 @@ fn run(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
 
 /// Returns whether nothing but the run's arguments and a shared `self` can be named in the body. Of
 /// the block of a future that is not certain: what surrounds it may have variables.
-fn owns_all(site: &Site<'_>) -> bool {
+fn owns_all(site: &Site<'_>, body: &Group) -> bool {
     let shared = site.function.receiver().is_none_or(|receiver| mutable_receiver(receiver) == Some(false));
-    shared && (site.function.shape != Shape::Future || site.async_trait.is_some())
+    let moved = site.async_trait.as_ref().map(|async_trait| &async_trait.arguments);
+    let lent = arguments::lends_any(site, &quote!(#moved #body));
+    shared && !lent && (site.function.shape != Shape::Future || site.async_trait.is_some())
 }
 
 /// Returns the statements with which a run takes the token and the arguments.

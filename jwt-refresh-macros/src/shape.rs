@@ -1,6 +1,6 @@
 //! How a function returns its result, and thus where in the function the guard goes.
 
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use syn::{
     CapturedParam, GenericArgument, PathArguments, PathSegment, ReceiverKind, ReturnType, Signature, Token, Type,
     TypeInfer, TypeParamBound,
@@ -39,7 +39,7 @@ impl Shape {
         if alias.ends_with("Result") {
             return Self::Sync;
         }
-        match body.and_then(|body| rewrite_future(body.stream(), &mut Group::clone)) {
+        match body.and_then(|body| rewrite_future(body.stream(), &mut |block, _| block.clone())) {
             Some((_, Ending::Future | Ending::Call)) => Self::Future,
             Some((_, Ending::TakenOver)) | None => Self::Sync,
         }
@@ -104,10 +104,28 @@ pub(crate) fn inferred(mut output: Type) -> Type {
     output
 }
 
+/// Returns `Result<_, Error>` for `Result<T, Error>`, and `Result<_>` for an alias.
+pub(crate) fn with_any_value(output: Type) -> Type {
+    let mut output = inferred(output);
+    if let Type::Path(path) = &mut output
+        && let Some(last) = path.path.segments.last_mut()
+        && let PathArguments::AngleBracketed(arguments) = &mut last.arguments
+        && let Some(GenericArgument::Type(value)) =
+            arguments.args.iter_mut().find(|argument| matches!(argument, GenericArgument::Type(_)))
+    {
+        *value = any_type(Span::mixed_site());
+    }
+    output
+}
+
+fn any_type(span: Span) -> Type {
+    Type::Infer(TypeInfer { attrs: Vec::new(), underscore_token: Token![_](span) })
+}
+
 fn infer(ty: &mut Type) {
     match ty {
         Type::ImplTrait(opaque) => {
-            *ty = Type::Infer(TypeInfer { attrs: Vec::new(), underscore_token: Token![_](opaque.impl_token.span) });
+            *ty = any_type(opaque.impl_token.span);
         }
         Type::Path(ty) => ty.path.segments.iter_mut().for_each(|segment| infer_arguments(&mut segment.arguments)),
         Type::Reference(ty) => infer(&mut ty.elem),
@@ -208,17 +226,70 @@ pub(crate) enum Ending {
     TakenOver,
 }
 
+/// What of the result of a block is certain to be in the result of the future that it becomes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kept {
+    /// All of it: `Box::pin(async { … })`, `async { … }.boxed()`.
+    All,
+    /// Its type depends on a function of the user's: `wrap(async { … })`.
+    Unknown,
+    /// The type of its error: `async { … }.map_ok(Product::from)`.
+    Error,
+    /// Nothing: `async { … }.map_err(Error::from)`.
+    Nothing,
+}
+
+impl Kept {
+    /// Tells what `async { … }.name(…)` keeps.
+    fn by_method(name: &str) -> Self {
+        match name {
+            "boxed"
+            | "boxed_local"
+            | "fuse"
+            | "in_current_span"
+            | "inspect"
+            | "inspect_err"
+            | "inspect_ok"
+            | "instrument"
+            | "with_current_subscriber"
+            | "with_subscriber" => Self::All,
+            "and_then" | "map" | "map_ok" | "ok_into" | "then" => Self::Error,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Tells what all of the method calls in `trees` keep.
+    fn by_methods(trees: &[TokenTree]) -> Self {
+        let methods = trees.windows(2).filter_map(|pair| match pair {
+            [dot, TokenTree::Ident(name)] if is_punct(dot, '.') => Some(Self::by_method(&name.to_string())),
+            _ => None,
+        });
+        methods.max().unwrap_or(Self::All)
+    }
+
+    /// Returns what is certain of `block`, which may say itself what type its result has:
+    /// `Ok::<Raw, Error>(raw)`.
+    pub(crate) fn in_block(self, block: &Group) -> Self {
+        let trees: Vec<TokenTree> = block.stream().into_iter().collect();
+        let end = trees.iter().rposition(|tree| is_punct(tree, ';')).map_or(0, |end| end + 1);
+        let typed = trees[end..]
+            .windows(2)
+            .any(|pair| (is_word(&pair[0], "Ok") || is_word(&pair[0], "Err")) && is_punct(&pair[1], ':'));
+        if typed && self != Self::All { Self::Nothing } else { self }
+    }
+}
+
 /// Returns whether only the author can tell that a [`Shape::Future`] returns a future: its type is
 /// an alias, and its body ends in the call of a function with an `async` block.
 pub(crate) fn is_unclear(sig: &Signature, body: &Group) -> bool {
     let ReturnType::Type(_, output) = &sig.output else { return false };
     let known = awaited(output).is_some() || last_name(output).is_none_or(|name| name.ends_with("Future"));
-    let ending = || rewrite_future(body.stream(), &mut Group::clone);
+    let ending = || rewrite_future(body.stream(), &mut |block, _| block.clone());
     !known && ending().is_some_and(|(_, ending)| ending == Ending::Call)
 }
 
-/// Writes the guarded block in the place of the block of a future.
-pub(crate) type WriteBlock<'a> = &'a mut dyn FnMut(&Group) -> Group;
+/// Writes the guarded block in the place of the block of a future, of whose result `Kept` is kept.
+pub(crate) type WriteBlock<'a> = &'a mut dyn FnMut(&Group, Kept) -> Group;
 
 /// Has `write` rewrite the block of the future that the body of a [`Shape::Future`] ends in.
 ///
@@ -246,6 +317,8 @@ struct Tail {
     /// The index of the group that is the block, or that it is in.
     group: usize,
     kind: TailKind,
+    /// What is kept outside the group.
+    kept: Kept,
 }
 
 enum TailKind {
@@ -272,6 +345,16 @@ impl TailKind {
     }
 }
 
+impl TailKind {
+    /// Tells what a call keeps of the result.
+    const fn kept(&self) -> Kept {
+        match self {
+            Self::Block | Self::Nested | Self::Boxed => Kept::All,
+            Self::Argument(_) => Kept::Unknown,
+        }
+    }
+}
+
 impl Tail {
     /// Reads the expression from `start` to `end`.
     fn at(trees: &[TokenTree], start: usize, end: usize) -> Option<Self> {
@@ -279,8 +362,10 @@ impl Tail {
         while is_punct(trees.get(at)?, '#') {
             at += 2;
         }
-        let tail = Self::of_async(trees, at).or_else(|| Self::of_group(trees, at)).or_else(|| Self::of_call(trees, at));
-        tail.filter(|tail| is_postfix(trees.get(tail.group + 1..end).unwrap_or_default()))
+        let tail =
+            Self::of_async(trees, at).or_else(|| Self::of_group(trees, at)).or_else(|| Self::of_call(trees, at))?;
+        let after = trees.get(tail.group + 1..end).unwrap_or_default();
+        is_postfix(after).then(|| Self { kept: tail.kept.max(Kept::by_methods(after)), ..tail })
     }
 
     fn of_async(trees: &[TokenTree], at: usize) -> Option<Self> {
@@ -288,13 +373,13 @@ impl Tail {
             return None;
         }
         let group = if is_word(trees.get(at + 1)?, "move") { at + 2 } else { at + 1 };
-        is_braces(trees.get(group)?).then_some(Self { group, kind: TailKind::Block })
+        is_braces(trees.get(group)?).then_some(Self { group, kind: TailKind::Block, kept: Kept::All })
     }
 
     fn of_group(trees: &[TokenTree], group: usize) -> Option<Self> {
         match trees.get(group)? {
             TokenTree::Group(found) if found.delimiter() != Delimiter::Bracket => {
-                Some(Self { group, kind: TailKind::Nested })
+                Some(Self { group, kind: TailKind::Nested, kept: Kept::All })
             }
             _ => None,
         }
@@ -309,7 +394,10 @@ impl Tail {
                 tree if is_punct(tree, '<') => depth += 1,
                 tree if is_punct(tree, '>') => depth = depth.saturating_sub(1),
                 _ if depth > 0 => {}
-                tree if is_parentheses(tree) => return Some(Self { group: at, kind: TailKind::of_call(&names)? }),
+                tree if is_parentheses(tree) => {
+                    let kind = TailKind::of_call(&names)?;
+                    return Some(Self { group: at, kept: kind.kept(), kind });
+                }
                 TokenTree::Ident(name) if at == start || is_punct(&trees[at - 1], ':') => names.push(name.to_string()),
                 tree if is_punct(tree, ':') => {}
                 _ => return None,
@@ -321,9 +409,11 @@ impl Tail {
     fn rewrite(self, trees: &[TokenTree], write: WriteBlock<'_>) -> Option<(TokenStream, Ending)> {
         let found = Found::at(trees, self.group)?;
         let stream = found.group.stream();
+        let outside = self.kept;
+        let write: WriteBlock<'_> = &mut |block, kept| write(block, kept.max(outside));
         let (content, ending) = match self.kind {
             TailKind::Block => {
-                let group = write(&found.group);
+                let group = write(&found.group, Kept::All);
                 return Some((found.with_group(group), Ending::Future));
             }
             TailKind::Nested => rewrite_future(stream, write)?,
@@ -353,7 +443,7 @@ fn is_postfix(mut trees: &[TokenTree]) -> bool {
 
 /// Finds the first `return` outside the block of the future, which would return another future.
 pub(crate) fn early_return(body: TokenStream) -> Option<Ident> {
-    let (emptied, _) = rewrite_future(body, &mut |block| Group::new(block.delimiter(), TokenStream::new()))?;
+    let (emptied, _) = rewrite_future(body, &mut |block, _| Group::new(block.delimiter(), TokenStream::new()))?;
     find(emptied, "return")
 }
 

@@ -7,7 +7,7 @@ use syn::{ExprReference, GenericArgument, PathArguments, ReturnType, Token, Type
 
 use crate::args::Options;
 use crate::parse::Function;
-use crate::shape::{AsyncTrait, Shape, awaited, inferred};
+use crate::shape::{AsyncTrait, Kept, Shape, awaited, inferred, with_any_value};
 
 /// Where a guard is written, and what it can name there.
 pub(crate) struct Site<'a> {
@@ -15,11 +15,13 @@ pub(crate) struct Site<'a> {
     pub(crate) options: &'a Options,
     /// What `#[async_trait]` made of the method, if it ran before this macro.
     pub(crate) async_trait: Option<AsyncTrait>,
+    /// What of the result of the guarded block is in the result of the function.
+    pub(crate) kept: Kept,
 }
 
 impl<'a> Site<'a> {
     pub(crate) fn new(function: &'a Function, options: &'a Options) -> Self {
-        Self { function, options, async_trait: None }
+        Self { function, options, async_trait: None, kept: Kept::All }
     }
 
     /// Returns the name of the receiver: `self`, or what `#[async_trait]` calls it.
@@ -79,6 +81,14 @@ impl<'a> Site<'a> {
         }
     }
 
+    /// Returns the type that the function's future evaluates to, unless it is that of an alias.
+    fn awaited(&self) -> Option<&Type> {
+        match &self.function.sig.output {
+            ReturnType::Type(_, output) => awaited(output),
+            ReturnType::Default => None,
+        }
+    }
+
     /// Returns the type of the value that the body evaluates to, as it can be written in the body.
     pub(crate) fn output(&self) -> Option<TokenStream> {
         let result = inferred(self.result()?.clone());
@@ -90,10 +100,13 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Returns a statement that tells the compiler what the block that it stands in evaluates to.
+    /// Returns a statement that tells the compiler what the block that it stands in evaluates to,
+    /// as far as that is known.
     ///
     /// Its `return` is never reached. Before the first `?` or `return` of the body, it makes the
-    /// compiler report errors in the body where they are.
+    /// compiler report errors in the body where they are. With `retry` the compiler must know the
+    /// type before it sees what surrounds the block. So there a function that the block is an
+    /// argument of is taken for one that keeps it.
     // Output:
     //     if let ::core::option::Option::Some(result) =
     //         ::core::option::Option::None::<Result<Product, Error>>
@@ -101,7 +114,11 @@ impl<'a> Site<'a> {
     //         return result;
     //     }
     pub(crate) fn typed(&self) -> Option<TokenStream> {
-        let output = self.output()?;
+        let output = match (self.kept, &self.options.retry) {
+            (Kept::All, _) | (Kept::Unknown, Some(_)) => self.output()?,
+            (Kept::Error, Some(_)) => with_any_value(self.awaited()?.clone()).into_token_stream(),
+            (Kept::Unknown | Kept::Error, None) | (Kept::Nothing, _) => return None,
+        };
         Some(quote_spanned! {Span::mixed_site()=>
             if let ::core::option::Option::Some(result) = ::core::option::Option::None::<#output> {
                 return result;

@@ -36,6 +36,12 @@ pub(crate) fn is_parentheses(tree: &TokenTree) -> bool {
     is_group(tree, Delimiter::Parenthesis)
 }
 
+/// Returns the name of the macro whose arguments are the group at `at`.
+pub(crate) fn macro_called(trees: &[TokenTree], at: usize) -> Option<String> {
+    let [TokenTree::Ident(name), mark] = trees.get(at.checked_sub(2)?..at)? else { return None };
+    is_punct(mark, '!').then(|| name.to_string())
+}
+
 fn is_group(tree: &TokenTree, delimiter: Delimiter) -> bool {
     matches!(tree, TokenTree::Group(group) if group.delimiter() == delimiter)
 }

@@ -171,7 +171,7 @@ fn is_guarded(function: &Function) -> bool {
     let Some(body) = function.body() else { return false };
     let mut guarded = starts_with_guard(body);
     if function.shape == Shape::Future {
-        shape::rewrite_future(body.stream(), &mut |block| {
+        shape::rewrite_future(body.stream(), &mut |block, _| {
             guarded |= starts_with_guard(block);
             block.clone()
         });
@@ -192,7 +192,7 @@ fn starts_with_guard(block: &Group) -> bool {
 
 /// Returns what prevents a guard in the future that a function returns.
 fn future(function: &Function, options: &Options, body: &Group) -> Option<Error> {
-    if shape::rewrite_future(body.stream(), &mut Group::clone).is_none() {
+    if shape::rewrite_future(body.stream(), &mut |block, _| block.clone()).is_none() {
         return Some(Error::new_spanned(&function.sig.output, NO_FUTURE));
     }
     let from = options.from.to_token_stream();

@@ -7,7 +7,7 @@ pub async fn rename(&self, id: u64, mut name: String, (a, b): (A, B), out: &mut 
 
 pub async fn rename(
     &self,
-    mut id: u64,
+    id: u64,
     mut name: String,
     mut argument3: (A, B),
     out: &mut Out,
@@ -31,11 +31,7 @@ pub async fn rename(
         {
             let result = {
                 let token = ::jwt_refresh::__private::again(&mut held);
-                let id = ::jwt_refresh::__private::again(&mut id);
-                let mut name = ::jwt_refresh::__private::again(&mut name);
                 let (a, b) = ::jwt_refresh::__private::again(&mut argument3);
-                #[allow(clippy::shadow_same)]
-                let out = &mut *out;
                 async move {
                     if let ::core::option::Option::Some(result) = ::core::option::Option::None::<
                         Result<_, Error>,

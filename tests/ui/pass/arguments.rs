@@ -1,4 +1,6 @@
-use std::fmt::Display;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fmt::{self, Display};
 
 use jwt_refresh::prelude::*;
 
@@ -15,8 +17,59 @@ struct Page {
     size: u64,
 }
 
+/// Cannot be cloned, and is not `Sync`.
+struct Once(Cell<u64>);
+
+impl Once {
+    const fn new(value: u64) -> Self {
+        Self(Cell::new(value))
+    }
+}
+
+impl Display for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.get().fmt(f)
+    }
+}
+
+const fn read(once: &Once) -> u64 {
+    once.0.get()
+}
+
 #[refresh_token(token, retry)]
 impl Api {
+    async fn not_used(&self, _once: Once, _text: impl Display + Send) -> Result<u64> {
+        self.server.call(&token)
+    }
+
+    #[allow(clippy::used_underscore_binding, reason = "it fires without the attribute too")]
+    async fn borrowed(&self, _once: Once, once: Once, name: String) -> Result<String> {
+        let read = read(&_once) + read(&once);
+        tokio::task::yield_now().await;
+        self.server.call(&token)?;
+        Ok(format!("{read} {once} {}", _once) + &name)
+    }
+
+    fn borrowed_in_a_future(&self, once: Once) -> impl Future<Output = Result<u64>> + Send {
+        async move {
+            tokio::task::yield_now().await;
+            self.server.call(&token)?;
+            Ok(read(&once))
+        }
+    }
+
+    async fn formatted(&self, r#type: String) -> Result<String> {
+        self.server.call(&token)?;
+        Ok(format!("{type}"))
+    }
+
+    /// `&` alone does not borrow.
+    #[allow(clippy::used_underscore_binding, reason = "it fires without the attribute too")]
+    async fn moved(&self, a: BTreeSet<u64>, _b: BTreeSet<u64>) -> Result<usize> {
+        self.server.call(&token)?;
+        Ok((&a & &_b).len() + a.len() + _b.into_iter().count())
+    }
+
     async fn opaque(
         &self,
         id: impl Display + Clone + Send,
@@ -56,7 +109,7 @@ impl Api {
 
     async fn linted(
         &self,
-        #[expect(unused_variables, reason = "the attribute must keep this expectation")] unused: u8,
+        #[expect(unused_variables, reason = "the attribute must keep this expectation")] unused: Once,
     ) -> Result<u64> {
         self.server.call(&token)
     }
@@ -73,5 +126,12 @@ async fn compiles_and_runs() {
     assert_eq!(assert_send(api.mutable("a".to_owned(), "b")).await.unwrap(), "ab");
     assert_eq!(assert_send(api.ignored(String::new(), 0)).await.unwrap(), 6);
     assert_eq!(assert_send(api.conditional("there".to_owned())).await.unwrap(), "there");
-    assert_eq!(assert_send(api.linted(0)).await.unwrap(), 8);
+    assert_eq!(assert_send(api.linted(Once::new(0))).await.unwrap(), 8);
+    let api = || async { Api { session: session().await, server: Server::default() } };
+    let once = || Once::new(1);
+    assert_eq!(assert_send(api().await.not_used(once(), "text")).await.unwrap(), 2);
+    assert_eq!(assert_send(api().await.borrowed(once(), once(), "a".to_owned())).await.unwrap(), "2 1 1a");
+    assert_eq!(assert_send(api().await.borrowed_in_a_future(once())).await.unwrap(), 1);
+    assert_eq!(assert_send(api().await.formatted("a".to_owned())).await.unwrap(), "a");
+    assert_eq!(assert_send(api().await.moved(BTreeSet::from([1, 2]), BTreeSet::from([2]))).await.unwrap(), 4);
 }

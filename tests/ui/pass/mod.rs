@@ -8,6 +8,7 @@ mod async_trait;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod bodies;
+mod combinators;
 mod generics;
 #[allow(clippy::manual_async_fn, reason = "it fires without the attribute too")]
 mod impl_future;

@@ -29,6 +29,18 @@ impl Api {
         out.push(n);
         self.server.call(&token)
     }
+
+    /// What stands after `ref` or `&mut` is borrowed, and what is assigned to `_` stays.
+    #[refresh_token(token, retry)]
+    async fn borrows(&mut self) -> Result<u64> {
+        let _: Vec<String> = self.log;
+        #[allow(clippy::toplevel_ref_arg, reason = "it fires without the attribute too")]
+        let ref log: Vec<String> = self.log;
+        tracing::trace!("{}", log.len());
+        #[allow(unused_parens, reason = "it fires without the attribute too")]
+        Vec::push(&mut (self.log), "borrows".to_owned());
+        self.server.call(&token)
+    }
 }
 
 #[tokio::test]
@@ -39,4 +51,7 @@ async fn compiles_and_runs() {
     assert_eq!(assert_send(api.again("again".to_owned(), 1, &mut out)).await.unwrap(), 2);
     assert_eq!(api.log, ["plain", "again", "again"]);
     assert_eq!(out, [2, 2]);
+    let mut api = Api { session: session().await, ..api };
+    assert_eq!(assert_send(api.borrows()).await.unwrap(), 4);
+    assert_eq!(api.log[3..], ["borrows", "borrows"]);
 }
