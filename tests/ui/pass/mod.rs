@@ -1,6 +1,13 @@
 //! Methods that the attribute accepts: one shape in each file, without `retry` and with it.
 
 mod aliases_of_futures;
+#[allow(
+    clippy::iter_count,
+    clippy::manual_async_fn,
+    clippy::uninlined_format_args,
+    clippy::useless_format,
+    reason = "they fire without the attribute too"
+)]
 mod arguments;
 mod arguments_without_retry;
 mod async_method;
@@ -8,6 +15,7 @@ mod async_trait;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod bodies;
+#[allow(clippy::needless_question_mark, clippy::useless_conversion, reason = "they fire without the attribute too")]
 mod combinators;
 mod generics;
 #[allow(clippy::manual_async_fn, reason = "it fires without the attribute too")]
