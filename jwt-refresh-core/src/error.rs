@@ -229,7 +229,6 @@ impl Error {
     }
 
     /// Says whether the refresh token that was sent is in doubt, whatever the table says.
-    #[cfg(feature = "reqwest")]
     pub(crate) fn leaving_in_doubt(self, in_doubt: bool) -> Self {
         self.with(|inner| inner.in_doubt = Some(in_doubt))
     }
