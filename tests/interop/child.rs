@@ -1,16 +1,14 @@
 //! A process that calls the API through a session of its own until its standard input is closed.
 
-use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jwt_refresh::store::FileStore;
 use jwt_refresh::{HttpAuthenticator, Policy, Session};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{http_client, orders};
+use crate::support::{end_of_input, http_client, orders};
 
 /// A session hands out no token that has less than 0.5 s of its 10 s left. If more than this passes
 /// until the answer of the API, the machine was busy, and a 401 says nothing about the session.
@@ -40,12 +38,7 @@ pub(crate) struct Report {
 #[ignore = "runs as a child process of other tests"]
 async fn follows_orders() {
     let orders: Orders = serde_json::from_str(&orders().expect("orders")).unwrap();
-    let ended = Arc::new(AtomicBool::new(false));
-    let end = Arc::clone(&ended);
-    std::thread::spawn(move || {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        end.store(true, Ordering::Release);
-    });
+    let ended = end_of_input();
     let api = HttpAuthenticator::from_file(&orders.description).unwrap().build().unwrap();
     // The disk of a busy machine may be slow, and that is not what is tested.
     let policy = Policy::default().store_timeout(Duration::from_secs(20));

@@ -1,5 +1,6 @@
 //! Where secrets come from, and that they are shown to nobody.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jwt_refresh::{
@@ -19,19 +20,20 @@ async fn numbered() -> Server {
     .await
 }
 
+/// Logs in and refreshes with the key in the file at `path`.
+fn keyed(server: &Server, path: &Path) -> HttpAuthenticator {
+    let refresh = HttpRequest::post(server.url("/refresh")).json_field("t", "{refresh_token}").header("x-key", "{key}");
+    let login = HttpAuthenticator::builder(server.url("/login")).secret_field("key", SecretSource::file(path));
+    login.refresh(refresh).build().unwrap()
+}
+
 #[tokio::test]
 async fn a_secret_file_that_is_replaced_while_a_session_runs_is_used_at_the_next_exchange() {
     let (server, folder) = (numbered().await, tempfile::tempdir().unwrap());
     let path = folder.path().join("secret");
     std::fs::write(&path, "first\r\n").unwrap();
-    let refresh = HttpRequest::post(server.url("/refresh")).json_field("t", "{refresh_token}").header("x-key", "{key}");
-    let api = HttpAuthenticator::builder(server.url("/login"))
-        .secret_field("key", SecretSource::file(&path))
-        .refresh(refresh)
-        .build()
-        .unwrap();
     let clock = ManualClock::new();
-    let session = Session::builder(api).clock(&clock).connect().await.unwrap();
+    let session = Session::builder(keyed(&server, &path)).clock(&clock).connect().await.unwrap();
     std::fs::write(folder.path().join("new"), "second\n").unwrap();
     std::fs::rename(folder.path().join("new"), &path).unwrap();
     clock.advance(PAST_EXPIRY);
@@ -46,14 +48,8 @@ async fn a_secret_file_that_is_gone_is_named_and_loses_neither_the_token_nor_the
     let (server, folder) = (numbered().await, tempfile::tempdir().unwrap());
     let path = folder.path().join("secret");
     std::fs::write(&path, "S3cret").unwrap();
-    let refresh = HttpRequest::post(server.url("/refresh")).json_field("t", "{refresh_token}").header("x-key", "{key}");
-    let api = HttpAuthenticator::builder(server.url("/login"))
-        .secret_field("key", SecretSource::file(&path))
-        .refresh(refresh)
-        .build()
-        .unwrap();
     let clock = ManualClock::new();
-    let session = Session::builder(api).clock(&clock).connect().await.unwrap();
+    let session = Session::builder(keyed(&server, &path)).clock(&clock).connect().await.unwrap();
     server.seen();
     std::fs::remove_file(&path).unwrap();
     session.refresh_now().await.unwrap_err();
@@ -154,7 +150,7 @@ fn no_debug_output_of_a_description_shows_a_value_of_it() {
 async fn a_secret_whose_read_hangs_ends_the_exchange_before_its_timeout_and_costs_no_refresh_token() {
     let (server, folder) = (numbered().await, tempfile::tempdir().unwrap());
     let path = folder.path().join("pipe");
-    // Whoever opens a pipe for reading waits for a writer.
+    // Opening a pipe for reading waits until it is opened for writing.
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     let refresh = HttpRequest::post(server.url("/refresh")).json_field("t", "{refresh_token}").header("x-key", "{key}");
     let api =

@@ -115,7 +115,7 @@ pub(crate) struct State {
     pub(crate) issuer: Issuer,
     /// What becomes of the next requests; after these the server is well.
     pub(crate) script: VecDeque<(Action, Answer)>,
-    /// So many exchanges do not reach the server.
+    /// How many of the next exchanges do not reach the server.
     pub(crate) unreachable: u32,
     /// How many requests were held, and how many calls of a store have hung.
     pub(crate) stuck: usize,

@@ -1,6 +1,9 @@
 //! Child processes: the test binary again, which runs one of its tests.
 
+use std::io::Read as _;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The environment variable in which a child process finds its orders.
 const ORDERS: &str = "JWT_REFRESH_TEST_ORDERS";
@@ -24,4 +27,15 @@ pub(crate) fn child_command(test: &str, orders: &str) -> Command {
 /// The orders of this process, if it is a child process.
 pub(crate) fn orders() -> Option<String> {
     std::env::var(ORDERS).ok()
+}
+
+/// Returns what becomes true when the parent of this process closes its standard input.
+pub(crate) fn end_of_input() -> Arc<AtomicBool> {
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&ended);
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        end.store(true, Ordering::Release);
+    });
+    ended
 }

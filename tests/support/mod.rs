@@ -20,7 +20,7 @@ mod world;
 use std::time::Duration;
 
 pub(crate) use accounts::{PASSWORD, account, account_login, account_name, with_accounts};
-pub(crate) use child::{child_command, orders, test_command};
+pub(crate) use child::{child_command, end_of_input, orders, test_command};
 pub(crate) use entry::{entry, increment};
 pub(crate) use http::{call_api, free_port, http_client};
 pub(crate) use login::{login, login_at};

@@ -4,13 +4,14 @@
 pub(crate) mod pool;
 pub(crate) mod session;
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Calls;
+use crate::support::end_of_input;
 
 /// What a child process tells its parent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,13 +43,7 @@ fn begin() -> Arc<AtomicBool> {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false).with_writer(|| Warnings).init();
     // The test harness has begun a line.
     println!();
-    let ended = Arc::new(AtomicBool::new(false));
-    let end = Arc::clone(&ended);
-    std::thread::spawn(move || {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        end.store(true, Ordering::Release);
-    });
-    ended
+    end_of_input()
 }
 
 /// Sends each line that is logged.
