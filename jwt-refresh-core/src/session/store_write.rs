@@ -75,8 +75,10 @@ impl SessionShared {
     /// Tries to write once more. Returns what is still to be written.
     async fn write_again(&self, what: Unwritten) -> Option<Unwritten> {
         match what {
-            Unwritten::Tokens(sequence) if self.is_saved(sequence).await => None,
-            Unwritten::Tokens(sequence) => Some(Unwritten::Tokens(sequence)),
+            Unwritten::Tokens(sequence) => {
+                let is_done = self.write_tokens_again(sequence).await;
+                (!is_done).then_some(Unwritten::Tokens(sequence))
+            }
             Unwritten::Logout if !self.cell.lock().is_logged_out() => None,
             Unwritten::Logout => match self.overwrite(|before, sequence| Some(logged_out(before, sequence))).await {
                 Err(error) if !must_be_left_alone(&error) => Some(Unwritten::Logout),
@@ -95,7 +97,7 @@ impl SessionShared {
 
     /// Saves the tokens of `sequence`, unless the store has them, or newer ones or a logout have
     /// replaced them. Returns false if they could not be saved yet.
-    async fn is_saved(&self, sequence: u64) -> bool {
+    async fn write_tokens_again(&self, sequence: u64) -> bool {
         let (unsaved, epoch) = {
             let state = self.cell.lock();
             (state.unsaved().filter(|unsaved| unsaved.issued.sequence == sequence), state.idle_epoch())
@@ -103,11 +105,11 @@ impl SessionShared {
         let (Some(UnsavedTokens { issued, source }), Some(epoch)) = (&unsaved, epoch) else {
             return unsaved.is_none();
         };
-        let saved = match source {
+        let written = match source {
             TokenSource::Adoption(_) => self.write_adoption_again(issued.sequence).await,
             TokenSource::Renewal => self.save_again(issued, epoch).await,
         };
-        saved.unwrap_or_else(|error| {
+        written.unwrap_or_else(|error| {
             let is_given_up = must_be_left_alone(&error);
             self.cell.lock().note_saved(|_| is_given_up);
             is_given_up
@@ -117,14 +119,20 @@ impl SessionShared {
     /// Writes adopted tokens. Returns false if they could not be written yet.
     async fn write_adoption_again(&self, sequence: u64) -> Result<bool, StoreError> {
         let AdoptionWrite::LoggedOut(credential) = self.write_unsaved_adoption().await? else { return Ok(true) };
-        // A renewal, or what the user did meanwhile, comes after the logout.
-        let is_idle = || self.store.as_ref().is_some_and(|store| !store.pending.are_some());
-        if !self.cell.log_out_unsaved(sequence, is_idle, |event| self.telemetry.send_event(event)) {
+        if !self.log_out_unsaved(sequence) {
             return Ok(false);
         }
         // A failure is logged, and there is nobody left to be told.
         let _ = revoke(&self.authenticator, &credential, self.policy().refresh_timeout).await;
         Ok(true)
+    }
+
+    /// Forgets the tokens of `sequence`, which could not be saved, because another process has
+    /// logged out since. Returns false if a renewal, or something that the user did, came after
+    /// that.
+    fn log_out_unsaved(&self, sequence: u64) -> bool {
+        let is_idle = || self.store.as_ref().is_some_and(|store| !store.pending.are_some());
+        self.cell.log_out_unsaved(sequence, is_idle, |event| self.telemetry.send_event(event))
     }
 
     /// Saves the tokens of a renewal. Returns false if they could not be saved yet.
@@ -133,7 +141,7 @@ impl SessionShared {
         self.lease.release(epoch);
         match saved? {
             None | Some(Outcome::Unsaved(_)) => return Ok(false),
-            Some(Outcome::LoggedOut) => self.log_out_locally(),
+            Some(Outcome::LoggedOut) => return Ok(self.log_out_unsaved(issued.sequence)),
             Some(Outcome::Renewed(saved)) => self.cell.renumber(issued.sequence, saved.sequence),
             Some(Outcome::Found(found)) => {
                 self.cell.replace(issued.sequence, found, |event| self.telemetry.send_event(event));
@@ -143,36 +151,43 @@ impl SessionShared {
         Ok(true)
     }
 
-    /// Writes the tokens that the user has brought, if they could not be written then. They are
-    /// newer than what another process has made of an older login since, and older than a logout.
+    /// Writes the tokens that the user has brought, if they could not be written then. They displace
+    /// what another process has made of an older login since. A logout that is found came after them.
     pub(super) async fn write_unsaved_adoption(&self) -> Result<AdoptionWrite, StoreError> {
-        let adopted_tokens = || self.cell.lock().unsaved().filter(UnsavedTokens::is_adoption);
-        let Some(UnsavedTokens { issued, .. }) = adopted_tokens() else { return Ok(AdoptionWrite::Nothing) };
+        let Some(store) = &self.store else { return Ok(AdoptionWrite::Nothing) };
+        let Some((UnsavedTokens { issued, .. }, adoption)) = self.unsaved_adoption() else {
+            return Ok(AdoptionWrite::Nothing);
+        };
         // Between two attempts, they may be found in the store, spent or replaced.
-        let record = |before: Option<&Record>, _| match adopted_tokens()? {
-            UnsavedTokens { issued: now, source: TokenSource::Adoption(adoption) }
-                if now.sequence == issued.sequence && !before.is_some_and(Record::is_logged_out) =>
-            {
-                Some(adopted(before, &now, adoption, self.cell.clock.moment()))
-            }
-            _ => None,
+        let current = || {
+            let (UnsavedTokens { issued, .. }, _) = self.unsaved_adoption().filter(|(_, other)| *other == adoption)?;
+            Some(issued)
+        };
+        let record = |before: Option<&Record>, _| {
+            let issued = current().filter(|_| !before.is_some_and(Record::is_logged_out))?;
+            Some(adopted(before, &issued, adoption, self.cell.clock.moment()))
         };
         let Some(Overwritten { before, now }) = self.overwrite(record).await? else {
             return Ok(AdoptionWrite::Nothing);
         };
-        Ok(match (now, before) {
-            (Some(now), _) => {
-                self.cell.renumber(issued.sequence, now.sequence);
-                AdoptionWrite::InStore
-            }
-            (None, Some(before)) if before.is_logged_out() => AdoptionWrite::LoggedOut(issued.credential),
-            (None, Some(before)) => {
-                // Others may have followed on them.
-                self.store.as_ref().map(|store| self.follow_tokens(store, &before));
-                AdoptionWrite::InStore
-            }
-            (None, None) => AdoptionWrite::Nothing,
-        })
+        if let Some(now) = now {
+            self.cell.renumber(issued.sequence, now.sequence);
+            return Ok(AdoptionWrite::InStore);
+        }
+        let Some(before) = before else { return Ok(AdoptionWrite::Nothing) };
+        if before.is_logged_out() {
+            let credential = current().map(|issued| issued.credential);
+            return Ok(credential.map_or(AdoptionWrite::Nothing, AdoptionWrite::LoggedOut));
+        }
+        // Others may have followed on them.
+        self.follow_tokens(store, &before);
+        Ok(AdoptionWrite::InStore)
+    }
+
+    fn unsaved_adoption(&self) -> Option<(UnsavedTokens, Adoption)> {
+        let unsaved = self.cell.lock().unsaved()?;
+        let TokenSource::Adoption(adoption) = unsaved.source else { return None };
+        Some((unsaved, adoption))
     }
 
     /// Overwrites the entry with what `record` makes of the one before and of this session's
