@@ -151,8 +151,9 @@ impl SessionShared {
         Ok(true)
     }
 
-    /// Writes the tokens that the user has brought, if they could not be written then. They displace
-    /// what another process has made of an older login since. A logout that is found came after them.
+    /// Writes the tokens that the user has brought, if they could not be written then. They
+    /// displace what another process has made of an older login since. A logout that is found came
+    /// after them.
     pub(super) async fn write_unsaved_adoption(&self) -> Result<AdoptionWrite, StoreError> {
         let Some(store) = &self.store else { return Ok(AdoptionWrite::Nothing) };
         let Some((UnsavedTokens { issued, .. }, adoption)) = self.unsaved_adoption() else {
