@@ -1,8 +1,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::clock::Timestamp;
-use crate::renewal::{Action, RequestTimes};
+use crate::policy::Policy;
+use crate::renewal::{Action, IssuedTokens, Outcome, RequestTimes};
+use crate::session::outage::Finding;
+use crate::session::pending::RenewalResult;
 use crate::token::Tokens;
 
 const SECOND: Duration = Duration::from_secs(1);
