@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::rank::Slot;
-use super::time::{LONG_AGO, NEVER};
+use super::rare::Rare;
+use super::time::NEVER;
 use crate::pool::account::NamedAuthenticator;
 use crate::pool::limits::{ALL, Limits, TagIndex};
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
@@ -56,20 +57,16 @@ pub(super) struct AccountEntry {
     pub(super) held: u32,
     /// How many leases the present token has served.
     pub(super) used: u32,
-    /// How many 429s in a row did not say how long to rest.
-    pub(super) consecutive_rate_limits: u8,
-    /// How many renewals in a row, each because of a 401, brought a token that was rejected, too.
-    pub(super) rejected_renewals: u8,
-    /// When the token was last renewed because of a 401, in nanoseconds since boot.
-    pub(super) renewed_after_rejection: i64,
-    /// Why the account does not serve. Behind a pointer, since few accounts are in quarantine.
-    pub(super) quarantine: Option<Box<Quarantine>>,
+    /// What few accounts have, such as a quarantine.
+    pub(super) rare: Rare,
 }
 
 impl AccountEntry {
     /// Returns the entry of an account that has not logged in yet.
     pub(super) fn new(identity: Arc<dyn NamedAuthenticator>, limits: Arc<Limits>, virtual_time: i64, now: i64) -> Self {
         let joining = Quarantine { cause: QuarantineCause::Joining, until: None, error: None };
+        let mut rare = Rare::default();
+        rare.change(|rare| rare.quarantine = Some(joining));
         Self {
             identity,
             limits,
@@ -86,10 +83,7 @@ impl AccountEntry {
             last_lease: 0,
             held: 0,
             used: 0,
-            consecutive_rate_limits: 0,
-            rejected_renewals: 0,
-            renewed_after_rejection: LONG_AGO,
-            quarantine: Some(Box::new(joining)),
+            rare,
         }
     }
 
@@ -121,7 +115,12 @@ impl AccountEntry {
     /// Returns whether the account is open: callers may wait for it, since it serves or new tokens
     /// are on their way.
     pub(super) fn is_open(&self) -> bool {
-        self.quarantine.as_ref().is_none_or(|quarantine| quarantine.until.is_none())
+        self.quarantine().is_none_or(|quarantine| quarantine.until.is_none())
+    }
+
+    /// Returns why the account does not serve, if it is in quarantine.
+    pub(super) fn quarantine(&self) -> Option<&Quarantine> {
+        self.rare.get().quarantine.as_ref()
     }
 
     /// Returns whether the account's token is the one of that generation.

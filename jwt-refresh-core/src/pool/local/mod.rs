@@ -1,8 +1,9 @@
 //! The pool on one machine.
 //!
 //! `state` is the state machine, and `shared` has the lock around it. The state consists of a
-//! `table` with an `entry` for each account, the `tags` that callers can ask for, the `waiters`,
-//! the `ready_queue`, which is the order in which accounts serve, and the `quarantined` accounts.
+//! `table` with an `entry` for each account (what few accounts have is its `rare` part), the `tags`
+//! that callers can ask for, the `waiters`, the `ready_queue`, which is the order in which accounts
+//! serve, and the `quarantined` accounts.
 //!
 //! `acquire` is how a caller gets a lease. The `scheduler` is the one task that decides when an
 //! account is logged in or refreshed; each such `job` is done by a task of `renew`.
@@ -18,6 +19,7 @@ mod job;
 mod pages;
 mod quarantined;
 mod rank;
+mod rare;
 mod ready_queue;
 mod renew;
 mod scheduler;

@@ -106,9 +106,9 @@ impl PoolState {
         entry.set_credential(credential);
         entry.in_exchange = false;
         (entry.failures, entry.used) = (0, 0);
-        let cause = entry.quarantine.as_ref().map(|quarantine| quarantine.cause);
+        let cause = entry.rare.get().cause();
         if cause == Some(QuarantineCause::Rejected) {
-            entry.renewed_after_rejection = now;
+            entry.rare.change(|rare| rare.renewed_after_rejection = Some(now));
         }
         if let Some(expires) = old_expires {
             self.counters.token_removed(expires);
@@ -130,7 +130,7 @@ impl PoolState {
         entry.in_exchange = false;
         entry.failures = entry.failures.saturating_add(1);
         let until = after(now, policy.failure_pause(error, entry.failures));
-        let cause = entry.quarantine.as_ref().map(|quarantine| quarantine.cause).filter(|cause| !cause.is_rest());
+        let cause = entry.rare.get().cause().filter(|cause| !cause.is_rest());
         self.set_timer(slot, Some(until));
         if let Some(cause) = cause {
             let cause = if error.is_transient() { cause } else { QuarantineCause::Denied };

@@ -6,7 +6,7 @@ use super::PoolState;
 use crate::error::{Error, ErrorKind};
 use crate::pool::local::entry::AccountHandle;
 use crate::pool::local::rank::Slot;
-use crate::pool::local::time::{LONG_AGO, after};
+use crate::pool::local::time::after;
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::renewal::RefreshCredential;
@@ -23,11 +23,13 @@ impl PoolState {
     /// Notes that a call with the token of that generation went well.
     pub(in crate::pool::local) fn fine(&mut self, handle: AccountHandle, generation: u64) {
         if let Some(entry) = self.table.by_handle(handle) {
-            entry.consecutive_rate_limits = 0;
-            if entry.holds(generation) {
-                entry.rejected_renewals = 0;
-                entry.renewed_after_rejection = LONG_AGO;
-            }
+            let holds = entry.holds(generation);
+            entry.rare.change(|rare| {
+                rare.consecutive_rate_limits = 0;
+                if holds {
+                    (rare.rejected_renewals, rare.renewed_after_rejection) = (0, None);
+                }
+            });
         }
     }
 
@@ -42,31 +44,34 @@ impl PoolState {
         now: i64,
     ) {
         let Some(entry) = self.table.by_handle(handle) else { return };
-        let cause = entry.quarantine.as_ref().map(|quarantine| quarantine.cause);
+        let cause = entry.rare.get().cause();
         // A newer token may have come since the call was sent, or may be on its way.
         if !entry.holds(generation) || cause.is_some_and(|cause| !cause.is_rest()) {
             return;
         }
         entry.token = None;
         let (renewed_at, in_exchange, expires) =
-            (entry.renewed_after_rejection, entry.in_exchange, entry.times.expires);
+            (entry.rare.get().renewed_after_rejection, entry.in_exchange, entry.times.expires);
         self.counters.token_removed(expires);
         if cause.is_some() {
             // The account rests anyway, and will have a new token when it returns.
             return self.set_timer(handle.slot, Some(now).filter(|_| !in_exchange));
         }
-        if after(renewed_at, policy.renewed_again_window) <= now {
+        if renewed_at.is_none_or(|renewed_at| after(renewed_at, policy.renewed_again_window) <= now) {
             if let Some(entry) = self.table.by_handle(handle) {
-                entry.rejected_renewals = 0;
+                entry.rare.change(|rare| rare.rejected_renewals = 0);
             }
             return self.renew_now(handle.slot, QuarantineCause::Rejected, now);
         }
         let Some(entry) = self.table.by_handle(handle) else { return };
         // The renewal did not help. The refresh token that it brought is not used: the next
         // exchange is a login.
-        entry.rejected_renewals = entry.rejected_renewals.saturating_add(1);
+        let rejected_renewals = entry.rare.change(|rare| {
+            rare.rejected_renewals = rare.rejected_renewals.saturating_add(1);
+            rare.rejected_renewals
+        });
         entry.set_credential(RefreshCredential::None);
-        let until = after(now, policy.quarantine_pause(entry.rejected_renewals));
+        let until = after(now, policy.quarantine_pause(rejected_renewals));
         let error = Error::new(
             ErrorKind::RejectedAsIssued,
             "the access token was rejected with 401, renewed, and rejected again",
@@ -91,8 +96,10 @@ impl PoolState {
         let rest = if let Some(asked) = retry_after {
             asked.min(policy.tokens.longest_retry_after)
         } else {
-            entry.consecutive_rate_limits = entry.consecutive_rate_limits.saturating_add(1);
-            policy.cool_down_pause(entry.consecutive_rate_limits)
+            policy.cool_down_pause(entry.rare.change(|rare| {
+                rare.consecutive_rate_limits = rare.consecutive_rate_limits.saturating_add(1);
+                rare.consecutive_rate_limits
+            }))
         };
         let until = after(now, rest);
         entry.arrival = entry.limits.limit.block_until(entry.arrival, until);
@@ -114,8 +121,7 @@ impl PoolState {
     fn start_rest(&mut self, slot: Slot, cause: QuarantineCause, until: i64) {
         let Some(entry) = self.table.get(slot) else { return };
         let may_rest = entry
-            .quarantine
-            .as_ref()
+            .quarantine()
             .is_none_or(|quarantine| quarantine.cause.is_rest() && quarantine.until.is_none_or(|other| other < until));
         if may_rest {
             self.set_quarantine(slot, Some(Quarantine { cause, until: Some(until), error: None }));

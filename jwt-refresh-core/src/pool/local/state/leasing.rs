@@ -6,7 +6,7 @@ use super::{Granted, PoolState};
 use crate::error::Error;
 use crate::pool::failure::{self, FirstToReturn};
 use crate::pool::limits::{ALL, TagIndex};
-use crate::pool::local::entry::{AccountEntry, AccountHandle};
+use crate::pool::local::entry::AccountHandle;
 use crate::pool::local::rank::{Rank, Slot};
 use crate::pool::local::ready_queue::Position;
 use crate::pool::local::table::ring_point;
@@ -71,10 +71,11 @@ impl PoolState {
         }
         let mut returning = self.quarantined.returning().filter_map(|(time, slot)| Some((time, self.table.get(slot)?)));
         let first = returning.find(|(_, entry)| entry.is_in(tag));
-        let Some((time, AccountEntry { identity, quarantine: Some(quarantine), .. })) = first else {
+        let Some((time, entry, quarantine)) = first.and_then(|(time, entry)| Some((time, entry, entry.quarantine()?)))
+        else {
             return failure::all_quarantined(name, None);
         };
-        let first = FirstToReturn { account: identity.name(), wait: until(now, time), cause: quarantine.cause };
+        let first = FirstToReturn { account: entry.identity.name(), wait: until(now, time), cause: quarantine.cause };
         let error = failure::all_quarantined(name, Some(&first));
         match &quarantine.error {
             Some(cause) => error.caused_by(cause.clone()),
@@ -150,7 +151,7 @@ impl PoolState {
         self.expire(slot, now);
         let (selection, virtual_time) = (self.selection, self.virtual_time);
         let Some(entry) = self.table.get(slot) else { return };
-        let serves = entry.quarantine.is_none() && entry.token.is_some() && entry.held < entry.limits.concurrency;
+        let serves = entry.quarantine().is_none() && entry.token.is_some() && entry.held < entry.limits.concurrency;
         let next_call = entry.limits.limit.next_call(entry.arrival);
         let order = match selection {
             Selection::Soonest => next_call,

@@ -121,7 +121,7 @@ impl PoolState {
     /// Returns the accounts in quarantine.
     pub(super) fn quarantined(&self) -> impl Iterator<Item = (&AccountEntry, &Quarantine)> {
         let entries = self.quarantined.accounts().filter_map(|slot| self.table.get(slot));
-        entries.filter_map(|entry| Some((entry, entry.quarantine.as_deref()?)))
+        entries.filter_map(|entry| Some((entry, entry.quarantine()?)))
     }
 
     /// Returns how many accounts the pool has.

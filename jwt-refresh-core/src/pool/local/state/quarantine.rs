@@ -12,7 +12,7 @@ impl PoolState {
     /// is so.
     pub(super) fn expire(&mut self, slot: Slot, now: i64) -> bool {
         let Some(entry) = self.table.get(slot) else { return false };
-        if entry.token.is_none() || entry.quarantine.is_some() || now < entry.usable_until() {
+        if entry.token.is_none() || entry.quarantine().is_some() || now < entry.usable_until() {
             return false;
         }
         match self.timers.rank(slot).map(|rank| rank.order) {
@@ -40,20 +40,20 @@ impl PoolState {
     pub(super) fn set_quarantine(&mut self, slot: Slot, quarantine: Option<Quarantine>) {
         let Some(entry) = self.table.get_mut(slot) else { return };
         let was_open = entry.is_open();
-        let old_until = entry.quarantine.as_ref().and_then(|old| old.until);
+        let old_until = entry.quarantine().and_then(|old| old.until);
         match &quarantine {
             Some(new) => self.quarantined.insert(slot, old_until, new.until),
             None => self.quarantined.remove(slot, old_until),
         }
-        let cause = |quarantine: &Quarantine| quarantine.cause;
-        self.counters.quarantined.change(entry.quarantine.as_deref().map(cause), quarantine.as_ref().map(cause));
-        entry.quarantine = quarantine.map(Box::new);
+        let old_cause = entry.rare.get().cause();
+        self.counters.quarantined.change(old_cause, quarantine.as_ref().map(|new| new.cause));
+        entry.rare.change(|rare| rare.quarantine = quarantine);
         match (was_open, entry.is_open()) {
             (false, true) => self.tags.account_opened(entry.tags()),
             (true, false) => self.close(slot),
             _ => {}
         }
-        if self.table.get(slot).is_some_and(|entry| entry.quarantine.is_some()) {
+        if self.table.get(slot).is_some_and(|entry| entry.quarantine().is_some()) {
             self.set_position(slot, Position::Idle);
         }
     }
@@ -89,7 +89,7 @@ impl PoolState {
     pub(super) fn end_rests(&mut self, now: i64) {
         while let Some(slot) = self.quarantined.pop_due(now) {
             let Some(entry) = self.table.get(slot) else { continue };
-            match entry.quarantine.as_deref().filter(|quarantine| !quarantine.cause.is_rest()).cloned() {
+            match entry.quarantine().filter(|quarantine| !quarantine.cause.is_rest()).cloned() {
                 // The exchange is tried again, so new tokens may be on their way.
                 Some(quarantine) => self.set_quarantine(slot, Some(Quarantine { until: None, ..quarantine })),
                 None if entry.token.is_none() => self.renew_now(slot, QuarantineCause::Expired, now),

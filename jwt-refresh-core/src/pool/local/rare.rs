@@ -1,0 +1,90 @@
+//! What a pool holds of few accounts only: why one is in quarantine, and what went wrong with it
+//! lately.
+//!
+//! A pool may have a million accounts, most of which have nothing of this. So it is behind one
+//! pointer of the entry, which is null for them.
+
+use crate::pool::quarantine::{Quarantine, QuarantineCause};
+
+/// The unusual part of an account's state. An account that serves without trouble has none.
+#[derive(Debug)]
+pub(super) struct RareState {
+    /// Why the account does not serve.
+    pub(super) quarantine: Option<Quarantine>,
+    /// How many 429s in a row did not say how long to rest.
+    pub(super) consecutive_rate_limits: u8,
+    /// How many renewals in a row, each because of a 401, brought a token that was rejected, too.
+    pub(super) rejected_renewals: u8,
+    /// When the token was last renewed because of a 401, in nanoseconds since boot.
+    pub(super) renewed_after_rejection: Option<i64>,
+}
+
+impl RareState {
+    const EMPTY: Self =
+        Self { quarantine: None, consecutive_rate_limits: 0, rejected_renewals: 0, renewed_after_rejection: None };
+
+    /// Returns whether there is nothing in it. A field that is missing here does not compile.
+    fn is_empty(&self) -> bool {
+        let Self { quarantine, consecutive_rate_limits, rejected_renewals, renewed_after_rejection } = self;
+        quarantine.is_none()
+            && *consecutive_rate_limits == 0
+            && *rejected_renewals == 0
+            && renewed_after_rejection.is_none()
+    }
+
+    /// Returns the cause of the quarantine, if the account is in quarantine.
+    pub(super) fn cause(&self) -> Option<QuarantineCause> {
+        self.quarantine.as_ref().map(|quarantine| quarantine.cause)
+    }
+}
+
+static EMPTY: RareState = RareState::EMPTY;
+
+/// A pointer to an account's [`RareState`], or to nothing while that is empty.
+#[derive(Debug, Default)]
+pub(super) struct Rare(Option<Box<RareState>>);
+
+impl Rare {
+    pub(super) fn get(&self) -> &RareState {
+        self.0.as_deref().unwrap_or(&EMPTY)
+    }
+
+    /// Changes the state. Memory is taken when the state becomes more than empty, and is given back
+    /// when it becomes empty again.
+    pub(super) fn change<T>(&mut self, change: impl FnOnce(&mut RareState) -> T) -> T {
+        if let Some(state) = &mut self.0 {
+            let result = change(state);
+            if state.is_empty() {
+                self.0 = None;
+            }
+            return result;
+        }
+        let mut state = RareState::EMPTY;
+        let result = change(&mut state);
+        if !state.is_empty() {
+            self.0 = Some(Box::new(state));
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_held_only_while_there_is_something_to_hold() {
+        let mut rare = Rare::default();
+        assert_eq!(rare.change(|state| state.rejected_renewals), 0);
+        assert!(rare.0.is_none());
+        rare.change(|state| state.consecutive_rate_limits = 3);
+        rare.change(|state| {
+            state.quarantine = Some(Quarantine { cause: QuarantineCause::Denied, until: None, error: None })
+        });
+        assert_eq!((rare.get().consecutive_rate_limits, rare.get().cause()), (3, Some(QuarantineCause::Denied)));
+        rare.change(|state| state.consecutive_rate_limits = 0);
+        assert!(rare.0.is_some());
+        rare.change(|state| state.quarantine = None);
+        assert!(rare.0.is_none() && rare.get().is_empty());
+    }
+}
