@@ -92,7 +92,7 @@ async fn gauges_show_calls_and_the_accounts_that_they_reported() {
     let pool = pool(&world, 3).await;
     let label = label(3.0).await;
     for _ in 0..8 {
-        pool.lease().await.unwrap().fine();
+        pool.lease().await.unwrap().succeeded();
     }
     pool.lease().await.unwrap().rate_limited(Some(20 * INTERVAL));
     pool.lease().await.unwrap().quota_used_up(None);

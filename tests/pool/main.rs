@@ -9,6 +9,7 @@ mod quarantine;
 mod queue;
 mod removal;
 mod selection;
+mod strikes;
 #[path = "../support/mod.rs"]
 mod support;
 

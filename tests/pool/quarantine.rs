@@ -63,7 +63,7 @@ async fn a_token_rejected_right_after_its_renewal_quarantines_its_account_and_on
     world.pass(MINUTE);
     let lease = pool.lease().await.unwrap();
     assert_eq!(world.server.stats().logins, 2, "after the quarantine the account logs in");
-    lease.fine();
+    lease.succeeded();
     lease.rejected();
     pool.lease().await.unwrap();
 }

@@ -17,7 +17,7 @@ use crate::token::AccessToken;
 /// - [`rejected`](Self::rejected) after a 401 (`#[refresh_token(retry)]` reports that for you);
 /// - [`rate_limited`](Self::rate_limited) after a 429;
 /// - [`quota_used_up`](Self::quota_used_up) when the account's quota is spent;
-/// - [`fine`](Self::fine) after a success, which may be left out.
+/// - [`succeeded`](Self::succeeded) after a success, which may be left out.
 ///
 /// Reports return at once; they do not wait for a server.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub(super) trait LeaseBackend: Send + Sync {
 /// What the holder of a lease reports to the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Report {
-    Fine,
+    Succeeded,
     Rejected,
     RateLimited(Option<Duration>),
     QuotaUsedUp(Option<Duration>),
@@ -46,7 +46,7 @@ pub(super) enum Report {
 impl Report {
     /// Returns whether the holder cannot use the account any more.
     pub(super) fn ends_lease(self) -> bool {
-        self != Self::Fine
+        self != Self::Succeeded
     }
 }
 
@@ -82,10 +82,12 @@ impl Lease {
         self.pinned()
     }
 
-    /// Reports that the call went well. Earlier 429s and rejections no longer count against the
-    /// account. This report is optional.
-    pub fn fine(&self) {
-        self.0.report(Report::Fine);
+    /// Reports that the call succeeded. Earlier 429s and rejections no longer count against the
+    /// account at once, and not only after some time. This report is optional.
+    ///
+    /// A 429 counts on if this call was leased before the rest was over that it led to.
+    pub fn succeeded(&self) {
+        self.0.report(Report::Succeeded);
     }
 
     /// Reports that the server answered 401 to the token, and gives the lease back.
@@ -101,8 +103,9 @@ impl Lease {
     /// lease back.
     ///
     /// The account rests for that time, up to
-    /// [`Policy::longest_retry_after`](crate::Policy::longest_retry_after); without it, for the
-    /// [cool-down](super::PoolPolicy::cool_down).
+    /// [`Policy::longest_retry_after`](crate::Policy::longest_retry_after); without it, or if it is
+    /// zero, for the [cool-down](super::PoolPolicy::cool_down). Calls that were under way when the
+    /// rest began do not make it longer, unless the server asks for that.
     pub fn rate_limited(&self, retry_after: Option<Duration>) {
         self.0.report(Report::RateLimited(retry_after));
     }

@@ -5,8 +5,9 @@
 //! An `account` is what a user adds to a pool. Its `limits` say what may be asked of it, and the
 //! rate among them is a `limit`. `refresh_time` says when it is refreshed. A caller asks by a
 //! `request` and gets a `lease`, or a `failure`. An account that does not serve is in `quarantine`.
-//! The `policy` has the numbers that a pool goes by, `counters` what it counts, and `status` and
-//! `gauges` show that. `provider` makes a pool a `TokenProvider`.
+//! The `policy` has the numbers that a pool goes by, and `strikes` say how long a rest is.
+//! `counters` are what it counts, and `status` and `gauges` show that. `provider` makes a pool a
+//! `TokenProvider`.
 
 mod account;
 mod counters;
@@ -25,6 +26,7 @@ mod redis;
 mod refresh_time;
 mod request;
 mod status;
+mod strikes;
 
 pub use account::Account;
 pub use lease::Lease;

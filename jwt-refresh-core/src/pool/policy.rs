@@ -97,7 +97,11 @@ impl PoolPolicy {
     }
 
     /// Sets how long an account rests after a 429 without `Retry-After`: `first`, doubled with each
-    /// such 429 in a row, up to `longest`. Default 1 s to 60 s.
+    /// further strike, up to `longest`. Default 1 s to 60 s.
+    ///
+    /// Each 429 is a strike, also one with `Retry-After`, except if the call was leased before the
+    /// last rest began: calls that are answered 429 together are one strike. For each time as long
+    /// as `longest` that passes after a rest, one strike is forgotten.
     pub fn cool_down(mut self, first: Duration, longest: Duration) -> Self {
         self.cool_down = (first, longest);
         self
@@ -121,8 +125,8 @@ impl PoolPolicy {
 
     /// Sets the time after a renewal because of a 401 in which another 401 means that the renewal
     /// did not help. Such a 401 puts the account into quarantine; a later one renews the token
-    /// again. A [`fine`](super::Lease::fine) lease of the new token ends the window early. Default
-    /// 30 s.
+    /// again. A lease of the new token that [succeeded](super::Lease::succeeded) ends the window
+    /// early. Default 30 s.
     pub fn renewed_again_window(mut self, window: Duration) -> Self {
         self.renewed_again_window = window;
         self
@@ -142,14 +146,9 @@ impl PoolPolicy {
     pub(super) fn quarantine_pause(&self, failures: u8) -> Duration {
         doubled(self.quarantine, failures).mul_f64(1.0 - 0.5 * fastrand::f64())
     }
-
-    /// Returns the rest after the `rate_limits`th 429 in a row that did not say for how long.
-    pub(super) fn cool_down_pause(&self, rate_limits: u8) -> Duration {
-        doubled(self.cool_down, rate_limits)
-    }
 }
 
 /// Returns `first`, doubled with each of `times` after the first, and at most `longest`.
-fn doubled((first, longest): (Duration, Duration), times: u8) -> Duration {
+pub(super) fn doubled((first, longest): (Duration, Duration), times: u8) -> Duration {
     first.saturating_mul(1_u32 << u32::from(times).saturating_sub(1).min(20)).min(longest)
 }

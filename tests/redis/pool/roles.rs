@@ -41,7 +41,7 @@ async fn the_documented_rules_allow_everything_that_is_needed() {
         drop(pool.lease().tag("eu").within(SECOND * 10).await.unwrap());
     }
     let keyed = pool.lease().key("k").await.unwrap();
-    keyed.fine();
+    keyed.succeeded();
     keyed.rate_limited(Some(SECOND / 10));
     pool.lease().await.unwrap().quota_used_up(Some(SECOND));
     let lease = pool.lease().within(SECOND * 10).await.unwrap();

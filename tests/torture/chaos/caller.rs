@@ -72,7 +72,7 @@ impl Api {
         let (status, wait) = (answer.status(), retry_after(&answer));
         let body = answer.text().await?;
         match status {
-            StatusCode::OK => lease.fine(),
+            StatusCode::OK => lease.succeeded(),
             StatusCode::TOO_MANY_REQUESTS => lease.rate_limited(wait),
             StatusCode::FORBIDDEN if body.contains("quota_exceeded") => lease.quota_used_up(wait),
             _ => {}

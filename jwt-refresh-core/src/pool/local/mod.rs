@@ -84,7 +84,7 @@ pub use builder::PoolBuilder;
 /// is answered 401, too, this is also reported, and an account whose token was just renewed goes
 /// into quarantine. The body reports what else an answer says about the account:
 /// `token.rate_limited(retry_after)` after a 429, `token.quota_used_up(resets_in)`, and
-/// `token.fine()` after a success, which may be left out.
+/// `token.succeeded()` after a success, which may be left out.
 ///
 /// A method that does not bind its token with `token` does not compile, since it would be charged
 /// for a lease that it does not use. This is checked of a pool that is named by `from`, but not of

@@ -5,14 +5,15 @@
 //! pointer of the entry, which is null for them.
 
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
+use crate::pool::strikes::Strikes;
 
 /// The unusual part of an account's state. An account that serves without trouble has none.
 #[derive(Debug)]
 pub(super) struct RareState {
     /// Why the account does not serve.
     pub(super) quarantine: Option<Quarantine>,
-    /// How many 429s in a row did not say how long to rest.
-    pub(super) consecutive_rate_limits: u8,
+    /// The 429s that count against the account.
+    pub(super) strikes: Strikes,
     /// How many renewals in a row, each because of a 401, brought a token that was rejected, too.
     pub(super) rejected_renewals: u8,
     /// When the token was last renewed because of a 401, in nanoseconds since boot.
@@ -21,13 +22,13 @@ pub(super) struct RareState {
 
 impl RareState {
     const EMPTY: Self =
-        Self { quarantine: None, consecutive_rate_limits: 0, rejected_renewals: 0, renewed_after_rejection: None };
+        Self { quarantine: None, strikes: Strikes::NONE, rejected_renewals: 0, renewed_after_rejection: None };
 
     /// Returns whether there is nothing in it. A field that is missing here does not compile.
     fn is_empty(&self) -> bool {
-        let Self { quarantine, consecutive_rate_limits, rejected_renewals, renewed_after_rejection } = self;
+        let Self { quarantine, strikes, rejected_renewals, renewed_after_rejection } = self;
         quarantine.is_none()
-            && *consecutive_rate_limits == 0
+            && *strikes == Strikes::NONE
             && *rejected_renewals == 0
             && renewed_after_rejection.is_none()
     }
@@ -77,12 +78,12 @@ mod tests {
         let mut rare = Rare::default();
         assert_eq!(rare.change(|state| state.rejected_renewals), 0);
         assert!(rare.0.is_none());
-        rare.change(|state| state.consecutive_rate_limits = 3);
+        rare.change(|state| state.rejected_renewals = 3);
         rare.change(|state| {
-            state.quarantine = Some(Quarantine { cause: QuarantineCause::Denied, until: None, error: None })
+            state.quarantine = Some(Quarantine { cause: QuarantineCause::Denied, until: None, error: None });
         });
-        assert_eq!((rare.get().consecutive_rate_limits, rare.get().cause()), (3, Some(QuarantineCause::Denied)));
-        rare.change(|state| state.consecutive_rate_limits = 0);
+        assert_eq!((rare.get().rejected_renewals, rare.get().cause()), (3, Some(QuarantineCause::Denied)));
+        rare.change(|state| state.rejected_renewals = 0);
         assert!(rare.0.is_some());
         rare.change(|state| state.quarantine = None);
         assert!(rare.0.is_none() && rare.get().is_empty());

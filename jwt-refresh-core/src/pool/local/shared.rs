@@ -212,11 +212,12 @@ impl LeaseBackend for LocalLease {
     }
 
     fn report(&self, report: Report) {
-        let (pool, handle, generation) = (&self.pool, self.granted.handle, self.granted.token.generation());
+        let Granted { handle, leased, .. } = self.granted;
+        let (pool, generation) = (&self.pool, self.granted.token.generation());
         pool.change(|state, now| match report {
-            Report::Fine => state.fine(handle, generation),
+            Report::Succeeded => state.succeeded(handle, generation, leased),
             Report::Rejected => state.rejected(handle, generation, &pool.policy, now),
-            Report::RateLimited(retry_after) => state.rate_limited(handle, retry_after, &pool.policy, now),
+            Report::RateLimited(retry_after) => state.rate_limited(handle, leased, retry_after, &pool.policy, now),
             Report::QuotaUsedUp(resets_in) => {
                 let rest = resets_in.unwrap_or(pool.policy.quota_pause);
                 state.quota_used_up(handle, (Timestamp::from_nanos(now) + rest).as_nanos());

@@ -33,8 +33,8 @@ use crate::token::AccessToken;
 const POLL: Duration = Duration::from_secs(2);
 /// A process remembers so many accounts' tokens.
 const REMEMBERED: usize = 100_000;
-/// An account is said to be fine so often at most.
-const FINE_AGAIN: Duration = Duration::from_secs(1);
+/// A call of an account is said to have succeeded so often at most.
+const SUCCEEDED_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Fleet {
     /// Tells the pool from others in this process.
@@ -62,8 +62,8 @@ struct State {
     known: HashMap<Arc<str>, (Bytes, Known)>,
     /// Leases that count against their accounts' concurrency.
     held: HashMap<i64, Arc<str>>,
-    /// When an account was last said to be fine.
-    fine: HashMap<Arc<str>, Moment>,
+    /// When a call of an account was last said to have succeeded.
+    succeeded: HashMap<Arc<str>, Moment>,
 }
 
 /// What a caller wants, in the scripts' words.
@@ -112,7 +112,7 @@ impl Fleet {
                 tally: PoolCounters::new(clock.moment().boot.as_nanos()),
                 known: HashMap::new(),
                 held: HashMap::new(),
-                fine: HashMap::new(),
+                succeeded: HashMap::new(),
             }),
             clock,
         }))
@@ -277,16 +277,16 @@ impl Fleet {
         }
     }
 
-    /// Whether it was not lately that an account was said to be fine.
+    /// Whether it was not lately that a call of the account was said to have succeeded.
     pub(super) fn is_news(&self, account: &Arc<str>) -> bool {
         let now = self.clock.moment();
         let mut state = self.state();
-        let is_news = state.fine.get(account).is_none_or(|then| now.boot >= then.boot + FINE_AGAIN);
+        let is_news = state.succeeded.get(account).is_none_or(|then| now.boot >= then.boot + SUCCEEDED_AGAIN);
         if is_news {
-            if state.fine.len() >= REMEMBERED {
-                state.fine.clear();
+            if state.succeeded.len() >= REMEMBERED {
+                state.succeeded.clear();
             }
-            state.fine.insert(Arc::clone(account), now);
+            state.succeeded.insert(Arc::clone(account), now);
         }
         is_news
     }

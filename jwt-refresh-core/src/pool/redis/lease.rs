@@ -59,7 +59,7 @@ impl LeaseBackend for RedisLeaseBackend {
     }
 
     fn report(&self, report: Report) {
-        if report == Report::Fine && !self.fleet.is_news(&self.known.name) {
+        if report == Report::Succeeded && !self.fleet.is_news(&self.known.name) {
             return;
         }
         self.fleet.outbox.push(Message::of(report, &self.known.name, self.known.token.generation()));

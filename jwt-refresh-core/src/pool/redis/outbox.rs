@@ -30,13 +30,13 @@ pub(super) struct Message {
 impl Message {
     /// Whether this process must not ask for a lease before it is told.
     fn is_urgent(&self) -> bool {
-        !matches!(self.kind, "release" | "extend" | "unused" | "fine")
+        !matches!(self.kind, "release" | "extend" | "unused" | "succeeded")
     }
 
     pub(super) fn of(report: Report, account: &Arc<str>, generation: u64) -> Self {
         let micros = |time: Option<Duration>| time.map(|time| time.as_micros().to_string()).unwrap_or_default();
         let (kind, number) = match report {
-            Report::Fine => ("fine", String::new()),
+            Report::Succeeded => ("succeeded", String::new()),
             // By how much the pause is cut: scripts have no chance of their own.
             Report::Rejected => ("rejected", (1.0 - 0.5 * fastrand::f64()).to_string()),
             Report::RateLimited(retry_after) => ("rate_limited", micros(retry_after)),

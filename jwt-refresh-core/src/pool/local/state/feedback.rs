@@ -6,6 +6,7 @@ use super::PoolState;
 use crate::error::{Error, ErrorKind};
 use crate::pool::local::entry::AccountHandle;
 use crate::pool::local::rank::Slot;
+use crate::pool::local::rare::RareState;
 use crate::pool::local::time::after;
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
@@ -20,12 +21,13 @@ impl PoolState {
         }
     }
 
-    /// Notes that a call with the token of that generation went well.
-    pub(in crate::pool::local) fn fine(&mut self, handle: AccountHandle, generation: u64) {
+    /// Notes that a call succeeded that was leased at the time `leased`, with the token of that
+    /// generation.
+    pub(in crate::pool::local) fn succeeded(&mut self, handle: AccountHandle, generation: u64, leased: i64) {
         if let Some(entry) = self.table.by_handle(handle) {
             let holds = entry.holds(generation);
             entry.rare.change(|rare| {
-                rare.consecutive_rate_limits = 0;
+                rare.strikes.succeeded(leased);
                 if holds {
                     (rare.rejected_renewals, rare.renewed_after_rejection) = (0, None);
                 }
@@ -83,27 +85,23 @@ impl PoolState {
         );
     }
 
-    /// Notes that a call was answered 429. The account is blocked until its rest is over. If that
-    /// is longer than `max_inline_wait`, the account also goes into quarantine.
+    /// Notes that a call was answered 429 that was leased at the time `leased`. The account is
+    /// blocked until its rest is over. If that is longer than `max_inline_wait`, the account also
+    /// goes into quarantine.
     pub(in crate::pool::local) fn rate_limited(
         &mut self,
         handle: AccountHandle,
+        leased: i64,
         retry_after: Option<Duration>,
         policy: &PoolPolicy,
         now: i64,
     ) {
         let Some(entry) = self.table.by_handle(handle) else { return };
-        let rest = if let Some(asked) = retry_after {
-            asked.min(policy.tokens.longest_retry_after)
-        } else {
-            policy.cool_down_pause(entry.rare.change(|rare| {
-                rare.consecutive_rate_limits = rare.consecutive_rate_limits.saturating_add(1);
-                rare.consecutive_rate_limits
-            }))
-        };
-        let until = after(now, rest);
+        let asked = retry_after.map(|asked| asked.min(policy.tokens.longest_retry_after));
+        let strike = |rare: &mut RareState| rare.strikes.strike(leased, now, asked, policy.cool_down);
+        let Some(until) = entry.rare.change(strike) else { return };
         entry.arrival = entry.limits.limit.block_until(entry.arrival, until);
-        if rest > policy.max_inline_wait {
+        if until > after(now, policy.max_inline_wait) {
             self.start_rest(handle.slot, QuarantineCause::RateLimited, until);
         }
         self.place(handle.slot, now);

@@ -106,7 +106,7 @@ impl PoolState {
         } else {
             self.place(slot, now);
         }
-        Some(Granted { handle, identity, token, pin })
+        Some(Granted { handle, identity, token, pin, leased: now })
     }
 
     /// Adds a caller to the queue.

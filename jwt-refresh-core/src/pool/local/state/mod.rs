@@ -37,6 +37,8 @@ pub(super) struct Granted {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
     pub(super) token: AccessToken,
     pub(super) pin: Option<Pin>,
+    /// When the lease was granted, in nanoseconds since boot.
+    pub(super) leased: i64,
 }
 
 pub(super) struct PoolState {

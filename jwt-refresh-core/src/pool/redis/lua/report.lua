@@ -57,7 +57,7 @@ local function is_current(name, generation)
     return current == tonumber(generation)
 end
 
-function report.fine(name, _, generation)
+function report.succeeded(name, _, generation)
     local forgotten = { 'strikes' }
     if is_current(name, generation) then forgotten = { 'strikes', 'relapses', 'renewed' } end
     note(name, {}, forgotten)
