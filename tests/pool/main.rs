@@ -3,8 +3,10 @@
 
 mod attribute;
 mod bad_input;
+mod client;
 mod exchanges;
 mod limits;
+mod memory;
 mod quarantine;
 mod queue;
 mod removal;

@@ -1,11 +1,15 @@
 //! An account of a pool, as its user describes it.
 
 use std::fmt;
+#[cfg(feature = "reqwest")]
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::limit::Limit;
 use super::limits::{Limits, Pin, Pinned, TagIndex};
+#[cfg(feature = "reqwest")]
+use crate::authenticator::HttpClient;
 use crate::authenticator::{Authenticator, DynAuthenticator};
 use crate::error::Error;
 use crate::token::{RefreshToken, Tokens};
@@ -28,6 +32,8 @@ use crate::token::{RefreshToken, Tokens};
 #[must_use = "an account does nothing until it is added to a pool"]
 pub struct Account {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
+    #[cfg(feature = "reqwest")]
+    client: HttpClient,
     pin: Option<Pin>,
     pub(super) tags: Vec<String>,
     rate: Option<(u32, Duration)>,
@@ -45,6 +51,8 @@ impl Account {
     pub fn new(name: impl Into<String>, authenticator: impl Authenticator) -> Self {
         Self {
             identity: Arc::new(Named { name: name.into().into(), authenticator }),
+            #[cfg(feature = "reqwest")]
+            client: HttpClient::default(),
             pin: None,
             tags: Vec::new(),
             rate: None,
@@ -101,22 +109,58 @@ impl Account {
         self
     }
 
-    /// Pins a value that every lease of the account hands out, such as the proxy for its calls: see
+    /// Pins a value that every lease of the account hands out, of any type: see
     /// [`Lease::pinned`](super::Lease::pinned). A later call replaces the value.
     pub fn pin<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.pin = Some(Arc::new(value));
         self
     }
 
-    /// Pins the HTTP client for the account's calls, with its proxy, address and headers. Every
-    /// lease of the account hands it out: see [`Lease::client`](super::Lease::client). It takes the
-    /// place of a value that was [pinned](Self::pin).
+    /// Gives the account an HTTP client of its own: a closure that returns reqwest's client
+    /// builder, or a [`HttpClient`]. Its logins and refreshes use it, and its calls get it from
+    /// their lease ([`Lease::client`](super::Lease::client)), so all of them have the same proxy,
+    /// address, `User-Agent`, headers and cookies.
     ///
-    /// Give the same settings to the account's authenticator, so that its logins use the same proxy
-    /// and address.
+    /// The account is given up to two clients of reqwest, of about 100 KiB each, which accounts
+    /// with the same [`HttpClient`] share. For logins and refreshes at this machine, what
+    /// [`HttpAuthenticatorBuilder::client`](crate::HttpAuthenticatorBuilder::client) says of
+    /// proxies holds here, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) if reqwest does not accept the settings,
+    /// or if the authenticator takes no client
+    /// ([`Authenticator::with_client`](crate::Authenticator::with_client)).
     #[cfg(feature = "reqwest")]
-    pub fn client(self, client: reqwest::Client) -> Self {
-        self.pin(client)
+    pub fn client(mut self, client: impl Into<HttpClient>) -> Result<Self, Error> {
+        let client = client.into();
+        self.identity = self.identity.with_clients(&client, client.calls()?)?;
+        self.client = client;
+        Ok(self)
+    }
+
+    /// Sends the account's logins, refreshes and calls through a proxy, such as
+    /// `http://user:password@proxy.example:3128`: its [client](Self::client) with this proxy.
+    ///
+    /// # Errors
+    ///
+    /// As there, and if `url` is not the URL of a proxy.
+    #[cfg(feature = "reqwest")]
+    pub fn proxy(self, url: &str) -> Result<Self, Error> {
+        let client = self.client.with_proxy(url)?;
+        self.client(client)
+    }
+
+    /// Sends the account's logins, refreshes and calls from this address of the machine: its
+    /// [client](Self::client) with this source address.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "reqwest")]
+    pub fn local_address(self, address: IpAddr) -> Result<Self, Error> {
+        let client = self.client.with_local_address(address);
+        self.client(client)
     }
 
     /// Returns the account's limits, with its tags as the pool numbers them.
@@ -156,6 +200,17 @@ impl fmt::Debug for Account {
 /// million accounts.
 pub(super) trait NamedAuthenticator: DynAuthenticator {
     fn name(&self) -> &str;
+
+    /// Returns the client for calls, if the account has one of its own.
+    #[cfg(feature = "reqwest")]
+    fn calls(&self) -> Option<&reqwest::Client> {
+        None
+    }
+
+    /// Returns the same account with a client of its own: `client` for its exchanges, and `calls`,
+    /// which is made of it, for its calls.
+    #[cfg(feature = "reqwest")]
+    fn with_clients(&self, client: &HttpClient, calls: reqwest::Client) -> Result<Arc<dyn NamedAuthenticator>, Error>;
 }
 
 struct Named<A> {
@@ -167,9 +222,19 @@ impl<A: Authenticator> NamedAuthenticator for Named<A> {
     fn name(&self) -> &str {
         &self.name
     }
+
+    #[cfg(feature = "reqwest")]
+    fn with_clients(&self, client: &HttpClient, calls: reqwest::Client) -> Result<Arc<dyn NamedAuthenticator>, Error> {
+        let named = Self { name: self.name.clone(), authenticator: self.authenticator.with_client(client)? };
+        Ok(Arc::new(WithClient { named, calls }))
+    }
 }
 
 impl<A: Authenticator> Authenticator for Named<A> {
+    fn server_id(&self) -> Option<String> {
+        self.authenticator.server_id()
+    }
+
     fn login(&self) -> impl Future<Output = Result<Tokens, Error>> + Send {
         self.authenticator.login()
     }
@@ -178,7 +243,56 @@ impl<A: Authenticator> Authenticator for Named<A> {
         self.authenticator.refresh(token)
     }
 
+    fn probe(&self) -> impl Future<Output = Option<Result<(), Error>>> + Send {
+        self.authenticator.probe()
+    }
+
     fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {
         self.authenticator.revoke(token)
+    }
+}
+
+/// An account with a client of its own, which takes no room in the others.
+#[cfg(feature = "reqwest")]
+struct WithClient<A> {
+    named: Named<A>,
+    calls: reqwest::Client,
+}
+
+#[cfg(feature = "reqwest")]
+impl<A: Authenticator> NamedAuthenticator for WithClient<A> {
+    fn name(&self) -> &str {
+        &self.named.name
+    }
+
+    fn calls(&self) -> Option<&reqwest::Client> {
+        Some(&self.calls)
+    }
+
+    fn with_clients(&self, client: &HttpClient, calls: reqwest::Client) -> Result<Arc<dyn NamedAuthenticator>, Error> {
+        self.named.with_clients(client, calls)
+    }
+}
+
+#[cfg(feature = "reqwest")]
+impl<A: Authenticator> Authenticator for WithClient<A> {
+    fn server_id(&self) -> Option<String> {
+        Authenticator::server_id(&self.named)
+    }
+
+    fn login(&self) -> impl Future<Output = Result<Tokens, Error>> + Send {
+        self.named.login()
+    }
+
+    fn refresh(&self, token: &RefreshToken) -> impl Future<Output = Result<Tokens, Error>> + Send {
+        self.named.refresh(token)
+    }
+
+    fn probe(&self) -> impl Future<Output = Option<Result<(), Error>>> + Send {
+        self.named.probe()
+    }
+
+    fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {
+        self.named.revoke(token)
     }
 }

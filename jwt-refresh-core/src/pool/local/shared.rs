@@ -207,6 +207,11 @@ impl LeaseBackend for LocalLease {
         self.granted.pin.as_ref()
     }
 
+    #[cfg(feature = "reqwest")]
+    fn client(&self) -> Option<&reqwest::Client> {
+        self.granted.identity.calls()
+    }
+
     fn pool(&self) -> u64 {
         self.pool.id
     }
