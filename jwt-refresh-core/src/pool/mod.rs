@@ -24,6 +24,7 @@ mod quarantine;
 mod redis;
 mod refresh_time;
 mod request;
+mod start;
 mod status;
 
 pub use account::Account;
