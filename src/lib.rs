@@ -12,7 +12,7 @@ pub use jwt_refresh_core::{
 };
 #[cfg(feature = "reqwest")]
 pub use jwt_refresh_core::{
-    AnswerMatch, Bearer, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, SecretSource,
+    AnswerMatch, Bearer, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpClient, HttpRequest, SecretSource,
 };
 /// Gives every call of a method a valid access token.
 ///

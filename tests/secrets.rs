@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use jwt_refresh::jwt::Jwt;
 use jwt_refresh::{
-    Authenticator, Clock, Error, HttpAuthenticator, HttpRequest, Policy, RefreshToken, Secret, Session, TokenFields,
-    TokenProvider, Tokens,
+    Authenticator, Clock, Error, HttpAuthenticator, HttpClient, HttpRequest, Policy, RefreshToken, Secret, Session,
+    TokenFields, TokenProvider, Tokens,
 };
 use jwt_refresh_testkit::{Endpoint, Fault, TestServer, Times};
 
@@ -196,9 +196,10 @@ fn no_public_type_shows_a_secret_in_debug() {
         record.secret(secret);
     }
     let http = authenticator(&server, "PasswordS3cret");
-    let headers = [(http::header::USER_AGENT, http::HeaderValue::from_static("PasswordS3cret"))].into_iter().collect();
-    let client = reqwest::Client::builder().default_headers(headers);
-    let with_headers = HttpAuthenticator::builder("https://a.example").client(client).build().unwrap();
+    let headers: http::HeaderMap =
+        [(http::header::USER_AGENT, http::HeaderValue::from_static("PasswordS3cret"))].into_iter().collect();
+    let client = HttpClient::new(move || reqwest::Client::builder().default_headers(headers.clone()));
+    let with_headers = HttpAuthenticator::builder("https://a.example").client(client.clone()).build().unwrap();
     let tokens = Tokens::new("AccessS3cret").unwrap().refresh_token("RefreshS3cret");
     let builder = Session::builder(http.clone()).tokens(tokens.clone());
     let builder_shown = format!("{builder:?}");
@@ -207,7 +208,7 @@ fn no_public_type_shows_a_secret_in_debug() {
     for shown in [
         builder_shown,
         format!("{http:?} {http:#?}"),
-        format!("{with_headers:?}"),
+        format!("{client:?} {with_headers:?}"),
         format!(
             "{:?}",
             HttpAuthenticator::builder("https://ada:PasswordS3cret@a.example/?k=S3cretInQuery")

@@ -106,6 +106,8 @@ struct Details {
     in_doubt: Option<bool>,
     /// What to do, if that is known better than from the kind.
     advice: Option<&'static str>,
+    /// Whether there is no way to log in, so that nothing is left to try.
+    no_login: bool,
     /// Whether the failed refresh was in fact a login: no refresh token was sent, and a login after
     /// it would only repeat it.
     by_login: bool,
@@ -139,6 +141,7 @@ impl Error {
             is_judged: false,
             in_doubt: None,
             advice: None,
+            no_login: false,
             by_login: false,
         }))
     }
@@ -200,6 +203,16 @@ impl Error {
     /// Turns this failure into a final one: nothing is left that could produce a token.
     pub(crate) fn into_final(self, what: &str) -> Self {
         self.restated(ErrorKind::ReauthenticationRequired, what.to_owned()).with(|inner| inner.retry_after = None)
+    }
+
+    /// Says that there is no way to log in.
+    pub(crate) fn lacking_login(self) -> Self {
+        self.with(|inner| inner.no_login = true)
+    }
+
+    /// Returns whether there is no way to log in, so that nothing is left to try.
+    pub(crate) fn lacks_login(&self) -> bool {
+        self.0.no_login
     }
 
     /// Returns the error with another kind and other words.

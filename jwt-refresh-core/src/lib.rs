@@ -37,7 +37,7 @@ mod trial;
 
 #[cfg(feature = "reqwest")]
 pub use authenticator::{
-    AnswerMatch, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, SecretSource,
+    AnswerMatch, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpClient, HttpRequest, SecretSource,
 };
 pub use authenticator::{Authenticator, Chain};
 pub use clock::{Clock, ManualClock};

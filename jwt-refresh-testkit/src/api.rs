@@ -81,7 +81,7 @@ fn admit(shared: &Shared, request: &ReceivedRequest) -> Result<Admitted, Refused
         return Err(Refused::SeveralTokens);
     }
     let token = bearer_token(headers).ok_or(Refused::NoToken)?;
-    shared.admit(token).map_err(Refused::Denied)
+    shared.admit(token, shared.bound_value(request).as_deref()).map_err(Refused::Denied)
 }
 
 impl IntoResponse for Refused {

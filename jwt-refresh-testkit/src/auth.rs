@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Form, Json,
+    Extension, Form, Json,
     extract::{
         State,
         rejection::{FormRejection, JsonRejection},
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     accounts::LoginRefusal,
+    api::Call,
     clock::Seconds,
     issuer::{Issued, RefreshRefusal},
     refusal,
@@ -53,13 +54,17 @@ struct TokenAnswer {
 
 pub(crate) async fn login(
     State(shared): State<Arc<Shared>>,
+    Extension(call): Extension<Call>,
     body: Result<Json<LoginRequest>, JsonRejection>,
 ) -> Response {
     let Ok(Json(login)) = body else {
         return refusal::invalid_request();
     };
-    match shared.login(&login.email, &login.password) {
-        Ok(issued) => tokens(&shared, issued),
+    let (bound_to, set_cookie) = shared.binding.as_ref().map(|binding| binding.of_login(&call.request)).unzip();
+    match shared.login(&login.email, &login.password, bound_to.flatten()) {
+        Ok(issued) => {
+            (set_cookie.flatten().map(|cookie| [(header::SET_COOKIE, cookie)]), tokens(&shared, issued)).into_response()
+        }
         Err(LoginRefusal::WrongCredentials) => refusal::error(StatusCode::UNAUTHORIZED, "invalid_credentials"),
         Err(LoginRefusal::Banned) => refusal::error(StatusCode::FORBIDDEN, "account_banned"),
     }
@@ -67,12 +72,13 @@ pub(crate) async fn login(
 
 pub(crate) async fn refresh(
     State(shared): State<Arc<Shared>>,
+    Extension(call): Extension<Call>,
     body: Result<Json<RefreshRequest>, JsonRejection>,
 ) -> Response {
     let Ok(Json(refresh)) = body else {
         return refusal::invalid_request();
     };
-    match shared.refresh(&refresh.refresh_token) {
+    match shared.refresh(&refresh.refresh_token, shared.bound_value(&call.request).as_deref()) {
         Ok(issued) => tokens(&shared, issued),
         Err(RefreshRefusal::Unknown) => refusal::invalid_grant(),
         Err(RefreshRefusal::Reused) => {

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    Endpoint, Fault, Hints, RefreshAnswer, Rotation, Route, StartError, TestServer, Times, TokenFormat,
+    Endpoint, Fault, Hints, RefreshAnswer, Rotation, Route, StartError, TestServer, Times, TokenBinding, TokenFormat,
     accounts::Accounts, bucket::RateLimit, clock::Clock, demo, faults::Faults, routes::Routes, settings::Settings,
 };
 
@@ -16,6 +16,7 @@ const SECRET: &str = "demo-secret";
 #[must_use = "a builder does nothing until `start` is called"]
 pub struct Builder {
     settings: Settings,
+    binding: Option<TokenBinding>,
     /// Emails and passwords, keys and secrets, in the order in which they were given.
     accounts: Vec<(String, String)>,
     clients: Vec<(String, String)>,
@@ -28,6 +29,7 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             settings: Settings::default(),
+            binding: None,
             accounts: vec![(EMAIL.to_owned(), PASSWORD.to_owned())],
             clients: vec![(KEY.to_owned(), SECRET.to_owned())],
             routes: Vec::new(),
@@ -115,6 +117,15 @@ impl Builder {
     /// If `requests` or `per` is zero.
     pub fn rate_limit(mut self, requests: u32, per: Duration) -> Self {
         self.settings.rate_limit = Some(RateLimit::new(requests, per));
+        self
+    }
+
+    /// Binds the tokens of each login to something that the login's request had, as servers do that
+    /// want to notice a stolen token. A refresh that comes otherwise is answered 400
+    /// `invalid_grant`, and does not spend the refresh token; a call is answered 401
+    /// `invalid_token`. By default tokens are bound to nothing but their account.
+    pub fn bind_tokens(mut self, binding: TokenBinding) -> Self {
+        self.binding = Some(binding);
         self
     }
 
@@ -215,7 +226,16 @@ impl Builder {
             routes.check_endpoint(endpoint)?;
             faults.push(endpoint, fault, times);
         }
-        let plan = Plan { settings: self.settings, credentials, accounts, clock, routes, faults, port: self.port };
+        let plan = Plan {
+            settings: self.settings,
+            binding: self.binding,
+            credentials,
+            accounts,
+            clock,
+            routes,
+            faults,
+            port: self.port,
+        };
         TestServer::launch(plan)
     }
 }
@@ -242,6 +262,7 @@ pub(crate) struct Credentials {
 /// What a server starts with, after it was checked.
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
+    pub(crate) binding: Option<TokenBinding>,
     pub(crate) credentials: Credentials,
     pub(crate) accounts: Accounts,
     pub(crate) clock: Arc<Clock>,

@@ -4,7 +4,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
         Arc,
@@ -50,7 +50,14 @@ pub(crate) struct Connection {
     abort: AbortHandle,
 }
 
-/// Aborts the [`Connection`] that a request came from.
+/// The [`Connection`] that a request came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) abort: AbortHandle,
+    pub(crate) peer: IpAddr,
+}
+
+/// Aborts a [`Connection`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AbortHandle(Arc<AtomicBool>);
 
@@ -67,9 +74,9 @@ impl AbortHandle {
     }
 }
 
-impl Connected<IncomingStream<'_, ConnectionListener>> for AbortHandle {
+impl Connected<IncomingStream<'_, ConnectionListener>> for Origin {
     fn connect_info(stream: IncomingStream<'_, ConnectionListener>) -> Self {
-        stream.io().abort.clone()
+        Self { abort: stream.io().abort.clone(), peer: stream.remote_addr().ip() }
     }
 }
 

@@ -12,7 +12,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use crate::{Endpoint, Fault, api::Call, connection::AbortHandle, refusal, shared::Shared, tamper};
+use crate::{Endpoint, Fault, api::Call, connection::Origin, refusal, shared::Shared, tamper};
 
 const GARBAGE: &str = "<?%&\u{0}}{ not JSON at all";
 const PORTAL: &str = "<!DOCTYPE html><title>Free Wi-Fi</title><h1>Welcome</h1><p>Please sign in.</p>";
@@ -31,7 +31,7 @@ struct PendingRequest {
 
 pub(crate) async fn intercept(
     State(interceptor): State<Interceptor>,
-    ConnectInfo(connection): ConnectInfo<AbortHandle>,
+    ConnectInfo(origin): ConnectInfo<Origin>,
     Extension(call): Extension<Call>,
     request: Request,
     next: Next,
@@ -41,7 +41,7 @@ pub(crate) async fn intercept(
     let pending = PendingRequest { request, next };
     let answer = match fault {
         None => interceptor.process(pending).await,
-        Some(fault) => interceptor.apply(fault, pending, &connection).await,
+        Some(fault) => interceptor.apply(fault, pending, &origin).await,
     };
     interceptor.delay().await;
     answer
@@ -70,16 +70,16 @@ impl Interceptor {
     }
 
     /// Returns the answer to a request that `fault` is applied to.
-    async fn apply(&self, fault: Fault, pending: PendingRequest, connection: &AbortHandle) -> Response {
+    async fn apply(&self, fault: Fault, pending: PendingRequest, origin: &Origin) -> Response {
         self.shared.counters.faults.add_one();
         match fault {
             Fault::DropConnection => {
-                connection.abort();
+                origin.abort.abort();
                 self.answer_instead(())
             }
             Fault::DropAfterProcessing => {
                 let answer = self.process(pending).await;
-                connection.abort();
+                origin.abort.abort();
                 answer
             }
             Fault::CutBody => tamper::cut_in_half(self.process(pending).await).await,

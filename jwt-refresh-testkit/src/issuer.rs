@@ -25,6 +25,7 @@ const SWEEP_AT_LEAST: usize = 4096;
 struct Grant {
     subject: Arc<Subject>,
     family: u64,
+    bound_to: Option<Arc<str>>,
 }
 
 struct AccessRecord {
@@ -62,7 +63,8 @@ pub(crate) enum RefreshRefusal {
 
 /// What the API needs to know about an access token that this server issued.
 pub(crate) struct AccessTokenInfo {
-    /// Whether the token has not expired and is signed with the current key.
+    /// Whether the token has not expired, is signed with the current key, and came as it is bound
+    /// to.
     pub(crate) is_valid: bool,
     /// `None` if the token was issued for a key and secret.
     pub(crate) subject: Option<Arc<Subject>>,
@@ -106,9 +108,15 @@ impl Issuer {
     }
 
     /// Issues the first tokens of a new family.
-    pub(crate) fn login(&mut self, subject: Arc<Subject>, scope: Arc<str>, now: Timestamp) -> Issued {
+    pub(crate) fn login(
+        &mut self,
+        subject: Arc<Subject>,
+        bound_to: Option<String>,
+        scope: Arc<str>,
+        now: Timestamp,
+    ) -> Issued {
         self.families += 1;
-        let grant = Grant { subject, family: self.families };
+        let grant = Grant { subject, family: self.families, bound_to: bound_to.map(Arc::from) };
         self.issue_pair(grant, scope, now)
     }
 
@@ -116,6 +124,12 @@ impl Issuer {
     /// spent. Does not spend the token.
     pub(crate) fn holder(&self, refresh_token: &str) -> Option<Arc<Subject>> {
         self.refresh.get(refresh_token).map(|record| Arc::clone(&record.grant.subject))
+    }
+
+    /// Returns whether a refresh token may be sent by a request that has this of what tokens are
+    /// bound to.
+    pub(crate) fn is_bound(&self, refresh_token: &str, value: Option<&str>) -> bool {
+        self.refresh.get(refresh_token).is_some_and(|record| record.grant.bound_to.as_deref() == value)
     }
 
     /// Exchanges a refresh token for new tokens, and spends it if refresh tokens rotate.
@@ -158,9 +172,10 @@ impl Issuer {
 
     /// Returns what is known about an access token, or `None` if this server did not issue it or
     /// has dropped its record.
-    pub(crate) fn look_up(&self, token: &str, now: Timestamp) -> Option<AccessTokenInfo> {
+    pub(crate) fn look_up(&self, token: &str, bound_to: Option<&str>, now: Timestamp) -> Option<AccessTokenInfo> {
         let record = self.access.get(token)?;
-        let is_valid = now < record.expires && (!record.signed || self.signer.verifies(token));
+        let is_bound = record.grant.as_ref().is_none_or(|grant| grant.bound_to.as_deref() == bound_to);
+        let is_valid = is_bound && now < record.expires && (!record.signed || self.signer.verifies(token));
         let subject = record.grant.as_ref().map(|grant| Arc::clone(&grant.subject));
         Some(AccessTokenInfo { is_valid, subject, scope: Arc::clone(&record.scope) })
     }
@@ -287,7 +302,7 @@ mod tests {
         let subject = Arc::new(Subject { id: String::new(), email: String::new() });
         let scope = Arc::from("read");
         let mut now = Clock::new(0).now();
-        let mut token = issuer.login(subject, Arc::clone(&scope), now).refresh_token;
+        let mut token = issuer.login(subject, None, Arc::clone(&scope), now).refresh_token;
         for _ in 0..100_000 {
             now = now.after(Duration::from_secs(1));
             let spent = token.expect("rotation hands out a new one");

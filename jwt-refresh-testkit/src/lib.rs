@@ -83,6 +83,7 @@
 //! | a token lacks a scope | [`Route::scope`], [`TestServer::set_scope`] |
 //! | a request fails, or its answer is lost | [`TestServer::inject`] with a [`Fault`] |
 //! | the account calls too often | [`Builder::rate_limit`], [`TestServer::use_up_rate`] |
+//! | tokens are bound to a header, a cookie or an address | [`Builder::bind_tokens`] |
 //! | its quota is used up | [`TestServer::use_up_quota`] |
 //! | claims are odd | [`TestServer::set_claim`] |
 //! | lifetimes or dates are odd | [`Builder::lifetime_hints`], [`Builder::date_shift`] |
@@ -111,6 +112,34 @@
 //! ```
 //!
 //! [`conformance::check`] tests an implementation of `TokenStore`.
+//!
+//! # Tokens that are bound to a client
+//!
+//! Some servers bind tokens to the address, the `User-Agent` or a cookie of the login, and refuse a
+//! refresh or a call that comes otherwise. So does this one with [`Builder::bind_tokens`]. A
+//! wrapper passes if it has one setting for all its requests, `jwt_refresh::HttpClient`:
+//!
+//! ```
+//! use jwt_refresh::{HttpAuthenticator, HttpClient, Session};
+//! use jwt_refresh::prelude::*;
+//! use jwt_refresh_testkit::{TestServer, TokenBinding};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server =
+//! TestServer::builder().bind_tokens(TokenBinding::Header("user-agent".into())).start(); let client
+//! = HttpClient::new(|| reqwest::Client::builder().user_agent("catalog/1.0")); let login =
+//! HttpAuthenticator::builder(server.url("/api/auth/login")) .field("email", server.email())
+//! .secret_field("password", server.password()) .client(client.clone()) .build()?; let (http,
+//! session) = (client.calls()?, Session::new(login)); let call =
+//! http.get(server.url("/api/v1/products/1")).bearer(&session.token().await?);
+//! assert_eq!(call.send().await?.status(), 200);
+//!
+//! let elsewhere = reqwest::Client::new(); // sends another `User-Agent`
+//! let call = elsewhere.get(server.url("/api/v1/products/1")).bearer(&session.token().await?);
+//! assert_eq!(call.send().await?.status(), 401);
+//! # Ok(()) }
+//! ```
 //!
 //! # Expiry without waiting
 //!
@@ -192,6 +221,7 @@ mod accounts;
 mod answer;
 mod api;
 mod auth;
+mod binding;
 mod bucket;
 mod builder;
 mod catalog;
@@ -220,6 +250,7 @@ mod usage;
 mod window;
 
 pub use answer::Answer;
+pub use binding::TokenBinding;
 pub use builder::Builder;
 pub use error::StartError;
 pub use faults::{Endpoint, Fault, Times};

@@ -1,14 +1,20 @@
 //! A request as the server received it, for the closure of a route and for the test that looks at
 //! it afterwards.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use axum::{
     body::Bytes,
-    extract::Query,
+    extract::{ConnectInfo, Query},
     http::{HeaderMap, Uri, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
+
+use crate::connection::Origin;
 
 /// The headers whose values `Debug` shows. Every other value may be a secret, since each API has a
 /// header of its own for keys.
@@ -46,6 +52,7 @@ struct Inner {
     query: Vec<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
+    peer: IpAddr,
     account: Option<String>,
     /// What stands in the path where the route has `{name}`.
     params: Vec<(String, String)>,
@@ -53,12 +60,14 @@ struct Inner {
 
 impl ReceivedRequest {
     pub(crate) fn new(head: &Parts, body: Bytes, account: Option<String>, params: Vec<(String, String)>) -> Self {
+        let origin = head.extensions.get::<ConnectInfo<Origin>>();
         Self(Arc::new(Inner {
             method: head.method.as_str().to_owned(),
             path: head.uri.path().to_owned(),
             query: query(&head.uri),
             headers: head.headers.clone(),
             body,
+            peer: origin.map_or(Ipv4Addr::LOCALHOST.into(), |ConnectInfo(origin)| origin.peer),
             account,
             params,
         }))
@@ -112,6 +121,12 @@ impl ReceivedRequest {
     /// If the body is not JSON, or not that of a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_slice(&self.0.body)
+    }
+
+    /// Returns the IP address that the request came from: 127.0.0.1, unless the client chose
+    /// another one of the machine.
+    pub fn peer(&self) -> IpAddr {
+        self.0.peer
     }
 
     /// Returns the email address of the account whose access token the request carries, even if the

@@ -28,7 +28,7 @@ use crate::{
     builder::Plan,
     challenge,
     clock::Timestamp,
-    connection::{AbortHandle, ConnectionListener},
+    connection::{ConnectionListener, Origin},
     intercept::{self, Interceptor},
     routes,
     shared::Shared,
@@ -354,7 +354,7 @@ fn bind(runtime: &Runtime, addr: SocketAddr) -> io::Result<TcpListener> {
 /// that are still open.
 fn serve(runtime: &Runtime, listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
     runtime.block_on(async {
-        let service = router.into_make_service_with_connect_info::<AbortHandle>();
+        let service = router.into_make_service_with_connect_info::<Origin>();
         tokio::spawn(axum::serve(ConnectionListener(listener), service).into_future());
         let _ = stopped.await;
     });

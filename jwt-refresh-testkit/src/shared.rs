@@ -9,7 +9,7 @@ use std::sync::{
 use axum::http::StatusCode;
 
 use crate::{
-    Endpoint, Fault,
+    Endpoint, Fault, ReceivedRequest, TokenBinding,
     accounts::{Accounts, LoginRefusal, Subject},
     api::Admitted,
     builder::{Credentials, Plan},
@@ -28,6 +28,7 @@ use crate::{
 
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    pub(crate) binding: Option<TokenBinding>,
     pub(crate) credentials: Credentials,
     pub(crate) clock: Arc<Clock>,
     pub(crate) routes: Routes,
@@ -48,10 +49,11 @@ pub(crate) struct AuthState {
 impl Shared {
     /// Returns what a server shares that is reached at `base_url`.
     pub(crate) fn new(plan: Plan, base_url: String) -> Self {
-        let Plan { settings, credentials, accounts, clock, routes, faults, port: _ } = plan;
+        let Plan { settings, binding, credentials, accounts, clock, routes, faults, port: _ } = plan;
         let issuer = Issuer::new(settings, Signer::new(base_url));
         Self {
             settings,
+            binding,
             credentials,
             clock,
             routes,
@@ -85,15 +87,20 @@ impl Shared {
         self.rejecting.store(reject, Ordering::Release);
     }
 
-    pub(crate) fn login(&self, email: &str, password: &str) -> Result<Issued, LoginRefusal> {
+    /// Returns what a request has of what tokens are bound to.
+    pub(crate) fn bound_value(&self, request: &ReceivedRequest) -> Option<String> {
+        self.binding.as_ref()?.value_in(request)
+    }
+
+    pub(crate) fn login(&self, email: &str, password: &str, bound_to: Option<String>) -> Result<Issued, LoginRefusal> {
         let now = self.clock.now();
         let mut auth_state = self.auth_state();
         let subject = auth_state.accounts.login(email, password)?;
         let scope = auth_state.accounts.scope_of(Some(&subject));
-        Ok(auth_state.issuer.login(subject, scope, now))
+        Ok(auth_state.issuer.login(subject, bound_to, scope, now))
     }
 
-    pub(crate) fn refresh(&self, refresh_token: &str) -> Result<Issued, RefreshRefusal> {
+    pub(crate) fn refresh(&self, refresh_token: &str, bound_to: Option<&str>) -> Result<Issued, RefreshRefusal> {
         let now = self.clock.now();
         let AuthState { accounts, issuer } = &mut *self.auth_state();
         let holder = issuer.holder(refresh_token).ok_or(RefreshRefusal::Unknown)?;
@@ -101,7 +108,8 @@ impl Shared {
         // the ban is lifted.
         let is_banned = accounts.is_banned(&holder);
         let scope = accounts.scope_of(Some(&holder));
-        let issued = if is_banned { Err(RefreshRefusal::Unknown) } else { issuer.refresh(refresh_token, scope, now) };
+        let is_refused = is_banned || !issuer.is_bound(refresh_token, bound_to);
+        let issued = if is_refused { Err(RefreshRefusal::Unknown) } else { issuer.refresh(refresh_token, scope, now) };
         accounts.usage_of(&holder).count_refresh(issued.is_ok());
         issued
     }
@@ -127,11 +135,11 @@ impl Shared {
     }
 
     /// Decides whether a call with this access token may reach the API.
-    pub(crate) fn admit(&self, access_token: &str) -> Result<Admitted, Denial> {
+    pub(crate) fn admit(&self, access_token: &str, bound_to: Option<&str>) -> Result<Admitted, Denial> {
         let now = self.clock.now();
         let AuthState { accounts, issuer } = &mut *self.auth_state();
         let AccessTokenInfo { is_valid, subject, scope } =
-            issuer.look_up(access_token, now).ok_or(Denial::InvalidToken)?;
+            issuer.look_up(access_token, bound_to, now).ok_or(Denial::InvalidToken)?;
         let is_rejected = !is_valid || self.rejecting.load(Ordering::Acquire);
         let Some(subject) = subject else {
             return if is_rejected { Err(Denial::InvalidToken) } else { Ok(Admitted { caller: None, scope }) };

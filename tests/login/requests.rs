@@ -2,10 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jwt_refresh::{Authenticator, ClientAuth, HttpAuthenticator, HttpRequest, RefreshToken, TokenFields};
+use jwt_refresh::{
+    Authenticator, ClientAuth, ErrorKind, HttpAuthenticator, HttpRequest, RefreshToken, SecretSource, TokenFields,
+};
 use serde_json::json;
 
-use crate::server::{Server, empty, json as answer};
+use crate::server::{Seen, Server, empty, json as answer};
 
 /// A server that gives out `a1`, `r1`, then `a2`, `r2`, and so on.
 async fn numbered() -> Server {
@@ -68,6 +70,41 @@ async fn the_fields_of_the_builder_are_sent_as_they_are_whatever_is_in_them() {
         .unwrap();
     api.login().await.unwrap();
     assert_eq!(server.seen()[0].json(), json!({"email": "{password}{{", "password": "{email}"}));
+}
+
+#[tokio::test]
+async fn an_authenticator_for_another_account_sends_the_values_of_that_account() {
+    let server = numbered().await;
+    let step = HttpRequest::post(server.url("/login")).json_field("tenant", "{tenant}");
+    let ada = HttpAuthenticator::builder(server.url("/first"))
+        .field("email", "ada")
+        .then(step)
+        .field("email", "ada")
+        .secret_field("password", "hers")
+        .secret("tenant", "blue")
+        .build()
+        .unwrap();
+    let bob = ada.with_value("email", "{bob}").unwrap().with_value("password", SecretSource::env("CARGO_PKG_NAME"));
+    let bob = bob.unwrap().with_value("tenant", "red").unwrap();
+    bob.login().await.unwrap();
+    ada.login().await.unwrap();
+    let sent: Vec<_> = server.seen().iter().map(Seen::json).collect();
+    assert_eq!(sent[0], json!({"email": "{bob}"}));
+    assert_eq!(sent[1], json!({"email": "{bob}", "password": "jwt-refresh", "tenant": "red"}));
+    assert_eq!(sent[2], json!({"email": "ada"}));
+    assert_eq!(sent[3], json!({"email": "ada", "password": "hers", "tenant": "blue"}));
+}
+
+#[test]
+fn a_value_that_was_not_described_is_refused_and_the_error_says_which_are() {
+    let api =
+        HttpAuthenticator::builder("https://api.example/login").field("email", "a").secret_field("password", "S3cret");
+    let error = api.build().unwrap().with_value("mail", "b").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    let shown = error.to_string();
+    for part in ["`mail`", "`email`", "`password`"] {
+        assert!(shown.contains(part), "{shown}");
+    }
 }
 
 #[tokio::test]

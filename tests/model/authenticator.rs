@@ -52,7 +52,7 @@ impl Watched {
             .revocation_url(url("revoke"))
             .field("email", "ada@example.com")
             .secret_field("password", "secret")
-            .client(reqwest::Client::builder().tls_certs_only([]))
+            .client(|| reqwest::Client::builder().tls_certs_only([]))
             .build()
             .expect("an authenticator")
     }

@@ -3,8 +3,12 @@
 
 mod attribute;
 mod bad_input;
+mod captured;
+mod client;
 mod exchanges;
+mod keys;
 mod limits;
+mod memory;
 mod quarantine;
 mod queue;
 mod removal;

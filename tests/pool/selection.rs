@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jwt_refresh::pool::{Pool, Selection};
+use jwt_refresh::pool::{Lease, Pool, Selection};
 
 use crate::support::World;
 use crate::{active, policy};
@@ -60,9 +60,9 @@ async fn a_key_keeps_its_account_until_the_account_is_removed() {
 #[tokio::test]
 async fn a_tag_is_served_only_by_its_accounts_with_their_pinned_values() {
     let world = World::with_accounts(3);
-    let client = reqwest::Client::new();
     let tagged = world.account(1).tag("eu").tag("bulk").pin(7_u8);
-    let pool = world.pool(1).account(tagged).account(world.account(2).client(client)).build().unwrap();
+    let with_client = world.account(2).pin("both").client(reqwest::Client::builder).unwrap();
+    let pool = world.pool(1).account(tagged).account(with_client).build().unwrap();
     active(&pool, 3).await;
     for _ in 0..3 {
         let lease = pool.lease().tag("eu").await.unwrap();
@@ -72,5 +72,6 @@ async fn a_tag_is_served_only_by_its_accounts_with_their_pinned_values() {
     let with_client = pool.lease().key("any").tag("bulk").await.unwrap();
     assert_eq!(with_client.account(), "a1");
     let leases: Vec<_> = [pool.lease().await, pool.lease().await].into_iter().map(Result::unwrap).collect();
-    assert!(leases.iter().any(|lease| lease.account() == "a2" && lease.client().is_some()), "{leases:?}");
+    let has_both = |lease: &Lease| lease.client().is_some() && lease.pinned() == Some(&"both");
+    assert!(leases.iter().any(|lease| lease.account() == "a2" && has_both(lease)), "{leases:?}");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use jwt_refresh::{Error, ErrorKind, HttpAuthenticator, Policy, Session};
+use jwt_refresh::{Error, ErrorKind, HttpAuthenticator, HttpClient, Policy, Session};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -88,11 +88,12 @@ async fn the_names_of_this_machine_are_asked_of_nobody_whatever_client_the_user_
     let asked = Arc::new(AtomicU32::new(0));
     for name in ["localhost", "login.localhost", "LOCALHOST.", "a.b.localhost"] {
         let at = |path: &str| world.server.url(path).replace("127.0.0.1", name);
-        let resolver = reqwest::Client::builder().dns_resolver(Elsewhere(Arc::clone(&asked)));
-        let addresses = reqwest::Client::builder().resolve(&name.to_lowercase(), ([127, 0, 0, 99], 0).into());
+        let asked = Arc::clone(&asked);
+        let resolver = move || reqwest::Client::builder().dns_resolver(Elsewhere(Arc::clone(&asked)));
+        let addresses = move || reqwest::Client::builder().resolve(&name.to_lowercase(), ([127, 0, 0, 99], 0).into());
         // Nothing listens there. A proxy would look the name up itself.
-        let proxy = reqwest::Client::builder().proxy(reqwest::Proxy::all("http://127.0.0.99:9").unwrap());
-        for client in [reqwest::Client::builder(), resolver, addresses, proxy] {
+        let proxy = || reqwest::Client::builder().proxy(reqwest::Proxy::all("http://127.0.0.99:9").unwrap());
+        for client in [HttpClient::default(), resolver.into(), addresses.into(), proxy.into()] {
             let login = HttpAuthenticator::builder(at("/api/auth/login"))
                 .refresh_url(at("/api/auth/refresh"))
                 .field("email", world.server.email())

@@ -6,6 +6,7 @@ mod accounts;
 mod child;
 mod entry;
 mod http;
+mod http_proxy;
 mod login;
 mod process;
 #[cfg(feature = "metrics")]
@@ -23,6 +24,7 @@ pub(crate) use accounts::{PASSWORD, account, account_login, account_name, with_a
 pub(crate) use child::{child_command, end_of_input, orders, test_command};
 pub(crate) use entry::{entry, increment};
 pub(crate) use http::{call_api, free_port, http_client};
+pub(crate) use http_proxy::HttpProxy;
 pub(crate) use login::{login, login_at};
 pub(crate) use process::Process;
 #[cfg(feature = "metrics")]

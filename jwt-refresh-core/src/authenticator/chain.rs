@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Authenticator;
 use super::dynamic::DynAuthenticator;
+#[cfg(feature = "reqwest")]
+use super::http_client::HttpClient;
 use super::refusal::{Asked, judged};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Renewal;
@@ -166,6 +168,16 @@ impl Authenticator for Chain {
     async fn probe(&self) -> Option<Result<(), Error>> {
         let member = self.chosen().or(self.first_member())?;
         Arc::clone(member).probe().await
+    }
+
+    /// Returns a chain whose members all have this client, and of which none is chosen.
+    #[cfg(feature = "reqwest")]
+    fn with_client(&self, client: &HttpClient) -> Result<Self, Error> {
+        let member = |member: &Member| {
+            Ok(Member { authenticator: member.authenticator.with_client(client)?, denial: Mutex::default() })
+        };
+        let members = self.members.iter().map(member).collect::<Result<_, Error>>()?;
+        Ok(Self { members, chosen: OnceLock::new() })
     }
 
     async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::Authenticator;
+#[cfg(feature = "reqwest")]
+use super::http_client::HttpClient;
 use crate::error::Error;
 use crate::provider::{BoxFuture, Renewal};
 use crate::token::{RefreshToken, Tokens};
@@ -14,6 +16,8 @@ pub(crate) trait DynAuthenticator: Send + Sync {
     fn refresh(self: Arc<Self>, token: RefreshToken) -> Renewal<Tokens>;
     fn probe(self: Arc<Self>) -> BoxFuture<'static, Option<Result<(), Error>>>;
     fn revoke(self: Arc<Self>, token: RefreshToken) -> Renewal<()>;
+    #[cfg(feature = "reqwest")]
+    fn with_client(&self, client: &HttpClient) -> Result<Arc<dyn DynAuthenticator>, Error>;
 }
 
 impl<A: Authenticator> DynAuthenticator for A {
@@ -35,5 +39,10 @@ impl<A: Authenticator> DynAuthenticator for A {
 
     fn revoke(self: Arc<Self>, token: RefreshToken) -> Renewal<()> {
         Box::pin(async move { A::revoke(&self, &token).await })
+    }
+
+    #[cfg(feature = "reqwest")]
+    fn with_client(&self, client: &HttpClient) -> Result<Arc<dyn DynAuthenticator>, Error> {
+        Ok(Arc::new(A::with_client(self, client)?))
     }
 }

@@ -6,6 +6,8 @@ mod chain;
 mod dynamic;
 #[cfg(feature = "reqwest")]
 mod http;
+#[cfg(feature = "reqwest")]
+mod http_client;
 mod refresh_by_login;
 mod refusal;
 mod response;
@@ -17,12 +19,16 @@ pub use self::chain::Chain;
 pub(crate) use self::dynamic::DynAuthenticator;
 #[cfg(feature = "reqwest")]
 pub use self::http::{AnswerMatch, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, SecretSource};
+#[cfg(feature = "reqwest")]
+pub use self::http_client::HttpClient;
 pub(crate) use self::refresh_by_login::refresh_only;
 pub(crate) use self::refusal::{Asked, judged, outcome_unknown};
 pub(crate) use self::time_limit::within_timeout;
 
 use self::refresh_by_login::log_in_instead;
 use crate::error::Error;
+#[cfg(feature = "reqwest")]
+use crate::error::ErrorKind;
 use crate::token::{RefreshToken, Tokens};
 
 /// Gets tokens from a server. For each account at most one login or refresh runs at a time, in a
@@ -126,6 +132,23 @@ pub trait Authenticator: Send + Sync + 'static {
         None
     }
 
+    /// Returns this authenticator with another HTTP client, for an account of a pool that is given
+    /// [one of its own](crate::pool::Account::client). An authenticator of yours sends its requests
+    /// by [`HttpClient::exchanges`].
+    ///
+    /// # Errors
+    ///
+    /// The default cannot do it, and returns [`ErrorKind::Configuration`].
+    #[cfg(feature = "reqwest")]
+    fn with_client(&self, client: &HttpClient) -> Result<Self, Error>
+    where
+        Self: Sized,
+    {
+        let _ = client;
+        let error = Error::new(ErrorKind::Configuration, "this authenticator takes no HTTP client from outside");
+        Err(error.advising("implement `Authenticator::with_client` for it, or use a `HttpAuthenticator`"))
+    }
+
     /// Tells the server that a refresh token is no longer needed (RFC 7009): at logout, and when
     /// the account is removed from a pool. The default does nothing.
     ///
@@ -153,6 +176,11 @@ impl<T: Authenticator> Authenticator for Arc<T> {
 
     fn probe(&self) -> impl Future<Output = Option<Result<(), Error>>> + Send {
         T::probe(self)
+    }
+
+    #[cfg(feature = "reqwest")]
+    fn with_client(&self, client: &HttpClient) -> Result<Self, Error> {
+        T::with_client(self, client).map(Arc::new)
     }
 
     fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {

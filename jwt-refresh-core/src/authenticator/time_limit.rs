@@ -76,10 +76,10 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::authenticator::{Authenticator, DynAuthenticator, HttpAuthenticator};
+    use crate::authenticator::{Authenticator, DynAuthenticator, HttpAuthenticator, HttpClient};
 
     /// A server that takes every request and answers none, and an authenticator for it.
-    async fn silent(client: reqwest::ClientBuilder) -> (TcpListener, HttpAuthenticator) {
+    async fn silent(client: impl Into<HttpClient>) -> (TcpListener, HttpAuthenticator) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/login?key=S3cret", listener.local_addr().unwrap());
         (listener, HttpAuthenticator::builder(url).client(client).build().unwrap())
@@ -96,7 +96,7 @@ mod tests {
     async fn the_policys_timeout_counts_shorter_or_longer_for_each_that_shares_an_authenticator() {
         let short = Duration::from_secs(1);
         // What the user's client is set to does not count.
-        let client = reqwest::Client::builder().timeout(short).read_timeout(short);
+        let client = move || reqwest::Client::builder().timeout(short).read_timeout(short);
         let (_listener, http) = silent(client).await;
         let shared: Arc<dyn DynAuthenticator> = Arc::new(http);
         let waits = [2, 29, 31, 3600].map(|seconds| {
@@ -115,7 +115,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_authenticator_that_is_called_by_itself_has_the_default_timeout() {
-        let (_listener, http) = silent(reqwest::Client::builder()).await;
+        let (_listener, http) = silent(reqwest::Client::builder).await;
         let begun = Instant::now();
         assert_names_the_endpoint(&http.login().await.unwrap_err(), 30);
         assert_eq!(begun.elapsed().as_secs(), DEFAULT_TIMEOUT.as_secs());

@@ -1,13 +1,21 @@
 //! An account of a pool, as its user describes it.
 
 use std::fmt;
+#[cfg(feature = "reqwest")]
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::limit::Limit;
 use super::limits::{Limits, Pin, Pinned, TagIndex};
+use super::start::{FirstToken, NoLogin, Start};
+#[cfg(feature = "reqwest")]
+use crate::authenticator::HttpClient;
 use crate::authenticator::{Authenticator, DynAuthenticator};
-use crate::error::Error;
+use crate::clock::Moment;
+use crate::error::{Error, ErrorKind};
+use crate::policy::Policy;
+use crate::secret::Secret;
 use crate::token::{RefreshToken, Tokens};
 
 /// An account to be added to a [`Pool`](super::Pool): how it logs in, and what may be asked of it.
@@ -28,7 +36,12 @@ use crate::token::{RefreshToken, Tokens};
 #[must_use = "an account does nothing until it is added to a pool"]
 pub struct Account {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
+    start: Start,
+    #[cfg(feature = "reqwest")]
+    client: HttpClient,
     pin: Option<Pin>,
+    /// What was said of the account that cannot be.
+    mistake: Option<&'static str>,
     pub(super) tags: Vec<String>,
     rate: Option<(u32, Duration)>,
     burst: u32,
@@ -45,7 +58,11 @@ impl Account {
     pub fn new(name: impl Into<String>, authenticator: impl Authenticator) -> Self {
         Self {
             identity: Arc::new(Named { name: name.into().into(), authenticator }),
+            start: Start::LogIn,
+            #[cfg(feature = "reqwest")]
+            client: HttpClient::default(),
             pin: None,
+            mistake: None,
             tags: Vec::new(),
             rate: None,
             burst: 1,
@@ -53,6 +70,63 @@ impl Account {
             usage_cap: u32::MAX,
             weight: 1,
         }
+    }
+
+    /// Returns an account whose token is an API key, which has neither login nor expiry. It serves
+    /// at once, and takes no part in exchanges. `.bearer(&lease)` sends the key, as
+    /// `Authorization: Bearer …` or in [another header](Self::header).
+    ///
+    /// If the server answers 401 to it, the account goes into quarantine
+    /// ([`KeyRejected`](super::QuarantineCause::KeyRejected)) and does not return by itself.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use jwt_refresh_core::Secret;
+    /// # use jwt_refresh_core::pool::Account;
+    /// # fn account(key: Secret) -> Account {
+    /// Account::api_key("team-a", key).header("x-api-key").rate(10, Duration::from_secs(1))
+    /// # }
+    /// ```
+    ///
+    /// The pool refuses the account if the key is empty or has a character that its header cannot
+    /// have, if an account of the pool has the same key already, or if the account has a
+    /// [usage cap](Self::usage_cap), because a key cannot be renewed.
+    pub fn api_key(name: impl Into<String>, key: impl Into<Secret>) -> Self {
+        Self { start: Start::Key { secret: key.into(), header: None }, ..Self::new(name, NoLogin) }
+    }
+
+    /// Sets the header that the account's [API key](Self::api_key) is sent in, without a scheme
+    /// before it, such as `x-api-key`. The pool refuses the account if this is not the name of a
+    /// header, or if the account has no API key.
+    pub fn header(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        match &mut self.start {
+            Start::Key { header, .. } => *header = Some(name),
+            Start::LogIn | Start::Tokens(_) => self.mistake = Some("only an API key can have a header of its own"),
+        }
+        self
+    }
+
+    /// Returns an account that cannot log in, and serves with [tokens](Self::tokens) that were
+    /// captured elsewhere until they end. Then it goes into quarantine
+    /// ([`NoLogin`](super::QuarantineCause::NoLogin)) and does not return by itself.
+    ///
+    /// An account that can refresh such tokens has an authenticator:
+    /// `Account::new(name, HttpAuthenticator::refresh_grant(url).build()?).tokens(tokens)`.
+    pub fn without_login(name: impl Into<String>) -> Self {
+        Self::new(name, NoLogin)
+    }
+
+    /// Starts with tokens that were captured elsewhere instead of a login: with the access token
+    /// while it lives, then by a refresh, and if that is refused, by a login.
+    ///
+    /// The pool refuses the account if it has an [API key](Self::api_key).
+    pub fn tokens(mut self, tokens: Tokens) -> Self {
+        match self.start {
+            Start::Key { .. } => self.mistake = Some("an API key is an account's only token"),
+            Start::LogIn | Start::Tokens(_) => self.start = Start::Tokens(Box::new(tokens)),
+        }
+        self
     }
 
     /// Limits the account to `requests` calls in each period of length `per`, evenly spread. Every
@@ -101,22 +175,80 @@ impl Account {
         self
     }
 
-    /// Pins a value that every lease of the account hands out, such as the proxy for its calls: see
+    /// Pins a value that every lease of the account hands out, of any type: see
     /// [`Lease::pinned`](super::Lease::pinned). A later call replaces the value.
     pub fn pin<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.pin = Some(Arc::new(value));
         self
     }
 
-    /// Pins the HTTP client for the account's calls, with its proxy, address and headers. Every
-    /// lease of the account hands it out: see [`Lease::client`](super::Lease::client). It takes the
-    /// place of a value that was [pinned](Self::pin).
+    /// Gives the account an HTTP client of its own: a closure that returns reqwest's client
+    /// builder, or a [`HttpClient`]. Its logins and refreshes use it, and its calls get it from
+    /// their lease ([`Lease::client`](super::Lease::client)), so all of them have the same proxy,
+    /// address, `User-Agent`, headers and cookies.
     ///
-    /// Give the same settings to the account's authenticator, so that its logins use the same proxy
-    /// and address.
+    /// The account is given up to two clients of reqwest, of about 100 KiB each, which accounts
+    /// with the same [`HttpClient`] share. For logins and refreshes at this machine, what
+    /// [`HttpAuthenticatorBuilder::client`](crate::HttpAuthenticatorBuilder::client) says of
+    /// proxies holds here, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) if reqwest does not accept the settings,
+    /// or if the authenticator takes no client
+    /// ([`Authenticator::with_client`](crate::Authenticator::with_client)).
     #[cfg(feature = "reqwest")]
-    pub fn client(self, client: reqwest::Client) -> Self {
-        self.pin(client)
+    pub fn client(mut self, client: impl Into<HttpClient>) -> Result<Self, Error> {
+        let client = client.into();
+        self.identity = self.identity.with_clients(&client, client.calls()?)?;
+        self.client = client;
+        Ok(self)
+    }
+
+    /// Sends the account's logins, refreshes and calls through a proxy, such as
+    /// `http://user:password@proxy.example:3128`: its [client](Self::client) with this proxy.
+    ///
+    /// # Errors
+    ///
+    /// As there, and if `url` is not the URL of a proxy.
+    #[cfg(feature = "reqwest")]
+    pub fn proxy(self, url: &str) -> Result<Self, Error> {
+        let client = self.client.with_proxy(url)?;
+        self.client(client)
+    }
+
+    /// Sends the account's logins, refreshes and calls from this address of the machine: its
+    /// [client](Self::client) with this source address.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "reqwest")]
+    pub fn local_address(self, address: IpAddr) -> Result<Self, Error> {
+        let client = self.client.with_local_address(address);
+        self.client(client)
+    }
+
+    /// Takes the account's first token, if it has one without a login.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](ErrorKind::Configuration) if what was said of the account cannot be.
+    pub(super) fn first_token(&mut self, policy: &Policy, now: Moment) -> Result<Option<FirstToken>, Error> {
+        let start = std::mem::take(&mut self.start);
+        let is_key = matches!(start, Start::Key { .. });
+        let capped_key = (is_key && self.usage_cap != u32::MAX).then_some("an API key has no usage cap");
+        if let Some(mistake) = self.mistake.or(capped_key) {
+            let what = format!("the account {:?}: {mistake}", self.identity.name());
+            return Err(Error::new(ErrorKind::Configuration, what));
+        }
+        start.first_token(self.identity.name(), policy, now)
+    }
+
+    /// Returns whether the account begins with a login, as all do that a `RedisPool` can have.
+    #[cfg(feature = "redis")]
+    pub(super) fn begins_with_login(&self) -> bool {
+        matches!(self.start, Start::LogIn)
     }
 
     /// Returns the account's limits, with its tags as the pool numbers them.
@@ -156,6 +288,17 @@ impl fmt::Debug for Account {
 /// million accounts.
 pub(super) trait NamedAuthenticator: DynAuthenticator {
     fn name(&self) -> &str;
+
+    /// Returns the client for calls, if the account has one of its own.
+    #[cfg(feature = "reqwest")]
+    fn calls(&self) -> Option<&reqwest::Client> {
+        None
+    }
+
+    /// Returns the same account with a client of its own: `client` for its exchanges, and `calls`,
+    /// which is made of it, for its calls.
+    #[cfg(feature = "reqwest")]
+    fn with_clients(&self, client: &HttpClient, calls: reqwest::Client) -> Result<Arc<dyn NamedAuthenticator>, Error>;
 }
 
 struct Named<A> {
@@ -167,9 +310,19 @@ impl<A: Authenticator> NamedAuthenticator for Named<A> {
     fn name(&self) -> &str {
         &self.name
     }
+
+    #[cfg(feature = "reqwest")]
+    fn with_clients(&self, client: &HttpClient, calls: reqwest::Client) -> Result<Arc<dyn NamedAuthenticator>, Error> {
+        let named = Self { name: self.name.clone(), authenticator: self.authenticator.with_client(client)? };
+        Ok(Arc::new(WithClient { named, calls }))
+    }
 }
 
 impl<A: Authenticator> Authenticator for Named<A> {
+    fn server_id(&self) -> Option<String> {
+        self.authenticator.server_id()
+    }
+
     fn login(&self) -> impl Future<Output = Result<Tokens, Error>> + Send {
         self.authenticator.login()
     }
@@ -178,7 +331,56 @@ impl<A: Authenticator> Authenticator for Named<A> {
         self.authenticator.refresh(token)
     }
 
+    fn probe(&self) -> impl Future<Output = Option<Result<(), Error>>> + Send {
+        self.authenticator.probe()
+    }
+
     fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {
         self.authenticator.revoke(token)
+    }
+}
+
+/// An account with a client of its own, which takes no room in the others.
+#[cfg(feature = "reqwest")]
+struct WithClient<A> {
+    named: Named<A>,
+    calls: reqwest::Client,
+}
+
+#[cfg(feature = "reqwest")]
+impl<A: Authenticator> NamedAuthenticator for WithClient<A> {
+    fn name(&self) -> &str {
+        &self.named.name
+    }
+
+    fn calls(&self) -> Option<&reqwest::Client> {
+        Some(&self.calls)
+    }
+
+    fn with_clients(&self, client: &HttpClient, calls: reqwest::Client) -> Result<Arc<dyn NamedAuthenticator>, Error> {
+        self.named.with_clients(client, calls)
+    }
+}
+
+#[cfg(feature = "reqwest")]
+impl<A: Authenticator> Authenticator for WithClient<A> {
+    fn server_id(&self) -> Option<String> {
+        Authenticator::server_id(&self.named)
+    }
+
+    fn login(&self) -> impl Future<Output = Result<Tokens, Error>> + Send {
+        self.named.login()
+    }
+
+    fn refresh(&self, token: &RefreshToken) -> impl Future<Output = Result<Tokens, Error>> + Send {
+        self.named.refresh(token)
+    }
+
+    fn probe(&self) -> impl Future<Output = Option<Result<(), Error>>> + Send {
+        self.named.probe()
+    }
+
+    fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {
+        self.named.revoke(token)
     }
 }

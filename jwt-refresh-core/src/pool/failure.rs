@@ -37,6 +37,10 @@ pub(super) fn no_account(tag: Option<&str>) -> Error {
 pub(super) fn all_quarantined(tag: Option<&str>, first: Option<&FirstToReturn<'_>>) -> Error {
     let what = format!("every account{} is in quarantine", with_tag(tag));
     let Some(&FirstToReturn { account, wait, cause }) = first else { return Error::new(ErrorKind::NoAccount, what) };
+    let Some(wait) = wait else {
+        let what = format!("{what}, and none returns by itself: {account:?}, for example ({cause})");
+        return Error::new(ErrorKind::NoAccount, what);
+    };
     let what = format!("{what}: the first, {account:?}, returns in {:.1} s ({cause})", wait.as_secs_f64());
     Error::new(ErrorKind::NoAccount, what).retry_in(wait)
 }
@@ -44,14 +48,28 @@ pub(super) fn all_quarantined(tag: Option<&str>, first: Option<&FirstToReturn<'_
 /// The account that returns from quarantine before all others.
 pub(super) struct FirstToReturn<'a> {
     pub(super) account: &'a str,
-    /// The time until it returns.
-    pub(super) wait: Duration,
+    /// The time until it returns, if it does so by itself.
+    pub(super) wait: Option<Duration>,
     pub(super) cause: QuarantineCause,
 }
 
 /// Returns the error for a second account of the same name.
 pub(super) fn duplicate(name: &str) -> Error {
     let what = format!("the pool has an account {name:?} already (remove that first, or rename one)");
+    Error::new(ErrorKind::Configuration, what)
+}
+
+/// Returns the error for a second account with the same API key.
+pub(super) fn duplicate_key(name: &str, other: &str) -> Error {
+    let what =
+        format!("the account {name:?} has the API key of the account {other:?}, whose limits would not hold then");
+    Error::new(ErrorKind::Configuration, what)
+}
+
+/// Returns the error for an account with something that only a [`Pool`](super::Pool) can have.
+#[cfg(feature = "redis")]
+pub(super) fn not_in_redis(account: &str, what: &str) -> Error {
+    let what = format!("the account {account:?} has {what}, which a pool in Redis does not support");
     Error::new(ErrorKind::Configuration, what)
 }
 

@@ -28,6 +28,8 @@ pub(super) trait LeaseBackend: Send + Sync {
     fn account(&self) -> &str;
     fn token(&self) -> &AccessToken;
     fn pin(&self) -> Option<&Pin>;
+    #[cfg(feature = "reqwest")]
+    fn client(&self) -> Option<&reqwest::Client>;
     /// Returns the number of the pool that gave the lease.
     fn pool(&self) -> u64;
     /// Tells the pool. A report that [ends the lease](Report::ends_lease) also gives it back.
@@ -75,11 +77,11 @@ impl Lease {
         self.0.pin()?.downcast_ref()
     }
 
-    /// Returns the HTTP client for the account's calls, if the account was given one by
-    /// [`Account::client`](super::Account::client).
+    /// Returns the HTTP client for the account's calls, if the account was given
+    /// [one of its own](super::Account::client). Its logins and refreshes use the same settings.
     #[cfg(feature = "reqwest")]
     pub fn client(&self) -> Option<&reqwest::Client> {
-        self.pinned()
+        self.0.client()
     }
 
     /// Reports that the call succeeded. Earlier 429s and rejections no longer count against the

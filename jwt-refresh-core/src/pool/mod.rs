@@ -25,6 +25,7 @@ mod quarantine;
 mod redis;
 mod refresh_time;
 mod request;
+mod start;
 mod status;
 mod strikes;
 

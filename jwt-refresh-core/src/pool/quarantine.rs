@@ -24,12 +24,18 @@ pub enum QuarantineCause {
     RateLimited,
     /// Its quota is used up.
     QuotaUsedUp,
+    /// Its [API key](super::Account::api_key) was rejected with 401. It does not return by itself:
+    /// remove the account, and add it with another key.
+    KeyRejected,
+    /// Its tokens have ended, and it has [no login](super::Account::without_login). It does not
+    /// return by itself: remove the account, and add it with other tokens.
+    NoLogin,
 }
 
 impl QuarantineCause {
     /// Each cause, its name for programs, and its text for people, in the order of the variants.
     /// The names do not change from release to release.
-    const TABLE: [(Self, &'static str, &'static str); 7] = [
+    const TABLE: [(Self, &'static str, &'static str); 9] = [
         (Self::Joining, "joining", "not logged in yet"),
         (Self::Rejected, "rejected", "token rejected"),
         (Self::Denied, "denied", "login denied"),
@@ -37,6 +43,8 @@ impl QuarantineCause {
         (Self::UsageCap, "usage_cap", "usage cap reached"),
         (Self::RateLimited, "rate_limited", "rate-limited"),
         (Self::QuotaUsedUp, "quota_used_up", "quota used up"),
+        (Self::KeyRejected, "key_rejected", "API key rejected"),
+        (Self::NoLogin, "no_login", "no tokens and no login"),
     ];
 
     /// Returns the name for programs.
@@ -48,6 +56,12 @@ impl QuarantineCause {
     #[cfg(feature = "redis")]
     pub(super) fn by_name(name: &str) -> Option<Self> {
         Self::TABLE.iter().find(|(_, known, _)| *known == name).map(|(cause, ..)| *cause)
+    }
+
+    /// Returns whether the account does not return by itself, since it has nothing to renew its
+    /// token with.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::KeyRejected | Self::NoLogin)
     }
 
     /// Returns whether the account rests for a time, so that new tokens would not help.
@@ -67,7 +81,8 @@ impl fmt::Display for QuarantineCause {
 pub(super) struct Quarantine {
     pub(super) cause: QuarantineCause,
     /// When the account returns, or a login is tried again, in nanoseconds since boot. `None` if
-    /// new tokens are on their way: then callers may wait for the account.
+    /// new tokens are on their way: then callers may wait for the account. `Timestamp::NEVER` if it
+    /// does not return by itself.
     pub(super) until: Option<i64>,
     /// The failure that led to the quarantine, if there was one.
     pub(super) error: Option<Error>,

@@ -155,7 +155,7 @@ impl<C: RenewalContext> Renewer<'_, C> {
             Ok((tokens, times)) => self.refreshed(tokens, times, token, sequence),
             Err(error) if error.kind() == ErrorKind::Denied && login.kind() == ErrorKind::LoginUnavailable => {
                 let what = "a refresh whose answer never came has spent the refresh token";
-                Outcome::failed(error.into_final(what).detailed(NO_LOGIN), RefreshCredential::None)
+                Outcome::failed(error.into_final(what).detailed(NO_LOGIN).lacking_login(), RefreshCredential::None)
             }
             Err(error) if error.kind() == ErrorKind::Denied => refresh_and_login_failure(error, login),
             Err(error) => Outcome::failed(error, credential),
@@ -235,7 +235,9 @@ fn login_failure(login: Error) -> Error {
         // An error about an answer says already what is wrong.
         ErrorKind::Denied if login.body().is_some() => login.clone().into_final(login.what()),
         ErrorKind::Denied => login.into_final("the login was denied"),
-        ErrorKind::LoginUnavailable => login.into_final("there is nothing to refresh with, and no way to log in"),
+        ErrorKind::LoginUnavailable => {
+            login.into_final("there is nothing to refresh with, and no way to log in").lacking_login()
+        }
         _ => login,
     }
 }
@@ -245,7 +247,9 @@ fn login_failure(login: Error) -> Error {
 /// log in.
 fn refresh_and_login_failure(refresh: Error, login: Error) -> Outcome {
     let error = match login.kind() {
-        ErrorKind::LoginUnavailable => refresh.into_final("the refresh token is no longer accepted").detailed(NO_LOGIN),
+        ErrorKind::LoginUnavailable => {
+            refresh.into_final("the refresh token is no longer accepted").detailed(NO_LOGIN).lacking_login()
+        }
         _ => login_failure(login),
     };
     Outcome::failed(error, RefreshCredential::None)

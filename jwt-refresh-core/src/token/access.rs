@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::jwt::{Jwt, TokenDates};
+use crate::secret::Secret;
 
 const SCHEME: &str = "Bearer ";
 
@@ -25,6 +27,9 @@ pub struct AccessToken(Arc<TokenData>);
 
 struct TokenData {
     header: HeaderValue,
+    /// The header that an API key is sent in, and `None` for a token. Behind a pointer, since
+    /// nearly all are tokens.
+    key_header: Option<Box<HeaderName>>,
     /// [`Timestamp::NEVER`] if the expiry is unknown.
     expires_at: Timestamp,
     generation: u64,
@@ -50,7 +55,42 @@ impl AccessToken {
         let mut header = HeaderValue::from_str(&[SCHEME, token].concat())
             .map_err(|_| Error::new(ErrorKind::BadAnswer, "field `access_token` does not fit into a header"))?;
         header.set_sensitive(true);
-        Ok(Self(Arc::new(TokenData { header, expires_at: Timestamp::NEVER, generation: 0 })))
+        Ok(Self(Arc::new(TokenData { header, key_header: None, expires_at: Timestamp::NEVER, generation: 0 })))
+    }
+
+    /// Wraps an API key, which is sent as the value of `header`, or without one as a token is:
+    /// `Authorization: Bearer …`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] if `header` is not the name of a header, or `key` is empty or
+    /// has a character that cannot be sent there.
+    pub(crate) fn api_key(key: &Secret, header: Option<&str>) -> Result<Self, Error> {
+        let wrong = |what: &str| Error::new(ErrorKind::Configuration, what);
+        let unsendable = || wrong("the API key is empty or has a character that its header cannot have");
+        let key = key.expose();
+        let Some(header) = header else {
+            let token = Self::new(key).map_err(|_| unsendable())?;
+            return Ok(token.with_key_header(AUTHORIZATION));
+        };
+        let name = header.parse::<HeaderName>().map_err(|_| wrong("the header of the API key is no name of one"))?;
+        let value = HeaderValue::from_str(key).ok().filter(|_| !key.is_empty() && key.is_ascii() && key.trim() == key);
+        let mut header = value.ok_or_else(unsendable)?;
+        header.set_sensitive(true);
+        let key = Self(Arc::new(TokenData { header, key_header: None, expires_at: Timestamp::NEVER, generation: 0 }));
+        Ok(key.with_key_header(name))
+    }
+
+    fn with_key_header(mut self, name: HeaderName) -> Self {
+        if let Some(data) = Arc::get_mut(&mut self.0) {
+            data.key_header = Some(Box::new(name));
+        }
+        self
+    }
+
+    /// Returns whether this is an API key, which no server issued to a session or pool.
+    pub(crate) fn is_api_key(&self) -> bool {
+        self.0.key_header.is_some()
     }
 
     /// Returns the same token, with `time` as its expiry on this machine's clock.
@@ -71,7 +111,9 @@ impl AccessToken {
             (data.expires_at, data.generation) = (expires_at, generation);
             return self;
         }
-        Self(Arc::new(TokenData { header: self.0.header.clone(), expires_at, generation }))
+        let TokenData { header, key_header, .. } = &*self.0;
+        let (header, key_header) = (header.clone(), key_header.clone());
+        Self(Arc::new(TokenData { header, key_header, expires_at, generation }))
     }
 
     /// Returns a copy that shares nothing with `self`, for one thread to clone from: a reference
@@ -82,12 +124,23 @@ impl AccessToken {
             header
         });
         match header {
-            Ok(header) => Self(Arc::new(TokenData { header, ..*self.0 })),
+            Ok(header) => {
+                let TokenData { expires_at, generation, .. } = *self.0;
+                let key_header = self.0.key_header.clone();
+                Self(Arc::new(TokenData { header, key_header, expires_at, generation }))
+            }
             Err(_) => self.clone(),
         }
     }
 
-    /// Returns the value of the `Authorization` header: `Bearer …`, marked sensitive.
+    /// Returns the name of the header that the token is sent in: `Authorization`, except for an
+    /// [API key](crate::pool::Account::api_key) that has another one.
+    pub fn header_name(&self) -> &HeaderName {
+        self.0.key_header.as_deref().unwrap_or(&AUTHORIZATION)
+    }
+
+    /// Returns the value of its header, marked sensitive: `Bearer …`, or an API key that has a
+    /// [header](Self::header_name) of its own.
     pub fn header(&self) -> &HeaderValue {
         &self.0.header
     }
@@ -95,8 +148,9 @@ impl AccessToken {
     /// Returns the token itself. The name makes it easy to find every place where the token leaves
     /// its wrapper.
     pub fn expose(&self) -> &str {
-        // The header was made from a `&str`, so the conversion back cannot fail.
-        self.0.header.to_str().ok().and_then(|value| value.strip_prefix(SCHEME)).unwrap_or_default()
+        // The header was made from ASCII, so the conversion back cannot fail.
+        let value = self.0.header.to_str().unwrap_or_default();
+        value.strip_prefix(SCHEME).unwrap_or(value)
     }
 
     /// Returns when the token expires on this machine's clock, or `None` if that is unknown.

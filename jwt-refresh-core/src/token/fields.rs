@@ -59,7 +59,7 @@ impl LifetimeUnit {
 /// let tokens = fields.read(answer)?;
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFields {
     access_token: AnswerPlace,
     refresh_token: AnswerPlace,

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod api;
+mod binding;
 mod client;
 mod clock;
 mod faults;

@@ -17,7 +17,7 @@ use crate::token::{AnswerParts, AnswerPlace};
 /// // 200 with `{"code": 4011}`
 /// let expired = AnswerMatch::status(200).with("code", 4011);
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AnswerMatch {
     statuses: Option<RangeInclusive<u16>>,
     values: Vec<(AnswerPlace, Value)>,

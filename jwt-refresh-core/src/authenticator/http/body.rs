@@ -98,14 +98,14 @@ impl Body {
 }
 
 /// A body whose templates were parsed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum BodyTemplate {
     Empty,
     Json(JsonTemplate),
     Form(Vec<(String, Template)>),
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum JsonTemplate {
     Text(Template),
     Array(Vec<JsonTemplate>),

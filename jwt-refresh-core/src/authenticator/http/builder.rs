@@ -1,22 +1,18 @@
 //! The configuration of a [`HttpAuthenticator`].
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::HttpAuthenticator;
 use super::client_auth::ClientAuth;
 use super::description::Description;
-use super::endpoint::{Endpoint, Plaintext};
+use super::endpoint::Plaintext;
 use super::request::HttpRequest;
 use super::secret_source::SecretSource;
-use super::template::literal;
+use super::shared_description::shared;
 use super::transport::Transport;
+use crate::authenticator::http_client::HttpClient;
 use crate::error::Error;
 use crate::token::TokenFields;
-
-/// Where the names of this machine lead. The port is that of the URL.
-const LOOPBACK: [SocketAddr; 2] =
-    [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0)];
 
 impl HttpAuthenticator {
     /// Returns a builder for an authenticator that logs in by this request: a URL, to which a JSON
@@ -30,7 +26,7 @@ impl HttpAuthenticator {
     pub fn without_login() -> HttpAuthenticatorBuilder {
         HttpAuthenticatorBuilder {
             description: Description::default(),
-            client: reqwest::Client::builder(),
+            client: HttpClient::default(),
             plaintext: Plaintext::LoopbackOnly,
         }
     }
@@ -40,7 +36,7 @@ impl HttpAuthenticator {
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HttpAuthenticatorBuilder {
     description: Description,
-    client: reqwest::ClientBuilder,
+    client: HttpClient,
     plaintext: Plaintext,
 }
 
@@ -55,7 +51,7 @@ impl HttpAuthenticatorBuilder {
     /// Adds a field to the last step of the login, such as `email`: to its form if it has one, else
     /// to its JSON. The value is sent as it is; braces in it mean nothing.
     pub fn field(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.description.set_login_field(name.as_ref(), &literal(value.as_ref()));
+        self.description.give_login_field(name.as_ref(), value.as_ref());
         self
     }
 
@@ -125,17 +121,20 @@ impl HttpAuthenticatorBuilder {
         self
     }
 
-    /// Sets the HTTP client: proxy, addresses, certificates, headers. It takes a builder and not a
-    /// client, because the authenticator sets redirects, retries, time-outs and idle connections
-    /// itself. The time-out is that of the [`Policy`](crate::Policy).
+    /// Sets the HTTP client: proxy, addresses, certificates, headers, cookies. It is a closure that
+    /// returns reqwest's client builder, or a [`HttpClient`], from which calls can have their
+    /// client, too. By default, all authenticators of the process share one client.
+    ///
+    /// The authenticator sets redirects, retries, time-outs and idle connections itself. The
+    /// time-out is that of the [`Policy`](crate::Policy).
     ///
     /// `localhost` and the names below it are this machine, and no resolver is asked for them. If
     /// an endpoint has such a name, proxies are turned off, because a proxy would look the name up
     /// itself. They are also turned off if an endpoint is plain `http` on this machine, unless
     /// plain `http` is [allowed](Self::allow_plain_http): a proxy may be another machine, which
     /// could read the credentials.
-    pub fn client(mut self, client: reqwest::ClientBuilder) -> Self {
-        self.client = client;
+    pub fn client(mut self, client: impl Into<HttpClient>) -> Self {
+        self.client = client.into();
         self
     }
 
@@ -156,17 +155,9 @@ impl HttpAuthenticatorBuilder {
     /// HTTP client cannot be set up. Whether secrets can be read is only known when they are; see
     /// [`check_secrets`](HttpAuthenticator::check_secrets).
     pub fn build(self) -> Result<HttpAuthenticator, Error> {
-        let prepared = self.description.prepare(self.plaintext)?;
-        let endpoints = || prepared.requests().map(|request| &request.endpoint);
-        let local_names: Vec<&str> = endpoints().filter_map(Endpoint::local_name).collect();
-        let is_local = self.plaintext == Plaintext::LoopbackOnly && endpoints().any(Endpoint::is_plaintext);
-        // `no_proxy` also turns off the proxies of the environment.
-        let client = if is_local || !local_names.is_empty() { self.client.no_proxy() } else { self.client };
-        // The last address that a client is given for a name counts, so it is not the user's.
-        let pin = |client: reqwest::ClientBuilder, name: &str| client.resolve_to_addrs(name, &LOOPBACK);
-        let client = local_names.into_iter().fold(client, pin);
-        let transport = Transport::new(client)?;
-        Ok(HttpAuthenticator::new(transport, prepared))
+        let (description, values) = self.description.prepare(self.plaintext)?;
+        let transport = Transport::new(&self.client, &description.local_endpoints())?;
+        Ok(HttpAuthenticator::new(transport, shared(description), values))
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) const ACCESS_TOKEN: &str = "access_token";
 
 /// The names of the values that are taken along. If there is one, its value is the refresh token;
 /// if there are more, the refresh token is a JSON object of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Carried {
     names: BTreeSet<String>,
     /// Those without which there is no refresh.

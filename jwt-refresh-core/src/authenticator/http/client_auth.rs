@@ -91,7 +91,7 @@ impl fmt::Debug for ClientAuth {
 }
 
 /// User and password of HTTP Basic authentication.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct BasicAuth {
     pub(super) user: Template,
     pub(super) password: Template,
@@ -99,7 +99,7 @@ pub(super) struct BasicAuth {
 }
 
 /// How user and password are encoded before they are joined.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum BasicEncoding {
     /// Not at all (RFC 7617).
     Plain,

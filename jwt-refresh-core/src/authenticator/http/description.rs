@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::carried::{ACCESS_TOKEN, Carried, REFRESH_TOKEN};
 use super::client_auth::{CLIENT_ID, CLIENT_SECRET, ClientAuth};
-use super::endpoint::Plaintext;
-use super::mistake::{mistake, named};
+use super::endpoint::{Endpoint, Plaintext};
+use super::given::{self, GivenNames, GivenValues, field_value_name};
+use super::mistake::{in_file, mistake};
 use super::prepared::{PreparedRequest, Surroundings};
 use super::request::HttpRequest;
 use super::secret_source::SecretSource;
-use super::values::Values;
+use super::template::literal;
+use crate::authenticator::http_client::LocalEndpoints;
 use crate::error::Error;
 use crate::token::TokenFields;
 
@@ -30,19 +32,32 @@ pub(super) struct Description {
 }
 
 /// A description in which no mistake was found.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct PreparedDescription {
     pub(super) login: Vec<PreparedRequest>,
     pub(super) refresh: Option<PreparedRequest>,
     pub(super) revocation: Option<PreparedRequest>,
     pub(super) answer: TokenFields,
     pub(super) refresh_answer: TokenFields,
-    pub(super) secrets: BTreeMap<String, SecretSource>,
+    pub(super) given: GivenNames,
     pub(super) carried: Carried,
-    file: Option<String>,
+    pub(super) plaintext: Plaintext,
+    pub(super) file: Option<String>,
 }
 
 impl Description {
+    /// Gives a field in the last step of the login a value, which other accounts may have another
+    /// one of.
+    pub(super) fn give_login_field(&mut self, name: &str, value: &str) {
+        match field_value_name(self.login.len(), name) {
+            Some(given) => {
+                self.set_login_field(name, &format!("{{{given}}}"));
+                self.secrets.insert(given, value.into());
+            }
+            None => self.set_login_field(name, &literal(value)),
+        }
+    }
+
     /// Sets a field in the last step of the login. `value` is a template.
     pub(super) fn set_login_field(&mut self, name: &str, value: &str) {
         let Some(step) = self.login.last_mut() else {
@@ -58,15 +73,15 @@ impl Description {
     /// # Errors
     ///
     /// The first mistake in it, with its place and how to write it.
-    pub(super) fn prepare(mut self, plaintext: Plaintext) -> Result<PreparedDescription, Error> {
+    pub(super) fn prepare(mut self, plaintext: Plaintext) -> Result<(PreparedDescription, GivenValues), Error> {
         let file = self.file.take();
         match self.check(plaintext) {
-            Ok(prepared) => Ok(PreparedDescription { file, ..prepared }),
+            Ok((prepared, values)) => Ok((PreparedDescription { file, ..prepared }, values)),
             Err(error) => Err(in_file(error, file.as_deref())),
         }
     }
 
-    fn check(self, plaintext: Plaintext) -> Result<PreparedDescription, Error> {
+    fn check(self, plaintext: Plaintext) -> Result<(PreparedDescription, GivenValues), Error> {
         if let Some(name) = &self.stray_field {
             return Err(mistake(
                 &format!("login.{name}"),
@@ -106,24 +121,11 @@ impl Description {
             return Err(mistake("login", "there is neither a login nor a refresh; describe one of them"));
         }
         let refresh_answer = self.refresh_answer.unwrap_or_else(|| self.answer.clone());
-        Ok(PreparedDescription {
-            login,
-            refresh,
-            revocation,
-            answer: self.answer,
-            refresh_answer,
-            secrets,
-            carried,
-            file: None,
-        })
-    }
-}
-
-/// Adds the file of the description, if it was read from one, to an error about it.
-fn in_file(error: Error, file: Option<&str>) -> Error {
-    match file {
-        Some(file) => named(error, file),
-        None => error,
+        let (given, values) = given::split(secrets);
+        let (answer, file) = (self.answer, None);
+        let prepared =
+            PreparedDescription { login, refresh, revocation, answer, refresh_answer, given, carried, plaintext, file };
+        Ok((prepared, values))
     }
 }
 
@@ -185,21 +187,12 @@ impl PreparedDescription {
         self.login.iter().chain(&self.refresh).chain(&self.revocation)
     }
 
-    /// Reads the secrets that these requests send.
-    ///
-    /// # Errors
-    ///
-    /// That of the first one that cannot be read.
-    pub(super) async fn secrets_of(
-        &self,
-        requests: impl IntoIterator<Item = &PreparedRequest>,
-    ) -> Result<Values, Error> {
-        let mut values = Values::default();
-        let names: BTreeSet<_> = requests.into_iter().flat_map(PreparedRequest::names).collect();
-        for (name, source) in self.secrets.iter().filter(|(name, _)| names.contains(name)) {
-            let secret = source.read(name).await.map_err(|error| in_file(error, self.file.as_deref()))?;
-            values.set_text(name, secret);
+    /// Returns what an HTTP client has to know of the endpoints on this machine.
+    pub(super) fn local_endpoints(&self) -> LocalEndpoints {
+        let endpoints = || self.requests().map(|request| &request.endpoint);
+        LocalEndpoints {
+            names: endpoints().filter_map(Endpoint::local_name).map(str::to_owned).collect(),
+            plaintext: self.plaintext == Plaintext::LoopbackOnly && endpoints().any(Endpoint::is_plaintext),
         }
-        Ok(values)
     }
 }

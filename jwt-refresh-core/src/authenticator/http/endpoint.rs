@@ -18,7 +18,7 @@ pub(super) enum Plaintext {
 
 /// The URL of a token endpoint to which credentials may be sent. Its path and its query may have
 /// placeholders.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Endpoint {
     /// The URL, with filler for placeholders.
     url: Url,

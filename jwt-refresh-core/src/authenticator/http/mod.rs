@@ -10,12 +10,14 @@ mod client_auth;
 mod config;
 mod description;
 mod endpoint;
+mod given;
 mod har;
 mod mistake;
 mod prepared;
 mod presets;
 mod request;
 mod secret_source;
+mod shared_description;
 mod template;
 mod transport;
 mod values;
@@ -32,10 +34,13 @@ pub use self::request::HttpRequest;
 pub use self::secret_source::SecretSource;
 
 use self::description::PreparedDescription;
+use self::given::GivenValues;
+use self::mistake::{in_file, mistake};
 use self::prepared::PreparedRequest;
 use self::transport::Transport;
 use self::values::Values;
 use super::Authenticator;
+use super::http_client::HttpClient;
 use super::refresh_by_login::log_in_instead;
 use super::refusal::{Asked, is_misunderstood};
 use super::response::TokenResponse;
@@ -93,12 +98,55 @@ pub struct HttpAuthenticator(Arc<Inner>);
 
 struct Inner {
     transport: Transport,
-    description: PreparedDescription,
+    description: Arc<PreparedDescription>,
+    values: GivenValues,
 }
 
 impl HttpAuthenticator {
-    fn new(transport: Transport, description: PreparedDescription) -> Self {
-        Self(Arc::new(Inner { transport, description }))
+    fn new(transport: Transport, description: Arc<PreparedDescription>, values: GivenValues) -> Self {
+        Self(Arc::new(Inner { transport, description, values }))
+    }
+
+    /// Returns this authenticator for another account: with another value for the
+    /// [field](HttpAuthenticatorBuilder::field) or the [secret](HttpAuthenticatorBuilder::secret)
+    /// of this name. Both share the description and the HTTP client, so this costs little more than
+    /// the values.
+    ///
+    /// ```
+    /// # fn doc(logins: Vec<(String, String)>) -> Result<(), jwt_refresh_core::Error> {
+    /// use jwt_refresh_core::HttpAuthenticator;
+    ///
+    /// let login = HttpAuthenticator::builder("https://api.example/auth/login")
+    ///     .field("email", "")
+    ///     .secret_field("password", "")
+    ///     .build()?;
+    /// for (email, password) in logins {
+    ///     let login = login.with_value("email", email)?.with_value("password", password)?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] if there is no value of that name. The error says which there
+    /// are.
+    pub fn with_value(&self, name: &str, value: impl Into<SecretSource>) -> Result<Self, Error> {
+        let Inner { transport, description, values } = &*self.0;
+        let Some(values) = description.given.replaced(values, name, &value.into()) else {
+            let names: Vec<_> = description.given.replaceable().map(|name| format!("`{name}`")).collect();
+            let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let what = format!("no field or secret of this name was described, so it has no value; there are {there}");
+            return Err(in_file(mistake(name, what), description.file.as_deref()));
+        };
+        Ok(Self::new(transport.clone(), Arc::clone(description), values))
+    }
+
+    /// Reads the values that these requests send.
+    async fn values_of(&self, requests: impl IntoIterator<Item = &PreparedRequest>) -> Result<Values, Error> {
+        let Inner { description, values, .. } = &*self.0;
+        let requests: Vec<_> = requests.into_iter().collect();
+        let is_sent = |name: &str| requests.iter().any(|request| request.names().contains(name));
+        description.given.read(values, is_sent, description.file.as_deref()).await
     }
 
     /// Reads all secrets, and sends nothing. Each may take 15 s.
@@ -107,16 +155,15 @@ impl HttpAuthenticator {
     ///
     /// [`ErrorKind::SecretUnavailable`] if a secret cannot be read.
     pub async fn check_secrets(&self) -> Result<(), Error> {
-        let description = &self.0.description;
-        description.secrets_of(description.requests()).await.map(drop)
+        self.values_of(self.0.description.requests()).await.map(drop)
     }
 
     /// Sends the steps of the login. The values that the earlier ones capture are in the later
     /// ones.
     async fn send_login(&self, steps: &[PreparedRequest]) -> Result<Tokens, Error> {
-        let Inner { transport, description } = &*self.0;
+        let Inner { transport, description, .. } = &*self.0;
         let Some((last, earlier)) = steps.split_last() else { return Err(Error::login_unavailable()) };
-        let mut values = description.secrets_of(steps).await?;
+        let mut values = self.values_of(steps).await?;
         for (number, step) in earlier.iter().enumerate() {
             let action = (&*format!("step {} of the login", number + 1), Asked::Login);
             let answer = step.send(transport, action, &values).await.map_err(|error| advise_on_format(error, step))?;
@@ -133,8 +180,8 @@ impl HttpAuthenticator {
     }
 
     async fn send_refresh(&self, request: &PreparedRequest, token: &RefreshToken) -> Result<Tokens, Error> {
-        let Inner { transport, description } = &*self.0;
-        let mut values = description.secrets_of([request]).await?;
+        let Inner { transport, description, .. } = &*self.0;
+        let mut values = self.values_of([request]).await?;
         description.carried.unpack(token, &mut values);
         // Without a login nothing could replace the refresh token, so it is kept.
         let kind = if description.login.is_empty() { ErrorKind::Configuration } else { ErrorKind::Denied };
@@ -179,6 +226,13 @@ fn read_tokens(
 }
 
 impl Authenticator for HttpAuthenticator {
+    /// Returns an authenticator that shares the description.
+    fn with_client(&self, client: &HttpClient) -> Result<Self, Error> {
+        let Inner { description, values, .. } = &*self.0;
+        let transport = Transport::new(client, &description.local_endpoints())?;
+        Ok(Self::new(transport, Arc::clone(description), values.clone()))
+    }
+
     /// Returns the origin that refresh tokens are sent to, or of the login if there is no refresh.
     fn server_id(&self) -> Option<String> {
         let description = &self.0.description;
@@ -204,9 +258,9 @@ impl Authenticator for HttpAuthenticator {
     }
 
     async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {
-        let Inner { transport, description } = &*self.0;
+        let Inner { transport, description, .. } = &*self.0;
         let Some(request) = &description.revocation else { return Ok(()) };
-        let mut values = description.secrets_of([request]).await?;
+        let mut values = self.values_of([request]).await?;
         description.carried.unpack(token, &mut values);
         expect_values(request, "revocation", &values, ErrorKind::Configuration)?;
         request.send(transport, ("revocation", Asked::Refresh), &values).await.map(drop)
@@ -242,12 +296,13 @@ fn advise_on_format(error: Error, request: &PreparedRequest) -> Error {
 impl fmt::Debug for HttpAuthenticator {
     /// Leaves out the values, and the client, because its default headers may be API keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let PreparedDescription { login, refresh, revocation, answer, secrets, .. } = &self.0.description;
+        let Inner { description, values, .. } = &*self.0;
+        let PreparedDescription { login, refresh, revocation, answer, given, .. } = &**description;
         f.debug_struct("HttpAuthenticator")
             .field("login", login)
             .field("refresh", refresh)
             .field("revocation", revocation)
-            .field("secrets", secrets)
+            .field("values", &given.shown(values))
             .field("answer", answer)
             .finish_non_exhaustive()
     }

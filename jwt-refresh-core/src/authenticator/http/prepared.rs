@@ -29,7 +29,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// A request that can be sent.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct PreparedRequest {
     method: Method,
     pub(super) endpoint: Endpoint,

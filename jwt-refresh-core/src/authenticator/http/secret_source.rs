@@ -37,12 +37,16 @@ enum SecretOrigin {
     Environment(String),
     File(PathBuf),
     #[cfg(feature = "keyring")]
-    Keyring {
-        /// `None` is the platform's.
-        credentials: Option<Arc<CredentialStore>>,
-        service: String,
-        user: String,
-    },
+    Keyring(Box<KeyringSource>),
+}
+
+#[cfg(feature = "keyring")]
+#[derive(Clone)]
+struct KeyringSource {
+    /// `None` is the platform's.
+    credentials: Option<Arc<CredentialStore>>,
+    service: String,
+    user: String,
 }
 
 impl SecretSource {
@@ -61,14 +65,19 @@ impl SecretSource {
     /// user to unlock it.
     #[cfg(feature = "keyring")]
     pub fn keyring(service: impl Into<String>, user: impl Into<String>) -> Self {
-        Self(SecretOrigin::Keyring { credentials: None, service: service.into(), user: user.into() })
+        Self::of_keyring(None, service.into(), user.into())
     }
 
     /// As [`keyring`](Self::keyring), with another keyring than the platform's: any store of the
     /// crate `keyring-core`, 1.x.
     #[cfg(feature = "keyring")]
     pub fn keyring_in(credentials: Arc<CredentialStore>, service: impl Into<String>, user: impl Into<String>) -> Self {
-        Self(SecretOrigin::Keyring { credentials: Some(credentials), service: service.into(), user: user.into() })
+        Self::of_keyring(Some(credentials), service.into(), user.into())
+    }
+
+    #[cfg(feature = "keyring")]
+    fn of_keyring(credentials: Option<Arc<CredentialStore>>, service: String, user: String) -> Self {
+        Self(SecretOrigin::Keyring(Box::new(KeyringSource { credentials, service, user })))
     }
 
     /// Reads the secret. `name` is what the description calls it.
@@ -102,9 +111,7 @@ impl SecretSource {
             }),
             SecretOrigin::File(path) => read_file(path),
             #[cfg(feature = "keyring")]
-            SecretOrigin::Keyring { credentials, service, user } => {
-                keyring_password(credentials.as_ref(), service, user)
-            }
+            SecretOrigin::Keyring(entry) => keyring_password(entry.credentials.as_ref(), &entry.service, &entry.user),
         }?;
         if secret.expose().is_empty() { Err("it is empty".to_owned()) } else { Ok(secret) }
     }
@@ -134,7 +141,7 @@ impl fmt::Display for SecretSource {
             SecretOrigin::Environment(name) => write!(f, "the environment variable `{name}`"),
             SecretOrigin::File(path) => write!(f, "the file {}", path.display()),
             #[cfg(feature = "keyring")]
-            SecretOrigin::Keyring { service, user, .. } => write!(f, "the keyring ({user:?} of {service:?})"),
+            SecretOrigin::Keyring(entry) => write!(f, "the keyring ({:?} of {:?})", entry.user, entry.service),
         }
     }
 }

@@ -5,10 +5,10 @@ use zeroize::Zeroizing;
 use super::values::Values;
 
 /// A text in which `{name}` stands for a value, and `{{` for a brace.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Template(Vec<Part>);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 enum Part {
     Text(Zeroizing<String>),
     Placeholder(String),

@@ -1,14 +1,14 @@
 //! Sends requests to token endpoints: each on a connection of its own, without redirects, and with
 //! a limit on the size of the answer.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
-use reqwest::redirect;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
+use crate::authenticator::http_client::{HttpClient, LocalEndpoints};
 use crate::authenticator::response::TokenResponse;
 use crate::authenticator::time_limit;
 use crate::error::{Error, ErrorKind};
@@ -16,10 +16,6 @@ use crate::token::{TokenFields, Tokens};
 
 /// The longest body that is read, in bytes. No token endpoint sends a longer one.
 const LONGEST_BODY: usize = 256 * 1024;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The policy's time-out counts (`time_limit`), and no other. A client takes no time-out back that
-/// it was given, so it is given one that is never reached: a year.
-const NO_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
 
 /// A request with all values in it.
 pub(super) struct Outgoing {
@@ -31,22 +27,12 @@ pub(super) struct Outgoing {
 
 /// The HTTP client that sends the credentials.
 #[derive(Clone)]
-pub(super) struct Transport(reqwest::Client);
+pub(super) struct Transport(Arc<reqwest::Client>);
 
 impl Transport {
-    /// Builds the client that the user configured, with the settings that credentials require.
-    pub(super) fn new(client: reqwest::ClientBuilder) -> Result<Self, Error> {
-        let client = client
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(NO_TIMEOUT)
-            .read_timeout(NO_TIMEOUT)
-            .pool_max_idle_per_host(0)
-            .retry(reqwest::retry::never())
-            .build();
-        client
-            .map(Self)
-            .map_err(|error| Error::new(ErrorKind::Configuration, "the HTTP client cannot be set up").caused_by(error))
+    /// Returns the client of the user's settings for these endpoints.
+    pub(super) fn new(client: &HttpClient, local: &LocalEndpoints) -> Result<Self, Error> {
+        client.shared_exchanges(local).map(Self)
     }
 
     /// Sends a request and returns the whole answer. `action` names the request in errors, and

@@ -8,10 +8,11 @@
 //! `acquire` is how a caller gets a lease. The `scheduler` is the one task that decides when an
 //! account is logged in or refreshed; each such `job` is done by a task of `renew`.
 //!
-//! `heap` and `pages` hold many accounts in little memory. `rank` is how accounts are numbered and
-//! sorted, and `time` how the pool counts time.
+//! `api_keys` tells whether a key was given twice. `heap` and `pages` hold many accounts in little
+//! memory. `rank` is how accounts are numbered and sorted, and `time` how the pool counts time.
 
 mod acquire;
+mod api_keys;
 mod builder;
 mod entry;
 mod heap;

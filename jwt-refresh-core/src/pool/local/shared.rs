@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::job::{Job, Request};
 use super::state::{Granted, PoolState};
-use super::time::until;
+use super::time::{NEVER, until};
 use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -92,9 +92,10 @@ impl PoolShared {
     }
 
     /// Adds an account. If it is refused, it is dropped after the lock is released.
-    pub(super) fn add(self: &Arc<Self>, account: Account) -> Result<(), Error> {
+    pub(super) fn add(self: &Arc<Self>, mut account: Account) -> Result<(), Error> {
+        let first = account.first_token(&self.policy.tokens, self.clock.moment())?;
         let mut offered = Some(account);
-        self.change(|state, now| state.add(&mut offered, now))
+        self.change(|state, now| state.add(&mut offered, first, now))
     }
 
     /// Returns the time in nanoseconds since boot.
@@ -110,7 +111,7 @@ impl PoolShared {
                 .map(|(entry, quarantine)| QuarantinedAccount {
                     account: entry.identity.name().to_owned(),
                     cause: quarantine.cause,
-                    returns_in: quarantine.until.map(|time| until(now, time)),
+                    returns_in: quarantine.until.filter(|&time| time != NEVER).map(|time| until(now, time)),
                 })
                 .collect();
             PoolStatus { quarantined, ..self.totals(state, now) }
@@ -205,6 +206,11 @@ impl LeaseBackend for LocalLease {
 
     fn pin(&self) -> Option<&Pin> {
         self.granted.pin.as_ref()
+    }
+
+    #[cfg(feature = "reqwest")]
+    fn client(&self) -> Option<&reqwest::Client> {
+        self.granted.identity.calls()
     }
 
     fn pool(&self) -> u64 {

@@ -351,7 +351,7 @@ fn none_open((suffix, _): &Aim, nobody: Nobody) -> Error {
         _ => {}
     }
     let Some(Returning { name, wait, cause, why }) = first else { return failure::all_quarantined(tag, None) };
-    let error = failure::all_quarantined(tag, Some(&FirstToReturn { account: &name, wait: micros(wait), cause }));
+    let error = failure::all_quarantined(tag, Some(&FirstToReturn { account: &name, wait: Some(micros(wait)), cause }));
     if why.is_empty() { error } else { error.caused_by(why) }
 }
 

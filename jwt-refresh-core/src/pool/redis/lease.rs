@@ -54,6 +54,11 @@ impl LeaseBackend for RedisLeaseBackend {
         self.known.pin.as_ref()
     }
 
+    #[cfg(feature = "reqwest")]
+    fn client(&self) -> Option<&reqwest::Client> {
+        self.pin()?.downcast_ref()
+    }
+
     fn pool(&self) -> u64 {
         self.fleet.id
     }

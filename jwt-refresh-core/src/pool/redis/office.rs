@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::pool::account::Account;
+use crate::pool::failure;
 use crate::pool::policy::{PoolPolicy, Selection};
 use crate::redis::{Connection, random_name};
 use crate::renewal::RefreshCredential;
@@ -133,6 +134,9 @@ impl Office {
     pub(super) fn add(&self, account: Account) -> Result<(), Error> {
         let terms = terms(&account)?;
         let name = account.identity.name().to_owned();
+        if !account.begins_with_login() {
+            return Err(failure::not_in_redis(&name, "tokens or an API key to begin with"));
+        }
         let mut state = self.state();
         if state.charges.contains_key(&name) {
             let what = format!("the auth worker has an account {name:?} already (remove that first, or rename one)");

@@ -61,7 +61,7 @@ pub struct QuarantinedAccount {
     /// Why the account does not serve.
     pub cause: QuarantineCause,
     /// The time from now until the account returns, or a login is tried again; `None` if new tokens
-    /// are on their way.
+    /// are on their way, or if the account [does not return by itself](QuarantineCause::is_final).
     pub returns_in: Option<Duration>,
 }
 
@@ -127,7 +127,11 @@ impl fmt::Display for PoolStatus {
             writeln!(f, "├{line}┤")?;
         }
         for QuarantinedAccount { account, cause, returns_in } in self.quarantined.iter().take(ACCOUNTS_SHOWN) {
-            let until = returns_in.map_or_else(|| "renewing".to_owned(), |wait| format!("{:.0} s", wait.as_secs_f64()));
+            let until = match returns_in {
+                Some(wait) => format!("{:.0} s", wait.as_secs_f64()),
+                None if cause.is_final() => "never".to_owned(),
+                None => "renewing".to_owned(),
+            };
             writeln!(f, "│ {:<25} {cause:<19} {until:>8} │", shortened(account, 25))?;
         }
         if let Some(more @ 1..) = self.quarantined.len().checked_sub(ACCOUNTS_SHOWN) {

@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&status).unwrap(), expected);
     }
 
-    const CAUSES: [QuarantineCause; 7] = [
+    const CAUSES: [QuarantineCause; 9] = [
         QuarantineCause::Joining,
         QuarantineCause::Rejected,
         QuarantineCause::Denied,
@@ -100,12 +100,23 @@ mod tests {
         QuarantineCause::UsageCap,
         QuarantineCause::RateLimited,
         QuarantineCause::QuotaUsedUp,
+        QuarantineCause::KeyRejected,
+        QuarantineCause::NoLogin,
     ];
 
     #[test]
     fn causes_and_health_are_snake_case_strings() {
-        let expected =
-            json!(["joining", "rejected", "denied", "expired", "usage_cap", "rate_limited", "quota_used_up"]);
+        let expected = json!([
+            "joining",
+            "rejected",
+            "denied",
+            "expired",
+            "usage_cap",
+            "rate_limited",
+            "quota_used_up",
+            "key_rejected",
+            "no_login",
+        ]);
         assert_eq!(serde_json::to_value(CAUSES).unwrap(), expected);
         let health = [Health::Good, Health::Degraded, Health::Down];
         assert_eq!(serde_json::to_value(health).unwrap(), json!(["good", "degraded", "down"]));

@@ -94,7 +94,7 @@ impl PoolState {
     }
 
     /// Stores new tokens, and ends a quarantine that they can end.
-    fn renewed(&mut self, slot: Slot, issued: IssuedTokens, now: i64) {
+    pub(super) fn renewed(&mut self, slot: Slot, issued: IssuedTokens, now: i64) {
         self.last_generation += 1;
         let generation = self.last_generation;
         let Some(entry) = self.table.get_mut(slot) else { return };
@@ -131,9 +131,12 @@ impl PoolState {
         entry.failures = entry.failures.saturating_add(1);
         let until = after(now, policy.failure_pause(error, entry.failures));
         let cause = entry.rare.get().cause().filter(|cause| !cause.is_rest());
-        self.set_timer(slot, Some(until));
+        // Without a login there is nothing to try again.
+        let (cause, until) =
+            if error.lacks_login() { (cause.map(|_| QuarantineCause::NoLogin), NEVER) } else { (cause, until) };
+        self.set_timer(slot, Some(until).filter(|&until| until != NEVER));
         if let Some(cause) = cause {
-            let cause = if error.is_transient() { cause } else { QuarantineCause::Denied };
+            let cause = if error.is_transient() || cause.is_final() { cause } else { QuarantineCause::Denied };
             self.set_quarantine(slot, Some(Quarantine { cause, until: Some(until), error: Some(error.clone()) }));
         }
         self.place(slot, now);

@@ -11,6 +11,7 @@ use crate::pool::local::time::after;
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::renewal::RefreshCredential;
+use crate::token::AccessToken;
 
 impl PoolState {
     /// Takes a lease back, and gives the account to the next waiter.
@@ -50,6 +51,9 @@ impl PoolState {
         // A newer token may have come since the call was sent, or may be on its way.
         if !entry.holds(generation) || cause.is_some_and(|cause| !cause.is_rest()) {
             return;
+        }
+        if entry.token.as_ref().is_some_and(AccessToken::is_api_key) {
+            return self.key_rejected(handle.slot);
         }
         entry.token = None;
         let (renewed_at, in_exchange, expires) =

@@ -10,7 +10,7 @@ use crate::pool::local::entry::AccountHandle;
 use crate::pool::local::rank::{Rank, Slot};
 use crate::pool::local::ready_queue::Position;
 use crate::pool::local::table::ring_point;
-use crate::pool::local::time::until;
+use crate::pool::local::time::{NEVER, until};
 use crate::pool::local::waiters::{ReplySender, Selector, WaitFor, Waiter, WaiterId};
 use crate::pool::policy::Selection;
 use crate::pool::quarantine::QuarantineCause;
@@ -75,7 +75,8 @@ impl PoolState {
         else {
             return failure::all_quarantined(name, None);
         };
-        let first = FirstToReturn { account: entry.identity.name(), wait: until(now, time), cause: quarantine.cause };
+        let wait = Some(time).filter(|&time| time != NEVER).map(|time| until(now, time));
+        let first = FirstToReturn { account: entry.identity.name(), wait, cause: quarantine.cause };
         let error = failure::all_quarantined(name, Some(&first));
         match &quarantine.error {
             Some(cause) => error.caused_by(cause.clone()),

@@ -11,15 +11,26 @@ use crate::pool::local::entry::AccountEntry;
 use crate::pool::local::ready_queue::Position;
 use crate::pool::local::time::NEVER;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
+use crate::pool::start::FirstToken;
 
 impl PoolState {
     /// Adds an account. An account that is refused stays in `offered`: it contains values of the
     /// user's, whose drop must not run under the lock.
-    pub(in crate::pool::local) fn add(&mut self, offered: &mut Option<Account>, now: i64) -> Result<(), Error> {
+    ///
+    /// `first` is the token that it has without a login.
+    pub(in crate::pool::local) fn add(
+        &mut self,
+        offered: &mut Option<Account>,
+        first: Option<FirstToken>,
+        now: i64,
+    ) -> Result<(), Error> {
         let Some(account) = offered else { return Ok(()) };
         let name = account.identity.name();
         if self.table.find(name).is_some() {
             return Err(failure::duplicate(name));
+        }
+        if let Some(FirstToken::Key(key)) = &first {
+            self.expect_new_key(name, key)?;
         }
         // The limits may be refused, so they are checked before anything is changed.
         account.limits(Box::default())?;
@@ -34,7 +45,11 @@ impl PoolState {
         let slot = self.table.insert(entry);
         self.quarantined.insert(slot, None, None);
         self.counters.quarantined.change(None, Some(QuarantineCause::Joining));
-        self.set_timer(slot, Some(now));
+        match first {
+            None => self.set_timer(slot, Some(now)),
+            Some(FirstToken::Issued(issued)) => self.captured(slot, *issued, now),
+            Some(FirstToken::Key(key)) => self.key_given(slot, key, now),
+        }
         Ok(())
     }
 
@@ -49,6 +64,7 @@ impl PoolState {
         self.counters.quarantined.change(Some(QuarantineCause::Denied), None);
         let entry = self.table.remove(slot)?;
         self.tags.account_removed(entry.tags());
+        self.keys.remove(entry.token.as_ref());
         if entry.token.is_some() {
             self.counters.token_removed(entry.times.expires);
         }

@@ -1,12 +1,13 @@
 //! The state machine of a pool. It does not wait, and sends nothing; all of it runs under one short
 //! lock.
 //!
-//! `membership` adds and removes accounts, `leasing` gives them to callers, `feedback` takes the
-//! reports on leases, `quarantine` takes accounts out of service and back, and `exchanges` keeps
-//! them logged in.
+//! `membership` adds and removes accounts, `first_tokens` has those that need no login, `leasing`
+//! gives them to callers, `feedback` takes the reports on leases, `quarantine` takes accounts out
+//! of service and back, and `exchanges` keeps them logged in.
 
 mod exchanges;
 mod feedback;
+mod first_tokens;
 mod leasing;
 mod membership;
 mod quarantine;
@@ -14,6 +15,7 @@ mod quarantine;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::api_keys::ApiKeys;
 use super::entry::{AccountEntry, AccountHandle};
 use super::heap::Heap;
 use super::job::Job;
@@ -47,6 +49,7 @@ pub(super) struct PoolState {
     tags: Tags,
     /// The limits of the account that was added last, to be shared if the next has the same.
     last_limits: Option<Arc<Limits>>,
+    keys: ApiKeys,
     ready_queue: ReadyQueue,
     quarantined: QuarantineList,
     waiters: Waiters,
@@ -79,6 +82,7 @@ impl PoolState {
             table: Table::default(),
             tags: Tags::new(),
             last_limits: None,
+            keys: ApiKeys::default(),
             ready_queue: ReadyQueue::new(),
             quarantined: QuarantineList::default(),
             waiters: Waiters::default(),
