@@ -8,9 +8,11 @@ use std::mem;
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::token::Paren;
 use syn::{Error, Expr, ExprPath, Ident, LitStr, Path, Token};
+
+use crate::tokens::is_punct;
 
 /// Where an attribute stands, which decides what options it has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,6 +176,9 @@ impl Options {
             Some(option) if option.is_for(level) => (option.parse)(self, &name, input, level),
             Some(_) => Err(misplaced_skip(&name, level)),
             None => {
+                if level == Level::Block && is_skip(&name.to_string()) {
+                    return Err(misplaced_skip(&name, level));
+                }
                 let meant = meant(&name.to_string(), level);
                 if let Some(meant) = meant {
                     // It counts as given. What else is wrong with it is said once this is mended.
@@ -256,7 +261,26 @@ fn expression(option: &Ident, input: ParseStream<'_>) -> syn::Result<Expr> {
     let advice = "`from` takes the expression that gives the session: write `from = self.session`";
     equals(option, input, advice)?;
     unquoted(option, input, "an expression")?;
-    input.parse().map_err(|error| Error::new(error.span(), advice))
+    value(input, Expr::parse, advice)
+}
+
+/// Reads what stands after the `=` by `parse`.
+fn value<T>(input: ParseStream<'_>, parse: fn(ParseStream<'_>) -> syn::Result<T>, advice: &str) -> syn::Result<T> {
+    let last = last_of_option(input);
+    // At the end of its tokens syn reports an error at the whole attribute.
+    parse(input).map_err(|error| Error::new(if input.is_empty() { last } else { error.span() }, advice))
+}
+
+/// Returns the span of the last token before the next comma.
+fn last_of_option(input: ParseStream<'_>) -> Span {
+    let ahead = input.fork();
+    let mut last = input.span();
+    while let Ok(tree) = ahead.parse::<TokenTree>()
+        && !is_punct(&tree, ',')
+    {
+        last = tree.span();
+    }
+    last
 }
 
 fn binding(option: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
@@ -271,7 +295,7 @@ fn binding(option: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
     let advice = "`token` takes a name: write `token`, or `token = <name>` to call it something else";
     equals(option, input, advice)?;
     unquoted(option, input, "a name")?;
-    let name = input.parse().map_err(|error| Error::new(error.span(), advice))?;
+    let name = value(input, Ident::parse, advice)?;
     if at_end(input) { Ok(name) } else { Err(input.error(advice)) }
 }
 
@@ -300,14 +324,14 @@ fn path(option: &Ident, input: ParseStream<'_>) -> syn::Result<Path> {
     let advice = "`crate` takes the path of the runtime: write `crate = ::jwt_refresh`";
     equals(option, input, advice)?;
     unquoted(option, input, "a path")?;
-    Path::parse_mod_style(input).map_err(|error| Error::new(error.span(), advice))
+    value(input, Path::parse_mod_style, advice)
 }
 
 fn predicate(option: &Ident, input: ParseStream<'_>) -> syn::Result<ExprPath> {
     let advice = "`retry_if` takes the path of a function that knows a 401: write `retry_if = ApiError::is_expired`";
     equals(option, input, advice)?;
     unquoted(option, input, "a path")?;
-    let path = input.parse().map_err(|error| Error::new(error.span(), advice))?;
+    let path = value(input, ExprPath::parse, advice)?;
     if at_end(input) { Ok(path) } else { Err(input.error(advice)) }
 }
 
@@ -393,6 +417,11 @@ fn options(level: Level) -> String {
 #[cfg(test)]
 pub(crate) fn forms() -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().map(|option| option.forms)
+}
+
+/// Returns whether `name` is another word for `skip`.
+fn is_skip(name: &str) -> bool {
+    OPTIONS.iter().any(|option| option.name == "skip" && option.synonyms.contains(&name))
 }
 
 /// Returns the option that the user may have meant by `name`.

@@ -4,13 +4,13 @@ use std::mem;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{FnArg, Pat, PatIdent, PatType, Receiver, ReceiverKind, Signature, Token, Type};
+use syn::{FnArg, Generics, Pat, PatIdent, PatType, Receiver, ReceiverKind, Signature, Token, Type, WherePredicate};
 
 use crate::parse::Function;
 use crate::shape::Shape;
 use crate::site::{Place, Site};
 use crate::tokens::mentions;
-use crate::usage::Usage;
+use crate::usage::{Variable, is_only_borrowed, is_used};
 
 /// Returns the head of the function, with arguments from which each run can take its own.
 pub(crate) fn head(site: &Site<'_>, body: &Group) -> TokenStream {
@@ -44,15 +44,34 @@ pub(crate) fn before(site: &Site<'_>, body: &Group) -> TokenStream {
 pub(crate) fn lends_any(site: &Site<'_>, body: &TokenStream) -> bool {
     site.function.sig.inputs.iter().any(|input| match input {
         FnArg::Receiver(_) => false,
-        FnArg::Typed(argument) => is_lent(argument, body),
+        FnArg::Typed(argument) => is_lent(site, argument, body),
     })
 }
 
 /// Returns whether both runs can have the same argument, which need not be `Clone`.
-fn is_lent(argument: &PatType, body: &TokenStream) -> bool {
+fn is_lent(site: &Site<'_>, argument: &PatType, body: &TokenStream) -> bool {
     let Pat::Ident(pat) = &*argument.pat else { return false };
     let plain = is_name(&argument.pat) && pat.mutability.is_none() && mutable_reference(&argument.ty).is_none();
-    plain && Usage::of(&pat.ident.to_string(), body) == Usage::Borrowed
+    let is_fn = is_fn(&argument.ty, &site.function.sig.generics);
+    plain && is_only_borrowed(Variable { name: &pat.ident.to_string(), is_fn }, body)
+}
+
+/// Returns whether a call of a value of this type only borrows it: `impl Fn(u64)`,
+/// `Box<dyn Fn(u64)>`, or an `F` with such a bound.
+fn is_fn(ty: &Type, generics: &Generics) -> bool {
+    let names_fn = |tokens: TokenStream| mentions(tokens.clone(), "Fn") || mentions(tokens, "AsyncFn");
+    let name = ty.to_token_stream().to_string();
+    let Some(parameter) = generics.type_params().find(|parameter| parameter.ident == name) else {
+        return names_fn(ty.to_token_stream());
+    };
+    let is_bound = |predicate: &WherePredicate| match predicate {
+        WherePredicate::Type(predicate) if predicate.bounded_ty.to_token_stream().to_string() == name => {
+            names_fn(predicate.bounds.to_token_stream())
+        }
+        _ => false,
+    };
+    let predicates = generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    names_fn(parameter.bounds.to_token_stream()) || predicates.into_iter().any(is_bound)
 }
 
 /// Returns whether the receiver is no reference.
@@ -182,11 +201,11 @@ fn mutable_reference(ty: &Type) -> Option<bool> {
 fn rebind(site: &Site<'_>, argument: &mut PatType, index: usize, body: &TokenStream) -> Option<TokenStream> {
     let name = match &*argument.pat {
         Pat::Wild(_) => return None,
-        Pat::Ident(pat) if Usage::of(&pat.ident.to_string(), body) == Usage::Unused => return None,
+        Pat::Ident(pat) if !is_used(&pat.ident.to_string(), body) => return None,
         Pat::Ident(pat) if is_name(&argument.pat) => Some(pat.clone()),
         _ => None,
     };
-    if is_lent(argument, body) {
+    if is_lent(site, argument, body) {
         return lend(site, argument);
     }
     let reference = mutable_reference(&argument.ty);
@@ -246,7 +265,7 @@ fn rebind_in_future(site: &Site<'_>, argument: &PatType, body: &TokenStream) -> 
     let value = match mutable_reference(&argument.ty) {
         Some(false) => return None,
         Some(true) => quote_spanned!(Span::mixed_site()=> &mut *#name),
-        None if is_lent(argument, body) => return lend(site, &mut argument.clone()),
+        None if is_lent(site, argument, body) => return lend(site, &mut argument.clone()),
         None => again(site, place(argument), name),
     };
     let unused = allow_unused(site, &argument.pat);

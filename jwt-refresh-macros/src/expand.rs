@@ -70,8 +70,9 @@ fn guarded(function: &Function, options: &Options, body: &Group) -> TokenStream 
 fn guarded_future(function: &Function, options: &Options, body: &Group) -> TokenStream {
     let attrs = &function.attrs;
     let mut head = function.head.clone();
+    let alone = shape::binds_nothing_outside(body.stream()) && function.has_plain_arguments();
     let mut write = |block: &Group, kept: Kept| {
-        let site = Site { kept: kept.in_block(block), ..Site::new(function, options) };
+        let site = Site { kept: kept.in_block(block), alone, ..Site::new(function, options) };
         match shape::async_trait(block) {
             None => {
                 if options.retry.is_some() {

@@ -61,6 +61,14 @@ impl Function {
         self.sig.generics.type_params().any(|parameter| parameter.ident == *name) || self.outer_generics.contains(name)
     }
 
+    /// Returns whether each argument has a plain name, or `_`.
+    pub(crate) fn has_plain_arguments(&self) -> bool {
+        self.sig.inputs.iter().all(|input| match input {
+            FnArg::Typed(argument) => matches!(&*argument.pat, Pat::Ident(_) | Pat::Wild(_)),
+            FnArg::Receiver(_) => true,
+        })
+    }
+
     /// Returns the names of the arguments that are plain names, not other patterns.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = &Ident> {
         self.sig.inputs.iter().filter_map(|input| match input {

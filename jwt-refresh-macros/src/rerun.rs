@@ -39,6 +39,60 @@ pub(crate) fn moved_fields(function: &Function, body: &TokenStream, name: &str) 
     fields.map(|field| field.into_iter().collect()).collect()
 }
 
+/// Returns where `body` is most likely to consume `self` or a part of it, where the function owns
+/// `self`, which is called `name`. Only the compiler knows whether it does.
+pub(crate) fn possible_move(function: &Function, body: TokenStream, name: &str) -> Option<Ident> {
+    let mut found = Vec::new();
+    if owns_self(function) {
+        find_possible_moves(body, name, &mut found);
+    }
+    found.into_iter().min_by_key(|(likelihood, _)| *likelihood).map(|(_, word)| word)
+}
+
+/// What may consume `self`, the most likely first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum PossibleMove {
+    /// `self.name.into_bytes()`, `self.into_parts()`, which are called what consumes is called.
+    Into,
+    /// `let Self { name, .. } = self`.
+    Whole,
+    /// `self.finish()`.
+    Method,
+}
+
+impl PossibleMove {
+    /// Tells it by what stands after `self`.
+    fn of(after: &[TokenTree]) -> Option<Self> {
+        let fields = after.chunks(2).map_while(|pair| match pair {
+            [dot, TokenTree::Ident(name)] if is_punct(dot, '.') => Some(name),
+            _ => None,
+        });
+        let names: Vec<&Ident> = fields.collect();
+        let called = after.get(2 * names.len()).is_some_and(|next| is_parentheses(next) || is_punct(next, ':'));
+        match *names.as_slice() {
+            [] => Some(Self::Whole).filter(|_| !after.first().is_some_and(|next| is_punct(next, '.'))),
+            [.., last] if called && last.to_string().starts_with("into") => Some(Self::Into),
+            [_] if called => Some(Self::Method),
+            _ => None,
+        }
+    }
+}
+
+fn find_possible_moves(body: TokenStream, name: &str, found: &mut Vec<(PossibleMove, Ident)>) {
+    let trees: Vec<TokenTree> = body.into_iter().collect();
+    for (at, tree) in trees.iter().enumerate() {
+        match tree {
+            TokenTree::Ident(word) if word == name => {
+                let borrowed = at.checked_sub(1).is_some_and(|before| is_punct(&trees[before], '&'));
+                let kind = PossibleMove::of(&trees[at + 1..]).filter(|_| !borrowed);
+                found.extend(kind.map(|kind| (kind, word.clone())));
+            }
+            TokenTree::Group(group) => find_possible_moves(group.stream(), name, found),
+            _ => {}
+        }
+    }
+}
+
 const BELOW_INSTRUMENT: &str = "with `retry`, `#[refresh_token]` must stand above `#[instrument]`, which moves `self` into a \
                                 future that could run only once";
 

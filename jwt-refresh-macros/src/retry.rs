@@ -12,7 +12,7 @@ use crate::arguments::{self, mutable_receiver};
 use crate::rerun;
 use crate::shape::Shape;
 use crate::site::{Place, Site};
-use crate::tokens::braces;
+use crate::tokens::{braces, located_at};
 
 // Input:
 //     { BODY }
@@ -25,6 +25,8 @@ use crate::tokens::braces;
 //     loop {
 //         {
 //             let result = RUN;
+//             // If the body may consume `self`:
+//             let _ = &self.session;
 //             if !REJECTED {
 //                 ::jwt_refresh::__private::served(&self.session, &held);
 //                 break result;
@@ -44,6 +46,7 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group, inner: &TokenStream) -> Token
     let once = once_only(site, body);
     let before = arguments::before(site, body);
     let (kept, provider) = kept_provider(site);
+    let still_there = still_there(site, body, &provider);
     let runtime = site.runtime();
     let token = site.token(&provider);
     let run = run(site, body, inner);
@@ -72,6 +75,7 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group, inner: &TokenStream) -> Token
             {
                 #literals
                 let result = #run;
+                #still_there
                 #rejected
             }
             if rerun {
@@ -102,6 +106,17 @@ fn once_only(site: &Site<'_>, body: &Group) -> Option<TokenStream> {
         quote_spanned!(Span::mixed_site()=> let #value = #runtime::field(&#field); #value.#reused();)
     });
     (!fields.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> if false { #(#reused)* }))
+}
+
+/// Returns a statement that does not compile after a run that has consumed `self`. Without it the
+/// compiler would report that at the attribute, where the provider is used next.
+// Output:
+//     let _ = &self.session;
+fn still_there(site: &Site<'_>, body: &Group, provider: &TokenStream) -> Option<TokenStream> {
+    let receiver = site.receiver()?.to_string();
+    let place = rerun::possible_move(site.function, body.stream(), &receiver)?.span();
+    let provider = located_at(place, provider.clone());
+    Some(quote_spanned!(Span::mixed_site()=> let _ = #provider;))
 }
 
 /// Returns a statement that keeps the provider, if there must be one, and the expression for it.
@@ -197,13 +212,13 @@ fn run(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
     future(site, body, None, quote_spanned!(Span::mixed_site()=> #arguments #content))
 }
 
-/// Returns whether nothing but the run's arguments and a shared `self` can be named in the body. Of
-/// the block of a future that is not certain: what surrounds it may have variables.
+/// Returns whether nothing but the run's arguments and a shared `self` can be named in the body. What
+/// surrounds the block of a future may have other variables.
 fn owns_all(site: &Site<'_>, body: &Group) -> bool {
     let shared = site.function.receiver().is_none_or(|receiver| mutable_receiver(receiver) == Some(false));
     let moved = site.async_trait.as_ref().map(|async_trait| &async_trait.arguments);
     let lent = arguments::lends_any(site, &quote!(#moved #body));
-    shared && !lent && (site.function.shape != Shape::Future || site.async_trait.is_some())
+    shared && !lent && (site.function.shape != Shape::Future || site.async_trait.is_some() || site.alone)
 }
 
 /// Returns the statements with which a run takes the token and the arguments.

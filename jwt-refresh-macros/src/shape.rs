@@ -6,7 +6,7 @@ use syn::{
     TypeInfer, TypeParamBound,
 };
 
-use crate::tokens::{is_braces, is_parentheses, is_punct, is_word};
+use crate::tokens::{is_braces, is_parentheses, is_punct, is_word, mentions};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -443,8 +443,27 @@ fn is_postfix(mut trees: &[TokenTree]) -> bool {
 
 /// Finds the first `return` outside the block of the future, which would return another future.
 pub(crate) fn early_return(body: TokenStream) -> Option<Ident> {
+    find(outside_block(body)?, "return")
+}
+
+/// Returns whether it is certain that no variable is bound outside the block of the future: there
+/// is no statement before it, and no pattern around it.
+pub(crate) fn binds_nothing_outside(body: TokenStream) -> bool {
+    let Some(outside) = outside_block(body) else { return false };
+    !has_statement(outside.clone()) && !["let", "match"].iter().any(|word| mentions(outside.clone(), word))
+}
+
+fn has_statement(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Group(group) => has_statement(group.stream()),
+        tree => is_punct(&tree, ';'),
+    })
+}
+
+/// Returns the body with nothing in the block of the future.
+fn outside_block(body: TokenStream) -> Option<TokenStream> {
     let (emptied, _) = rewrite_future(body, &mut |block, _| Group::new(block.delimiter(), TokenStream::new()))?;
-    find(emptied, "return")
+    Some(emptied)
 }
 
 fn find(tokens: TokenStream, word: &str) -> Option<Ident> {

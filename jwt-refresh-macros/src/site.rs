@@ -17,11 +17,14 @@ pub(crate) struct Site<'a> {
     pub(crate) async_trait: Option<AsyncTrait>,
     /// What of the result of the guarded block is in the result of the function.
     pub(crate) kept: Kept,
+    /// The function has nothing but the block of the future that is guarded, and its arguments are
+    /// plain names.
+    pub(crate) alone: bool,
 }
 
 impl<'a> Site<'a> {
     pub(crate) fn new(function: &'a Function, options: &'a Options) -> Self {
-        Self { function, options, async_trait: None, kept: Kept::All }
+        Self { function, options, async_trait: None, kept: Kept::All, alone: false }
     }
 
     /// Returns the name of the receiver: `self`, or what `#[async_trait]` calls it.

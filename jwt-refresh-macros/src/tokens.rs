@@ -9,6 +9,24 @@ pub(crate) fn braces(content: TokenStream, span: Span) -> Group {
     braces
 }
 
+/// Returns the tokens, which the compiler then reports at `place`.
+pub(crate) fn located_at(place: Span, tokens: TokenStream) -> TokenStream {
+    let locate = |tree: TokenTree| {
+        let mut tree = match tree {
+            TokenTree::Group(group) => {
+                let content = located_at(place, group.stream());
+                let mut located = Group::new(group.delimiter(), content);
+                located.set_span(group.span());
+                TokenTree::Group(located)
+            }
+            tree => tree,
+        };
+        tree.set_span(tree.span().located_at(place));
+        tree
+    };
+    tokens.into_iter().map(locate).collect()
+}
+
 /// Returns whether `name` occurs in the tokens, as an identifier or as a variable in a literal that
 /// may be a format string: `{name}`, `{:name$}`.
 pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {

@@ -238,7 +238,9 @@ fn malformed_skip() {
     assert_eq!(on_method("skip"), [advice]);
     let advice =
         "`skip` is for one method of an annotated block: put `#[refresh_token(skip)]` on the method to leave alone";
-    assert_eq!(errors("skip", "impl Api { async fn get(&self) -> Result<(), Error> {} }"), [advice]);
+    for option in ["skip", "exclude = get"] {
+        assert_eq!(errors(option, "impl Api { async fn get(&self) -> Result<(), Error> {} }"), [advice]);
+    }
 }
 
 #[test]

@@ -33,6 +33,13 @@ impl Api {
         Ok(())
     }
 
+    fn assigned_in_a_future(&self) -> impl Future<Output = Result<(), Error>> {
+        async move {
+            self.name = String::new();
+            Ok(())
+        }
+    }
+
     #[refresh_token]
     fn assigned_in_a_method_that_is_not_async(&self) -> Result<(), Error> {
         self.name = String::new();

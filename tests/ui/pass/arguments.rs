@@ -63,6 +63,16 @@ impl Api {
         Ok(format!("{type}"))
     }
 
+    /// A call borrows what is an `Fn`.
+    async fn called<F>(&self, each: impl Fn(u64) -> u64 + Send, last: F, sink: Box<dyn Fn(u64) + Send>) -> Result<u64>
+    where
+        F: Fn(u64) -> u64 + Send,
+    {
+        let calls = self.server.call(&token)?;
+        sink(calls);
+        Ok(last(each(calls)))
+    }
+
     /// `&` alone does not borrow.
     #[allow(clippy::used_underscore_binding, reason = "it fires without the attribute too")]
     async fn moved(&self, a: BTreeSet<u64>, _b: BTreeSet<u64>) -> Result<usize> {
@@ -132,6 +142,10 @@ async fn compiles_and_runs() {
     assert_eq!(assert_send(api().await.not_used(once(), "text")).await.unwrap(), 2);
     assert_eq!(assert_send(api().await.borrowed(once(), once(), "a".to_owned())).await.unwrap(), "2 1 1a");
     assert_eq!(assert_send(api().await.borrowed_in_a_future(once())).await.unwrap(), 1);
+    let [a, b, c] = [10, 1, 2].map(Once::new);
+    let sink = Box::new(move |calls| assert_eq!(calls, read(&c)));
+    let called = async { api().await.called(move |n| n * read(&a), move |n| n + read(&b), sink).await };
+    assert_eq!(assert_send(called).await.unwrap(), 21);
     assert_eq!(assert_send(api().await.formatted("a".to_owned())).await.unwrap(), "a");
     assert_eq!(assert_send(api().await.moved(BTreeSet::from([1, 2]), BTreeSet::from([2]))).await.unwrap(), 4);
 }
