@@ -11,4 +11,5 @@ mod limits;
 mod requests;
 mod rotation;
 mod routes;
+mod token_endpoints;
 mod tokens;
