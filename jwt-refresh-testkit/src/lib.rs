@@ -74,6 +74,8 @@
 //!
 //! | to see what the wrapper does when | call |
 //! |---|---|
+//! | it logs in to another URL, with other names | [`Builder::login`], [`Builder::refresh`] |
+//! | the answer to that has another shape | [`Builder::token_answer`] |
 //! | the access token expires | [`TestServer::advance`], see [below](#expiry-without-waiting) |
 //! | it is rejected before that | [`TestServer::rotate_signing_key`] |
 //! | a pause after a failure ends | `ManualClock::advance`, see [below](#expiry-without-waiting) |
@@ -173,6 +175,9 @@
 //!
 //! # Endpoints
 //!
+//! A [login](Builder::login) and a [refresh](Builder::refresh) of another shape, and
+//! [their answers](Builder::token_answer), take the place of the first two.
+//!
 //! | request | answer |
 //! |---|---|
 //! | `POST /api/auth/login` with `{"email", "password"}` | a token pair |
@@ -230,6 +235,7 @@ mod clock;
 pub mod conformance;
 mod connection;
 mod demo;
+mod dispatch;
 mod error;
 mod faults;
 mod intercept;
@@ -246,6 +252,8 @@ mod signer;
 mod stats;
 mod sync;
 mod tamper;
+mod token_endpoints;
+mod token_pair;
 mod usage;
 mod window;
 
@@ -259,4 +267,5 @@ pub use route::Route;
 pub use server::TestServer;
 pub use settings::{Hints, RefreshAnswer, Rotation, TokenFormat};
 pub use stats::Stats;
+pub use token_pair::TokenPair;
 pub use usage::AccountStats;

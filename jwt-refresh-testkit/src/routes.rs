@@ -1,67 +1,125 @@
-//! The table of routes: which route a request is for.
+//! The table of routes and endpoints: what a request is for.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use axum::http::Method;
 use matchit::InsertError;
 use percent_encoding::percent_decode_str;
 
-use crate::{Endpoint, StartError, route::Route};
+use crate::{Endpoint, StartError, route::Route, token_endpoints::TokenEndpoints};
 
-/// The paths of the endpoints that issue and revoke tokens, and of the document about the server.
-/// No route is for them.
-const RESERVED: [&str; 5] =
-    ["/api/auth/login", "/api/auth/refresh", "/api/auth/revoke", "/api/token", "/challenges/api/auth/jwt-with-refresh"];
-
-/// The route of a request, and what stands in the path for its `{name}`s.
+/// What a request is for.
 #[derive(Clone)]
+pub(crate) enum CallTarget {
+    Login,
+    Refresh,
+    Revoke,
+    Token,
+    Document,
+    Route(Arc<Route>),
+    /// The API, which has no route for it.
+    Unknown,
+}
+
+impl CallTarget {
+    /// Returns the endpoint whose faults and counters are for the request, if there are any.
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            Self::Login => Some(Endpoint::Login),
+            Self::Refresh => Some(Endpoint::Refresh),
+            Self::Token => Some(Endpoint::Token),
+            Self::Route(_) | Self::Unknown => Some(Endpoint::Api),
+            Self::Revoke | Self::Document => None,
+        }
+    }
+
+    pub(crate) fn route(&self) -> Option<&Route> {
+        match self {
+            Self::Route(route) => Some(route),
+            _ => None,
+        }
+    }
+}
+
+/// What a request is for, and what stands in its path for the `{name}`s.
 pub(crate) struct Match {
-    pub(crate) route: Arc<Route>,
+    pub(crate) target: CallTarget,
     pub(crate) params: Vec<(String, String)>,
+}
+
+struct Entry {
+    method: String,
+    path: String,
+    target: CallTarget,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, target } = self;
+        f.write_str(match target {
+            CallTarget::Route(_) | CallTarget::Unknown => "",
+            CallTarget::Login => "the login, ",
+            CallTarget::Refresh => "the refresh, ",
+            CallTarget::Revoke => "the revocation, ",
+            CallTarget::Token => "the kit's token endpoint, ",
+            CallTarget::Document => "the kit's document, ",
+        })?;
+        write!(f, "{method} {path}")
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Routes {
-    all: Vec<Arc<Route>>,
+    all: Vec<Entry>,
     /// By method. So two methods of one path may call its parts by different names.
-    tables: BTreeMap<String, matchit::Router<Arc<Route>>>,
+    tables: BTreeMap<String, matchit::Router<CallTarget>>,
 }
 
 impl Routes {
     /// # Errors
     ///
-    /// If a route cannot be, or two are for the same requests. The error names them.
-    pub(crate) fn new(routes: Vec<Route>) -> Result<Self, StartError> {
+    /// If a route or an endpoint cannot be, or two are for the same requests. The error names them.
+    pub(crate) fn new(endpoints: &TokenEndpoints, routes: Vec<Route>) -> Result<Self, StartError> {
         let mut table = Self::default();
+        table.insert("POST", "/api/auth/revoke", CallTarget::Revoke)?;
+        table.insert("POST", "/api/token", CallTarget::Token)?;
+        table.insert("GET", "/challenges/api/auth/jwt-with-refresh", CallTarget::Document)?;
+        table.insert(&endpoints.login.method, &endpoints.login.path, CallTarget::Login)?;
+        if !endpoints.are_one() {
+            table.insert(&endpoints.refresh.method, &endpoints.refresh.path, CallTarget::Refresh)?;
+        }
         for route in routes {
-            check(&route).map_err(|reason| StartError::InvalidRoute { route: route.to_string(), reason })?;
-            table.insert(route)?;
+            if let Some(scope) = route.access().unwrap_or_default().iter().find(|scope| !is_scope(scope)) {
+                let reason = format!("{scope:?} is not a scope");
+                return Err(StartError::InvalidRoute { route: route.to_string(), reason });
+            }
+            let route = Arc::new(route);
+            table.insert(route.method(), route.path(), CallTarget::Route(Arc::clone(&route)))?;
         }
         Ok(table)
     }
 
-    fn insert(&mut self, route: Route) -> Result<(), StartError> {
-        let route = Arc::new(route);
-        let paths = self.tables.entry(route.method().to_owned()).or_default();
-        match paths.insert(route.path(), Arc::clone(&route)) {
+    fn insert(&mut self, method: &str, path: &str, target: CallTarget) -> Result<(), StartError> {
+        let entry = Entry { method: method.to_owned(), path: path.to_owned(), target };
+        let route = format!("{method} {path}");
+        check(method, path).map_err(|reason| StartError::InvalidRoute { route: route.clone(), reason })?;
+        let paths = self.tables.entry(method.to_owned()).or_default();
+        match paths.insert(path, entry.target.clone()) {
             Ok(()) => {
-                self.all.push(route);
+                self.all.push(entry);
                 Ok(())
             }
             Err(InsertError::Conflict { with }) => {
-                Err(StartError::RouteConflict { route: route.to_string(), with: format!("{} {with}", route.method()) })
+                let there = self.all.iter().find(|there| there.method == method && there.path == with);
+                let with = there.map_or(with, ToString::to_string);
+                Err(StartError::RouteConflict { route, with })
             }
-            Err(error) => {
-                Err(StartError::InvalidRoute { route: route.to_string(), reason: wrong_part(&error).to_owned() })
-            }
+            Err(error) => Err(StartError::InvalidRoute { route, reason: wrong_part(&error).to_owned() }),
         }
     }
 
-    /// Returns the route for a request. The path is percent-encoded, as it was sent.
+    /// Returns what a request is for. The path is percent-encoded, as it was sent.
     pub(crate) fn find(&self, method: &str, path: &str) -> Option<Match> {
-        if RESERVED.contains(&path) {
-            return None;
-        }
         self.find_exactly(method, path).or_else(|| match method {
             "HEAD" => self.find_exactly("GET", path),
             _ => None,
@@ -72,7 +130,7 @@ impl Routes {
         let found = self.tables.get(method)?.at(path).ok()?;
         let decode = |value| percent_decode_str(value).decode_utf8_lossy().into_owned();
         let params = found.params.iter().map(|(name, value)| (name.to_owned(), decode(value)));
-        Some(Match { route: Arc::clone(found.value), params: params.collect() })
+        Some(Match { target: found.value.clone(), params: params.collect() })
     }
 
     /// Returns the methods that the path has routes for.
@@ -84,21 +142,25 @@ impl Routes {
     /// Checks that the route of an endpoint is there, if the endpoint is a route.
     pub(crate) fn check_endpoint(&self, endpoint: Endpoint) -> Result<(), StartError> {
         let Endpoint::Route(method, path) = endpoint else { return Ok(()) };
-        if self.all.iter().any(|route| route.is(method, path)) {
+        if self.of_the_api().any(|route| route.is(method, path)) {
             return Ok(());
         }
         Err(StartError::UnknownRoute { route: format!("{method} {path}"), known: self.names() })
     }
 
-    /// Returns all routes, as `GET /orders/{id}`.
+    fn of_the_api(&self) -> impl Iterator<Item = &Route> {
+        self.all.iter().filter_map(|entry| entry.target.route())
+    }
+
+    /// Returns the routes of the API, as `GET /orders/{id}`.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.all.iter().map(ToString::to_string).collect()
+        self.of_the_api().map(ToString::to_string).collect()
     }
 
     /// Returns every scope that a route needs, once, in the order of the routes.
     pub(crate) fn scopes(&self) -> Vec<&str> {
         let mut scopes = Vec::new();
-        for scope in self.all.iter().filter_map(|route| route.access()).flatten() {
+        for scope in self.of_the_api().filter_map(Route::access).flatten() {
             if !scopes.contains(&scope.as_str()) {
                 scopes.push(scope);
             }
@@ -107,28 +169,21 @@ impl Routes {
     }
 }
 
-/// Returns what is wrong with a route by itself.
-fn check(route: &Route) -> Result<(), String> {
-    let method = route.method();
+/// Returns what is wrong with a method or a path by itself.
+fn check(method: &str, path: &str) -> Result<(), String> {
     if Method::from_bytes(method.as_bytes()).is_err() || method.contains(|c: char| c.is_ascii_lowercase()) {
         return Err(format!("{method:?} is not a method; methods are in capitals"));
     }
-    if !route.path().starts_with('/') {
+    if !path.starts_with('/') {
         return Err("a path starts with a slash".to_owned());
     }
-    if route.path().contains(['?', '#']) {
+    if path.contains(['?', '#']) {
         return Err("a path has no query; the closure reads it with `request.query`".to_owned());
     }
-    if route.path().split('/').any(|segment| segment.starts_with(':')) {
+    if path.split('/').any(|segment| segment.starts_with(':')) {
         return Err("a part that varies is written `{name}`".to_owned());
     }
-    if RESERVED.contains(&route.path()) {
-        return Err("the path is one of the kit's own endpoints".to_owned());
-    }
-    match route.access().unwrap_or_default().iter().find(|scope| !is_scope(scope)) {
-        Some(scope) => Err(format!("{scope:?} is not a scope")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Returns what is wrong with the parts of a path that vary, and how they are written.
