@@ -120,3 +120,13 @@ pub mod prelude {
 
 #[doc(hidden)]
 pub use jwt_refresh_core::__private;
+
+/// Items of the hidden module that the compiler's messages name. If this module were hidden from
+/// the compiler too, they would have their whole path there.
+#[cfg_attr(doc, doc(hidden))]
+pub mod __messages {
+    pub use jwt_refresh_core::__private::{
+        Again, AsyncGuard, BlockingGuard, BodyRun, CarryError, FeatureBlocking, GenericError, OtherField, Reused,
+        UnauthorizedPredicate, UnfitPredicate, UnknownError, UnusedToken, UsedByItsMethod,
+    };
+}

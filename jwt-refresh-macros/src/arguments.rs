@@ -10,7 +10,7 @@ use crate::parse::Function;
 use crate::shape::Shape;
 use crate::site::{Place, Site};
 use crate::tokens::mentions;
-use crate::usage::{Variable, is_only_borrowed, is_used};
+use crate::usage::{Variable, is_only_borrowed, is_only_reborrowed, is_used};
 
 /// Returns the head of the function, with arguments from which each run can take its own.
 pub(crate) fn head(site: &Site<'_>, body: &Group) -> TokenStream {
@@ -51,9 +51,17 @@ pub(crate) fn lends_any(site: &Site<'_>, body: &TokenStream) -> bool {
 /// Returns whether both runs can have the same argument, which need not be `Clone`.
 fn is_lent(site: &Site<'_>, argument: &PatType, body: &TokenStream) -> bool {
     let Pat::Ident(pat) = &*argument.pat else { return false };
-    let plain = is_name(&argument.pat) && pat.mutability.is_none() && mutable_reference(&argument.ty).is_none();
-    let is_fn = is_fn(&argument.ty, &site.function.sig.generics);
-    plain && is_only_borrowed(Variable { name: &pat.ident.to_string(), is_fn }, body)
+    let name = pat.ident.to_string();
+    match mutable_reference(&argument.ty) {
+        _ if !is_name(&argument.pat) || pat.mutability.is_some() => false,
+        // A future that only reads through the reference would borrow by `&`, and require `Sync`.
+        Some(true) => site.function.shape == Shape::Sync && is_only_reborrowed(&name, body),
+        Some(false) => false,
+        None => {
+            let is_fn = is_fn(&argument.ty, &site.function.sig.generics);
+            is_only_borrowed(Variable { name: &name, is_fn }, body)
+        }
+    }
 }
 
 /// Returns whether a call of a value of this type only borrows it: `impl Fn(u64)`,
@@ -97,7 +105,7 @@ fn move_into_future(argument: &PatType, body: &TokenStream) -> Option<TokenStrea
 //
 // Output:
 //     #[allow(unused_variables, unused_mut)]
-//     let State(state) = ::jwt_refresh::__private::again(&mut argument1);
+//     let State(state) = ::jwt_refresh::__private::BodyRun::argument(&mut argument1);
 fn bind_for_provider(site: &Site<'_>, argument: &PatType, index: usize) -> Option<TokenStream> {
     let from = site.options.from.as_ref()?.to_token_stream();
     if is_name(&argument.pat) || !shares_a_name(argument.pat.to_token_stream(), &from) {
@@ -185,8 +193,8 @@ fn mutable_reference(ty: &Type) -> Option<bool> {
 //
 // Output:
 //     mut name: String, mut argument1: (A, B), out: &mut Vec<u8>
-//     let mut name = ::jwt_refresh::__private::again(&mut name);
-//     let (a, mut b) = ::jwt_refresh::__private::again(&mut argument1);
+//     let mut name = ::jwt_refresh::__private::BodyRun::argument(&mut name);
+//     let (a, mut b) = ::jwt_refresh::__private::BodyRun::argument(&mut argument1);
 //     let out = &mut *out;
 //
 // Input, of which the body uses nothing but `&all`:
@@ -247,16 +255,16 @@ fn place(argument: &PatType) -> Place {
     Place { start: Place::of(&argument.pat).start, end: Place::of(&argument.ty).end }
 }
 
-/// Returns `::jwt_refresh::__private::again(&mut NAME)`, reported at `place`.
+/// Returns `::jwt_refresh::__private::BodyRun::argument(&mut NAME)`, reported at `place`.
 pub(crate) fn again(site: &Site<'_>, place: Place, name: &Ident) -> TokenStream {
-    site.call_at(place, "again", quote_spanned!(name.span()=> &mut #name))
+    site.call_at(place, &["BodyRun", "argument"], quote_spanned!(name.span()=> &mut #name))
 }
 
 // `#[async_trait]` or the user has moved the arguments into the future. Only those that the body
 // mentions are certain to be there.
 //
 // Output:
-//     let name = ::jwt_refresh::__private::again(&mut name);
+//     let name = ::jwt_refresh::__private::BodyRun::argument(&mut name);
 fn rebind_in_future(site: &Site<'_>, argument: &PatType, body: &TokenStream) -> Option<TokenStream> {
     let Pat::Ident(PatIdent { ident: name, .. }) = &*argument.pat else { return None };
     if !mentions(body.clone(), &name.to_string()) {

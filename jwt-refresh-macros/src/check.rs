@@ -32,12 +32,12 @@ pub(crate) fn guard(site: &Site<'_>, body: &TokenStream) -> TokenStream {
 //
 // Output:
 //     {
-//         let stale = ::jwt_refresh::__private::check(&self.session);
+//         let stale = ::jwt_refresh::__private::AsyncGuard::check(&self.session);
 //         if let ::core::option::Option::Some(renewal) = stale {
 //             match renewal.await {
 //                 ::core::result::Result::Ok(_) => {}
 //                 ::core::result::Result::Err(error) => {
-//                     return ::jwt_refresh::__private::fail(error);
+//                     return ::jwt_refresh::__private::CarryError::carry(error);
 //                 }
 //             }
 //         }
@@ -47,12 +47,12 @@ fn check(site: &Site<'_>) -> TokenStream {
     let provider = site.provider();
     if site.function.shape == Shape::Sync {
         let unused = leave_unused(site, &quote_spanned!(Span::mixed_site()=> fresh));
-        return quote_spanned!(Span::mixed_site()=> { let fresh = #runtime::blocking::check(#provider); #unused });
+        return quote_spanned!(Span::mixed_site()=> { let fresh = #runtime::BlockingGuard::check(#provider); #unused });
     }
     let unused = leave_unused(site, &quote_spanned!(Span::mixed_site()=> renewal.await));
     quote_spanned! {Span::mixed_site()=>
         {
-            let stale = #runtime::check(#provider);
+            let stale = #runtime::AsyncGuard::check(#provider);
             if let ::core::option::Option::Some(renewal) = stale {
                 #unused
             }
@@ -63,7 +63,9 @@ fn check(site: &Site<'_>) -> TokenStream {
 // Output:
 //     match RESULT {
 //         ::core::result::Result::Ok(_) => {}    // with `from`: Ok(token) => token.unused_lease()
-//         ::core::result::Result::Err(error) => return ::jwt_refresh::__private::fail(error),
+//         ::core::result::Result::Err(error) => {
+//             return ::jwt_refresh::__private::CarryError::carry(error);
+//         }
 //     }
 fn leave_unused(site: &Site<'_>, result: &TokenStream) -> TokenStream {
     let fail = site.fail();

@@ -15,7 +15,7 @@ use syn::{Error, FnArg, Pat, Receiver, Signature, Token, Visibility};
 
 use crate::args::Options;
 use crate::shape::Shape;
-use crate::tokens::{is_braces, is_parentheses, is_punct, mentions};
+use crate::tokens::{is_braces, is_parentheses, is_punct, is_word, mentions};
 
 pub(crate) enum Item {
     Function(Box<Function>),
@@ -308,14 +308,27 @@ fn function(mut trees: Vec<TokenTree>, names: Names<'_>) -> Result<Function, (To
 }
 
 /// Returns whether a function has no end to its return type or its generics, as in
-/// `fn get() -> { … }`, or lacks an argument.
+/// `fn get() -> { … }`, or lacks an argument, its name, or the arrow before its return type.
 fn is_cut_off(function: TokenStream) -> bool {
     let trees: Vec<TokenTree> = function.into_iter().collect();
     let angles = |angle| trees.iter().filter(|tree| is_punct(tree, angle)).count();
     let arrows = trees.windows(2).filter(|pair| is_punct(&pair[0], '-') && is_punct(&pair[1], '>')).count();
     let ends_in_arrow = trees.len().checked_sub(3).is_some_and(|at| is_punct(&trees[at], '-'));
     let arguments = trees.iter().find(|tree| is_parentheses(tree));
-    ends_in_arrow || angles('<') + arrows != angles('>') || arguments.is_some_and(lacks_argument)
+    ends_in_arrow
+        || angles('<') + arrows != angles('>')
+        || arguments.is_some_and(lacks_argument)
+        || trees.windows(2).any(|pair| lacks_name(pair) || lacks_arrow(pair))
+}
+
+fn lacks_name(pair: &[TokenTree]) -> bool {
+    is_word(&pair[0], "fn") && is_parentheses(&pair[1])
+}
+
+/// Returns whether a type follows the list of arguments: no keyword begins with a capital letter.
+fn lacks_arrow(pair: &[TokenTree]) -> bool {
+    let is_type = |word: &Ident| word.to_string().starts_with(char::is_uppercase);
+    is_parentheses(&pair[0]) && matches!(&pair[1], TokenTree::Ident(word) if is_type(word))
 }
 
 /// Returns whether a list of arguments has a comma with nothing before it: `(&self, , id: u64)`.

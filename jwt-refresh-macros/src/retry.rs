@@ -34,7 +34,7 @@ use crate::tokens::{braces, located_at};
 //         }
 //         if rerun {
 //             let error = ::jwt_refresh::__private::rejected_again(&self.session, &held);
-//             return ::jwt_refresh::__private::fail(error);
+//             return ::jwt_refresh::__private::CarryError::carry(error);
 //         }
 //         rerun = true;
 //         let renewal = ::jwt_refresh::__private::rejected(&self.session, &held);
@@ -53,7 +53,7 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group, inner: &TokenStream) -> Token
     let rejected = rejected(site, &provider);
     let fail = site.fail();
     let renewal = match site.function.shape {
-        Shape::Sync => quote_spanned!(Span::mixed_site()=> #runtime::blocking::rejected(#provider, &held)),
+        Shape::Sync => quote_spanned!(Span::mixed_site()=> #runtime::BlockingGuard::rejected(#provider, &held)),
         Shape::Async | Shape::Future => quote_spanned!(Span::mixed_site()=> #runtime::rejected(#provider, &held)),
     };
     let renewed = site.unwrapped(&match site.function.shape {
@@ -176,8 +176,8 @@ fn is_place(from: &Expr) -> bool {
 
 // Output:
 //     {
-//         let token = ::jwt_refresh::__private::again(&mut held);
-//         let name = ::jwt_refresh::__private::again(&mut name);
+//         let token = ::jwt_refresh::__private::BodyRun::argument(&mut held);
+//         let name = ::jwt_refresh::__private::BodyRun::argument(&mut name);
 //         async move {
 //             if let ::core::option::Option::Some(result) =
 //                 ::core::option::Option::None::<Result<Product, Error>>
@@ -190,8 +190,8 @@ fn is_place(from: &Expr) -> bool {
 //
 // Output where the run does not own all that the body can name:
 //     async {
-//         let token = ::jwt_refresh::__private::again(&mut held);
-//         let name = ::jwt_refresh::__private::again(&mut name);
+//         let token = ::jwt_refresh::__private::BodyRun::argument(&mut held);
+//         let name = ::jwt_refresh::__private::BodyRun::argument(&mut name);
 //         …
 //         { BODY }
 //     }.await
@@ -212,8 +212,8 @@ fn run(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
     future(site, body, None, quote_spanned!(Span::mixed_site()=> #arguments #content))
 }
 
-/// Returns whether nothing but the run's arguments and a shared `self` can be named in the body. What
-/// surrounds the block of a future may have other variables.
+/// Returns whether nothing but the run's arguments and a shared `self` can be named in the body.
+/// What surrounds the block of a future may have other variables.
 fn owns_all(site: &Site<'_>, body: &Group) -> bool {
     let shared = site.function.receiver().is_none_or(|receiver| mutable_receiver(receiver) == Some(false));
     let moved = site.async_trait.as_ref().map(|async_trait| &async_trait.arguments);
@@ -266,7 +266,7 @@ fn rejected(site: &Site<'_>, provider: &TokenStream) -> TokenStream {
     };
     if let Some(Retry::ByFunction(Some(when))) = &site.options.retry {
         let place = Place::of(when);
-        let question = site.call_at(place, "retry_if", quote_spanned!(Span::mixed_site()=> #when, &result));
+        let question = site.call_at(place, &["retry_if"], quote_spanned!(Span::mixed_site()=> #when, &result));
         let is_rejection = Ident::new("is_rejection", place.start);
         return quote_spanned!(Span::mixed_site()=> if !#question.#is_rejection() { #end });
     }
@@ -277,7 +277,7 @@ fn rejected(site: &Site<'_>, provider: &TokenStream) -> TokenStream {
     let error = site.error_type();
     let generic = error.is_some_and(|error| site.is_type_parameter(error));
     let function = if generic { "answer_generic" } else { "answer" };
-    let answer = site.call_at(place, function, quote!(#and #result));
+    let answer = site.call_at(place, &[function], quote!(#and #result));
     let of_error = Ident::new("is_rejection", error.map_or(place, Place::of).start);
     let method = site.function.sig.ident.to_string();
     quote_spanned! {Span::mixed_site()=>

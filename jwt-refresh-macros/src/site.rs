@@ -131,13 +131,13 @@ impl<'a> Site<'a> {
 
     // Output:
     //     {
-    //         let token = ::jwt_refresh::__private::token(&self.session);
+    //         let token = ::jwt_refresh::__private::AsyncGuard::token(&self.session);
     //         match token {
     //             ::core::result::Result::Ok(token) => token,
     //             ::core::result::Result::Err(renewal) => match renewal.await {
     //                 ::core::result::Result::Ok(token) => token,
     //                 ::core::result::Result::Err(error) => {
-    //                     return ::jwt_refresh::__private::fail(error);
+    //                     return ::jwt_refresh::__private::CarryError::carry(error);
     //                 }
     //             },
     //         }
@@ -147,12 +147,12 @@ impl<'a> Site<'a> {
         if self.function.shape == Shape::Sync {
             let token = quote_spanned!(Span::mixed_site()=> token);
             let unwrapped = self.unwrapped(&token);
-            return quote_spanned!(Span::mixed_site()=> { let token = #runtime::blocking::token(#provider); #unwrapped });
+            return quote_spanned!(Span::mixed_site()=> { let token = #runtime::BlockingGuard::token(#provider); #unwrapped });
         }
         let renewed = self.unwrapped(&quote_spanned!(Span::mixed_site()=> renewal.await));
         quote_spanned! {Span::mixed_site()=>
             {
-                let token = #runtime::token(#provider);
+                let token = #runtime::AsyncGuard::token(#provider);
                 match token {
                     ::core::result::Result::Ok(token) => token,
                     ::core::result::Result::Err(renewal) => #renewed,
@@ -164,7 +164,9 @@ impl<'a> Site<'a> {
     // Output:
     //     match RESULT {
     //         ::core::result::Result::Ok(token) => token,
-    //         ::core::result::Result::Err(error) => return ::jwt_refresh::__private::fail(error),
+    //         ::core::result::Result::Err(error) => {
+    //             return ::jwt_refresh::__private::CarryError::carry(error);
+    //         }
     //     }
     pub(crate) fn unwrapped(&self, result: &TokenStream) -> TokenStream {
         let fail = self.fail();
@@ -187,15 +189,15 @@ impl<'a> Site<'a> {
         Some(Ident::new("unused_lease", Place::of(&self.function.sig.ident).start))
     }
 
-    /// Returns `::jwt_refresh::__private::fail(error)`, placed at the return type.
+    /// Returns `::jwt_refresh::__private::CarryError::carry(error)`, placed at the return type.
     ///
     /// If the error is a type parameter, the call is one whose bound is on that alone, so that the
     /// compiler says what to write: `E: From<jwt_refresh::Error>`.
     pub(crate) fn fail(&self) -> TokenStream {
         let error = quote_spanned!(Span::mixed_site()=> error);
         match self.error_type() {
-            Some(ty) if self.is_type_parameter(ty) => self.call_at(Place::of(ty), "fail_generic", error),
-            _ => self.call_at(self.place(), "fail", error),
+            Some(ty) if self.is_type_parameter(ty) => self.call_at(Place::of(ty), &["GenericError", "carry"], error),
+            _ => self.call_at(self.place(), &["CarryError", "carry"], error),
         }
     }
 
@@ -229,15 +231,18 @@ impl<'a> Site<'a> {
     /// To the compiler the call reaches from its first token, a `::` of two trees, to its last.
     /// The path between them stays at the attribute, so that a wrong `crate = <path>` is reported
     /// only there.
-    pub(crate) fn call_at(&self, place: Place, function: &str, arguments: TokenStream) -> TokenStream {
+    pub(crate) fn call_at(&self, place: Place, path: &[&str], arguments: TokenStream) -> TokenStream {
         let mut runtime: Vec<TokenTree> = self.runtime().into_iter().collect();
         for tree in runtime.iter_mut().take(2).filter(|tree| tree.to_string() != "$crate") {
             tree.set_span(place.start);
         }
-        let function = Ident::new(function, place.end);
+        let names = path.iter().enumerate().map(|(at, name)| {
+            let span = if at + 1 == path.len() { place.end } else { Span::mixed_site() };
+            Ident::new(name, span)
+        });
         let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
         arguments.set_span(place.end);
-        quote_spanned!(Span::mixed_site()=> #(#runtime)*::#function #arguments)
+        quote_spanned!(Span::mixed_site()=> #(#runtime)* #(::#names)* #arguments)
     }
 }
 

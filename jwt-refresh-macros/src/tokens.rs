@@ -50,6 +50,10 @@ pub(crate) fn is_braces(tree: &TokenTree) -> bool {
     is_group(tree, Delimiter::Brace)
 }
 
+pub(crate) fn is_brackets(tree: &TokenTree) -> bool {
+    is_group(tree, Delimiter::Bracket)
+}
+
 pub(crate) fn is_parentheses(tree: &TokenTree) -> bool {
     is_group(tree, Delimiter::Parenthesis)
 }

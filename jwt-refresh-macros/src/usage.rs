@@ -2,7 +2,7 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 
-use crate::tokens::{is_parentheses, is_punct, is_word, macro_called, mentions};
+use crate::tokens::{is_brackets, is_parentheses, is_punct, is_word, macro_called, mentions};
 
 /// A variable, as far as its declaration tells.
 #[derive(Clone, Copy)]
@@ -25,8 +25,27 @@ pub(crate) fn is_only_borrowed(variable: Variable<'_>, body: &TokenStream) -> bo
     is_used(variable.name, body) && !mentions(body.clone(), "move") && only_borrows(body.clone(), variable)
 }
 
-/// Returns whether the variable is written only as in `&name` or `&name.field`, in what is formatted,
-/// and in calls that borrow it.
+/// Returns whether the body uses a mutable reference only as in `name.push(1)`, `name[0]` or
+/// `*name`, which reborrows it, so that both runs can have the same.
+pub(crate) fn is_only_reborrowed(name: &str, body: &TokenStream) -> bool {
+    is_used(name, body) && !mentions(body.clone(), "move") && only_reborrows(body.clone(), name)
+}
+
+fn only_reborrows(body: TokenStream, name: &str) -> bool {
+    let trees: Vec<TokenTree> = body.into_iter().collect();
+    trees.iter().enumerate().all(|(at, tree)| match tree {
+        TokenTree::Ident(word) if word == name => {
+            let dereferenced = at.checked_sub(1).is_some_and(|before| is_punct(&trees[before], '*'));
+            let place = trees.get(at + 1).is_some_and(|next| is_punct(next, '.') || is_brackets(next));
+            dereferenced || place
+        }
+        TokenTree::Group(group) => only_reborrows(group.stream(), name),
+        _ => true,
+    })
+}
+
+/// Returns whether the variable is written only as in `&name` or `&name.field`, in what is
+/// formatted, and in calls that borrow it.
 fn only_borrows(body: TokenStream, variable: Variable<'_>) -> bool {
     let Variable { name, is_fn } = variable;
     let trees: Vec<TokenTree> = body.into_iter().collect();

@@ -9,7 +9,7 @@
 //!
 //! - values: [`KnownValue`], then [`OtherValue`];
 //! - errors: [`KnownError`], [`ErrorWithSources`], [`ErrorReference`], [`SendErrorReference`], then
-//!   [`Unknown`].
+//!   [`UnknownError`].
 
 use std::error::Error as StdError;
 use std::ops::Deref;
@@ -41,7 +41,7 @@ fn of_either<'a, T, E>(result: Result<&'a T, &'a E>) -> Answer<'a, T, E> {
         Ok(value) => (Some(value), None),
         Err(error) => (None, Some(error)),
     };
-    let error = KnownError(ErrorWithSources(ErrorReference(SendErrorReference(Unknown(error)))));
+    let error = KnownError(ErrorWithSources(ErrorReference(SendErrorReference(UnknownError(error)))));
     Answer { value: KnownValue(OtherValue(value)), error }
 }
 
@@ -67,12 +67,12 @@ pub struct ErrorReference<'a, E>(SendErrorReference<'a, E>);
 
 /// The same for `Box<dyn Error + Send + Sync>`, `anyhow::Error` and `eyre::Report`.
 #[derive(Debug)]
-pub struct SendErrorReference<'a, E>(Unknown<'a, E>);
+pub struct SendErrorReference<'a, E>(UnknownError<'a, E>);
 
 /// Any other error. It would have to implement [`Unauthorized`]: the compiler's error says so in
 /// the words of that trait.
 #[derive(Debug)]
-pub struct Unknown<'a, E>(Option<&'a E>);
+pub struct UnknownError<'a, E>(Option<&'a E>);
 
 impl<T: Unauthorized> KnownValue<'_, T> {
     pub fn is_rejection(&self) -> bool {
@@ -114,7 +114,7 @@ impl<E: AsRef<dyn StdError + Send + Sync + 'static>> SendErrorReference<'_, E> {
     }
 }
 
-impl<E> Unknown<'_, E> {
+impl<E> UnknownError<'_, E> {
     pub fn is_rejection(&self, _: &'static str) -> bool
     where
         E: Unauthorized,
@@ -166,7 +166,7 @@ impl<'a, E> Deref for ErrorReference<'a, E> {
 }
 
 impl<'a, E> Deref for SendErrorReference<'a, E> {
-    type Target = Unknown<'a, E>;
+    type Target = UnknownError<'a, E>;
 
     fn deref(&self) -> &Self::Target {
         &self.0

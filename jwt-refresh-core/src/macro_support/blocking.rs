@@ -1,18 +1,28 @@
 //! What the macro's output calls in methods that are not async. Without the feature `blocking` the
 //! same functions exist but cannot be called: the compiler's error names the missing feature.
 
-#[cfg(not(feature = "blocking"))]
-pub use disabled::{check, rejected, token};
+use crate::error::Error;
+use crate::macro_support::unused_lease::UnusedToken;
 #[cfg(feature = "blocking")]
-pub use enabled::{check, rejected, token};
+use crate::macro_support::unused_lease::unused_lease;
+use crate::provider::TokenProvider;
+#[cfg(feature = "blocking")]
+use crate::runtime;
+
+/// What the guard of a method that is not async calls.
+#[derive(Debug)]
+pub struct BlockingGuard;
+
+/// Implemented by no type. The compiler's error about that is the message to the user.
+#[diagnostic::on_unimplemented(
+    message = "`#[refresh_token]` on a method that is not async needs the feature `blocking` of `jwt-refresh`",
+    label = "needs the feature `blocking`",
+    note = "in Cargo.toml: `jwt-refresh = {{ version = \"…\", features = [\"blocking\"] }}`; or make the method `async`"
+)]
+pub trait FeatureBlocking {}
 
 #[cfg(feature = "blocking")]
-mod enabled {
-    use crate::error::Error;
-    use crate::macro_support::unused_lease::{UnusedToken, unused_lease};
-    use crate::provider::TokenProvider;
-    use crate::runtime;
-
+impl BlockingGuard {
     /// Waits until the token is fresh, for a method that does not use it.
     #[inline]
     pub fn check<P: TokenProvider<Token = T> + ?Sized, T: Send + 'static>(
@@ -31,19 +41,16 @@ mod enabled {
     pub fn rejected<P: TokenProvider + ?Sized>(provider: &P, token: &P::Token) -> Result<P::Token, Error> {
         runtime::wait(|| provider.rejected(token))
     }
+}
 
-    #[cold]
-    fn wait<P: TokenProvider + ?Sized>(provider: &P) -> Result<P::Token, Error> {
-        runtime::wait(|| provider.fresh())
-    }
+#[cfg(feature = "blocking")]
+#[cold]
+fn wait<P: TokenProvider + ?Sized>(provider: &P) -> Result<P::Token, Error> {
+    runtime::wait(|| provider.fresh())
 }
 
 #[cfg(not(feature = "blocking"))]
-mod disabled {
-    use crate::error::Error;
-    use crate::macro_support::unused_lease::UnusedToken;
-    use crate::provider::TokenProvider;
-
+impl BlockingGuard {
     /// Cannot be called.
     pub fn check<P: TokenProvider<Token = T> + FeatureBlocking + ?Sized, T>(_: &P) -> Result<UnusedToken<T>, Error> {
         unreachable!("nothing implements `FeatureBlocking`")
@@ -58,12 +65,4 @@ mod disabled {
     pub fn rejected<P: TokenProvider + FeatureBlocking + ?Sized>(_: &P, _: &P::Token) -> Result<P::Token, Error> {
         unreachable!("nothing implements `FeatureBlocking`")
     }
-
-    /// Implemented by no type. The compiler's error about that is the message to the user.
-    #[diagnostic::on_unimplemented(
-        message = "`#[refresh_token]` on a method that is not async needs the feature `blocking` of `jwt-refresh`",
-        label = "needs the feature `blocking`",
-        note = "in Cargo.toml: `jwt-refresh = {{ version = \"…\", features = [\"blocking\"] }}`; or make the method `async`"
-    )]
-    pub trait FeatureBlocking {}
 }

@@ -2,18 +2,6 @@
 
 use crate::error::Error;
 
-/// Returns the error of a failed refresh as a value of the method's return type.
-#[inline]
-pub fn fail<R: CarryError>(error: Error) -> R {
-    R::carry(error)
-}
-
-/// Does the same where the error is a type parameter.
-#[inline]
-pub fn fail_generic<T, E: From<Error>>(error: Error) -> Result<T, E> {
-    Err(error.into())
-}
-
 /// A return type that can hold the error of a failed refresh.
 #[diagnostic::on_unimplemented(
     message = "a method with `#[refresh_token]` must be able to return the error of a failed refresh, and `{Self}` cannot",
@@ -50,5 +38,17 @@ impl<T, E: From<Error>> CarryError for Result<T, E> {
     #[inline]
     fn as_result(&self) -> Result<&T, &E> {
         self.as_ref()
+    }
+}
+
+/// An error that is a type parameter.
+#[derive(Debug)]
+pub struct GenericError;
+
+impl GenericError {
+    /// Returns the error of a failed refresh as a value of the method's return type.
+    #[inline]
+    pub fn carry<T, E: From<Error>>(error: Error) -> Result<T, E> {
+        Err(error.into())
     }
 }

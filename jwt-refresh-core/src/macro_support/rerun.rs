@@ -55,12 +55,18 @@ pub fn rejected_again<P: TokenProvider + ?Sized>(provider: &P, token: &P::Token)
     .answered(StatusCode::UNAUTHORIZED)
 }
 
-/// Returns a clone of an argument for one run of the body, because the other run needs the argument
-/// too. Takes the argument by `&mut` so that the run does not borrow it by `&`, which would require
-/// `Sync`.
-#[inline]
-pub fn again<T: Again>(argument: &mut T) -> T {
-    argument.clone()
+/// One run of the body.
+#[derive(Debug)]
+pub struct BodyRun;
+
+impl BodyRun {
+    /// Returns a clone of an argument for this run, because the other run needs the argument too.
+    /// Takes the argument by `&mut` so that the run does not borrow it by `&`, which would require
+    /// `Sync`.
+    #[inline]
+    pub fn argument<T: Again>(argument: &mut T) -> T {
+        argument.clone()
+    }
 }
 
 /// Arguments that can be cloned for each run.
@@ -97,7 +103,6 @@ impl<T: ?Sized> Field<'_, &mut T> {
 
 impl<T> OtherField<'_, T> {
     /// Does nothing. The compiler's error about [`Reused`] is the message to the user.
-    #[expect(clippy::unused_self, reason = "only its type is used")]
     pub fn reused(&self)
     where
         T: Reused,

@@ -28,6 +28,28 @@ use crate::error::{Error, ErrorKind};
 /// search finds no type that it knows, a debug event of `tracing` says so. An error that implements
 /// neither trait does not compile with `retry`.
 ///
+/// The search does not find an error of your own in another one, whether or not it implements this
+/// trait. A function does:
+///
+/// ```
+/// # use std::{error::Error, fmt};
+/// # use jwt_refresh_core::Unauthorized;
+/// # #[derive(Debug)]
+/// # struct ApiError(u16);
+/// # impl Unauthorized for ApiError {
+/// #     fn is_unauthorized(&self) -> bool { self.0 == 401 }
+/// # }
+/// # impl fmt::Display for ApiError {
+/// #     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result { Ok(()) }
+/// # }
+/// # impl Error for ApiError {}
+/// // With `#[refresh_token(retry_if = is_401)]`:
+/// fn is_401(error: &Box<dyn Error + Send + Sync>) -> bool {
+///     error.downcast_ref::<ApiError>().is_some_and(Unauthorized::is_unauthorized)
+/// }
+/// # assert!(is_401(&ApiError(401).into()));
+/// ```
+///
 /// `dyn Error` implements this trait by that search, so an implementation can refine it:
 ///
 /// ```

@@ -7,11 +7,11 @@ pub fn product(&self, id: u64) -> Result<Product, Error> {
 
 pub fn product(&self, mut id: u64) -> Result<Product, Error> {
     let mut held = {
-        let token = ::jwt_refresh::__private::blocking::token(&self.session);
+        let token = ::jwt_refresh::__private::BlockingGuard::token(&self.session);
         match token {
             ::core::result::Result::Ok(token) => token,
             ::core::result::Result::Err(error) => {
-                return ::jwt_refresh::__private::fail(error);
+                return ::jwt_refresh::__private::CarryError::carry(error);
             }
         }
     };
@@ -20,8 +20,8 @@ pub fn product(&self, mut id: u64) -> Result<Product, Error> {
         {
             #[allow(clippy::default_numeric_fallback)]
             let result = {
-                let token = ::jwt_refresh::__private::again(&mut held);
-                let id = ::jwt_refresh::__private::again(&mut id);
+                let token = ::jwt_refresh::__private::BodyRun::argument(&mut held);
+                let id = ::jwt_refresh::__private::BodyRun::argument(&mut id);
                 (move || -> Result<Product, Error> {
                     '__guarded: { self.get(id).bearer(&token).send()?.json() }
                 })()
@@ -34,14 +34,17 @@ pub fn product(&self, mut id: u64) -> Result<Product, Error> {
         }
         if rerun {
             let error = ::jwt_refresh::__private::rejected_again(&self.session, &held);
-            return ::jwt_refresh::__private::fail(error);
+            return ::jwt_refresh::__private::CarryError::carry(error);
         }
         rerun = true;
-        let renewal = ::jwt_refresh::__private::blocking::rejected(&self.session, &held);
+        let renewal = ::jwt_refresh::__private::BlockingGuard::rejected(
+            &self.session,
+            &held,
+        );
         held = match renewal {
             ::core::result::Result::Ok(token) => token,
             ::core::result::Result::Err(error) => {
-                return ::jwt_refresh::__private::fail(error);
+                return ::jwt_refresh::__private::CarryError::carry(error);
             }
         };
     }

@@ -20,14 +20,14 @@ where
     Wrapper<{ SIZE }, T>: Sized,
 {
     {
-        let stale = crate::auth::__private::check(
+        let stale = crate::auth::__private::AsyncGuard::check(
             &if id == 0 { &SESSIONS[0] } else { SESSIONS.choose() },
         );
         if let ::core::option::Option::Some(renewal) = stale {
             match renewal.await {
                 ::core::result::Result::Ok(token) => token.unused_lease(),
                 ::core::result::Result::Err(error) => {
-                    return crate::auth::__private::fail(error);
+                    return crate::auth::__private::CarryError::carry(error);
                 }
             }
         }

@@ -46,14 +46,14 @@ unsafe impl<T> Api<{ N }> for Catalog<T> {
     async fn product(self: Arc<Self>, id: Id<{ N }>) -> Result<Product, Error> {
         #[allow(unused_variables)]
         let token = {
-            let token = ::jwt_refresh::__private::token(&self.session);
+            let token = ::jwt_refresh::__private::AsyncGuard::token(&self.session);
             match token {
                 ::core::result::Result::Ok(token) => token,
                 ::core::result::Result::Err(renewal) => {
                     match renewal.await {
                         ::core::result::Result::Ok(token) => token,
                         ::core::result::Result::Err(error) => {
-                            return ::jwt_refresh::__private::fail(error);
+                            return ::jwt_refresh::__private::CarryError::carry(error);
                         }
                     }
                 }
@@ -64,14 +64,16 @@ unsafe impl<T> Api<{ N }> for Catalog<T> {
     async fn admin(&mut self) -> Result<(), Error> {
         #[allow(unused_variables)]
         let token = {
-            let token = ::jwt_refresh_core::__private::token(&self.admin);
+            let token = ::jwt_refresh_core::__private::AsyncGuard::token(&self.admin);
             match token {
                 ::core::result::Result::Ok(token) => token,
                 ::core::result::Result::Err(renewal) => {
                     match renewal.await {
                         ::core::result::Result::Ok(token) => token,
                         ::core::result::Result::Err(error) => {
-                            return ::jwt_refresh_core::__private::fail(error);
+                            return ::jwt_refresh_core::__private::CarryError::carry(
+                                error,
+                            );
                         }
                     }
                 }

@@ -11,14 +11,14 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
         ::jwt_refresh::__private::Kept(self.auth.session()).keep()
     };
     let mut held = {
-        let token = ::jwt_refresh::__private::token(&provider);
+        let token = ::jwt_refresh::__private::AsyncGuard::token(&provider);
         match token {
             ::core::result::Result::Ok(token) => token,
             ::core::result::Result::Err(renewal) => {
                 match renewal.await {
                     ::core::result::Result::Ok(token) => token,
                     ::core::result::Result::Err(error) => {
-                        return ::jwt_refresh::__private::fail(error);
+                        return ::jwt_refresh::__private::CarryError::carry(error);
                     }
                 }
             }
@@ -47,14 +47,14 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
         }
         if rerun {
             let error = ::jwt_refresh::__private::rejected_again(&provider, &held);
-            return ::jwt_refresh::__private::fail(error);
+            return ::jwt_refresh::__private::CarryError::carry(error);
         }
         rerun = true;
         let renewal = ::jwt_refresh::__private::rejected(&provider, &held);
         held = match renewal.await {
             ::core::result::Result::Ok(token) => token,
             ::core::result::Result::Err(error) => {
-                return ::jwt_refresh::__private::fail(error);
+                return ::jwt_refresh::__private::CarryError::carry(error);
             }
         };
     }

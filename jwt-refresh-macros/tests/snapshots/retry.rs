@@ -13,14 +13,14 @@ pub async fn rename(
     out: &mut Out,
 ) -> Result<impl Stream, Error> {
     let mut held = {
-        let token = ::jwt_refresh::__private::token(&self.session);
+        let token = ::jwt_refresh::__private::AsyncGuard::token(&self.session);
         match token {
             ::core::result::Result::Ok(token) => token,
             ::core::result::Result::Err(renewal) => {
                 match renewal.await {
                     ::core::result::Result::Ok(token) => token,
                     ::core::result::Result::Err(error) => {
-                        return ::jwt_refresh::__private::fail(error);
+                        return ::jwt_refresh::__private::CarryError::carry(error);
                     }
                 }
             }
@@ -30,8 +30,8 @@ pub async fn rename(
     loop {
         {
             let result = {
-                let token = ::jwt_refresh::__private::again(&mut held);
-                let (a, b) = ::jwt_refresh::__private::again(&mut argument3);
+                let token = ::jwt_refresh::__private::BodyRun::argument(&mut held);
+                let (a, b) = ::jwt_refresh::__private::BodyRun::argument(&mut argument3);
                 async move {
                     if let ::core::option::Option::Some(result) = ::core::option::Option::None::<
                         Result<_, Error>,
@@ -50,14 +50,14 @@ pub async fn rename(
         }
         if rerun {
             let error = ::jwt_refresh::__private::rejected_again(&self.session, &held);
-            return ::jwt_refresh::__private::fail(error);
+            return ::jwt_refresh::__private::CarryError::carry(error);
         }
         rerun = true;
         let renewal = ::jwt_refresh::__private::rejected(&self.session, &held);
         held = match renewal.await {
             ::core::result::Result::Ok(token) => token,
             ::core::result::Result::Err(error) => {
-                return ::jwt_refresh::__private::fail(error);
+                return ::jwt_refresh::__private::CarryError::carry(error);
             }
         };
     }

@@ -7,14 +7,14 @@ pub async fn product(&self, id: u64) -> Result<Product, Error> {
 
 pub async fn product(&self, id: u64) -> Result<Product, Error> {
     let bearer = {
-        let token = ::jwt_refresh::__private::token(&self.auth.session());
+        let token = ::jwt_refresh::__private::AsyncGuard::token(&self.auth.session());
         match token {
             ::core::result::Result::Ok(token) => token,
             ::core::result::Result::Err(renewal) => {
                 match renewal.await {
                     ::core::result::Result::Ok(token) => token,
                     ::core::result::Result::Err(error) => {
-                        return ::jwt_refresh::__private::fail(error);
+                        return ::jwt_refresh::__private::CarryError::carry(error);
                     }
                 }
             }

@@ -45,6 +45,20 @@ impl Api {
     async fn no_body(&self) -> Result<(), Error>;
 }
 
+#[refresh_token]
+impl Api {
+    async fn (&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[refresh_token]
+impl Api {
+    async fn no_arrow(&self) Result<(), Error> {
+        Ok(())
+    }
+}
+
 impl Api {
     #[refresh_token(retry)]
     async fn no_parentheses -> Result<(), Error> {

@@ -148,6 +148,22 @@ impl Api {
     }
 
     #[cfg(feature = "blocking")]
+    #[expect(clippy::ptr_arg, reason = "the argument")]
+    #[refresh_token]
+    fn borrowed_blocking(&self, argument: &mut Vec<u8>) -> Result<usize, Error> {
+        argument[0] = 1;
+        argument.reverse();
+        Ok(argument.len())
+    }
+
+    #[cfg(feature = "blocking")]
+    #[expect(clippy::needless_pass_by_value, reason = "the argument")]
+    #[refresh_token]
+    fn taken_blocking(&self, argument: String) -> Result<String, Error> {
+        Ok(format!("{argument}!"))
+    }
+
+    #[cfg(feature = "blocking")]
     #[expect(clippy::needless_return, reason = "the last expression")]
     #[refresh_token]
     fn returned_blocking(&self, argument: &str) -> Result<bool, Error> {
