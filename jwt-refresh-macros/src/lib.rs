@@ -78,8 +78,8 @@ use crate::parse::Names;
 ///
 /// The body may run twice. What it takes by value, the token included, is therefore cloned for each
 /// run. An argument is not, and need not be `Clone`, if the body does not use it or only borrows it
-/// as `&name`, `&name.field` or in `format!` and the like, or calls it and it is an `Fn`, and has no
-/// `move` block. The body cannot consume `self` or a field of it, and it cannot return what it
+/// as `&name`, `&name.field` or in `format!` and the like, or calls it and it is an `Fn`, and has
+/// no `move` block. The body cannot consume `self` or a field of it, and it cannot return what it
 /// borrows from a `&mut self`.
 ///
 /// A future with `retry` is larger than without by at most 64 bytes, and by such arguments, which

@@ -212,8 +212,8 @@ fn run(site: &Site<'_>, body: &Group, inner: &TokenStream) -> TokenStream {
     future(site, body, None, quote_spanned!(Span::mixed_site()=> #arguments #content))
 }
 
-/// Returns whether nothing but the run's arguments and a shared `self` can be named in the body. What
-/// surrounds the block of a future may have other variables.
+/// Returns whether nothing but the run's arguments and a shared `self` can be named in the body.
+/// What surrounds the block of a future may have other variables.
 fn owns_all(site: &Site<'_>, body: &Group) -> bool {
     let shared = site.function.receiver().is_none_or(|receiver| mutable_receiver(receiver) == Some(false));
     let moved = site.async_trait.as_ref().map(|async_trait| &async_trait.arguments);

@@ -25,8 +25,8 @@ pub(crate) fn is_only_borrowed(variable: Variable<'_>, body: &TokenStream) -> bo
     is_used(variable.name, body) && !mentions(body.clone(), "move") && only_borrows(body.clone(), variable)
 }
 
-/// Returns whether the variable is written only as in `&name` or `&name.field`, in what is formatted,
-/// and in calls that borrow it.
+/// Returns whether the variable is written only as in `&name` or `&name.field`, in what is
+/// formatted, and in calls that borrow it.
 fn only_borrows(body: TokenStream, variable: Variable<'_>) -> bool {
     let Variable { name, is_fn } = variable;
     let trees: Vec<TokenTree> = body.into_iter().collect();
