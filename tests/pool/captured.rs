@@ -17,7 +17,7 @@ async fn captured_tokens_take_the_place_of_a_login_and_are_refreshed() {
     let tokens = captured(&world).await;
     let pool = world.pool_of([world.account(0).tokens(tokens)]).build().unwrap();
     assert_eq!(world.call_with(&pool.lease().await.unwrap()).await, 200);
-    world.pass(HOUR - MINUTE);
+    world.pass(59 * MINUTE);
     until("they were refreshed", async || world.server.stats().refreshes == 1).await;
     active(&pool, 1).await;
     assert_eq!((world.call_with(&pool.lease().await.unwrap()).await, world.server.stats().logins), (200, 1));
@@ -31,7 +31,6 @@ async fn an_access_token_that_has_expired_is_refreshed_first() {
     world.server.set_password(&account_name(0), "changed");
     let expired = tokens.expires_at(world.now() - SECOND);
     let pool = world.pool_of([world.account(0).tokens(expired)]).build().unwrap();
-    assert_eq!(pool.status().active, 0);
     active(&pool, 1).await;
     assert_eq!((world.server.stats().logins, world.server.stats().refreshes), (1, 1));
 }

@@ -13,6 +13,7 @@ mod quarantine;
 mod queue;
 mod removal;
 mod selection;
+mod store;
 mod strikes;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use jwt_refresh::HttpAuthenticator;
-use jwt_refresh::pool::{Account, Pool};
+use jwt_refresh::pool::{Account, Pool, PoolBuilder};
+use jwt_refresh::store::MemoryStore;
 
 use crate::support::SECOND;
 
@@ -12,7 +13,7 @@ const KIB: i64 = 1024;
 
 /// Builds a pool of accounts with these logins, which begin at once, so they are at a server that
 /// is not there. Returns the bytes that an account takes.
-fn bytes_an_account(login: impl Fn(String, String) -> HttpAuthenticator) -> i64 {
+fn bytes_an_account(builder: PoolBuilder, login: impl Fn(String, String) -> HttpAuthenticator) -> i64 {
     let mut pool = None;
     let memory = allocation_counter::measure(|| {
         let accounts = (0..ACCOUNTS).map(|number| {
@@ -20,7 +21,7 @@ fn bytes_an_account(login: impl Fn(String, String) -> HttpAuthenticator) -> i64 
             let login = login(email.clone(), format!("correct horse {number}"));
             Account::new(email, login).rate(10, SECOND).concurrency(4)
         });
-        pool = Some(accounts.fold(Pool::builder(), jwt_refresh::pool::PoolBuilder::account).build());
+        pool = Some(accounts.fold(builder, PoolBuilder::account).build());
     });
     assert!(pool.is_some_and(|pool| pool.is_ok()));
     memory.bytes_current / i64::try_from(ACCOUNTS).unwrap()
@@ -29,7 +30,7 @@ fn bytes_an_account(login: impl Fn(String, String) -> HttpAuthenticator) -> i64 
 #[test]
 fn ten_thousand_accounts_as_the_readme_writes_them_take_2_kib_each() {
     let begun = Instant::now();
-    let bytes = bytes_an_account(|email, password| {
+    let bytes = bytes_an_account(Pool::builder(), |email, password| {
         let login = HttpAuthenticator::builder("http://127.0.0.1:1/auth/login")
             .field("email", &email)
             .secret_field("password", password);
@@ -41,13 +42,23 @@ fn ten_thousand_accounts_as_the_readme_writes_them_take_2_kib_each() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
-#[test]
-fn accounts_of_one_authenticator_share_all_but_their_values() {
+/// One authenticator, of which those of all accounts are made.
+fn one_for_all() -> impl Fn(String, String) -> HttpAuthenticator {
     let one = HttpAuthenticator::builder("http://127.0.0.1:1/auth/login").field("email", "");
     let one = one.secret_field("password", "").build().unwrap();
-    let bytes = bytes_an_account(|email, password| {
-        one.with_value("email", email).unwrap().with_value("password", password).unwrap()
-    });
+    move |email, password| one.with_value("email", email).unwrap().with_value("password", password).unwrap()
+}
+
+#[test]
+fn accounts_of_one_authenticator_share_all_but_their_values() {
+    let bytes = bytes_an_account(Pool::builder(), one_for_all());
     println!("{bytes} bytes an account");
     assert!(bytes <= KIB / 2, "{bytes} bytes an account");
+}
+
+#[test]
+fn a_store_costs_an_account_at_most_2_kib_more() {
+    let bytes = bytes_an_account(Pool::builder().store(MemoryStore::new()), one_for_all());
+    println!("{bytes} bytes an account");
+    assert!(bytes <= KIB / 2 + 2 * KIB, "{bytes} bytes an account");
 }

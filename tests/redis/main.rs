@@ -8,6 +8,7 @@ mod entries;
 mod leases;
 mod outages;
 mod pool;
+mod pool_store;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;

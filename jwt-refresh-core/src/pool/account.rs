@@ -16,6 +16,7 @@ use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::secret::Secret;
+use crate::session::StoredAccount;
 use crate::token::{RefreshToken, Tokens};
 
 /// An account to be added to a [`Pool`](super::Pool): how it logs in, and what may be asked of it.
@@ -229,19 +230,38 @@ impl Account {
         self.client(client)
     }
 
+    /// Returns an error if what was said of the account cannot be.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let capped_key = (self.has_api_key() && self.usage_cap != u32::MAX).then_some("an API key has no usage cap");
+        let Some(mistake) = self.mistake.or(capped_key) else { return Ok(()) };
+        let what = format!("the account {:?}: {mistake}", self.identity.name());
+        Err(Error::new(ErrorKind::Configuration, what))
+    }
+
+    /// Returns whether the account has an API key, which no store keeps.
+    pub(super) fn has_api_key(&self) -> bool {
+        matches!(self.start, Start::Key { .. })
+    }
+
+    /// Takes the tokens that the account was to start with, for a pool that has a store: they may
+    /// be older than those of the store.
+    pub(super) fn take_captured(&mut self) -> Option<Tokens> {
+        match std::mem::take(&mut self.start) {
+            Start::Tokens(tokens) => Some(*tokens),
+            other => {
+                self.start = other;
+                None
+            }
+        }
+    }
+
     /// Takes the account's first token, if it has one without a login.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](ErrorKind::Configuration) if what was said of the account cannot be.
+    /// [`Configuration`](ErrorKind::Configuration) if it is an API key that cannot be sent.
     pub(super) fn first_token(&mut self, policy: &Policy, now: Moment) -> Result<Option<FirstToken>, Error> {
         let start = std::mem::take(&mut self.start);
-        let is_key = matches!(start, Start::Key { .. });
-        let capped_key = (is_key && self.usage_cap != u32::MAX).then_some("an API key has no usage cap");
-        if let Some(mistake) = self.mistake.or(capped_key) {
-            let what = format!("the account {:?}: {mistake}", self.identity.name());
-            return Err(Error::new(ErrorKind::Configuration, what));
-        }
         start.first_token(self.identity.name(), policy, now)
     }
 
@@ -288,6 +308,11 @@ impl fmt::Debug for Account {
 /// million accounts.
 pub(super) trait NamedAuthenticator: DynAuthenticator {
     fn name(&self) -> &str;
+
+    /// Returns the session that has the account's tokens, if the pool has a store.
+    fn stored(&self) -> Option<&Arc<StoredAccount>> {
+        None
+    }
 
     /// Returns the client for calls, if the account has one of its own.
     #[cfg(feature = "reqwest")]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::account_store::{AccountStore, must_be_left_alone, store_failure};
+use super::account_store::{must_be_left_alone, store_failure};
 use super::shared::SessionShared;
 use crate::error::{Error, ErrorKind};
 use crate::renewal::Plan;
@@ -17,9 +17,7 @@ impl SessionShared {
         captured: Option<Tokens>,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         runtime::run(async move {
-            if let Some(store) = &self.store {
-                Arc::clone(&self).begin_from_store(store, captured).await?;
-            }
+            Arc::clone(&self).begin_from_store(captured).await?;
             match self.fresh().await {
                 // The user starts the session now, so a logout from before does not hold.
                 Err(error) if error.kind() == ErrorKind::LoggedOut => self.renew_now(Plan::LogIn).await.map(drop),
@@ -30,7 +28,8 @@ impl SessionShared {
 
     /// Takes over what the store has. If it cannot be read, that is no failure yet: there may be a
     /// live token, and a renewal says what is wrong with the store.
-    async fn begin_from_store(self: Arc<Self>, store: &AccountStore, captured: Option<Tokens>) -> Result<(), Error> {
+    pub(super) async fn begin_from_store(self: Arc<Self>, captured: Option<Tokens>) -> Result<(), Error> {
+        let Some(store) = &self.store else { return Ok(()) };
         let record = match self.load(store).await {
             Ok(found) => found.record,
             Err(error) if must_be_left_alone(&error) => return Err(store_failure(&error)),

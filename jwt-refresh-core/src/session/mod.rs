@@ -6,8 +6,9 @@
 //! `task` runs a renewal, `replacement` logs out and adopts tokens, and `background` watches the
 //! clock and the store. `store_sync`, `store_write`, `store_follow`, `pending_writes` and
 //! `account_store` share tokens through a store; `record` is what they share, `record_format` how
-//! that is written, and `record_times` how its times are read on another clock. `builder`,
-//! `telemetry`, `events` and `stats` hold what their names say.
+//! that is written, and `record_times` how its times are read on another clock. `stored_account` is
+//! a session that a pool drives. `builder`, `telemetry`, `events` and `stats` hold what their names
+//! say.
 
 mod account_store;
 mod acquire;
@@ -35,6 +36,7 @@ mod stats;
 mod store_follow;
 mod store_sync;
 mod store_write;
+mod stored_account;
 mod task;
 mod telemetry;
 mod unsaved;
@@ -51,6 +53,7 @@ use crate::token::{AccessToken, Tokens};
 pub use builder::SessionBuilder;
 pub use events::{Event, Events};
 pub use stats::SessionStats;
+pub(crate) use stored_account::StoredAccount;
 
 /// One account that stays logged in: its tokens, and at most one renewal of them at a time.
 ///

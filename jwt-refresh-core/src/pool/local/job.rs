@@ -1,10 +1,12 @@
 //! What a pool asks servers for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::entry::AccountHandle;
+use crate::authenticator::DynAuthenticator;
 use crate::pool::account::NamedAuthenticator;
-use crate::renewal::RefreshCredential;
+use crate::renewal::{Plan, RefreshCredential, revoke};
 
 /// One account and what to ask its server for.
 pub(super) struct Job {
@@ -16,7 +18,16 @@ pub(super) struct Job {
 
 pub(super) enum Request {
     /// Get new tokens for an account.
-    Exchange(AccountHandle, RefreshCredential),
+    Exchange(AccountHandle, RefreshCredential, Plan),
     /// Revoke the refresh token of an account that was removed.
     Revocation(RefreshCredential),
+}
+
+/// Revokes what an account that was removed could be refreshed with, or logs it out in its store.
+pub(super) async fn leave(identity: &Arc<dyn NamedAuthenticator>, credential: &RefreshCredential, timeout: Duration) {
+    if let Some(account) = identity.stored() {
+        return account.log_out().await;
+    }
+    let authenticator: Arc<dyn DynAuthenticator> = Arc::clone(identity) as _;
+    let _ = revoke(&authenticator, credential, timeout).await;
 }

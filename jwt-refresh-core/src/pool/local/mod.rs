@@ -8,8 +8,9 @@
 //! `acquire` is how a caller gets a lease. The `scheduler` is the one task that decides when an
 //! account is logged in or refreshed; each such `job` is done by a task of `renew`.
 //!
-//! `api_keys` tells whether a key was given twice. `heap` and `pages` hold many accounts in little
-//! memory. `rank` is how accounts are numbered and sorted, and `time` how the pool counts time.
+//! `api_keys` tells whether a key was given twice. `stored` keeps tokens in a store. `heap` and
+//! `pages` hold many accounts in little memory. `rank` is how accounts are numbered and sorted, and
+//! `time` how the pool counts time.
 
 mod acquire;
 mod api_keys;
@@ -26,6 +27,7 @@ mod renew;
 mod scheduler;
 mod shared;
 mod state;
+mod stored;
 mod table;
 mod tags;
 mod time;
@@ -109,18 +111,20 @@ impl Pool {
     /// Leases of it that are held stay as they are. Callers that waited for this account alone get
     /// another one.
     ///
+    /// With a [store](PoolBuilder::store), the account is logged out there, too.
+    ///
     /// The account's refresh token is [revoked](crate::Authenticator::revoke) in the background. If
     /// a login or refresh is under way, the token that it brings is revoked when it ends. A
     /// revocation that fails is logged, and not tried again. If the server ends the access token
     /// along with the refresh token, calls with leases that are held are answered 401.
     pub fn remove(&self, name: &str) -> bool {
-        let (removed, job) = self.0.change(|state, now| (state.remove(name), state.begin(&self.0.policy, now)));
+        let (removed, job) = self.0.remove(name);
         // The revocation is not left to the scheduler, which ends with the pool: the pool may be
         // dropped next.
         if let Some(job) = job {
             renew::spawn(&self.0, job);
         }
-        removed.is_some()
+        removed
     }
 
     /// Returns a request for a lease. Awaiting it waits until there is one. Say before what is
@@ -144,6 +148,20 @@ impl Pool {
     /// lease goes to the next waiter.
     pub fn lease(&self) -> LeaseRequest {
         LeaseRequest::new(Arc::clone(&self.0) as _)
+    }
+
+    /// Waits until no login or refresh of an account is under way, and what they brought is in the
+    /// pool's [store](PoolBuilder::store), so that a program can end without losing a rotated
+    /// refresh token. If the store fails, saving is tried 20 times more, after a pause each, and
+    /// then given up. Returns at once if the pool has no store.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, only the wait ends.
+    pub async fn flush(&self) {
+        for account in self.0.stored_accounts() {
+            account.flush().await;
+        }
     }
 
     /// Returns a snapshot of the pool. It lists the accounts in quarantine, so the call takes time

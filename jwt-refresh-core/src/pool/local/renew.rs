@@ -9,15 +9,16 @@ use std::sync::{Arc, Weak};
 
 use tracing::Instrument;
 
-use super::job::{Job, Request};
+use super::job::{Job, Request, leave};
 use super::shared::{AnswerCounts, PoolShared};
 use crate::authenticator::DynAuthenticator;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::pool::policy::PoolPolicy;
-use crate::renewal::{Action, CutOffGuard, Outcome, Plan, RenewalContext, count_answer, exchange, revoke, within};
+use crate::renewal::{Action, CutOffGuard, Outcome, Plan, RenewalContext, count_answer, exchange, within};
 use crate::runtime;
+use crate::session::StoredAccount;
 
 /// Starts a task that does `job` first.
 pub(super) fn spawn(pool: &Arc<PoolShared>, job: Job) {
@@ -56,17 +57,22 @@ impl RenewalTask {
         let span = tracing::debug_span!("jwt_refresh.exchange", pool = self.id, account = job.identity.name());
         let authenticator: Arc<dyn DynAuthenticator> = Arc::clone(&job.identity) as _;
         let credential = match &job.request {
-            Request::Exchange(_, credential) | Request::Revocation(credential) => credential.clone(),
+            Request::Exchange(_, credential, _) | Request::Revocation(credential) => credential.clone(),
         };
         let failures = u32::from(job.failures);
-        let is_exchange = matches!(job.request, Request::Exchange(..));
+        let plan = if let Request::Exchange(_, _, plan) = job.request { Some(plan) } else { None };
+        let identity = Arc::clone(&job.identity);
         let guard = CutOffGuard::new(job, |job: Job| self.cut_off(&job));
-        let outcome = if is_exchange {
-            let renewer = AccountRenewer { task: self, authenticator: &authenticator, failures };
-            Some(exchange(&renewer, Plan::Renew, credential, 1).instrument(span).await)
-        } else {
-            let _ = revoke(&authenticator, &credential, self.policy.tokens.refresh_timeout).instrument(span).await;
-            None
+        let outcome = match (plan, identity.stored()) {
+            (Some(plan), Some(account)) => Some(self.renew_stored(account, plan).instrument(span).await),
+            (Some(_), None) => {
+                let renewer = AccountRenewer { task: self, authenticator: &authenticator, failures };
+                Some(exchange(&renewer, Plan::Renew, credential, 1).instrument(span).await)
+            }
+            (None, _) => {
+                leave(&identity, &credential, self.policy.tokens.refresh_timeout).instrument(span).await;
+                None
+            }
         };
         let (job, pool) = (guard.disarm()?, self.pool.upgrade()?);
         pool.change(|state, now| {
@@ -75,11 +81,21 @@ impl RenewalTask {
         })
     }
 
+    /// Gets tokens for an account that has them in a store, and counts what was sent for it.
+    async fn renew_stored(&self, account: &StoredAccount, plan: Plan) -> Outcome {
+        let before = account.counts();
+        let outcome = account.renew(plan).await;
+        let after = account.counts();
+        self.answers.succeeded.fetch_add(after.succeeded - before.succeeded, Ordering::Relaxed);
+        self.answers.failed.fetch_add(after.failed - before.failed, Ordering::Relaxed);
+        outcome
+    }
+
     /// Completes a job that ended without a result, by a panic or the end of its runtime.
     fn cut_off(&self, job: &Job) {
         let Some(pool) = self.pool.upgrade() else { return };
         let outcome = match &job.request {
-            Request::Exchange(_, credential) => Some(Outcome::cut_off(Plan::Renew, credential.clone())),
+            Request::Exchange(_, credential, _) => Some(Outcome::cut_off(Plan::Renew, credential.clone())),
             Request::Revocation(_) => None,
         };
         pool.change(|state, now| state.complete(job, outcome, &pool.policy, now));
@@ -118,7 +134,7 @@ impl RenewalContext for AccountRenewer<'_> {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns `None`: a local pool has no store through which another process could rotate tokens.
+    /// Returns `None`: the account has no store through which another process could rotate tokens.
     async fn rotated_elsewhere(&self, _sequence: u64) -> Option<Outcome> {
         None
     }

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::job::{Job, Request};
+use super::job::{Job, Request, leave};
 use super::state::{Granted, PoolState};
+use super::stored::PoolStore;
 use super::time::{NEVER, until};
-use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::pool::account::Account;
@@ -24,8 +24,10 @@ use crate::pool::policy::PoolPolicy;
 #[cfg(feature = "metrics")]
 use crate::pool::quarantine::CauseCounts;
 use crate::pool::status::{PoolStatus, QuarantinedAccount};
-use crate::renewal::{self, revoke};
+use crate::renewal;
 use crate::runtime;
+use crate::session::StoredAccount;
+use crate::store::DynStore;
 use crate::sync::Mutex;
 use crate::token::AccessToken;
 
@@ -39,6 +41,7 @@ pub(super) struct PoolShared {
     /// ended.
     pub(super) wake: Arc<Notify>,
     pub(super) answers: Arc<AnswerCounts>,
+    store: Option<PoolStore>,
 }
 
 /// How many logins and refreshes of a pool succeeded and failed.
@@ -49,7 +52,8 @@ pub(super) struct AnswerCounts {
 }
 
 impl PoolShared {
-    pub(super) fn new(policy: PoolPolicy, clock: Clock, runtime: Handle) -> Self {
+    pub(super) fn new(policy: PoolPolicy, clock: Clock, store: Option<Arc<dyn DynStore>>, runtime: Handle) -> Self {
+        let store = store.map(|store| PoolStore::new(store, policy.tokens.clone(), clock.clone()));
         let now = clock.moment().boot.as_nanos();
         Self {
             id: renewal::next_id(),
@@ -59,6 +63,7 @@ impl PoolShared {
             runtime,
             wake: Arc::default(),
             answers: Arc::default(),
+            store,
         }
     }
 
@@ -93,9 +98,35 @@ impl PoolShared {
 
     /// Adds an account. If it is refused, it is dropped after the lock is released.
     pub(super) fn add(self: &Arc<Self>, mut account: Account) -> Result<(), Error> {
+        account.check()?;
+        if let Some(store) = self.store.as_ref().filter(|_| !account.has_api_key()) {
+            let captured = account.take_captured();
+            account.identity = store.stored(Arc::clone(&account.identity), captured);
+        }
         let first = account.first_token(&self.policy.tokens, self.clock.moment())?;
         let mut offered = Some(account);
         self.change(|state, now| state.add(&mut offered, first, now))
+    }
+
+    /// Removes the account of that name. Returns whether there was one, and its revocation, if that
+    /// can begin.
+    pub(super) fn remove(self: &Arc<Self>, name: &str) -> (bool, Option<Job>) {
+        let (removed, job) = self.change(|state, now| {
+            let removed = state.remove(name);
+            if let (Some(removed), Some(store)) = (&removed, &self.store) {
+                store.note_leaving(&removed.identity);
+            }
+            (removed, state.begin(&self.policy, now))
+        });
+        (removed.is_some(), job)
+    }
+
+    /// Returns the sessions that have the accounts' tokens, if the pool has a store.
+    pub(super) fn stored_accounts(&self) -> Vec<Arc<StoredAccount>> {
+        if self.store.is_none() {
+            return Vec::new();
+        }
+        self.state.lock().identities().filter_map(|identity| identity.stored().cloned()).collect()
     }
 
     /// Returns the time in nanoseconds since boot.
@@ -155,9 +186,8 @@ impl PoolShared {
         let timeout = self.policy.tokens.refresh_timeout;
         runtime::spawn_on_own_thread(&self.runtime, async move {
             for Job { identity, request, .. } in jobs {
-                let authenticator: Arc<dyn DynAuthenticator> = identity;
                 if let Request::Revocation(credential) = request {
-                    let _ = revoke(&authenticator, &credential, timeout).await;
+                    leave(&identity, &credential, timeout).await;
                 }
             }
         });

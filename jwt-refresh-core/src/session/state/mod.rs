@@ -262,6 +262,12 @@ impl SessionState {
         self.held.as_ref().filter(|held| !now.reached(end(&held.life))).map(|held| held.token.clone())
     }
 
+    /// Returns the current token with its lifetime, unless it is due.
+    pub(super) fn held_until_due(&self, now: Moment) -> Option<(AccessToken, Lifetime)> {
+        let held = self.held.as_ref().filter(|held| !now.reached(held.life.due))?;
+        Some((held.token.clone(), held.life))
+    }
+
     /// Returns the sequence of the newest token that this session knows of.
     pub(super) fn sequence(&self) -> u64 {
         self.sequence

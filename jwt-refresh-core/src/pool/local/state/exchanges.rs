@@ -13,7 +13,7 @@ use crate::pool::local::time::{LONG_AGO, NEVER, after};
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::pool::refresh_time::jittered_refresh_time;
-use crate::renewal::{IssuedTokens, Outcome, RefreshCredential};
+use crate::renewal::{IssuedTokens, Outcome, Plan, RefreshCredential};
 
 impl PoolState {
     /// Sets when the account's tokens are to be exchanged, or that they are not if `time` is
@@ -40,7 +40,10 @@ impl PoolState {
         let entry = self.table.get_mut(slot)?;
         entry.in_exchange = true;
         let handle = AccountHandle { slot, serial: entry.serial };
-        let request = Request::Exchange(handle, entry.credential());
+        // The token after a renewal was rejected, too, so the next one is to come of a login.
+        let is_distrusted = entry.token.is_none() && entry.rare.get().rejected_renewals > 0;
+        let plan = if is_distrusted { Plan::LogIn } else { Plan::Renew };
+        let request = Request::Exchange(handle, entry.credential(), plan);
         Some(Job { identity: Arc::clone(&entry.identity), request, failures: entry.failures })
     }
 
@@ -55,7 +58,7 @@ impl PoolState {
 
     /// Plans the revocation of the refresh token of an account that was removed.
     pub(super) fn revoke_later(&mut self, identity: &Arc<dyn NamedAuthenticator>, credential: RefreshCredential) {
-        if credential != RefreshCredential::None {
+        if credential != RefreshCredential::None || identity.stored().is_some() {
             let request = Request::Revocation(credential);
             self.pending_revocations.push_back(Job { identity: Arc::clone(identity), request, failures: 0 });
         }
@@ -75,7 +78,7 @@ impl PoolState {
         now: i64,
     ) {
         self.running_jobs = self.running_jobs.saturating_sub(1);
-        let (&Request::Exchange(handle, _), Some(outcome)) = (&job.request, outcome) else { return };
+        let (&Request::Exchange(handle, ..), Some(outcome)) = (&job.request, outcome) else { return };
         if self.table.by_handle(handle).is_none() {
             return self.revoke_later(&job.identity, outcome.into_credential());
         }
@@ -84,12 +87,7 @@ impl PoolState {
                 self.renewed(handle.slot, issued, now);
             }
             Outcome::Failed { error, credential, .. } => self.failed(handle.slot, &error, credential, policy, now),
-            // A local pool has no store, so this does not happen: only another process could log
-            // the account out.
-            Outcome::LoggedOut => {
-                let error = Error::new(ErrorKind::LoggedOut, "the account was logged out");
-                self.failed(handle.slot, &error, RefreshCredential::None, policy, now);
-            }
+            Outcome::LoggedOut => self.logged_out(handle.slot, policy, now),
         }
     }
 
@@ -120,6 +118,20 @@ impl PoolState {
             self.set_quarantine(slot, None);
         }
         self.dispatch(slot, now);
+    }
+
+    /// Takes an account out of service that another process has logged out in the store. Its token
+    /// is not served any more.
+    fn logged_out(&mut self, slot: Slot, policy: &PoolPolicy, now: i64) {
+        let Some(entry) = self.table.get_mut(slot) else { return };
+        if entry.token.take().is_some() {
+            self.counters.token_removed(entry.times.expires);
+        }
+        if entry.quarantine().is_none() {
+            self.renew_now(slot, QuarantineCause::Denied, now);
+        }
+        let error = Error::new(ErrorKind::LoggedOut, "another process has logged the account out in the store");
+        self.failed(slot, &error, RefreshCredential::None, policy, now);
     }
 
     /// Plans the next exchange after a failure. An account that is in quarantine for new tokens

@@ -70,7 +70,7 @@ impl PoolState {
         }
         // If an exchange is under way, `complete` revokes what it leaves the account with. The
         // token that it sends must not be revoked meanwhile.
-        if !entry.in_exchange {
+        if !entry.in_exchange || entry.identity.stored().is_some() {
             self.revoke_later(&entry.identity, entry.credential());
         }
         Some(entry)

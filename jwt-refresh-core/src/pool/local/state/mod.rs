@@ -130,6 +130,11 @@ impl PoolState {
         entries.filter_map(|entry| Some((entry, entry.quarantine()?)))
     }
 
+    /// Returns the identities of all accounts.
+    pub(super) fn identities(&self) -> impl Iterator<Item = &Arc<dyn NamedAuthenticator>> {
+        self.table.ring_from(0).map(|(_, entry)| &entry.identity)
+    }
+
     /// Returns how many accounts the pool has.
     pub(super) fn size(&self) -> usize {
         self.tags.size()
