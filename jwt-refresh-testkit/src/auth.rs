@@ -2,7 +2,7 @@
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
@@ -19,8 +19,9 @@ pub(crate) fn login(shared: &Shared, request: &ReceivedRequest) -> Response {
     let (bound_to, set_cookie) = shared.binding.as_ref().map(|binding| binding.of_login(request)).unzip();
     match shared.login(&email, &password, bound_to.flatten()) {
         Ok(issued) => {
+            let set_cookie = set_cookie.flatten().map(|cookie| (header::SET_COOKIE, cookie));
             let answer = shared.token_endpoints.answer(&issued, shared.settings.hints);
-            (set_cookie.flatten().map(|cookie| [(header::SET_COOKIE, cookie)]), answer).into_response()
+            (AppendHeaders(set_cookie), answer).into_response()
         }
         Err(LoginRefusal::WrongCredentials) => refusal::error(StatusCode::UNAUTHORIZED, "invalid_credentials"),
         Err(LoginRefusal::Banned) => refusal::error(StatusCode::FORBIDDEN, "account_banned"),

@@ -320,8 +320,17 @@ impl Builder {
             faults.push(endpoint, fault, times);
         }
         let Self { settings, binding, token_endpoints, port, .. } = self;
-        let plan = Plan { settings, binding, credentials, accounts, clock, routes, token_endpoints, faults, port };
-        TestServer::launch(plan)
+        TestServer::launch(Plan {
+            settings,
+            binding,
+            credentials,
+            accounts,
+            clock,
+            routes,
+            token_endpoints,
+            faults,
+            port,
+        })
     }
 }
 

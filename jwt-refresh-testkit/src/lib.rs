@@ -128,13 +128,16 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let server =
-//! TestServer::builder().bind_tokens(TokenBinding::Header("user-agent".into())).start(); let client
-//! = HttpClient::new(|| reqwest::Client::builder().user_agent("catalog/1.0")); let login =
-//! HttpAuthenticator::builder(server.url("/api/auth/login")) .field("email", server.email())
-//! .secret_field("password", server.password()) .client(client.clone()) .build()?; let (http,
-//! session) = (client.calls()?, Session::new(login)); let call =
-//! http.get(server.url("/api/v1/products/1")).bearer(&session.token().await?);
+//! let bound_to = TokenBinding::Header("user-agent".into());
+//! let server = TestServer::builder().bind_tokens(bound_to).start();
+//! let client = HttpClient::new(|| reqwest::Client::builder().user_agent("catalog/1.0"));
+//! let login = HttpAuthenticator::builder(server.url("/api/auth/login"))
+//!     .field("email", server.email())
+//!     .secret_field("password", server.password())
+//!     .client(client.clone())
+//!     .build()?;
+//! let (http, session) = (client.calls()?, Session::new(login));
+//! let call = http.get(server.url("/api/v1/products/1")).bearer(&session.token().await?);
 //! assert_eq!(call.send().await?.status(), 200);
 //!
 //! let elsewhere = reqwest::Client::new(); // sends another `User-Agent`

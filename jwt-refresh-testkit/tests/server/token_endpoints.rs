@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jwt_refresh_testkit::{
     Answer, Builder, Endpoint, Fault, Hints, ReceivedRequest, RefreshAnswer, Rotation, Route, TestServer, Times,
-    TokenPair,
+    TokenBinding, TokenPair,
 };
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -151,6 +151,16 @@ async fn tokens_can_be_in_headers_and_in_cookies_both_ways() {
     let token = answer.headers()["x-token"].to_str().expect("text");
     assert_eq!(setup.api_status(token).await, StatusCode::OK);
     assert_eq!(setup.server.stats().refreshes, 1);
+}
+
+#[tokio::test]
+async fn a_cookie_that_tokens_are_bound_to_is_set_beside_those_of_the_answer() {
+    let builder = TestServer::builder().token_answer(in_cookies);
+    let setup = setup_with(builder.bind_tokens(TokenBinding::Cookie("client".to_owned())));
+    let login = setup.try_login().await.expect("an answer");
+    let cookies = login.headers().get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let names: Vec<_> = cookies.filter_map(|cookie| Some(cookie.split_once('=')?.0)).collect();
+    assert_eq!(names, ["renew", "csrf", "client"]);
 }
 
 #[tokio::test]
