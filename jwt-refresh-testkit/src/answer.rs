@@ -63,7 +63,8 @@ impl Answer {
         Self { body, ..self.header(header::CONTENT_TYPE.as_str(), content_type) }
     }
 
-    /// Sets a header, in place of one of the same name.
+    /// Sets a header, in place of one of the same name. A `Set-Cookie` is added to those that are
+    /// there, since each sets one cookie (RFC 6265 §3).
     ///
     /// # Panics
     ///
@@ -72,7 +73,11 @@ impl Answer {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let Ok(known) = HeaderName::try_from(name) else { panic!("{name:?} is not the name of a header") };
         let Ok(value) = HeaderValue::from_str(value) else { panic!("the value of {name:?} does not fit in a header") };
-        self.headers.insert(known, value);
+        if known == header::SET_COOKIE {
+            self.headers.append(known, value);
+        } else {
+            self.headers.insert(known, value);
+        }
         self
     }
 }

@@ -1,49 +1,22 @@
-//! The API: finds the route of a request, checks the access token, and asks the route.
+//! The API: checks the access token, and asks the route.
 
 use std::sync::Arc;
 
 use axum::{
-    Extension,
-    body::{Body, to_bytes},
-    extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use crate::{ReceivedRequest, accounts::Subject, refusal, route::Route, shared::Shared, usage::Denial};
 
-/// A request, and the route that it is for, if there is one.
-#[derive(Clone)]
-pub(crate) struct Call {
-    pub(crate) request: ReceivedRequest,
-    pub(crate) route: Option<Arc<Route>>,
-}
-
-/// The first that happens to each request: it is read to its end, its route is found, and it is
-/// kept for the test.
-pub(crate) async fn receive(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let (mut head, body) = request.into_parts();
-    // The client has given up, so it does not see this answer.
-    let Ok(body) = to_bytes(body, usize::MAX).await else { return refusal::invalid_request() };
-    let matched = shared.routes.find(head.method.as_str(), head.uri.path());
-    let (route, params) = matched.map(|found| (found.route, found.params)).unzip();
-    let account = bearer_token(&head.headers).and_then(|token| shared.account_of(token));
-    let received = ReceivedRequest::new(&head, body.clone(), account, params.unwrap_or_default());
-    shared.request_log().push(received.clone());
-    head.extensions.insert(Call { request: received, route });
-    next.run(Request::from_parts(head, Body::from(body))).await
-}
-
-/// Answers a request for the API, or for nothing that the server has.
-pub(crate) async fn answer(State(shared): State<Arc<Shared>>, Extension(call): Extension<Call>) -> Response {
-    let Some(route) = &call.route else { return unknown(&shared, &call.request) };
-    let Some(scopes) = route.access() else { return route.answer(&call.request) };
-    match admit(&shared, &call.request) {
+/// Answers a request for a route, if its access token allows it.
+pub(crate) fn answer(shared: &Shared, request: &ReceivedRequest, route: &Route) -> Response {
+    let Some(scopes) = route.access() else { return route.answer(request) };
+    match admit(shared, request) {
         Err(refused) => refused.into_response(),
         Ok(admitted) => {
             let lacks_scope = admitted.lacks_one_of(scopes);
-            let answer = if lacks_scope { insufficient_scope(scopes) } else { route.answer(&call.request) };
+            let answer = if lacks_scope { insufficient_scope(scopes) } else { route.answer(request) };
             if let Some(caller) = admitted.caller {
                 shared.count_answer(&caller, answer.status());
             }
@@ -110,7 +83,7 @@ fn insufficient_scope(scopes: &[String]) -> Response {
 }
 
 /// Answers a request that no route is for.
-fn unknown(shared: &Shared, request: &ReceivedRequest) -> Response {
+pub(crate) fn unknown(shared: &Shared, request: &ReceivedRequest) -> Response {
     let allowed = shared.routes.methods_of(request.path());
     let what = format!("the test server has no route {} {}", request.method(), request.path());
     if allowed.is_empty() {
@@ -121,7 +94,7 @@ fn unknown(shared: &Shared, request: &ReceivedRequest) -> Response {
 }
 
 /// Returns the token of `Authorization: Bearer …` (RFC 6750 §2.1).
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())

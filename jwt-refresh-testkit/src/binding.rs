@@ -1,8 +1,6 @@
 //! What tokens are bound to, beside their account: something that a later request must have as the
 //! login had it.
 
-use axum::http::{HeaderMap, header};
-
 use crate::{request::ReceivedRequest, signer};
 
 /// What the tokens of a login are bound to, for
@@ -22,7 +20,7 @@ impl TokenBinding {
     pub(crate) fn value_in(&self, request: &ReceivedRequest) -> Option<String> {
         match self {
             Self::Header(name) => request.header(name).map(str::to_owned),
-            Self::Cookie(name) => cookie(request.headers(), name),
+            Self::Cookie(name) => request.cookie(name).map(str::to_owned),
             Self::Address => Some(request.peer().to_string()),
         }
     }
@@ -39,10 +37,4 @@ impl TokenBinding {
             (_, value) => (value, None),
         }
     }
-}
-
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
 }

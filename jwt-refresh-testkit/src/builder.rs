@@ -3,8 +3,16 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    Endpoint, Fault, Hints, RefreshAnswer, Rotation, Route, StartError, TestServer, Times, TokenBinding, TokenFormat,
-    accounts::Accounts, bucket::RateLimit, clock::Clock, demo, faults::Faults, routes::Routes, settings::Settings,
+    Answer, Endpoint, Fault, Hints, ReceivedRequest, RefreshAnswer, Rotation, Route, StartError, TestServer, Times,
+    TokenBinding, TokenFormat, TokenPair,
+    accounts::Accounts,
+    bucket::RateLimit,
+    clock::Clock,
+    demo,
+    faults::Faults,
+    routes::Routes,
+    settings::Settings,
+    token_endpoints::{TokenEndpoint, TokenEndpoints},
 };
 
 const EMAIL: &str = "ada@example.com";
@@ -20,6 +28,7 @@ pub struct Builder {
     /// Emails and passwords, keys and secrets, in the order in which they were given.
     accounts: Vec<(String, String)>,
     clients: Vec<(String, String)>,
+    token_endpoints: TokenEndpoints,
     routes: Vec<Route>,
     faults: Vec<(Endpoint, Fault, Times)>,
     port: u16,
@@ -32,6 +41,7 @@ impl Builder {
             binding: None,
             accounts: vec![(EMAIL.to_owned(), PASSWORD.to_owned())],
             clients: vec![(KEY.to_owned(), SECRET.to_owned())],
+            token_endpoints: TokenEndpoints::default(),
             routes: Vec::new(),
             faults: Vec::new(),
             port: 0,
@@ -146,6 +156,89 @@ impl Builder {
         self
     }
 
+    /// Puts the login elsewhere, and has `credentials` read the email address and the password of
+    /// an [account](Self::account) from a request. The default is `POST /api/auth/login` with
+    /// `{"email", "password"}`.
+    ///
+    /// `method` and `path` are as in [`Route::new`]. A request in which `credentials` finds none is
+    /// answered 400 `invalid_request`, and one with wrong ones 401. If the closure panics, the
+    /// answer is 500 with what it said. It runs on the server's thread, as that of a [`Route`].
+    ///
+    /// ```
+    /// # use jwt_refresh_testkit::TestServer;
+    /// let server = TestServer::builder()
+    ///     .login("POST", "/v2/session", |request| {
+    ///         Some((request.field("user")?, request.field("pass")?))
+    ///     })
+    ///     .refresh("PUT", "/v2/session", |request| request.field("data.refreshToken"))
+    ///     .start();
+    /// ```
+    pub fn login(
+        mut self,
+        method: &str,
+        path: &str,
+        credentials: impl Fn(&ReceivedRequest) -> Option<(String, String)> + Send + Sync + 'static,
+    ) -> Self {
+        self.token_endpoints.login = TokenEndpoint::new(method, path, Some(Box::new(credentials)));
+        self
+    }
+
+    /// Puts the refresh elsewhere, and has `refresh_token` read the refresh token from a request: a
+    /// field, a [cookie](ReceivedRequest::cookie), a [header](ReceivedRequest::header), or
+    /// [a part of the path](ReceivedRequest::param). The default is `POST /api/auth/refresh` with
+    /// `{"refresh_token"}`.
+    ///
+    /// All else is as for [`login`](Self::login). If both have one method and path, as OAuth 2.0
+    /// has it, a request is a refresh if `refresh_token` finds one in it, and else a login:
+    ///
+    /// ```
+    /// # use jwt_refresh_testkit::TestServer;
+    /// let server = TestServer::builder()
+    ///     .login("POST", "/oauth/token", |request| {
+    ///         Some((request.field("username")?, request.field("password")?))
+    ///     })
+    ///     .refresh("POST", "/oauth/token", |request| request.field("refresh_token"))
+    ///     .start();
+    /// ```
+    pub fn refresh(
+        mut self,
+        method: &str,
+        path: &str,
+        refresh_token: impl Fn(&ReceivedRequest) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.token_endpoints.refresh = TokenEndpoint::new(method, path, Some(Box::new(refresh_token)));
+        self
+    }
+
+    /// Gives the answers to logins and refreshes that succeed another shape. The default is
+    /// `{"access_token", "refresh_token", "token_type", "expires_in"}`; refusals are not changed.
+    ///
+    /// Here the tokens are in an object `data`, with a lifetime in milliseconds, and the refresh
+    /// token is in a cookie:
+    ///
+    /// ```
+    /// # use jwt_refresh_testkit::{Answer, TestServer};
+    /// # use serde_json::json;
+    /// let server = TestServer::builder()
+    ///     .refresh("POST", "/renew", |request| Some(request.cookie("refresh")?.to_owned()))
+    ///     .token_answer(|tokens| {
+    ///         let ttl = u64::try_from(tokens.lifetime.as_millis()).unwrap();
+    ///         let body = json!({ "data": { "token": tokens.access_token, "ttl": ttl } });
+    ///         let refresh_token = tokens.refresh_token.as_deref().unwrap(); // it rotates
+    ///         let cookie = format!("refresh={refresh_token}; Path=/renew; HttpOnly");
+    ///         Answer::from(body).header("Set-Cookie", &cookie)
+    ///     })
+    ///     .start();
+    /// ```
+    ///
+    /// A lifetime that the closure leaves out is stated in the claim `exp` alone, if
+    /// [`lifetime_hints`](Self::lifetime_hints) has that. A closure that panics is answered as that
+    /// of a [`login`](Self::login), and the tokens have been issued all the same.
+    pub fn token_answer<A: Into<Answer>>(mut self, answer: impl Fn(&TokenPair) -> A + Send + Sync + 'static) -> Self {
+        self.token_endpoints.answer = Some(Box::new(move |tokens| answer(tokens).into()));
+        self
+    }
+
     /// Adds a route of an API of your own. A server that has one does not serve the kit's API
     /// below `/api/v1`. The [endpoints](crate#endpoints) for tokens are always there, and requests
     /// to them reach no route.
@@ -202,9 +295,9 @@ impl Builder {
     pub fn try_start(self) -> Result<TestServer, StartError> {
         let clock = Arc::new(Clock::new(self.settings.date_shift));
         let (routes, scope) = if self.routes.is_empty() {
-            (Routes::new(demo::routes(Arc::clone(&clock)))?, demo::SCOPE.to_owned())
+            (Routes::new(&self.token_endpoints, demo::routes(Arc::clone(&clock)))?, demo::SCOPE.to_owned())
         } else {
-            let routes = Routes::new(self.routes)?;
+            let routes = Routes::new(&self.token_endpoints, self.routes)?;
             let scope = routes.scopes().join(" ");
             (routes, scope)
         };
@@ -226,17 +319,18 @@ impl Builder {
             routes.check_endpoint(endpoint)?;
             faults.push(endpoint, fault, times);
         }
-        let plan = Plan {
-            settings: self.settings,
-            binding: self.binding,
+        let Self { settings, binding, token_endpoints, port, .. } = self;
+        TestServer::launch(Plan {
+            settings,
+            binding,
             credentials,
             accounts,
             clock,
             routes,
+            token_endpoints,
             faults,
-            port: self.port,
-        };
-        TestServer::launch(plan)
+            port,
+        })
     }
 }
 
@@ -244,6 +338,7 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("settings", &self.settings)
+            .field("token_endpoints", &self.token_endpoints)
             .field("routes", &self.routes)
             .field("port", &self.port)
             .finish_non_exhaustive()
@@ -267,6 +362,7 @@ pub(crate) struct Plan {
     pub(crate) accounts: Accounts,
     pub(crate) clock: Arc<Clock>,
     pub(crate) routes: Routes,
+    pub(crate) token_endpoints: TokenEndpoints,
     pub(crate) faults: Faults,
     pub(crate) port: u16,
 }

@@ -1,16 +1,19 @@
 //! The document that describes this server to a client.
 
-use std::sync::Arc;
-
-use axum::{Json, extract::State};
+use axum::Json;
 use serde_json::{Value, json};
 
-use crate::{clock::Seconds, shared::Shared};
+use crate::{clock::Seconds, shared::Shared, token_endpoints::TokenEndpoint};
 
-pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Json<Value> {
+pub(crate) fn document(shared: &Shared) -> Json<Value> {
     let settings = &shared.settings;
     let credentials = &shared.credentials;
-    let mut document = endpoints(settings.rotation.grace().is_some());
+    let mut document = endpoints();
+    document["login"] =
+        token_endpoint(shared, &shared.token_endpoints.login, &json!({ "email": "string", "password": "string" }));
+    document["refresh"] =
+        token_endpoint(shared, &shared.token_endpoints.refresh, &json!({ "refresh_token": "string" }));
+    document["refresh"]["rotates"] = json!(settings.rotation.grace().is_some());
     document["api"]["endpoints"] = json!(shared.routes.names());
     document["title"] = json!("JWT with refresh");
     document["task"] = json!(
@@ -30,22 +33,21 @@ pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(document)
 }
 
-/// Returns the part of the document that describes the endpoints.
-fn endpoints(rotates: bool) -> Value {
+/// Describes the login or the refresh. What the test has given another shape is left out.
+fn token_endpoint<R: ?Sized>(shared: &Shared, endpoint: &TokenEndpoint<R>, body: &Value) -> Value {
+    let mut described = json!({ "method": endpoint.method, "path": endpoint.path });
+    if endpoint.is_standard() {
+        described["body"] = body.clone();
+    }
+    if shared.token_endpoints.answer.is_none() {
+        described["answer"] = json!(["access_token", "refresh_token", "token_type", "expires_in"]);
+    }
+    described
+}
+
+/// Returns the part of the document that describes the endpoints that are always the same.
+fn endpoints() -> Value {
     json!({
-        "login": {
-            "method": "POST",
-            "path": "/api/auth/login",
-            "body": { "email": "string", "password": "string" },
-            "answer": ["access_token", "refresh_token", "token_type", "expires_in"],
-        },
-        "refresh": {
-            "method": "POST",
-            "path": "/api/auth/refresh",
-            "body": { "refresh_token": "string" },
-            "answer": ["access_token", "refresh_token", "token_type", "expires_in"],
-            "rotates": rotates,
-        },
         "revoke": {
             "method": "POST",
             "path": "/api/auth/revoke",

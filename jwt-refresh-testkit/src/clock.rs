@@ -34,9 +34,13 @@ impl Timestamp {
         self.0
     }
 
+    pub(crate) fn system_time(self) -> SystemTime {
+        UNIX_EPOCH + self.0.min(END_OF_TIME)
+    }
+
     /// Returns the value for a `Date` header.
     pub(crate) fn http_date(self) -> String {
-        httpdate::fmt_http_date(UNIX_EPOCH + self.0.min(END_OF_TIME))
+        httpdate::fmt_http_date(self.system_time())
     }
 }
 

@@ -10,9 +10,11 @@ use crate::route::Route;
 /// The requests that a [`Fault`] applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// `POST /api/auth/login`.
+    /// Logins: `POST /api/auth/login`, unless [`Builder::login`](crate::Builder::login) says
+    /// otherwise.
     Login,
-    /// `POST /api/auth/refresh`.
+    /// Refreshes: `POST /api/auth/refresh`, unless [`Builder::refresh`](crate::Builder::refresh)
+    /// says otherwise.
     Refresh,
     /// `POST /api/token`.
     Token,
@@ -104,9 +106,11 @@ pub enum Fault {
     /// `Content-Length`. The body is a JSON object with one very long `access_token`. Nothing
     /// changes.
     HugeBody(u64),
-    /// The request takes effect. The JSON object in the answer lacks this field.
+    /// The request takes effect. The JSON object in the answer lacks this field: `expires_in`, or
+    /// `data.expires_in` for one of the object in `data`.
     MissingField(&'static str),
-    /// The request takes effect. The JSON object in the answer has this JSON in this field.
+    /// The request takes effect. The JSON object in the answer has this JSON in this field, which
+    /// is named as in [`Fault::MissingField`].
     WrongField(&'static str, &'static str),
     /// The request takes effect. Status and headers arrive at once, and the body in small pieces
     /// over this time.

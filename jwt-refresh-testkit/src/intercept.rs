@@ -12,15 +12,14 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use crate::{Endpoint, Fault, api::Call, connection::Origin, refusal, shared::Shared, tamper};
+use crate::{Endpoint, Fault, connection::Origin, dispatch::Call, refusal, shared::Shared, tamper};
 
 const GARBAGE: &str = "<?%&\u{0}}{ not JSON at all";
 const PORTAL: &str = "<!DOCTYPE html><title>Free Wi-Fi</title><h1>Welcome</h1><p>Please sign in.</p>";
 
-#[derive(Clone)]
-pub(crate) struct Interceptor {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) endpoint: Endpoint,
+struct Interceptor {
+    shared: Arc<Shared>,
+    endpoint: Endpoint,
 }
 
 /// A request, and the handler that it is for.
@@ -30,14 +29,16 @@ struct PendingRequest {
 }
 
 pub(crate) async fn intercept(
-    State(interceptor): State<Interceptor>,
+    State(shared): State<Arc<Shared>>,
     ConnectInfo(origin): ConnectInfo<Origin>,
     Extension(call): Extension<Call>,
     request: Request,
     next: Next,
 ) -> Response {
-    interceptor.shared.counters.count_request(interceptor.endpoint);
-    let fault = interceptor.shared.take_fault(interceptor.endpoint, call.route.as_deref());
+    let Some(endpoint) = call.target.endpoint() else { return next.run(request).await };
+    shared.counters.count_request(endpoint);
+    let fault = shared.take_fault(endpoint, call.target.route());
+    let interceptor = Interceptor { shared, endpoint };
     let pending = PendingRequest { request, next };
     let answer = match fault {
         None => interceptor.process(pending).await,
@@ -83,8 +84,8 @@ impl Interceptor {
                 answer
             }
             Fault::CutBody => tamper::cut_in_half(self.process(pending).await).await,
-            Fault::MissingField(field) => tamper::remove_field(self.process(pending).await, field).await,
-            Fault::WrongField(field, json) => tamper::replace_field(self.process(pending).await, field, json).await,
+            Fault::MissingField(field) => tamper::edit_field(self.process(pending).await, field, None).await,
+            Fault::WrongField(field, json) => tamper::edit_field(self.process(pending).await, field, Some(json)).await,
             Fault::SlowBody(time) => tamper::slow_down(self.process(pending).await, time).await,
             Fault::Hang(time) => {
                 tokio::time::sleep(time).await;

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use serde_json::Value;
 
 use crate::{
-    RefreshAnswer, TokenFormat,
+    RefreshAnswer, TokenFormat, TokenPair,
     accounts::Subject,
     clock::Timestamp,
     settings::Settings,
@@ -44,12 +44,12 @@ struct RefreshRecord {
     spent: Option<Timestamp>,
 }
 
-/// The tokens that a login or refresh issues.
-pub(crate) struct Issued {
-    pub(crate) access_token: String,
-    pub(crate) refresh_token: Option<String>,
-    /// How long the access token lives.
-    pub(crate) lifetime: Duration,
+/// Which refresh token is issued beside an access token.
+#[derive(Clone, Copy)]
+enum NextRefresh<'a> {
+    New,
+    Same(&'a str),
+    None,
 }
 
 /// Why a refresh token was refused.
@@ -114,10 +114,10 @@ impl Issuer {
         bound_to: Option<String>,
         scope: Arc<str>,
         now: Timestamp,
-    ) -> Issued {
+    ) -> TokenPair {
         self.families += 1;
         let grant = Grant { subject, family: self.families, bound_to: bound_to.map(Arc::from) };
-        self.issue_pair(grant, scope, now)
+        self.issue(grant, scope, NextRefresh::New, now)
     }
 
     /// Returns the account that a refresh token was issued to, even if the token has expired or is
@@ -138,18 +138,17 @@ impl Issuer {
         refresh_token: &str,
         scope: Arc<str>,
         now: Timestamp,
-    ) -> Result<Issued, RefreshRefusal> {
+    ) -> Result<TokenPair, RefreshRefusal> {
         let record =
             self.refresh.get_mut(refresh_token).filter(|record| now < record.expires).ok_or(RefreshRefusal::Unknown)?;
         let grant = record.grant.clone();
 
         let Some(grace) = self.settings.rotation.grace() else {
-            let same = self.settings.refresh_answer == RefreshAnswer::Same;
-            return Ok(Issued {
-                access_token: self.issue_access(&grant, scope, now),
-                refresh_token: same.then(|| refresh_token.to_owned()),
-                lifetime: self.settings.access_lifetime,
-            });
+            let next = match self.settings.refresh_answer {
+                RefreshAnswer::Same => NextRefresh::Same(refresh_token),
+                RefreshAnswer::Omit => NextRefresh::None,
+            };
+            return Ok(self.issue(grant, scope, next, now));
         };
         match record.spent {
             None => record.spent = Some(now),
@@ -161,7 +160,7 @@ impl Issuer {
                 return Err(RefreshRefusal::Reused);
             }
         }
-        Ok(self.issue_pair(grant, scope, now))
+        Ok(self.issue(grant, scope, NextRefresh::New, now))
     }
 
     /// Issues an opaque access token for a key and secret.
@@ -215,15 +214,22 @@ impl Issuer {
         }
     }
 
-    fn issue_pair(&mut self, grant: Grant, scope: Arc<str>, now: Timestamp) -> Issued {
-        Issued {
-            access_token: self.issue_access(&grant, scope, now),
-            refresh_token: Some(self.issue_refresh(grant, now)),
+    fn issue(&mut self, grant: Grant, scope: Arc<str>, next: NextRefresh<'_>, now: Timestamp) -> TokenPair {
+        let (access_token, expires) = self.issue_access(&grant, scope, now);
+        TokenPair {
+            access_token,
+            refresh_token: match next {
+                NextRefresh::New => Some(self.issue_refresh(grant, now)),
+                NextRefresh::Same(token) => Some(token.to_owned()),
+                NextRefresh::None => None,
+            },
             lifetime: self.settings.access_lifetime,
+            expires_at: expires.system_time(),
         }
     }
 
-    fn issue_access(&mut self, grant: &Grant, scope: Arc<str>, now: Timestamp) -> String {
+    /// Returns the token, and when it expires.
+    fn issue_access(&mut self, grant: &Grant, scope: Arc<str>, now: Timestamp) -> (String, Timestamp) {
         let lifetime = self.settings.access_lifetime;
         let (issued, expires) = if self.settings.whole_seconds {
             (now.floor(), now.after(lifetime).floor())
@@ -244,7 +250,7 @@ impl Issuer {
             grant: Some(grant.clone()),
             signed: self.settings.token_format == TokenFormat::Jwt,
         };
-        self.record_access(token, record, now)
+        (self.record_access(token, record, now), expires)
     }
 
     fn record_access(&mut self, token: String, record: AccessRecord, now: Timestamp) -> String {

@@ -74,6 +74,8 @@
 //!
 //! | to see what the wrapper does when | call |
 //! |---|---|
+//! | it logs in to another URL, with other names | [`Builder::login`], [`Builder::refresh`] |
+//! | the answer to that has another shape | [`Builder::token_answer`] |
 //! | the access token expires | [`TestServer::advance`], see [below](#expiry-without-waiting) |
 //! | it is rejected before that | [`TestServer::rotate_signing_key`] |
 //! | a pause after a failure ends | `ManualClock::advance`, see [below](#expiry-without-waiting) |
@@ -126,13 +128,16 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let server =
-//! TestServer::builder().bind_tokens(TokenBinding::Header("user-agent".into())).start(); let client
-//! = HttpClient::new(|| reqwest::Client::builder().user_agent("catalog/1.0")); let login =
-//! HttpAuthenticator::builder(server.url("/api/auth/login")) .field("email", server.email())
-//! .secret_field("password", server.password()) .client(client.clone()) .build()?; let (http,
-//! session) = (client.calls()?, Session::new(login)); let call =
-//! http.get(server.url("/api/v1/products/1")).bearer(&session.token().await?);
+//! let bound_to = TokenBinding::Header("user-agent".into());
+//! let server = TestServer::builder().bind_tokens(bound_to).start();
+//! let client = HttpClient::new(|| reqwest::Client::builder().user_agent("catalog/1.0"));
+//! let login = HttpAuthenticator::builder(server.url("/api/auth/login"))
+//!     .field("email", server.email())
+//!     .secret_field("password", server.password())
+//!     .client(client.clone())
+//!     .build()?;
+//! let (http, session) = (client.calls()?, Session::new(login));
+//! let call = http.get(server.url("/api/v1/products/1")).bearer(&session.token().await?);
 //! assert_eq!(call.send().await?.status(), 200);
 //!
 //! let elsewhere = reqwest::Client::new(); // sends another `User-Agent`
@@ -172,6 +177,9 @@
 //! ```
 //!
 //! # Endpoints
+//!
+//! A [login](Builder::login) and a [refresh](Builder::refresh) of another shape, and
+//! [their answers](Builder::token_answer), take the place of the first two.
 //!
 //! | request | answer |
 //! |---|---|
@@ -230,6 +238,7 @@ mod clock;
 pub mod conformance;
 mod connection;
 mod demo;
+mod dispatch;
 mod error;
 mod faults;
 mod intercept;
@@ -246,6 +255,8 @@ mod signer;
 mod stats;
 mod sync;
 mod tamper;
+mod token_endpoints;
+mod token_pair;
 mod usage;
 mod window;
 
@@ -259,4 +270,5 @@ pub use route::Route;
 pub use server::TestServer;
 pub use settings::{Hints, RefreshAnswer, Rotation, TokenFormat};
 pub use stats::Stats;
+pub use token_pair::TokenPair;
 pub use usage::AccountStats;

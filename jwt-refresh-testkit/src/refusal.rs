@@ -1,6 +1,9 @@
 //! The error answers that several endpoints share.
 
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -17,6 +20,25 @@ pub(crate) fn error(status: StatusCode, code: &str) -> Response {
 /// Returns an error that also says in words what was wrong with the request.
 pub(crate) fn explained(status: StatusCode, code: &str, description: &str) -> Response {
     (status, Json(json!({ "error": code, "error_description": description }))).into_response()
+}
+
+/// What a closure of the test's said when it panicked.
+pub(crate) struct ClosurePanicked(String);
+
+impl IntoResponse for ClosurePanicked {
+    fn into_response(self) -> Response {
+        explained(StatusCode::INTERNAL_SERVER_ERROR, "closure_panicked", &self.0)
+    }
+}
+
+/// Calls a closure of the test's. One that has panicked is called again for the next request, as a
+/// server does with its handlers.
+pub(crate) fn catch_panic<T>(closure: impl FnOnce() -> T) -> Result<T, ClosurePanicked> {
+    catch_unwind(AssertUnwindSafe(closure)).map_err(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+        ClosurePanicked(said.unwrap_or_default().to_owned())
+    })
 }
 
 pub(crate) fn invalid_request() -> Response {

@@ -9,10 +9,11 @@ use std::{
 
 use axum::{
     body::Bytes,
-    extract::{ConnectInfo, Query},
+    extract::ConnectInfo,
     http::{HeaderMap, Uri, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::connection::Origin;
 
@@ -129,10 +130,51 @@ impl ReceivedRequest {
         self.0.peer
     }
 
+    /// Returns the text of a field of the body, if that was sent as JSON or as a form: the
+    /// `Content-Type` decides. In JSON, `data.user` is the field `user` of the object in `data`.
+    /// `None` if there is no such field, or if it is no text.
+    pub fn field(&self, name: &str) -> Option<String> {
+        if let Some(json) = self.sent_json::<Value>() {
+            let field = name.split('.').try_fold(&json, |object, name| object.get(name));
+            return field?.as_str().map(str::to_owned);
+        }
+        self.sent_form_field(name)
+    }
+
+    /// Returns the value of a cookie that the client sent (RFC 6265 §4.2).
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let headers = self.0.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut cookies =
+            headers.flat_map(|header| header.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
+        cookies.find_map(|(known, value)| (known == name).then_some(value))
+    }
+
     /// Returns the email address of the account whose access token the request carries, even if the
     /// token has expired meanwhile. `None` if there is no token, or it is not an account's.
     pub fn account(&self) -> Option<&str> {
         self.0.account.as_deref()
+    }
+
+    /// Reads the body if it was sent as JSON, with its `Content-Type`.
+    pub(crate) fn sent_json<T: DeserializeOwned>(&self) -> Option<T> {
+        let kind = self.content_type()?;
+        let is_json = kind == "application/json" || kind.starts_with("application/") && kind.ends_with("+json");
+        is_json.then(|| self.json().ok())?
+    }
+
+    /// Reads a field of the body if it was sent as a form, with its `Content-Type`.
+    pub(crate) fn sent_form_field(&self, name: &str) -> Option<String> {
+        if self.content_type()? != "application/x-www-form-urlencoded" {
+            return None;
+        }
+        let mut fields = form_urlencoded::parse(&self.0.body);
+        fields.find_map(|(known, value)| (known == name).then(|| value.into_owned()))
+    }
+
+    /// Returns the media type of the body, in lower case and without parameters.
+    fn content_type(&self) -> Option<String> {
+        let value = self.header(header::CONTENT_TYPE.as_str())?;
+        Some(value.split(';').next()?.trim().to_ascii_lowercase())
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
@@ -175,8 +217,5 @@ fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
 }
 
 fn query(uri: &Uri) -> Vec<(String, String)> {
-    if uri.query().is_none() {
-        return Vec::new();
-    }
-    Query::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default()
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
 }

@@ -1,17 +1,10 @@
 //! A route of the API: which requests it is for, what they need, and the closure that answers them.
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Mutex,
-};
+use std::{fmt, sync::Mutex};
 
-use axum::{
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 
-use crate::{Answer, ReceivedRequest, refusal, sync::lock};
+use crate::{Answer, ReceivedRequest, refusal::catch_panic, sync::lock};
 
 type Handler = dyn FnMut(&ReceivedRequest) -> Answer + Send;
 
@@ -46,10 +39,15 @@ type Handler = dyn FnMut(&ReceivedRequest) -> Answer + Send;
 /// Where two routes fit, the one with fewer of these answers. A `GET` answers `HEAD`, too, unless
 /// there is a route for that.
 ///
+/// What else a request has is read by the methods of [`ReceivedRequest`]: JSON as a type of yours,
+/// fields of a form, cookies, headers, and the body as it came, such as that of a `multipart`
+/// upload.
+///
 /// The closure runs on the server's thread, one call at a time, so it must not wait for this server
-/// or for the test. It may keep state of its own, and share an `Arc<Mutex<_>>` with other routes
-/// and with the test. If it panics, the request is answered 500 with what it said in
-/// `error_description`, and the server goes on.
+/// or for the test; for an answer that comes late there is
+/// [`Fault::HangAfterProcessing`](crate::Fault::HangAfterProcessing). It may keep state of its own,
+/// and share an `Arc<Mutex<_>>` with other routes and with the test. If it panics, the request is
+/// answered 500 with what it said in `error_description`, and the server goes on.
 #[must_use = "a route does nothing until it is given to a builder"]
 pub struct Route {
     method: String,
@@ -136,16 +134,8 @@ impl Route {
     }
 
     pub(crate) fn answer(&self, request: &ReceivedRequest) -> Response {
-        // A closure that has panicked is called again, as a server does with its handlers.
         let mut handler = lock(&self.handler);
-        match catch_unwind(AssertUnwindSafe(|| handler(request).into_response())) {
-            Ok(answer) => answer,
-            Err(panic) => {
-                let said = panic.downcast_ref::<String>().map(String::as_str);
-                let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
-                refusal::explained(StatusCode::INTERNAL_SERVER_ERROR, "route_panicked", said)
-            }
-        }
+        catch_panic(|| handler(request)).into_response()
     }
 }
 

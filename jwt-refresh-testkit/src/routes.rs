@@ -1,67 +1,108 @@
-//! The table of routes: which route a request is for.
+//! The table of routes and endpoints: what a request is for.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use axum::http::Method;
 use matchit::InsertError;
 use percent_encoding::percent_decode_str;
 
-use crate::{Endpoint, StartError, route::Route};
+use crate::{Endpoint, StartError, route::Route, token_endpoints::TokenEndpoints};
 
-/// The paths of the endpoints that issue and revoke tokens, and of the document about the server.
-/// No route is for them.
-const RESERVED: [&str; 5] =
-    ["/api/auth/login", "/api/auth/refresh", "/api/auth/revoke", "/api/token", "/challenges/api/auth/jwt-with-refresh"];
-
-/// The route of a request, and what stands in the path for its `{name}`s.
+/// What a method and a path are for.
 #[derive(Clone)]
+pub(crate) enum RouteTarget {
+    Login,
+    Refresh,
+    /// One endpoint for both, as OAuth 2.0 has it.
+    LoginAndRefresh,
+    Revoke,
+    Token,
+    Document,
+    Route(Arc<Route>),
+}
+
+/// What a request is for, and what stands in its path for the `{name}`s.
 pub(crate) struct Match {
-    pub(crate) route: Arc<Route>,
+    pub(crate) target: RouteTarget,
     pub(crate) params: Vec<(String, String)>,
+}
+
+struct Entry {
+    method: String,
+    path: String,
+    target: RouteTarget,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, target } = self;
+        f.write_str(match target {
+            RouteTarget::Route(_) => "",
+            RouteTarget::Login | RouteTarget::LoginAndRefresh => "the login, ",
+            RouteTarget::Refresh => "the refresh, ",
+            RouteTarget::Revoke => "the revocation, ",
+            RouteTarget::Token => "the kit's token endpoint, ",
+            RouteTarget::Document => "the kit's document, ",
+        })?;
+        write!(f, "{method} {path}")
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Routes {
-    all: Vec<Arc<Route>>,
+    all: Vec<Entry>,
     /// By method. So two methods of one path may call its parts by different names.
-    tables: BTreeMap<String, matchit::Router<Arc<Route>>>,
+    tables: BTreeMap<String, matchit::Router<RouteTarget>>,
 }
 
 impl Routes {
     /// # Errors
     ///
-    /// If a route cannot be, or two are for the same requests. The error names them.
-    pub(crate) fn new(routes: Vec<Route>) -> Result<Self, StartError> {
+    /// If a route or an endpoint cannot be, or two are for the same requests. The error names them.
+    pub(crate) fn new(endpoints: &TokenEndpoints, routes: Vec<Route>) -> Result<Self, StartError> {
         let mut table = Self::default();
+        table.insert("POST", "/api/auth/revoke", RouteTarget::Revoke)?;
+        table.insert("POST", "/api/token", RouteTarget::Token)?;
+        table.insert("GET", "/challenges/api/auth/jwt-with-refresh", RouteTarget::Document)?;
+        let TokenEndpoints { login, refresh, answer: _ } = endpoints;
+        if (&login.method, &login.path) == (&refresh.method, &refresh.path) {
+            table.insert(&login.method, &login.path, RouteTarget::LoginAndRefresh)?;
+        } else {
+            table.insert(&login.method, &login.path, RouteTarget::Login)?;
+            table.insert(&refresh.method, &refresh.path, RouteTarget::Refresh)?;
+        }
         for route in routes {
-            check(&route).map_err(|reason| StartError::InvalidRoute { route: route.to_string(), reason })?;
-            table.insert(route)?;
+            if let Some(scope) = route.access().unwrap_or_default().iter().find(|scope| !is_scope(scope)) {
+                let reason = format!("{scope:?} is not a scope");
+                return Err(StartError::InvalidRoute { route: route.to_string(), reason });
+            }
+            let route = Arc::new(route);
+            table.insert(route.method(), route.path(), RouteTarget::Route(Arc::clone(&route)))?;
         }
         Ok(table)
     }
 
-    fn insert(&mut self, route: Route) -> Result<(), StartError> {
-        let route = Arc::new(route);
-        let paths = self.tables.entry(route.method().to_owned()).or_default();
-        match paths.insert(route.path(), Arc::clone(&route)) {
+    fn insert(&mut self, method: &str, path: &str, target: RouteTarget) -> Result<(), StartError> {
+        let entry = Entry { method: method.to_owned(), path: path.to_owned(), target };
+        let route = format!("{method} {path}");
+        check(method, path).map_err(|reason| StartError::InvalidRoute { route: route.clone(), reason })?;
+        let paths = self.tables.entry(method.to_owned()).or_default();
+        match paths.insert(path, entry.target.clone()) {
             Ok(()) => {
-                self.all.push(route);
+                self.all.push(entry);
                 Ok(())
             }
             Err(InsertError::Conflict { with }) => {
-                Err(StartError::RouteConflict { route: route.to_string(), with: format!("{} {with}", route.method()) })
+                let there = self.all.iter().find(|there| there.method == method && there.path == with);
+                let with = there.map_or(with, ToString::to_string);
+                Err(StartError::RouteConflict { route, with })
             }
-            Err(error) => {
-                Err(StartError::InvalidRoute { route: route.to_string(), reason: wrong_part(&error).to_owned() })
-            }
+            Err(error) => Err(StartError::InvalidRoute { route, reason: wrong_part(&error).to_owned() }),
         }
     }
 
-    /// Returns the route for a request. The path is percent-encoded, as it was sent.
+    /// Returns what a request is for. The path is percent-encoded, as it was sent.
     pub(crate) fn find(&self, method: &str, path: &str) -> Option<Match> {
-        if RESERVED.contains(&path) {
-            return None;
-        }
         self.find_exactly(method, path).or_else(|| match method {
             "HEAD" => self.find_exactly("GET", path),
             _ => None,
@@ -72,7 +113,7 @@ impl Routes {
         let found = self.tables.get(method)?.at(path).ok()?;
         let decode = |value| percent_decode_str(value).decode_utf8_lossy().into_owned();
         let params = found.params.iter().map(|(name, value)| (name.to_owned(), decode(value)));
-        Some(Match { route: Arc::clone(found.value), params: params.collect() })
+        Some(Match { target: found.value.clone(), params: params.collect() })
     }
 
     /// Returns the methods that the path has routes for.
@@ -84,21 +125,28 @@ impl Routes {
     /// Checks that the route of an endpoint is there, if the endpoint is a route.
     pub(crate) fn check_endpoint(&self, endpoint: Endpoint) -> Result<(), StartError> {
         let Endpoint::Route(method, path) = endpoint else { return Ok(()) };
-        if self.all.iter().any(|route| route.is(method, path)) {
+        if self.of_the_api().any(|route| route.is(method, path)) {
             return Ok(());
         }
         Err(StartError::UnknownRoute { route: format!("{method} {path}"), known: self.names() })
     }
 
-    /// Returns all routes, as `GET /orders/{id}`.
+    fn of_the_api(&self) -> impl Iterator<Item = &Route> {
+        self.all.iter().filter_map(|entry| match &entry.target {
+            RouteTarget::Route(route) => Some(&**route),
+            _ => None,
+        })
+    }
+
+    /// Returns the routes of the API, as `GET /orders/{id}`.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.all.iter().map(ToString::to_string).collect()
+        self.of_the_api().map(ToString::to_string).collect()
     }
 
     /// Returns every scope that a route needs, once, in the order of the routes.
     pub(crate) fn scopes(&self) -> Vec<&str> {
         let mut scopes = Vec::new();
-        for scope in self.all.iter().filter_map(|route| route.access()).flatten() {
+        for scope in self.of_the_api().filter_map(Route::access).flatten() {
             if !scopes.contains(&scope.as_str()) {
                 scopes.push(scope);
             }
@@ -107,28 +155,21 @@ impl Routes {
     }
 }
 
-/// Returns what is wrong with a route by itself.
-fn check(route: &Route) -> Result<(), String> {
-    let method = route.method();
+/// Returns what is wrong with a method or a path by itself.
+fn check(method: &str, path: &str) -> Result<(), String> {
     if Method::from_bytes(method.as_bytes()).is_err() || method.contains(|c: char| c.is_ascii_lowercase()) {
         return Err(format!("{method:?} is not a method; methods are in capitals"));
     }
-    if !route.path().starts_with('/') {
+    if !path.starts_with('/') {
         return Err("a path starts with a slash".to_owned());
     }
-    if route.path().contains(['?', '#']) {
+    if path.contains(['?', '#']) {
         return Err("a path has no query; the closure reads it with `request.query`".to_owned());
     }
-    if route.path().split('/').any(|segment| segment.starts_with(':')) {
+    if path.split('/').any(|segment| segment.starts_with(':')) {
         return Err("a part that varies is written `{name}`".to_owned());
     }
-    if RESERVED.contains(&route.path()) {
-        return Err("the path is one of the kit's own endpoints".to_owned());
-    }
-    match route.access().unwrap_or_default().iter().find(|scope| !is_scope(scope)) {
-        Some(scope) => Err(format!("{scope:?} is not a scope")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Returns what is wrong with the parts of a path that vary, and how they are written.

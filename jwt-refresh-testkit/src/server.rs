@@ -14,7 +14,6 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{from_fn_with_state, map_response_with_state},
     response::Response,
-    routing::{get, post},
 };
 use serde_json::Value;
 use tokio::{
@@ -24,13 +23,11 @@ use tokio::{
 };
 
 use crate::{
-    AccountStats, Builder, Endpoint, Fault, ReceivedRequest, StartError, Stats, Times, api, auth,
+    AccountStats, Builder, Endpoint, Fault, ReceivedRequest, StartError, Stats, Times,
     builder::Plan,
-    challenge,
     clock::Timestamp,
     connection::{ConnectionListener, Origin},
-    intercept::{self, Interceptor},
-    routes,
+    dispatch, intercept, routes,
     shared::Shared,
 };
 
@@ -361,19 +358,10 @@ fn serve(runtime: &Runtime, listener: TcpListener, router: Router, stopped: ones
 }
 
 fn router(shared: &Arc<Shared>) -> Router {
-    let intercept = |endpoint| {
-        let shared = Arc::clone(shared);
-        from_fn_with_state(Interceptor { shared, endpoint }, intercept::intercept)
-    };
-    let api = Router::new().fallback(api::answer).layer(intercept(Endpoint::Api));
     Router::new()
-        .route("/api/auth/login", post(auth::login).route_layer(intercept(Endpoint::Login)))
-        .route("/api/auth/refresh", post(auth::refresh).route_layer(intercept(Endpoint::Refresh)))
-        .route("/api/auth/revoke", post(auth::revoke))
-        .route("/api/token", post(auth::token).route_layer(intercept(Endpoint::Token)))
-        .route("/challenges/api/auth/jwt-with-refresh", get(challenge::document))
-        .merge(api)
-        .layer(from_fn_with_state(Arc::clone(shared), api::receive))
+        .fallback(dispatch::answer)
+        .layer(from_fn_with_state(Arc::clone(shared), intercept::intercept))
+        .layer(from_fn_with_state(Arc::clone(shared), dispatch::receive))
         .layer(map_response_with_state(Arc::clone(shared), set_date))
         .with_state(Arc::clone(shared))
 }

@@ -9,13 +9,13 @@ use std::sync::{
 use axum::http::StatusCode;
 
 use crate::{
-    Endpoint, Fault, ReceivedRequest, TokenBinding,
+    Endpoint, Fault, ReceivedRequest, TokenBinding, TokenPair,
     accounts::{Accounts, LoginRefusal, Subject},
     api::Admitted,
     builder::{Credentials, Plan},
     clock::Clock,
     faults::Faults,
-    issuer::{AccessTokenInfo, Issued, Issuer, RefreshRefusal},
+    issuer::{AccessTokenInfo, Issuer, RefreshRefusal},
     request_log::RequestLog,
     route::Route,
     routes::Routes,
@@ -23,6 +23,7 @@ use crate::{
     signer::Signer,
     stats::Counters,
     sync::lock,
+    token_endpoints::TokenEndpoints,
     usage::Denial,
 };
 
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) credentials: Credentials,
     pub(crate) clock: Arc<Clock>,
     pub(crate) routes: Routes,
+    pub(crate) token_endpoints: TokenEndpoints,
     pub(crate) counters: Counters,
     rejecting: AtomicBool,
     faults: Mutex<Faults>,
@@ -49,7 +51,7 @@ pub(crate) struct AuthState {
 impl Shared {
     /// Returns what a server shares that is reached at `base_url`.
     pub(crate) fn new(plan: Plan, base_url: String) -> Self {
-        let Plan { settings, binding, credentials, accounts, clock, routes, faults, port: _ } = plan;
+        let Plan { settings, binding, credentials, accounts, clock, routes, token_endpoints, faults, port: _ } = plan;
         let issuer = Issuer::new(settings, Signer::new(base_url));
         Self {
             settings,
@@ -57,6 +59,7 @@ impl Shared {
             credentials,
             clock,
             routes,
+            token_endpoints,
             counters: Counters::default(),
             rejecting: AtomicBool::new(false),
             faults: Mutex::new(faults),
@@ -92,7 +95,12 @@ impl Shared {
         self.binding.as_ref()?.value_in(request)
     }
 
-    pub(crate) fn login(&self, email: &str, password: &str, bound_to: Option<String>) -> Result<Issued, LoginRefusal> {
+    pub(crate) fn login(
+        &self,
+        email: &str,
+        password: &str,
+        bound_to: Option<String>,
+    ) -> Result<TokenPair, LoginRefusal> {
         let now = self.clock.now();
         let mut auth_state = self.auth_state();
         let subject = auth_state.accounts.login(email, password)?;
@@ -100,7 +108,7 @@ impl Shared {
         Ok(auth_state.issuer.login(subject, bound_to, scope, now))
     }
 
-    pub(crate) fn refresh(&self, refresh_token: &str, bound_to: Option<&str>) -> Result<Issued, RefreshRefusal> {
+    pub(crate) fn refresh(&self, refresh_token: &str, bound_to: Option<&str>) -> Result<TokenPair, RefreshRefusal> {
         let now = self.clock.now();
         let AuthState { accounts, issuer } = &mut *self.auth_state();
         let holder = issuer.holder(refresh_token).ok_or(RefreshRefusal::Unknown)?;

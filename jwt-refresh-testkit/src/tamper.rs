@@ -9,33 +9,38 @@ use axum::{
     response::Response,
 };
 use futures_util::{StreamExt as _, stream};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 /// How many pieces [`slow_down`] divides a body into, at most.
 const PIECES: usize = 20;
 
-/// Removes `field` from a JSON object. Any other body is not changed.
-pub(crate) async fn remove_field(answer: Response, field: &str) -> Response {
+/// Puts `json` into `field` of a JSON object, or takes the field out if `json` is `None`. Any other
+/// body is not changed.
+pub(crate) async fn edit_field(answer: Response, field: &str, json: Option<&str>) -> Response {
     let (head, body) = into_head_and_body(answer).await;
-    let Ok(Value::Object(mut object)) = serde_json::from_slice(&body) else {
-        return Response::from_parts(head, body.into());
-    };
-    object.remove(field);
-    let body = Value::Object(object).to_string();
-    Response::from_parts(head, body.into())
+    let json = json.map(|json| RawValue::from_string(json.to_owned()).expect("checked when it was injected"));
+    let changed = serde_json::from_slice(&body).ok().and_then(|body| changed(body, field, json));
+    let body = changed.map_or_else(|| body.into(), |json| Body::from(json.get().to_owned()));
+    Response::from_parts(head, body)
 }
 
-/// Puts `json` into `field` of a JSON object. Any other body is not changed.
-pub(crate) async fn replace_field(answer: Response, field: &str, json: &str) -> Response {
-    let (head, body) = into_head_and_body(answer).await;
-    let (Ok(mut object), Ok(json)) =
-        (serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(&body), RawValue::from_string(json.to_owned()))
-    else {
-        return Response::from_parts(head, body.into());
-    };
-    object.insert(field.to_owned(), json);
-    let body = serde_json::to_string(&object).expect("an object of JSON values is JSON");
-    Response::from_parts(head, body.into())
+/// Changes a field of an object, by its name or by names joined by dots. The rest stays as it was
+/// written, such as numbers that no number type holds. `None` if this is no object, or if the
+/// object that the names lead to is missing.
+fn changed(object: &RawValue, field: &str, json: Option<Box<RawValue>>) -> Option<Box<RawValue>> {
+    let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(object.get()).ok()?;
+    let inner;
+    if let Some((outer, rest)) = field.split_once('.').filter(|_| !fields.contains_key(field)) {
+        inner = Some(changed(fields.get(outer)?, rest, json)?);
+        fields.insert(outer.to_owned(), inner.as_deref()?);
+    } else {
+        inner = json;
+        match inner.as_deref() {
+            Some(json) => fields.insert(field.to_owned(), json),
+            None => fields.remove(field),
+        };
+    }
+    serde_json::value::to_raw_value(&fields).ok()
 }
 
 /// Sends the body in small pieces, over `time` in all.

@@ -6,29 +6,29 @@ use jwt_refresh::{
     AnswerMatch, Authenticator, ErrorKind, HttpAuthenticator, HttpRequest, LifetimeUnit, RefreshToken, Session,
     TokenFields, Tokens,
 };
+use jwt_refresh_testkit::Answer;
 use serde_json::{Value, json};
 
-use crate::server::{Server, empty, json as answer};
+use crate::server::Server;
 
 async fn login_with(fields: TokenFields, body: Value) -> Tokens {
-    let server = Server::start(move |_, _| answer(body.clone()).status(201)).await;
+    let server = Server::start(move |_, _| Answer::new(201).json(&body));
     HttpAuthenticator::builder(server.url("/login")).answer(fields).build().unwrap().login().await.unwrap()
 }
 
 #[tokio::test]
 async fn tokens_can_stand_in_headers_in_cookies_or_be_the_whole_body() {
     let server = Server::start(|_, _| {
-        answer(json!({"ok": true}))
+        Answer::from(json!({"ok": true}))
             .header("authorization", "bearer a-header")
             .header("set-cookie", "rt=r-cookie; Path=/")
-    })
-    .await;
+    });
     let fields = TokenFields::default().access_token("header:Authorization").refresh_token("cookie:rt");
     let api = HttpAuthenticator::builder(server.url("/login")).answer(fields).build().unwrap();
     let tokens = api.login().await.unwrap();
     assert_eq!((tokens.access().expose(), tokens.refresh().unwrap().expose()), ("a-header", "r-cookie"));
 
-    let server = Server::start(|_, _| empty(200).header("content-type", "text/plain").body("a-whole\n")).await;
+    let server = Server::start(|_, _| Answer::new(200).body("text/plain", "a-whole\n"));
     let fields = TokenFields::default().access_token("body:");
     let api = HttpAuthenticator::builder(server.url("/login")).answer(fields).build().unwrap();
     let tokens = api.login().await.unwrap();
@@ -76,11 +76,10 @@ async fn a_lifetime_that_the_description_knows_counts_only_where_the_server_says
 
 #[tokio::test]
 async fn the_answer_to_a_refresh_can_have_other_fields_than_that_to_a_login() {
-    let server = Server::start(|request, _| match request.path.as_str() {
-        "/login" => answer(json!({"tokens": {"access": "a1", "refresh": "r1"}})),
-        _ => answer(json!([{"jwt": "a2"}])).header("x-refresh", "r2"),
-    })
-    .await;
+    let server = Server::start(|request, _| match request.path() {
+        "/login" => Answer::from(json!({"tokens": {"access": "a1", "refresh": "r1"}})),
+        _ => Answer::from(json!([{"jwt": "a2"}])).header("x-refresh", "r2"),
+    });
     let api = HttpAuthenticator::builder(server.url("/login"))
         .refresh_url(server.url("/refresh"))
         .answer(TokenFields::default().access_token("tokens.access").refresh_token("tokens.refresh"))
@@ -94,7 +93,7 @@ async fn the_answer_to_a_refresh_can_have_other_fields_than_that_to_a_login() {
 
 #[tokio::test]
 async fn an_answer_of_an_unknown_shape_is_shown_by_keys_and_types_beside_what_was_expected() {
-    let server = Server::start(|_, _| answer(json!({"data": {"token": "S3cret", "ttl": 60}, "ok": true}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"data": {"token": "S3cret", "ttl": 60}, "ok": true})));
     let error = HttpAuthenticator::builder(server.url("/login")).build().unwrap().login().await.unwrap_err();
     let shown = error.to_string();
     for part in [
@@ -108,7 +107,7 @@ async fn an_answer_of_an_unknown_shape_is_shown_by_keys_and_types_beside_what_wa
     }
     assert!(shown.starts_with("the login brought no usable access token at http://127.0.0.1:"), "{shown}");
     assert!(!format!("{error:?}{shown}").contains("S3cret"));
-    let server = Server::start(|_, _| empty(204)).await;
+    let server = Server::start(|_, _| Answer::new(204));
     let error = HttpAuthenticator::builder(server.url("/login")).build().unwrap().login().await.unwrap_err();
     assert!(error.to_string().contains("the answer is an empty body"), "{error}");
 }
@@ -116,16 +115,15 @@ async fn an_answer_of_an_unknown_shape_is_shown_by_keys_and_types_beside_what_wa
 #[tokio::test]
 async fn what_an_answer_means_can_be_described_where_a_server_differs_from_the_table() {
     let server = Server::start(|request, _| {
-        let code = request.path.rsplit('/').next().unwrap().to_owned();
+        let code = request.path().rsplit('/').next().unwrap().to_owned();
         match code.as_str() {
-            "EXPIRED" => answer(json!({"status": "fail", "code": code})),
-            "BUSY" => answer(json!({"code": code})).status(400).header("retry-after", "7"),
-            "ODD" => answer(json!({"code": code})).status(401),
-            "moved" => empty(302).header("set-cookie", "session=a; Path=/"),
-            _ => answer(json!({"error": "S3cret"})).status(500),
+            "EXPIRED" => Answer::from(json!({"status": "fail", "code": code})),
+            "BUSY" => Answer::new(400).json(&json!({"code": code})).header("retry-after", "7"),
+            "ODD" => Answer::new(401).json(&json!({"code": code})),
+            "moved" => Answer::new(302).header("set-cookie", "session=a; Path=/"),
+            _ => Answer::new(500).json(&json!({"error": "S3cret"})),
         }
-    })
-    .await;
+    });
     let refresh = |path: &str| {
         let request = HttpRequest::post(server.url(path))
             .json_field("t", "{refresh_token}")
@@ -156,12 +154,13 @@ async fn what_an_answer_means_can_be_described_where_a_server_differs_from_the_t
 #[tokio::test]
 async fn a_refresh_token_is_in_doubt_exactly_after_the_answers_that_the_description_says() {
     for (in_doubt, path) in [(false, "/later"), (true, "/doubt")] {
-        let server = Server::start(|request, before| match request.path.as_str() {
-            "/login" => answer(json!({"access_token": format!("a{before}"), "refresh_token": "r", "expires_in": 60})),
-            _ if before == 1 => answer(json!({"code": "ODD"})).status(500),
-            _ => answer(json!({"access_token": "renewed", "expires_in": 60})),
-        })
-        .await;
+        let server = Server::start(|request, before| match request.path() {
+            "/login" => {
+                Answer::from(json!({"access_token": format!("a{before}"), "refresh_token": "r", "expires_in": 60}))
+            }
+            _ if before == 1 => Answer::new(500).json(&json!({"code": "ODD"})),
+            _ => Answer::from(json!({"access_token": "renewed", "expires_in": 60})),
+        });
         let refresh = HttpRequest::post(server.url(path)).json_field("t", "{refresh_token}");
         let odd = AnswerMatch::value("code", "ODD");
         let refresh = if in_doubt { refresh.in_doubt_if(odd) } else { refresh.later_if(odd) };
@@ -172,7 +171,7 @@ async fn a_refresh_token_is_in_doubt_exactly_after_the_answers_that_the_descript
         session.token().await.unwrap_err();
         clock.advance(Duration::from_secs(61));
         session.token().await.unwrap();
-        let paths: Vec<_> = server.seen().into_iter().map(|request| request.path).collect();
+        let paths: Vec<_> = server.seen().into_iter().map(|request| request.path().to_owned()).collect();
         assert_eq!(paths, ["/login", path, if in_doubt { "/login" } else { path }]);
     }
 }
@@ -186,7 +185,7 @@ async fn json_that_is_the_whole_body_is_no_token() {
         (Value::Null, ErrorKind::BadAnswer),
     ] {
         let sent = body.clone();
-        let server = Server::start(move |_, _| answer(sent.clone())).await;
+        let server = Server::start(move |_, _| Answer::from(sent.clone()));
         let fields = TokenFields::default().access_token("body:");
         let api = HttpAuthenticator::builder(server.url("/login")).answer(fields).build().unwrap();
         let error = api.login().await.expect_err(&body.to_string());
@@ -197,11 +196,10 @@ async fn json_that_is_the_whole_body_is_no_token() {
 
 #[tokio::test]
 async fn an_answer_that_a_rule_calls_a_success_and_that_has_no_tokens_leaves_the_refresh_token_in_doubt() {
-    let server = Server::start(|request, before| match request.path.as_str() {
-        "/login" => answer(json!({"access_token": format!("a{before}"), "refresh_token": "r", "expires_in": 60})),
-        _ => empty(302),
-    })
-    .await;
+    let server = Server::start(|request, before| match request.path() {
+        "/login" => Answer::from(json!({"access_token": format!("a{before}"), "refresh_token": "r", "expires_in": 60})),
+        _ => Answer::new(302),
+    });
     let refresh = HttpRequest::post(server.url("/refresh"))
         .json_field("t", "{refresh_token}")
         .success_if(AnswerMatch::status(302));
@@ -212,7 +210,7 @@ async fn an_answer_that_a_rule_calls_a_success_and_that_has_no_tokens_leaves_the
     assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::BadAnswer);
     clock.advance(Duration::from_secs(61));
     session.token().await.unwrap();
-    let paths: Vec<_> = server.seen().into_iter().map(|request| request.path).collect();
+    let paths: Vec<_> = server.seen().into_iter().map(|request| request.path().to_owned()).collect();
     assert_eq!(paths, ["/login", "/refresh", "/login"]);
 }
 

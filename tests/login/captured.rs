@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use jwt_refresh::{Authenticator, ErrorKind, HttpAuthenticator, HttpRequest, ManualClock, Session, TokenFields};
+use jwt_refresh_testkit::Answer;
 use serde_json::{Value, json};
 
-use crate::server::{Server, json as answer};
+use crate::server::Server;
 
 const ORIGIN: &str = "https://api.example";
 
@@ -19,7 +20,7 @@ fn nested() -> HttpAuthenticator {
 
 #[tokio::test]
 async fn a_session_starts_from_a_login_answer_that_was_caught_elsewhere() {
-    let server = Server::start(|_, _| answer(json!({"data": {"access": "a2"}}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"data": {"access": "a2"}})));
     let api = HttpAuthenticator::without_login()
         .refresh_url(server.url("/refresh"))
         .answer(TokenFields::default().access_token("data.access").refresh_token("data.refresh"))
@@ -93,7 +94,7 @@ fn a_har_file_without_the_login_has_the_access_token_that_was_sent() {
 
 #[tokio::test]
 async fn cookies_and_csrf_tokens_of_a_har_file_are_sent_by_the_refresh() {
-    let server = Server::start(|_, _| answer(json!({"access_token": "a2"}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"access_token": "a2"})));
     let login = HttpRequest::post(server.url("/login")).capture("csrf", "cookie:csrf");
     let refresh = HttpRequest::post(server.url("/refresh")).cookie("rt", "{refresh_token}").header("x-csrf", "{csrf}");
     let api = HttpAuthenticator::builder(login)

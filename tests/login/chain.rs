@@ -7,27 +7,27 @@ use std::time::Duration;
 use jwt_refresh::{
     Authenticator, Chain, ErrorKind, HttpAuthenticator, ManualClock, RefreshToken, SecretSource, Session, Tokens,
 };
+use jwt_refresh_testkit::Answer;
 use serde_json::json;
 
-use crate::server::{Server, empty, json as answer};
+use crate::server::Server;
 
 /// A server that knows the password `right`, and answers 503 while it is out of order.
-async fn server() -> (Server, Arc<AtomicUsize>) {
+fn server() -> (Server, Arc<AtomicUsize>) {
     let outage = Arc::new(AtomicUsize::new(0));
     let down = Arc::clone(&outage);
     let server = Server::start(move |request, before| {
         if down.load(Ordering::SeqCst) > 0 {
-            return empty(503);
+            return Answer::new(503);
         }
-        match request.path.as_str() {
-            "/refresh" => answer(json!({"access_token": "renewed", "expires_in": 60})),
+        match request.path() {
+            "/refresh" => Answer::from(json!({"access_token": "renewed", "expires_in": 60})),
             _ if request.json()["password"] == "right" => {
-                answer(json!({"access_token": format!("a{before}"), "refresh_token": "r", "expires_in": 60}))
+                Answer::from(json!({"access_token": format!("a{before}"), "refresh_token": "r", "expires_in": 60}))
             }
-            _ => empty(401),
+            _ => Answer::new(401),
         }
-    })
-    .await;
+    });
     (server, outage)
 }
 
@@ -41,7 +41,7 @@ fn with(server: &Server, user: &str, password: impl Into<SecretSource>) -> HttpA
 }
 
 fn logins(server: &Server) -> Vec<String> {
-    let seen = server.seen().into_iter().filter(|request| request.path == "/login");
+    let seen = server.seen().into_iter().filter(|request| request.path() == "/login");
     seen.map(|request| request.json()["user"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -51,7 +51,7 @@ fn unset() -> SecretSource {
 
 #[tokio::test]
 async fn the_first_that_can_log_in_is_used_and_then_always_that_one() {
-    let (server, _) = server().await;
+    let (server, _) = server();
     let chain = Chain::new(with(&server, "unset", unset()))
         .or(with(&server, "wrong", "wrong"))
         .or(with(&server, "second", "right"))
@@ -66,7 +66,7 @@ async fn the_first_that_can_log_in_is_used_and_then_always_that_one() {
 
 #[tokio::test]
 async fn a_failure_that_may_pass_does_not_choose_another_account() {
-    let (server, outage) = server().await;
+    let (server, outage) = server();
     let chain = Chain::new(with(&server, "first", "right")).or(with(&server, "second", "right"));
     outage.store(1, Ordering::SeqCst);
     assert_eq!(chain.login().await.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -77,7 +77,7 @@ async fn a_failure_that_may_pass_does_not_choose_another_account() {
 
 #[tokio::test]
 async fn if_none_can_log_in_the_error_says_why_of_each_and_a_denial_is_final() {
-    let (server, _) = server().await;
+    let (server, _) = server();
     let chain = Chain::new(with(&server, "unset", unset())).or(with(&server, "wrong", "wrong"));
     let session = Session::new(chain);
     for _ in 0..2 {
@@ -97,7 +97,7 @@ async fn if_none_can_log_in_the_error_says_why_of_each_and_a_denial_is_final() {
 
 #[tokio::test]
 async fn a_refresh_token_of_a_store_is_sent_by_the_first_that_has_its_secrets_and_once_only() {
-    let (server, _) = server().await;
+    let (server, _) = server();
     let without_login = || HttpAuthenticator::without_login();
     let refresh = |key: SecretSource, path: &str| {
         let request = jwt_refresh::HttpRequest::post(server.url(path))
@@ -116,8 +116,8 @@ async fn a_refresh_token_of_a_store_is_sent_by_the_first_that_has_its_secrets_an
 
 #[tokio::test]
 async fn a_session_of_a_chain_is_bound_to_the_server_of_its_members_if_they_have_one() {
-    let (server, _) = server().await;
-    let (other, _) = self::server().await;
+    let (server, _) = server();
+    let (other, _) = self::server();
     let chain = Chain::new(with(&server, "a", "right")).or(with(&server, "b", "right"));
     assert_eq!(chain.server_id(), Some(server.url("")));
     assert_eq!(chain.or(with(&other, "c", "right")).server_id(), None);
@@ -129,23 +129,22 @@ async fn a_session_of_a_chain_is_bound_to_the_server_of_its_members_if_they_have
 }
 
 /// A server that denies `first`, and answers 503 to `second` while it is out of order.
-async fn denying() -> (Server, Arc<AtomicUsize>) {
+fn denying() -> (Server, Arc<AtomicUsize>) {
     let outage = Arc::new(AtomicUsize::new(1));
     let down = Arc::clone(&outage);
     let server = Server::start(move |request, _| match &request.json()["user"] {
         user if user == "second" && down.load(Ordering::SeqCst) == 0 => {
-            answer(json!({"access_token": "a", "expires_in": 60}))
+            Answer::from(json!({"access_token": "a", "expires_in": 60}))
         }
-        user if user == "second" => empty(503),
-        _ => empty(401),
-    })
-    .await;
+        user if user == "second" => Answer::new(503),
+        _ => Answer::new(401),
+    });
     (server, outage)
 }
 
 #[tokio::test]
 async fn a_password_that_was_denied_is_not_sent_again_while_another_member_waits_for_an_outage_to_end() {
-    let (server, outage) = denying().await;
+    let (server, outage) = denying();
     let clock = ManualClock::new();
     let chain = Chain::new(with(&server, "first", "wrong")).or(with(&server, "second", "right"));
     let session = Session::builder(chain).clock(&clock).build();
@@ -160,7 +159,7 @@ async fn a_password_that_was_denied_is_not_sent_again_while_another_member_waits
 
 #[tokio::test]
 async fn a_refresh_that_is_a_login_does_not_send_a_denied_password_again() {
-    let (server, _) = denying().await;
+    let (server, _) = denying();
     let plain = |user: &str| HttpAuthenticator::builder(server.url("/login")).field("user", user).build().unwrap();
     let chain = Chain::new(plain("first")).or(plain("second"));
     for _ in 0..2 {
@@ -172,7 +171,7 @@ async fn a_refresh_that_is_a_login_does_not_send_a_denied_password_again() {
 
 #[tokio::test]
 async fn after_all_were_denied_the_next_login_tries_each_again() {
-    let (server, _) = denying().await;
+    let (server, _) = denying();
     let chain = Chain::new(with(&server, "first", "wrong")).or(with(&server, "third", "wrong"));
     for _ in 0..2 {
         assert_eq!(chain.login().await.unwrap_err().kind(), ErrorKind::Denied);
@@ -183,11 +182,10 @@ async fn after_all_were_denied_the_next_login_tries_each_again() {
 #[tokio::test]
 async fn a_refresh_token_that_was_not_sent_for_want_of_a_secret_is_kept_whatever_a_login_of_the_next_brings() {
     for status in [401, 503] {
-        let server = Server::start(move |request, _| match request.path.as_str() {
-            "/refresh" => answer(json!({"access_token": "renewed", "expires_in": 60})),
-            _ => empty(status),
-        })
-        .await;
+        let server = Server::start(move |request, _| match request.path() {
+            "/refresh" => Answer::from(json!({"access_token": "renewed", "expires_in": 60})),
+            _ => Answer::new(status),
+        });
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let refresh = jwt_refresh::HttpRequest::post(server.url("/refresh"))
@@ -204,7 +202,7 @@ async fn a_refresh_token_that_was_not_sent_for_want_of_a_secret_is_kept_whatever
         std::fs::write(&path, "k").unwrap();
         clock.advance(Duration::from_secs(600));
         assert_eq!(session.token().await.unwrap().expose(), "renewed", "{status}");
-        let refreshes: Vec<_> = server.seen().into_iter().filter(|seen| seen.path == "/refresh").collect();
+        let refreshes: Vec<_> = server.seen().into_iter().filter(|seen| seen.path() == "/refresh").collect();
         assert_eq!((refreshes.len(), refreshes[0].json()), (1, json!({"t": "r"})), "{status}");
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jwt_refresh::{
     Authenticator, ClientAuth, ErrorKind, HttpAuthenticator, HttpAuthenticatorBuilder, RefreshToken, Tokens,
 };
+use jwt_refresh_testkit::Answer;
 use serde_json::json;
 
-use crate::server::{Answer, Seen, Server, empty, json as answer};
+use crate::server::{Seen, Server};
 
 /// A variable that cargo sets for tests, and its value.
 const SET: &str = "CARGO_PKG_NAME";
@@ -44,9 +45,14 @@ async fn exchanges(server: &Server, api: &HttpAuthenticator) -> Vec<(String, Str
     let sent = |seen: Seen| {
         let headers = ["authorization", "content-type", "accept"].map(|name| seen.header(name).to_owned());
         // A file does not say in which order the fields of a form are sent.
-        let mut fields: Vec<&str> = seen.body.split('&').collect();
+        let mut fields: Vec<&str> = seen.body().split('&').collect();
         fields.sort_unstable();
-        (seen.method, seen.path, headers.to_vec(), format!("{} {lifetime:?}", fields.join("&")))
+        (
+            seen.method().to_owned(),
+            seen.path().to_owned(),
+            headers.to_vec(),
+            format!("{} {lifetime:?}", fields.join("&")),
+        )
     };
     server.seen().into_iter().map(sent).collect()
 }
@@ -64,7 +70,7 @@ fn example(server: &Server, name: &str, url: &str, secrets: &[(&str, &str)]) -> 
 
 #[tokio::test]
 async fn each_preset_is_a_file_that_sends_the_same() {
-    let server = Server::start(|_, _| answer(json!({"access_token": "a", "refresh_token": "r"}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"access_token": "a", "refresh_token": "r"})));
     let (id, service) = ("https://id.example", "https://api.example");
     let token = server.url("/token");
     let password = [(r#"{ env = "API_PASSWORD" }"#, r#""pässword""#)];
@@ -147,15 +153,17 @@ lives_for = 90
 "#;
 
 fn everything(request: &Seen, _: usize) -> Answer {
-    match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/v1/challenge") => answer(json!({"data": {"id": 7}})).header("set-cookie", "sid=s; Path=/"),
-        ("POST", "/v1/login/7") => answer(json!({"data": {"jwt": "a1", "ttl": 60_000, "refresh_ttl": 600}}))
+    match (request.method(), request.path()) {
+        ("GET", "/v1/challenge") => Answer::from(json!({"data": {"id": 7}})).header("set-cookie", "sid=s; Path=/"),
+        ("POST", "/v1/login/7") => Answer::from(json!({"data": {"jwt": "a1", "ttl": 60_000, "refresh_ttl": 600}}))
             .header("set-cookie", "refresh=r1; HttpOnly")
             .header("x-csrf", "c1"),
-        ("PUT", "/other/renew") if request.body.contains("dead") => answer(json!({"code": "4011"})),
-        ("PUT", "/other/renew") if request.body.contains("busy") => empty(418),
-        ("PUT", "/other/renew") => answer(json!({"jwt": "a2", "expires_in": 5})).header("set-cookie", "refresh=r2"),
-        _ => empty(204),
+        ("PUT", "/other/renew") if request.body().contains("dead") => Answer::from(json!({"code": "4011"})),
+        ("PUT", "/other/renew") if request.body().contains("busy") => Answer::new(418),
+        ("PUT", "/other/renew") => {
+            Answer::from(json!({"jwt": "a2", "expires_in": 5})).header("set-cookie", "refresh=r2")
+        }
+        _ => Answer::new(204),
     }
 }
 
@@ -176,18 +184,18 @@ async fn check_everything(server: &Server, api: HttpAuthenticator) {
     assert!(login.header("authorization").starts_with("Basic "), "{login:?}");
     let form = [("grant_type", "refresh_token"), ("n", "1"), ("ok", "true"), ("token", "r1")];
     assert_eq!(seen[2].form(), form.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    assert_eq!((seen[2].header("x-csrf"), seen[3].path.as_str()), ("c1", "/v1/sessions/r2"));
+    assert_eq!((seen[2].header("x-csrf"), seen[3].path()), ("c1", "/v1/sessions/r2"));
 }
 
 #[tokio::test]
 async fn a_file_can_say_all_that_the_builder_can() {
-    let server = Server::start(everything).await;
+    let server = Server::start(everything);
     check_everything(&server, toml(&EVERYTHING.replace("URL", &server.url(""))).build().unwrap()).await;
 }
 
 #[tokio::test]
 async fn json_says_the_same_as_toml() {
-    let server = Server::start(everything).await;
+    let server = Server::start(everything);
     let table: toml::Table = EVERYTHING.replace("URL", &server.url("")).parse().unwrap();
     let text = serde_json::to_string(&table).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -198,7 +206,7 @@ async fn json_says_the_same_as_toml() {
 
 #[tokio::test]
 async fn a_secret_comes_from_the_environment_or_from_a_file_beside_the_description() {
-    let server = Server::start(|_, _| answer(json!({"access_token": "a"}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"access_token": "a"})));
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         "[login]\nurl = \"{}\"\nform = {{ a = \"{{from_env}}\", b = \"{{from_file}}\" }}\n\
@@ -211,13 +219,13 @@ async fn a_secret_comes_from_the_environment_or_from_a_file_beside_the_descripti
     api.login().await.unwrap();
     std::fs::write(folder.path().join("password"), "p-2\n").unwrap();
     api.login().await.unwrap();
-    let bodies: Vec<String> = server.seen().into_iter().map(|seen| seen.body).collect();
+    let bodies: Vec<String> = server.seen().into_iter().map(|seen| seen.body().to_owned()).collect();
     assert_eq!(bodies, [format!("a={VALUE}&b=p-1"), format!("a={VALUE}&b=p-2")]);
 }
 
 #[tokio::test]
 async fn a_variable_that_is_set_replaces_a_value_and_one_that_is_not_leaves_it() {
-    let server = Server::start(|_, _| answer(json!({"access_token": "a"}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"access_token": "a"})));
     let text = format!(
         "base_url = \"{}\"\n[[login]]\nurl = \"/login\"\njson = {{ user = \"ada\", realm = \"r\" }}\n\
          [env]\nlogin.1.json.user = \"{SET}\"\nlogin.1.json.realm = \"JWT_REFRESH_TEST_UNSET\"\n",
@@ -366,10 +374,11 @@ fn no_secret_of_a_file_is_printed() {
 
 #[tokio::test]
 async fn a_url_in_the_query_of_a_path_does_not_hide_the_base_url() {
-    let server = Server::start(|_, _| answer(json!({"access_token": "a"}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"access_token": "a"})));
     let text = format!("base_url = \"{}\"\n[login]\nurl = \"/login?next=https://x.example\"\n", server.url(""));
     toml(&text).build().unwrap().login().await.unwrap();
-    assert_eq!(server.seen()[0].path, "/login?next=https://x.example");
+    let seen = server.seen();
+    assert_eq!((seen[0].path(), seen[0].query("next")), ("/login", "https://x.example"));
 }
 
 #[tokio::test]
@@ -377,8 +386,8 @@ async fn a_variable_that_is_empty_leaves_the_value_as_one_that_is_not_set_does()
     // Cargo sets it for every test.
     const EMPTY: &str = "CARGO_PKG_VERSION_PRE";
     assert_eq!(std::env::var(EMPTY).as_deref(), Ok(""));
-    let server = Server::start(|_, _| answer(json!({"access_token": "a"}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"access_token": "a"})));
     let text = format!("base_url = \"{}\"\n[login]\nurl = \"/login\"\n[env]\nbase_url = \"{EMPTY}\"\n", server.url(""));
     toml(&text).build().unwrap().login().await.unwrap();
-    assert_eq!(server.seen()[0].path, "/login");
+    assert_eq!(server.seen()[0].path(), "/login");
 }

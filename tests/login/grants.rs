@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jwt_refresh::{Authenticator, ClientAuth, ErrorKind, HttpAuthenticator, ManualClock, RefreshToken, Session};
-use jwt_refresh_testkit::TestServer;
+use jwt_refresh_testkit::{Answer, TestServer};
 use serde_json::json;
 
-use crate::server::{Server, json as answer};
+use crate::server::Server;
 
-async fn token_endpoint() -> Server {
-    Server::start(|_, _| answer(json!({"access_token": "a", "refresh_token": "r", "expires_in": 60}))).await
+fn token_endpoint() -> Server {
+    Server::start(|_, _| Answer::from(json!({"access_token": "a", "refresh_token": "r", "expires_in": 60})))
 }
 
 fn named<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -18,7 +18,7 @@ fn named<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 #[tokio::test]
 async fn the_grants_of_rfc_6749_are_sent_as_it_says() {
-    let server = token_endpoint().await;
+    let server = token_endpoint();
     let url = server.url("/token");
     let client = HttpAuthenticator::client_credentials(&url, ClientAuth::basic("id", "s")).field("scope", "read write");
     client.build().unwrap().login().await.unwrap();

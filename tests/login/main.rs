@@ -10,5 +10,8 @@ mod mistakes;
 mod requests;
 mod secret_sources;
 mod server;
+mod shapes;
 mod steps;
+#[path = "../support/mod.rs"]
+mod support;
 mod trial;

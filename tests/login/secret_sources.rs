@@ -7,17 +7,17 @@ use jwt_refresh::{
     Authenticator, ClientAuth, ErrorKind, HttpAuthenticator, HttpRequest, ManualClock, Policy, SecretSource, Session,
     Tokens,
 };
+use jwt_refresh_testkit::Answer;
 use serde_json::json;
 
-use crate::server::{Server, json as answer};
+use crate::server::Server;
 
 const PAST_EXPIRY: Duration = Duration::from_secs(61);
 
-async fn numbered() -> Server {
+fn numbered() -> Server {
     Server::start(|_, before| {
-        answer(json!({"access_token": format!("a{before}"), "refresh_token": "r", "expires_in": 60}))
+        Answer::from(json!({"access_token": format!("a{before}"), "refresh_token": "r", "expires_in": 60}))
     })
-    .await
 }
 
 /// Logs in and refreshes with the key in the file at `path`.
@@ -29,7 +29,7 @@ fn keyed(server: &Server, path: &Path) -> HttpAuthenticator {
 
 #[tokio::test]
 async fn a_secret_file_that_is_replaced_while_a_session_runs_is_used_at_the_next_exchange() {
-    let (server, folder) = (numbered().await, tempfile::tempdir().unwrap());
+    let (server, folder) = (numbered(), tempfile::tempdir().unwrap());
     let path = folder.path().join("secret");
     std::fs::write(&path, "first\r\n").unwrap();
     let clock = ManualClock::new();
@@ -40,12 +40,12 @@ async fn a_secret_file_that_is_replaced_while_a_session_runs_is_used_at_the_next
     session.token().await.unwrap();
     let seen = server.seen();
     assert_eq!(seen[0].json(), json!({"key": "first"}));
-    assert_eq!((seen[1].path.as_str(), seen[1].header("x-key")), ("/refresh", "second"));
+    assert_eq!((seen[1].path(), seen[1].header("x-key")), ("/refresh", "second"));
 }
 
 #[tokio::test]
 async fn a_secret_file_that_is_gone_is_named_and_loses_neither_the_token_nor_the_refresh_token() {
-    let (server, folder) = (numbered().await, tempfile::tempdir().unwrap());
+    let (server, folder) = (numbered(), tempfile::tempdir().unwrap());
     let path = folder.path().join("secret");
     std::fs::write(&path, "S3cret").unwrap();
     let clock = ManualClock::new();
@@ -64,12 +64,12 @@ async fn a_secret_file_that_is_gone_is_named_and_loses_neither_the_token_nor_the
     clock.advance(PAST_EXPIRY);
     session.token().await.unwrap();
     let seen = server.seen();
-    assert_eq!((seen[0].path.as_str(), seen[0].json()), ("/refresh", json!({"t": "r"})), "the refresh token was kept");
+    assert_eq!((seen[0].path(), seen[0].json()), ("/refresh", json!({"t": "r"})), "the refresh token was kept");
 }
 
 #[tokio::test]
 async fn a_secret_that_cannot_be_read_is_named_with_its_source_and_nothing_is_sent() {
-    let (server, folder) = (numbered().await, tempfile::tempdir().unwrap());
+    let (server, folder) = (numbered(), tempfile::tempdir().unwrap());
     let file = |name: &str, content: &[u8]| {
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
@@ -99,7 +99,7 @@ async fn a_secret_that_cannot_be_read_is_named_with_its_source_and_nothing_is_se
 
 #[tokio::test]
 async fn a_secret_can_come_from_the_environment() {
-    let server = numbered().await;
+    let server = numbered();
     // Every build of this test has it.
     let api =
         HttpAuthenticator::builder(server.url("/login")).secret_field("name", SecretSource::env("CARGO_PKG_NAME"));
@@ -114,7 +114,7 @@ async fn a_secret_can_come_from_the_keyring_and_one_that_is_not_there_is_named()
 
     let credentials: Arc<keyring_core::CredentialStore> = keyring_core::mock::Store::new().unwrap();
     credentials.build("catalog", "ada", None).unwrap().set_password("from-keyring").unwrap();
-    let server = numbered().await;
+    let server = numbered();
     let with = |user: &str| {
         let source = SecretSource::keyring_in(Arc::clone(&credentials), "catalog", user);
         HttpAuthenticator::builder(server.url("/login")).secret_field("password", source).build().unwrap()
@@ -148,7 +148,7 @@ fn no_debug_output_of_a_description_shows_a_value_of_it() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_secret_whose_read_hangs_ends_the_exchange_before_its_timeout_and_costs_no_refresh_token() {
-    let (server, folder) = (numbered().await, tempfile::tempdir().unwrap());
+    let (server, folder) = (numbered(), tempfile::tempdir().unwrap());
     let path = folder.path().join("pipe");
     // Opening a pipe for reading waits until it is opened for writing.
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());

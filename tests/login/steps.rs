@@ -7,21 +7,21 @@ use jwt_refresh::{
     Authenticator, ErrorKind, HttpAuthenticator, HttpAuthenticatorBuilder, HttpRequest, ManualClock, RefreshToken,
     Session, TokenFields,
 };
+use jwt_refresh_testkit::Answer;
 use serde_json::json;
 
-use crate::server::{Answer, Seen, Server, empty, json as answer};
+use crate::server::{Seen, Server};
 
 const PAST_EXPIRY: Duration = Duration::from_secs(61);
 
 #[tokio::test]
 async fn a_login_can_take_two_steps_and_a_number_stays_a_number() {
-    let server = Server::start(|request, _| match request.path.as_str() {
+    let server = Server::start(|request, _| match request.path() {
         "/challenge" => {
-            answer(json!({"data": {"id": 77}})).header("x-nonce", "n-1").header("set-cookie", "sid=s1; Path=/")
+            Answer::from(json!({"data": {"id": 77}})).header("x-nonce", "n-1").header("set-cookie", "sid=s1; Path=/")
         }
-        _ => answer(json!({"access_token": "a"})),
-    })
-    .await;
+        _ => Answer::from(json!({"access_token": "a"})),
+    });
     let challenge = HttpRequest::get(server.url("/challenge"))
         .capture("id", "data.id")
         .capture("nonce", "header:X-Nonce")
@@ -33,17 +33,14 @@ async fn a_login_can_take_two_steps_and_a_number_stays_a_number() {
     let api = HttpAuthenticator::builder(challenge).then(login).secret("password", "S3cret").build().unwrap();
     let tokens = api.login().await.unwrap();
     let seen = server.seen();
-    assert_eq!(
-        (seen[1].path.as_str(), seen[1].header("x-nonce"), seen[1].header("cookie")),
-        ("/login/77", "n-1", "sid=s1")
-    );
+    assert_eq!((seen[1].path(), seen[1].header("x-nonce"), seen[1].header("cookie")), ("/login/77", "n-1", "sid=s1"));
     assert_eq!(seen[1].json(), json!({"challenge": 77, "text": "no 77", "password": "S3cret"}));
     assert_eq!(tokens.extra("id"), Some(77.into()), "what was captured is kept");
 }
 
 #[tokio::test]
 async fn a_step_that_is_refused_is_the_error_of_the_login_and_nothing_more_is_sent() {
-    let server = Server::start(|_, _| empty(401)).await;
+    let server = Server::start(|_, _| Answer::new(401));
     let api = HttpAuthenticator::builder(server.url("/first")).then(server.url("/second")).build().unwrap();
     let error = api.login().await.unwrap_err();
     assert_eq!((error.kind(), server.seen().len()), (ErrorKind::Denied, 1));
@@ -52,7 +49,7 @@ async fn a_step_that_is_refused_is_the_error_of_the_login_and_nothing_more_is_se
 
 #[tokio::test]
 async fn a_step_without_what_it_captures_says_what_the_answer_is_instead() {
-    let server = Server::start(|_, _| answer(json!({"data": {"ident": "S3cret"}}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"data": {"ident": "S3cret"}})));
     let first = HttpRequest::post(server.url("/first")).capture("id", "data.id");
     let api = HttpAuthenticator::builder(first).then(server.url("/second")).build().unwrap();
     let error = api.login().await.unwrap_err();
@@ -68,12 +65,12 @@ async fn a_step_without_what_it_captures_says_what_the_answer_is_instead() {
 /// together or, at every other refresh, one alone.
 fn cookies(request: &Seen, before: usize) -> Answer {
     let number = before + 1;
-    let tokens = answer(json!({"access_token": format!("a{number}"), "expires_in": 60}));
+    let tokens = Answer::from(json!({"access_token": format!("a{number}"), "expires_in": 60}));
     let csrf = format!("csrf_refresh=c{number}; Path=/refresh");
     let refresh = format!("refresh=r{number}; HttpOnly; Path=/refresh; Max-Age=600");
-    match request.path.as_str() {
-        "/refresh" if number.is_multiple_of(2) => tokens.header("set-cookie", csrf),
-        _ => tokens.header("set-cookie", refresh).header("set-cookie", csrf),
+    match request.path() {
+        "/refresh" if number.is_multiple_of(2) => tokens.header("set-cookie", &csrf),
+        _ => tokens.header("set-cookie", &refresh).header("set-cookie", &csrf),
     }
 }
 
@@ -89,7 +86,7 @@ fn cookie_client(server: &Server) -> HttpAuthenticatorBuilder {
 
 #[tokio::test]
 async fn a_refresh_token_in_a_cookie_goes_with_its_csrf_token_through_a_store_and_a_restart() {
-    let server = Server::start(cookies).await;
+    let server = Server::start(cookies);
     let (clock, store) = (ManualClock::new(), MemoryStore::new());
     let start = || Session::builder(cookie_client(&server).build().unwrap()).clock(&clock).store(store.clone(), "ada");
     let session = start().connect().await.unwrap();
@@ -105,14 +102,14 @@ async fn a_refresh_token_in_a_cookie_goes_with_its_csrf_token_through_a_store_an
     for (request, (cookies, csrf)) in
         seen.iter().zip([("refresh=r1; csrf_refresh=c1", "c1"), ("refresh=r1; csrf_refresh=c2", "c2")])
     {
-        assert_eq!((request.path.as_str(), request.header("cookie")), ("/refresh", cookies));
+        assert_eq!((request.path(), request.header("cookie")), ("/refresh", cookies));
         assert_eq!(request.header("x-csrf-token"), csrf);
     }
 }
 
 #[tokio::test]
 async fn a_refresh_keeps_of_cookie_and_csrf_token_what_its_answer_does_not_bring() {
-    let server = Server::start(cookies).await;
+    let server = Server::start(cookies);
     let api = cookie_client(&server).build().unwrap();
     let tokens = api.login().await.unwrap();
     let renewed = api.refresh(tokens.refresh().unwrap()).await.unwrap();
@@ -124,14 +121,14 @@ async fn a_refresh_keeps_of_cookie_and_csrf_token_what_its_answer_does_not_bring
 
 #[tokio::test]
 async fn what_is_missing_beside_tokens_costs_no_token_and_what_the_refresh_needs_of_it_leads_to_a_login() {
-    let server = Server::start(|_, _| answer(json!({"access_token": "a"})).header("set-cookie", "refresh=r")).await;
+    let server = Server::start(|_, _| Answer::from(json!({"access_token": "a"})).header("set-cookie", "refresh=r"));
     let tokens = cookie_client(&server).build().unwrap().login().await.unwrap();
     assert_eq!((tokens.access().expose(), tokens.refresh()), ("a", None));
 }
 
 #[tokio::test]
 async fn a_refresh_token_without_what_the_refresh_has_to_send_is_not_sent() {
-    let server = Server::start(cookies).await;
+    let server = Server::start(cookies);
     let error = cookie_client(&server).build().unwrap().refresh(&RefreshToken::from("r-captured")).await.unwrap_err();
     assert_eq!((error.kind(), server.seen().len()), (ErrorKind::Denied, 0));
     assert!(error.to_string().contains("`csrf`") && !error.to_string().contains("r-captured"), "{error}");
@@ -139,11 +136,10 @@ async fn a_refresh_token_without_what_the_refresh_has_to_send_is_not_sent() {
 
 #[tokio::test]
 async fn what_an_earlier_step_of_the_login_captured_may_come_anew_with_a_refresh() {
-    let server = Server::start(|request, before| match request.path.as_str() {
-        "/challenge" => answer(json!({})).header("x-csrf", "c-login"),
-        _ => answer(json!({"access_token": "a", "refresh_token": "r"})).header("x-csrf", format!("c{before}")),
-    })
-    .await;
+    let server = Server::start(|request, before| match request.path() {
+        "/challenge" => Answer::from(json!({})).header("x-csrf", "c-login"),
+        _ => Answer::from(json!({"access_token": "a", "refresh_token": "r"})).header("x-csrf", &format!("c{before}")),
+    });
     let challenge = HttpRequest::get(server.url("/challenge")).capture("csrf", "header:x-csrf");
     let refresh =
         HttpRequest::post(server.url("/refresh")).json_field("t", "{refresh_token}").header("x-csrf", "{csrf}");
@@ -157,7 +153,7 @@ async fn what_an_earlier_step_of_the_login_captured_may_come_anew_with_a_refresh
 
 #[tokio::test]
 async fn a_revocation_without_what_it_has_to_send_is_not_sent_and_names_it() {
-    let server = Server::start(cookies).await;
+    let server = Server::start(cookies);
     let revocation =
         HttpRequest::post(server.url("/logout")).cookie("refresh", "{refresh_token}").header("x-csrf-token", "{csrf}");
     let api = cookie_client(&server).revoke(revocation).build().unwrap();
@@ -171,7 +167,7 @@ async fn a_revocation_without_what_it_has_to_send_is_not_sent_and_names_it() {
 
 #[tokio::test]
 async fn a_refresh_token_that_cannot_be_sent_is_not_denied_where_there_is_no_login() {
-    let server = Server::start(cookies).await;
+    let server = Server::start(cookies);
     let refresh = HttpRequest::post(server.url("/refresh"))
         .cookie("refresh", "{refresh_token}")
         .header("x-csrf-token", "{csrf}")

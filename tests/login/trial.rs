@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_refresh::{ErrorKind, HttpAuthenticator, LoginTrial, TokenFields};
+use jwt_refresh_testkit::Answer;
 use serde_json::json;
 
-use crate::server::{Answer, Seen, Server, empty, json as answer};
+use crate::server::{Seen, Server};
 
 async fn tried(server: &Server, fields: TokenFields) -> (LoginTrial, String) {
     let api = HttpAuthenticator::builder(server.url("/login"))
@@ -30,9 +31,10 @@ fn assert_says(shown: &str, parts: &[&str]) {
 async fn a_trial_says_which_fields_lifetime_and_rotation_it_found_and_what_happens_at_expiry() {
     let server = Server::start(|_, before| {
         let token = format!("S3cret-{before}");
-        answer(json!({"access_token": token, "refresh_token": token, "expires_in": 60, "refresh_expires_in": 7200}))
-    })
-    .await;
+        Answer::from(
+            json!({"access_token": token, "refresh_token": token, "expires_in": 60, "refresh_expires_in": 7200}),
+        )
+    });
     let (trial, shown) = tried(&server, TokenFields::default()).await;
     assert_says(
         &shown,
@@ -45,7 +47,7 @@ async fn a_trial_says_which_fields_lifetime_and_rotation_it_found_and_what_happe
             "in the background after about 54 s, and callers wait for it after 57 s",
         ],
     );
-    let paths: Vec<String> = server.seen().into_iter().map(|seen| seen.path).collect();
+    let paths: Vec<String> = server.seen().into_iter().map(|seen| seen.path().to_owned()).collect();
     assert_eq!(paths, ["/login", "/refresh"], "one login and one refresh");
     assert!(trial.refresh_error().is_none());
 }
@@ -55,11 +57,10 @@ async fn a_trial_tells_a_jwt_by_its_exp_and_a_refresh_token_that_is_kept() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let exp = now.as_secs() + 3 * 86_400 + 60;
     let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"name":"S3cret","exp":{exp}}}"#));
-    let server = Server::start(move |request: &Seen, _| match request.path.as_str() {
-        "/login" => answer(json!({"access_token": format!("e30.{claims}.S3cret"), "refresh_token": "S3cret"})),
-        _ => answer(json!({"access_token": "S3cret"})),
-    })
-    .await;
+    let server = Server::start(move |request: &Seen, _| match request.path() {
+        "/login" => Answer::from(json!({"access_token": format!("e30.{claims}.S3cret"), "refresh_token": "S3cret"})),
+        _ => Answer::from(json!({"access_token": "S3cret"})),
+    });
     let (_, shown) = tried(&server, TokenFields::default()).await;
     assert_says(
         &shown,
@@ -73,7 +74,7 @@ async fn a_trial_tells_a_jwt_by_its_exp_and_a_refresh_token_that_is_kept() {
 
 #[tokio::test]
 async fn a_trial_without_a_refresh_token_says_that_a_session_logs_in_when_an_api_answers_401() {
-    let server = Server::start(|_, _| answer(json!({"access_token": "S3cret"}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"access_token": "S3cret"})));
     let (_, shown) = tried(&server, TokenFields::default()).await;
     assert_says(
         &shown,
@@ -86,30 +87,29 @@ async fn a_trial_without_a_refresh_token_says_that_a_session_logs_in_when_an_api
 
 #[tokio::test]
 async fn a_trial_whose_refresh_fails_says_why_and_one_whose_login_fails_is_an_error() {
-    let server = Server::start(|request: &Seen, _| match request.path.as_str() {
-        "/login" => answer(json!({"access_token": "S3cret", "refresh_token": "S3cret"})),
-        _ => empty(401),
-    })
-    .await;
+    let server = Server::start(|request: &Seen, _| match request.path() {
+        "/login" => Answer::from(json!({"access_token": "S3cret", "refresh_token": "S3cret"})),
+        _ => Answer::new(401),
+    });
     let (trial, shown) = tried(&server, TokenFields::default()).await;
     assert_eq!(trial.refresh_error().unwrap().kind(), ErrorKind::Denied);
     assert_says(&shown, &["refresh: failed: the refresh was denied", "by a login, as long as the refresh fails"]);
 
-    let server = Server::start(|_, _| -> Answer { empty(401) }).await;
+    let server = Server::start(|_, _| -> Answer { Answer::new(401) });
     let api = HttpAuthenticator::builder(server.url("/login")).build().unwrap();
     assert_eq!(LoginTrial::run(api).await.unwrap_err().kind(), ErrorKind::Denied);
 }
 
 #[tokio::test]
 async fn a_trial_notices_a_lifetime_in_the_wrong_unit() {
-    let server = Server::start(|_, _| answer(json!({"access_token": "S3cret", "expires_in": 0}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"access_token": "S3cret", "expires_in": 0})));
     let (_, shown) = tried(&server, TokenFields::default().lives_for(Duration::from_secs(60))).await;
     assert_says(&shown, &["it has already expired", "check the unit"]);
 }
 
 #[tokio::test]
 async fn a_trial_does_not_send_the_password_again_where_a_refresh_would_be_a_login() {
-    let server = Server::start(|_, _| answer(json!({"access_token": "S3cret", "refresh_token": "S3cret"}))).await;
+    let server = Server::start(|_, _| Answer::from(json!({"access_token": "S3cret", "refresh_token": "S3cret"})));
     let api = HttpAuthenticator::builder(server.url("/login")).secret_field("password", "S3cret-password");
     let trial = LoginTrial::run(api.build().unwrap()).await.unwrap();
     assert_says(&trial.to_string(), &["refresh: not tried, because it would be a login", "renews it by a login"]);

@@ -12,4 +12,5 @@ mod limits;
 mod requests;
 mod rotation;
 mod routes;
+mod token_endpoints;
 mod tokens;

@@ -112,7 +112,7 @@ async fn a_closure_that_panics_is_answered_500_with_what_it_said_and_the_server_
     let answer = get(&setup, "/odd").await;
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let error: Value = answer.json().await.expect("JSON");
-    assert_eq!(error, json!({ "error": "route_panicked", "error_description": "not on the first call" }));
+    assert_eq!(error, json!({ "error": "closure_panicked", "error_description": "not on the first call" }));
     assert_eq!(ok_json(Ok(get(&setup, "/odd").await)).await, 2);
 }
 
@@ -349,7 +349,7 @@ fn a_route_that_cannot_be_is_an_error_that_says_why() {
         (Route::get("/a/{}", never), "a part that varies is written `{name}`, a brace `{{` or `}}`"),
         (Route::get("/{a}-{b}", never), "a segment has one `{name}`, and nothing after it"),
         (Route::get("/{a}.json", never), "a segment has one `{name}`, and nothing after it"),
-        (Route::post("/api/auth/login", never), "the path is one of the kit's own endpoints"),
+        (Route::post("/api/auth/login", never), "is for the same requests as the login, POST /api/auth/login"),
         (Route::get("/a", never).scope("a  b"), "\"\" is not a scope"),
         (Route::get("/a", never).scope("a\"b"), "\"a\\\"b\" is not a scope"),
     ] {
