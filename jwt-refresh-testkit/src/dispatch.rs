@@ -1,5 +1,5 @@
-//! What happens first and last to each request: it is recorded and its route is found, and in the
-//! end what it is for answers it. In between is [`intercept`](crate::intercept).
+//! The first and the last that happens to each request: it is recorded, what it is for is found,
+//! and in the end that answers it. In between is [`intercept`](crate::intercept).
 
 use std::sync::Arc;
 
@@ -12,44 +12,11 @@ use axum::{
 };
 
 use crate::{
-    Endpoint, ReceivedRequest, api, auth, challenge,
+    ReceivedRequest, api, auth, challenge,
     refusal::{self, catch_panic},
-    route::Route,
-    routes::{Match, RouteTarget},
+    routes::{CallTarget, Match},
     shared::Shared,
 };
-
-/// What a request is for.
-#[derive(Clone)]
-pub(crate) enum CallTarget {
-    Login,
-    Refresh,
-    Revoke,
-    Token,
-    Document,
-    /// The API, with the route if there is one.
-    Api(Option<Arc<Route>>),
-}
-
-impl CallTarget {
-    /// Returns the endpoint whose faults and counters are for the request, if there are any.
-    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
-        match self {
-            Self::Login => Some(Endpoint::Login),
-            Self::Refresh => Some(Endpoint::Refresh),
-            Self::Token => Some(Endpoint::Token),
-            Self::Api(_) => Some(Endpoint::Api),
-            Self::Revoke | Self::Document => None,
-        }
-    }
-
-    pub(crate) fn route(&self) -> Option<&Route> {
-        match self {
-            Self::Api(route) => route.as_deref(),
-            _ => None,
-        }
-    }
-}
 
 /// A request, and what it is for.
 #[derive(Clone)]
@@ -75,19 +42,14 @@ pub(crate) async fn receive(State(shared): State<Arc<Shared>>, request: Request,
     next.run(Request::from_parts(head, Body::from(body))).await
 }
 
-fn target(shared: &Shared, found: Option<RouteTarget>, request: &ReceivedRequest) -> CallTarget {
+fn target(shared: &Shared, found: Option<CallTarget>, request: &ReceivedRequest) -> CallTarget {
+    let endpoints = &shared.token_endpoints;
     match found {
-        Some(RouteTarget::Login) => CallTarget::Login,
-        Some(RouteTarget::Refresh) => CallTarget::Refresh,
-        Some(RouteTarget::LoginAndRefresh) => match shared.token_endpoints.refresh_token(request) {
-            Some(_) => CallTarget::Refresh,
-            None => CallTarget::Login,
-        },
-        Some(RouteTarget::Revoke) => CallTarget::Revoke,
-        Some(RouteTarget::Token) => CallTarget::Token,
-        Some(RouteTarget::Document) => CallTarget::Document,
-        Some(RouteTarget::Route(route)) => CallTarget::Api(Some(route)),
-        None => CallTarget::Api(None),
+        Some(CallTarget::Login) if endpoints.are_one() && endpoints.refresh_token(request).is_some() => {
+            CallTarget::Refresh
+        }
+        Some(target) => target,
+        None => CallTarget::Unknown,
     }
 }
 
@@ -99,7 +61,7 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, Extension(call): E
         CallTarget::Revoke => auth::revoke(&shared, request),
         CallTarget::Token => auth::token(&shared, request),
         CallTarget::Document => challenge::document(&shared).into_response(),
-        CallTarget::Api(Some(route)) => api::answer(&shared, request, route),
-        CallTarget::Api(None) => api::unknown(&shared, request),
+        CallTarget::Route(route) => api::answer(&shared, request, route),
+        CallTarget::Unknown => api::unknown(&shared, request),
     }
 }

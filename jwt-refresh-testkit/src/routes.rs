@@ -8,41 +8,61 @@ use percent_encoding::percent_decode_str;
 
 use crate::{Endpoint, StartError, route::Route, token_endpoints::TokenEndpoints};
 
-/// What a method and a path are for.
+/// What a request is for.
 #[derive(Clone)]
-pub(crate) enum RouteTarget {
+pub(crate) enum CallTarget {
     Login,
     Refresh,
-    /// One endpoint for both, as OAuth 2.0 has it.
-    LoginAndRefresh,
     Revoke,
     Token,
     Document,
     Route(Arc<Route>),
+    /// The API, which has no route for it.
+    Unknown,
+}
+
+impl CallTarget {
+    /// Returns the endpoint whose faults and counters are for the request, if there are any.
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            Self::Login => Some(Endpoint::Login),
+            Self::Refresh => Some(Endpoint::Refresh),
+            Self::Token => Some(Endpoint::Token),
+            Self::Route(_) | Self::Unknown => Some(Endpoint::Api),
+            Self::Revoke | Self::Document => None,
+        }
+    }
+
+    pub(crate) fn route(&self) -> Option<&Route> {
+        match self {
+            Self::Route(route) => Some(route),
+            _ => None,
+        }
+    }
 }
 
 /// What a request is for, and what stands in its path for the `{name}`s.
 pub(crate) struct Match {
-    pub(crate) target: RouteTarget,
+    pub(crate) target: CallTarget,
     pub(crate) params: Vec<(String, String)>,
 }
 
 struct Entry {
     method: String,
     path: String,
-    target: RouteTarget,
+    target: CallTarget,
 }
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { method, path, target } = self;
         f.write_str(match target {
-            RouteTarget::Route(_) => "",
-            RouteTarget::Login | RouteTarget::LoginAndRefresh => "the login, ",
-            RouteTarget::Refresh => "the refresh, ",
-            RouteTarget::Revoke => "the revocation, ",
-            RouteTarget::Token => "the kit's token endpoint, ",
-            RouteTarget::Document => "the kit's document, ",
+            CallTarget::Route(_) | CallTarget::Unknown => "",
+            CallTarget::Login => "the login, ",
+            CallTarget::Refresh => "the refresh, ",
+            CallTarget::Revoke => "the revocation, ",
+            CallTarget::Token => "the kit's token endpoint, ",
+            CallTarget::Document => "the kit's document, ",
         })?;
         write!(f, "{method} {path}")
     }
@@ -52,7 +72,7 @@ impl fmt::Display for Entry {
 pub(crate) struct Routes {
     all: Vec<Entry>,
     /// By method. So two methods of one path may call its parts by different names.
-    tables: BTreeMap<String, matchit::Router<RouteTarget>>,
+    tables: BTreeMap<String, matchit::Router<CallTarget>>,
 }
 
 impl Routes {
@@ -61,15 +81,12 @@ impl Routes {
     /// If a route or an endpoint cannot be, or two are for the same requests. The error names them.
     pub(crate) fn new(endpoints: &TokenEndpoints, routes: Vec<Route>) -> Result<Self, StartError> {
         let mut table = Self::default();
-        table.insert("POST", "/api/auth/revoke", RouteTarget::Revoke)?;
-        table.insert("POST", "/api/token", RouteTarget::Token)?;
-        table.insert("GET", "/challenges/api/auth/jwt-with-refresh", RouteTarget::Document)?;
-        let TokenEndpoints { login, refresh, answer: _ } = endpoints;
-        if (&login.method, &login.path) == (&refresh.method, &refresh.path) {
-            table.insert(&login.method, &login.path, RouteTarget::LoginAndRefresh)?;
-        } else {
-            table.insert(&login.method, &login.path, RouteTarget::Login)?;
-            table.insert(&refresh.method, &refresh.path, RouteTarget::Refresh)?;
+        table.insert("POST", "/api/auth/revoke", CallTarget::Revoke)?;
+        table.insert("POST", "/api/token", CallTarget::Token)?;
+        table.insert("GET", "/challenges/api/auth/jwt-with-refresh", CallTarget::Document)?;
+        table.insert(&endpoints.login.method, &endpoints.login.path, CallTarget::Login)?;
+        if !endpoints.are_one() {
+            table.insert(&endpoints.refresh.method, &endpoints.refresh.path, CallTarget::Refresh)?;
         }
         for route in routes {
             if let Some(scope) = route.access().unwrap_or_default().iter().find(|scope| !is_scope(scope)) {
@@ -77,12 +94,12 @@ impl Routes {
                 return Err(StartError::InvalidRoute { route: route.to_string(), reason });
             }
             let route = Arc::new(route);
-            table.insert(route.method(), route.path(), RouteTarget::Route(Arc::clone(&route)))?;
+            table.insert(route.method(), route.path(), CallTarget::Route(Arc::clone(&route)))?;
         }
         Ok(table)
     }
 
-    fn insert(&mut self, method: &str, path: &str, target: RouteTarget) -> Result<(), StartError> {
+    fn insert(&mut self, method: &str, path: &str, target: CallTarget) -> Result<(), StartError> {
         let entry = Entry { method: method.to_owned(), path: path.to_owned(), target };
         let route = format!("{method} {path}");
         check(method, path).map_err(|reason| StartError::InvalidRoute { route: route.clone(), reason })?;
@@ -132,10 +149,7 @@ impl Routes {
     }
 
     fn of_the_api(&self) -> impl Iterator<Item = &Route> {
-        self.all.iter().filter_map(|entry| match &entry.target {
-            RouteTarget::Route(route) => Some(&**route),
-            _ => None,
-        })
+        self.all.iter().filter_map(|entry| entry.target.route())
     }
 
     /// Returns the routes of the API, as `GET /orders/{id}`.

@@ -49,6 +49,11 @@ impl Default for TokenEndpoints {
 }
 
 impl TokenEndpoints {
+    /// Whether one method and path is for both, so that only what is sent tells them apart.
+    pub(crate) fn are_one(&self) -> bool {
+        (&self.login.method, &self.login.path) == (&self.refresh.method, &self.refresh.path)
+    }
+
     /// Returns the email address and the password of a login.
     pub(crate) fn credentials(&self, request: &ReceivedRequest) -> Option<(String, String)> {
         #[derive(Deserialize)]
