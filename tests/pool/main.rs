@@ -5,6 +5,7 @@ mod attribute;
 mod bad_input;
 mod captured;
 mod client;
+mod costs;
 mod exchanges;
 mod keys;
 mod limits;
