@@ -8,6 +8,7 @@ mod client;
 mod costs;
 mod exchanges;
 mod keys;
+mod learnt;
 mod limits;
 mod memory;
 mod quarantine;
