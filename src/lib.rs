@@ -6,9 +6,9 @@
 pub use jwt_refresh_core::{jwt, pool, store};
 
 pub use jwt_refresh_core::{
-    AccessToken, Authenticator, Chain, Clock, Error, ErrorKind, Event, Events, LifetimeUnit, LoginTrial, ManualClock,
-    Policy, RefreshToken, Renewal, Secret, Session, SessionBuilder, SessionStats, TokenFields, TokenProvider, Tokens,
-    Unauthorized,
+    AccessToken, AnsweredToken, Authenticator, Chain, Clock, Error, ErrorKind, Event, Events, LifetimeUnit, LoginTrial,
+    ManualClock, Observed, Policy, RefreshToken, Renewal, Secret, Session, SessionBuilder, SessionStats, TokenFields,
+    TokenProvider, Tokens, Unauthorized,
 };
 #[cfg(feature = "reqwest")]
 pub use jwt_refresh_core::{
@@ -111,7 +111,7 @@ pub use jwt_refresh_macros::refresh_token;
 /// None of these names is one of reqwest's.
 pub mod prelude {
     pub use jwt_refresh_core::{
-        AccessToken, Authenticator, RefreshToken, Secret, Session, TokenProvider, Tokens, Unauthorized,
+        AccessToken, Authenticator, Observed, RefreshToken, Secret, Session, TokenProvider, Tokens, Unauthorized,
     };
     #[cfg(feature = "reqwest")]
     pub use jwt_refresh_core::{Bearer, ClientAuth, HttpAuthenticator, HttpRequest, SecretSource};

@@ -25,7 +25,6 @@ mod redis;
 mod renewal;
 mod runtime;
 mod secret;
-#[cfg(feature = "reqwest")]
 mod send;
 mod session;
 mod shape;
@@ -48,6 +47,7 @@ pub use provider::{Renewal, TokenProvider};
 pub use secret::Secret;
 #[cfg(feature = "reqwest")]
 pub use send::Bearer;
+pub use send::{AnsweredToken, Observed};
 pub use session::{Event, Events, Session, SessionBuilder, SessionStats};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};
 pub use trial::LoginTrial;

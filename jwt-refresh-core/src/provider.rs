@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::{HeaderMap, StatusCode};
+
 use crate::error::Error;
 use crate::token::AccessToken;
 
@@ -91,6 +93,25 @@ pub trait TokenProvider {
     fn served(&self, token: &Self::Token) {
         let _ = token;
     }
+
+    /// Reports what a call with `token` was answered, other than by a 401.
+    /// `#[refresh_token(retry)]` calls this after each call whose method returns the response. The
+    /// default does nothing.
+    ///
+    /// This is for providers of many tokens, whose accounts have limits.
+    #[inline]
+    fn answered(&self, token: &Self::Token, status: StatusCode, headers: &HeaderMap) {
+        let _ = (token, status, headers);
+    }
+
+    /// Returns another token with which the call runs again, if it was answered 429 and another
+    /// account can serve it at once. `#[refresh_token(retry)]` asks this after each first run of a
+    /// body that did not end in a 401. The default returns `None`.
+    #[inline]
+    fn rerun(&self, token: &Self::Token) -> Option<Self::Token> {
+        let _ = token;
+        None
+    }
 }
 
 macro_rules! forward_to_pointee {
@@ -117,6 +138,14 @@ macro_rules! forward_to_pointee {
             #[inline]
             fn served(&self, token: &P::Token) {
                 (**self).served(token);
+            }
+            #[inline]
+            fn answered(&self, token: &P::Token, status: StatusCode, headers: &HeaderMap) {
+                (**self).answered(token, status, headers);
+            }
+            #[inline]
+            fn rerun(&self, token: &P::Token) -> Option<P::Token> {
+                (**self).rerun(token)
             }
         }
     )+};

@@ -28,8 +28,15 @@ use crate::tokens::{braces, located_at};
 //             // If the body may consume `self`:
 //             let _ = &self.session;
 //             if !REJECTED {
-//                 ::jwt_refresh::__private::served(&self.session, &held);
-//                 break result;
+//                 let head = ::jwt_refresh::__private::response(&result).head();
+//                 let ::core::option::Option::Some(other) =
+//                     ::jwt_refresh::__private::served(&self.session, &held, head, rerun)
+//                 else {
+//                     break result;
+//                 };
+//                 held = other;
+//                 rerun = true;
+//                 continue;
 //             }
 //         }
 //         if rerun {
@@ -249,20 +256,23 @@ fn future(site: &Site<'_>, body: &Group, capture: Option<Token![move]>, content:
 // Output:
 //     let answer = ::jwt_refresh::__private::answer(&result);
 //     if !(answer.value.is_rejection() || answer.error.is_rejection("rename")) {
-//         ::jwt_refresh::__private::served(&self.session, &held);
-//         break result;
+//         END
 //     }
 //
 // Output with `retry_if = <path>`:
 //     if !::jwt_refresh::__private::retry_if(<path>, &result).is_rejection() {
-//         ::jwt_refresh::__private::served(&self.session, &held);
-//         break result;
+//         END
 //     }
 fn rejected(site: &Site<'_>, provider: &TokenStream) -> TokenStream {
     let runtime = site.runtime();
     let end = quote_spanned! {Span::mixed_site()=>
-        #runtime::served(#provider, &held);
-        break result;
+        let head = #runtime::response(&result).head();
+        let ::core::option::Option::Some(other) = #runtime::served(#provider, &held, head, rerun) else {
+            break result;
+        };
+        held = other;
+        rerun = true;
+        continue;
     };
     if let Some(Retry::ByFunction(Some(when))) = &site.options.retry {
         let place = Place::of(when);

@@ -23,6 +23,7 @@ pub use self::http::{AnswerMatch, ClientAuth, HttpAuthenticator, HttpAuthenticat
 pub use self::http_client::HttpClient;
 pub(crate) use self::refresh_by_login::refresh_only;
 pub(crate) use self::refusal::{Asked, judged, outcome_unknown};
+pub(crate) use self::response::retry_after;
 pub(crate) use self::time_limit::within_timeout;
 
 use self::refresh_by_login::log_in_instead;

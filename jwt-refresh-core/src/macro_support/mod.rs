@@ -6,6 +6,7 @@ mod blocking;
 mod output;
 mod predicate;
 mod rerun;
+mod response;
 mod unauthorized;
 mod unknown_error;
 mod unused_lease;
@@ -17,6 +18,7 @@ pub use blocking::{BlockingGuard, FeatureBlocking};
 pub use output::{CarryError, GenericError};
 pub use predicate::{UnauthorizedPredicate, UnfitPredicate, retry_if};
 pub use rerun::{Again, BodyRun, Keep, Kept, OtherField, Reused, field, rejected, rejected_again, served};
+pub use response::response;
 pub use unauthorized::Unauthorized;
 pub use unused_lease::{UnusedToken, UsedByItsMethod, unused_lease};
 

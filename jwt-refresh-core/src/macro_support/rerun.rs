@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::error::{Error, ErrorKind};
 use crate::provider::{Renewal, TokenProvider};
@@ -37,10 +37,21 @@ pub fn rejected<P: TokenProvider<Token = T> + ?Sized, T>(provider: &P, token: &T
     provider.rejected(token)
 }
 
-/// Reports to the provider that the call with `token` ended otherwise than by a 401.
+/// Reports to the provider that the call with `token` ended otherwise than by a 401, and what the
+/// answer was, if the result has it. Returns another token if the body is to run again with that;
+/// after its second run, with `is_rerun`, it does not.
 #[inline]
-pub fn served<P: TokenProvider<Token = T> + ?Sized, T>(provider: &P, token: &T) {
+pub fn served<P: TokenProvider<Token = T> + ?Sized, T>(
+    provider: &P,
+    token: &T,
+    head: Option<(StatusCode, &HeaderMap)>,
+    is_rerun: bool,
+) -> Option<T> {
     provider.served(token);
+    if let Some((status, headers)) = head {
+        provider.answered(token, status, headers);
+    }
+    if is_rerun { None } else { provider.rerun(token) }
 }
 
 /// Reports to the provider that the newer token was rejected too, and returns the error for the

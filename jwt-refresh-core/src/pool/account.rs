@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limit::Limit;
-use super::limits::{Limits, Pin, Pinned, TagIndex};
+use super::limits::{GroupIndex, Limits, Pin, Pinned, TagIndex};
 use super::start::{FirstToken, NoLogin, Start};
 #[cfg(feature = "reqwest")]
 use crate::authenticator::HttpClient;
@@ -49,6 +49,7 @@ pub struct Account {
     concurrency: u32,
     usage_cap: u32,
     weight: u32,
+    further: Vec<Limit>,
 }
 
 impl Account {
@@ -70,6 +71,7 @@ impl Account {
             concurrency: u32::MAX,
             usage_cap: u32::MAX,
             weight: 1,
+            further: Vec::new(),
         }
     }
 
@@ -133,6 +135,10 @@ impl Account {
     /// Limits the account to `requests` calls in each period of length `per`, evenly spread. Every
     /// lease counts as a call. Unlimited by default.
     ///
+    /// This is the short form of [`limit(Limit::requests(…))`](Self::limit). An even rate is not
+    /// quite what a server sees that counts in windows: of 100 windows of one second, 42 to 47 have
+    /// one or two calls more. [`Limit`] says why, and what to do about a server that minds.
+    ///
     /// If `requests` or `per` is zero, the pool refuses the account.
     pub fn rate(mut self, requests: u32, per: Duration) -> Self {
         self.rate = Some((requests, per));
@@ -145,6 +151,22 @@ impl Account {
     /// If the account has a rate and `requests` is zero, the pool refuses the account.
     pub fn burst(mut self, requests: u32) -> Self {
         self.burst = requests;
+        self
+    }
+
+    /// Limits the account to `requests` calls in any window of length `per`, wherever it begins: the
+    /// short form of `limit(Limit::requests(requests, per).strict())`.
+    pub fn strict_rate(self, requests: u32, per: Duration) -> Self {
+        self.limit(Limit::requests(requests.into(), per).strict())
+    }
+
+    /// Adds a limit. An account may have any number of limits, beside its [rate](Self::rate), and
+    /// each of them holds.
+    ///
+    /// If the limit lets nothing through, the pool refuses the account; also if the limit is
+    /// [shared](Limit::shared), and another account has another limit of the same name.
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.further.push(limit);
         self
     }
 
@@ -271,15 +293,26 @@ impl Account {
         matches!(self.start, Start::LogIn)
     }
 
-    /// Returns the account's limits, with its tags as the pool numbers them.
+    /// Returns the limits that the account shares with others, with their names.
+    pub(super) fn shared_limits(&self) -> impl Iterator<Item = (&str, &Limit)> {
+        self.further.iter().filter_map(|limit| Some((limit.shared_name()?, limit)))
+    }
+
+    /// Returns the account's limits, with its tags and its group as the pool numbers them.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) if its rate lets nothing through.
-    pub(super) fn limits(&self, tags: Box<[TagIndex]>) -> Result<Limits, Error> {
-        let limit = self.rate.map(|(requests, per)| Limit::new(requests, per, self.burst)).transpose()?;
+    /// [`Configuration`](crate::ErrorKind::Configuration) if a limit lets nothing through.
+    pub(super) fn limits(&self, tags: Box<[TagIndex]>, group: Option<GroupIndex>) -> Result<Limits, Error> {
+        let rate = self.rate.map(|(requests, per)| Limit::requests(requests.into(), per).burst(self.burst.into()));
+        let own = rate.iter().chain(self.further.iter().filter(|limit| limit.shared_name().is_none()));
+        let mut further = own.map(Limit::rule).collect::<Result<Vec<_>, _>>()?;
+        // One even rate of calls takes no room beside the account.
+        let rate = further.iter().position(|rule| rule.as_rate_of_calls().is_some()).map(|at| further.remove(at));
         Ok(Limits {
-            limit: limit.unwrap_or_default(),
+            rate: rate.and_then(|rule| rule.as_rate_of_calls()).unwrap_or_default(),
+            further: further.into(),
+            group,
             concurrency: self.concurrency,
             usage_cap: self.usage_cap,
             weight: self.weight,
@@ -296,6 +329,7 @@ impl fmt::Debug for Account {
             .field("name", &self.identity.name())
             .field("rate", &self.rate)
             .field("burst", &self.burst)
+            .field("limits", &self.further)
             .field("concurrency", &self.concurrency)
             .field("usage_cap", &self.usage_cap)
             .field("weight", &self.weight)

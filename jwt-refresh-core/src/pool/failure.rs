@@ -53,6 +53,21 @@ pub(super) struct FirstToReturn<'a> {
     pub(super) cause: QuarantineCause,
 }
 
+/// Returns the error for a call that costs more than any account ever allows.
+pub(super) fn cost_too_high(cost: u64, highest: u64, tag: Option<&str>) -> Error {
+    let what =
+        format!("no account of the pool{} ever allows a call that costs {cost}: at most {highest}", with_tag(tag));
+    Error::new(ErrorKind::Configuration, what)
+}
+
+/// Returns the error for a call that costs more than the account of its key ever allows.
+pub(super) fn cost_too_high_for_key(cost: u64, highest: u64, account: &str) -> Error {
+    let what = format!(
+        "the key belongs to the account {account:?}, which never allows a call that costs {cost}: at most {highest}"
+    );
+    Error::new(ErrorKind::Configuration, what)
+}
+
 /// Returns the error for a second account of the same name.
 pub(super) fn duplicate(name: &str) -> Error {
     let what = format!("the pool has an account {name:?} already (remove that first, or rename one)");
@@ -66,11 +81,10 @@ pub(super) fn duplicate_key(name: &str, other: &str) -> Error {
     Error::new(ErrorKind::Configuration, what)
 }
 
-/// Returns the error for an account with something that only a [`Pool`](super::Pool) can have.
+/// Returns the error for something that only a [`Pool`](super::Pool) can do.
 #[cfg(feature = "redis")]
-pub(super) fn not_in_redis(account: &str, what: &str) -> Error {
-    let what = format!("the account {account:?} has {what}, which a pool in Redis does not support");
-    Error::new(ErrorKind::Configuration, what)
+pub(super) fn not_in_redis(who: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Configuration, format!("{who} has {what}, which a pool in Redis does not support"))
 }
 
 fn with_tag(tag: Option<&str>) -> String {

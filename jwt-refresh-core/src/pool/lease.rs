@@ -6,7 +6,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, StatusCode};
+
 use super::limits::Pin;
+use crate::authenticator::retry_after;
 use crate::token::AccessToken;
 
 /// The token of one of a pool's accounts, for one call. It can be used wherever an [`AccessToken`]
@@ -32,6 +35,12 @@ pub(super) trait LeaseBackend: Send + Sync {
     fn client(&self) -> Option<&reqwest::Client>;
     /// Returns the number of the pool that gave the lease.
     fn pool(&self) -> u64;
+    /// Tells what the call has cost.
+    fn spent(&self, cost: u64);
+    /// Returns whether a 429 was reported.
+    fn was_rate_limited(&self) -> bool;
+    /// Tells what the headers of an answer say of the account's limits.
+    fn observe(&self, headers: &HeaderMap);
     /// Tells the pool. A report that [ends the lease](Report::ends_lease) also gives it back.
     fn report(&self, report: Report);
 }
@@ -119,6 +128,62 @@ impl Lease {
     /// report does not lead to a renewal.
     pub fn quota_used_up(&self, resets_in: Option<Duration>) {
         self.0.report(Report::QuotaUsedUp(resets_in));
+    }
+}
+
+impl Lease {
+    /// Says what the call has cost, if that is less or more than
+    /// [stated](super::LeaseRequest::cost). What it cost less can be spent by other calls; what it
+    /// cost more they have to wait for. The last of several counts.
+    ///
+    /// Without this, what was stated counts. Once the lease is given back this has no effect: say
+    /// it before the lease is dropped, and before [`rate_limited`](Self::rate_limited) and the like.
+    pub fn spent(&self, cost: u64) {
+        self.0.spent(cost);
+    }
+
+    /// Takes what the server answered to the call: what its headers say of the account's limits
+    /// ([`observe`](Self::observe)), and its status. A 429 is
+    /// [`rate_limited`](Self::rate_limited), with its `Retry-After`, and a 2xx
+    /// [`succeeded`](Self::succeeded). All else says nothing of the account; a 401 is to be reported
+    /// by [`rejected`](Self::rejected).
+    pub fn answered(&self, status: StatusCode, headers: &HeaderMap) {
+        self.observe(headers);
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.rate_limited(retry_after(headers));
+        } else if status.is_success() {
+            self.succeeded();
+        }
+    }
+
+    /// Returns whether a 429 was reported.
+    pub(super) fn was_rate_limited(&self) -> bool {
+        self.0.was_rate_limited()
+    }
+
+    /// Takes what the headers of an answer say of the account's limits, so that no more calls go out
+    /// than the server says remain. Limits that were [declared](super::Account::limit) hold beside
+    /// what is learnt.
+    ///
+    /// These are understood, for calls and for what calls cost:
+    ///
+    /// - `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers), of the current
+    ///   draft and of all before;
+    /// - headers that are named like `X-RateLimit-Remaining`, with anything before and between, such
+    ///   as `x-ratelimit-remaining-tokens` or `anthropic-ratelimit-requests-reset`. Tokens, credits,
+    ///   points and the like are what calls cost.
+    ///
+    /// The reset may be a number of seconds, a time in seconds or milliseconds since the Unix epoch,
+    /// a duration (`1m30s`) or a date.
+    ///
+    /// What makes no sense is left out: a limit without what remains, or one that never resets. What
+    /// the server says blocks an account for at most
+    /// [`Policy::longest_retry_after`](crate::Policy::longest_retry_after); then one call finds out.
+    /// A call that costs more than the whole quota goes when the quota is full. If nothing remains
+    /// for longer than callers [wait](super::PoolPolicy::max_inline_wait), the account goes into
+    /// quarantine until then.
+    pub fn observe(&self, headers: &HeaderMap) {
+        self.0.observe(headers);
     }
 }
 

@@ -21,6 +21,7 @@ mod local;
 mod policy;
 mod provider;
 mod quarantine;
+mod rate_headers;
 #[cfg(feature = "redis")]
 mod redis;
 mod refresh_time;
@@ -31,6 +32,7 @@ mod strikes;
 
 pub use account::Account;
 pub use lease::Lease;
+pub use limit::Limit;
 pub use local::{Pool, PoolBuilder};
 pub use policy::{PoolPolicy, Selection};
 pub use quarantine::QuarantineCause;

@@ -34,6 +34,7 @@ pub struct PoolPolicy {
     pub(super) selection: Selection,
     pub(super) exchanges: usize,
     pub(super) queue: usize,
+    pub(super) rerun_rate_limited: bool,
     pub(super) max_inline_wait: Duration,
     pub(super) cool_down: (Duration, Duration),
     pub(super) quota_pause: Duration,
@@ -48,6 +49,7 @@ impl Default for PoolPolicy {
             selection: Selection::default(),
             exchanges: 16,
             queue: 10_000,
+            rerun_rate_limited: false,
             max_inline_wait: Duration::from_secs(5),
             cool_down: (Duration::from_secs(1), Duration::from_secs(60)),
             quota_pause: Duration::from_secs(3600),
@@ -84,6 +86,16 @@ impl PoolPolicy {
     /// [`Busy`](crate::ErrorKind::Busy). Default 10 000.
     pub fn queue(mut self, max: usize) -> Self {
         self.queue = max;
+        self
+    }
+
+    /// Sets whether a method with `#[refresh_token(retry)]` runs its body once more after a 429, if
+    /// another account can serve it at once. The body must have
+    /// [told](super::Lease::answered) its lease of the 429, or return the response. A method that
+    /// ran twice does not run again. Default `false`: whether a call may be repeated that the server
+    /// refused is for its API to say.
+    pub fn rerun_rate_limited(mut self, rerun: bool) -> Self {
+        self.rerun_rate_limited = rerun;
         self
     }
 

@@ -27,6 +27,20 @@ macro_rules! provide_leases {
                     lease.rejected();
                 }
             }
+
+            /// Reports the answer: see [`Lease::answered`](crate::pool::Lease::answered).
+            fn answered(&self, lease: &Self::Token, status: http::StatusCode, headers: &http::HeaderMap) {
+                if lease.pool() == $crate::pool::request::LeaseSource::id(&*self.0) {
+                    lease.answered(status, headers);
+                }
+            }
+
+            /// Returns a lease of another account if the call was answered 429, and the policy has
+            /// such calls run again.
+            fn rerun(&self, lease: &Self::Token) -> Option<Self::Token> {
+                let is_limited = lease.was_rate_limited();
+                is_limited.then(|| $crate::pool::request::LeaseSource::rerun(&self.0)).flatten()
+            }
         }
     };
 }

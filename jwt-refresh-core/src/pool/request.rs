@@ -24,6 +24,15 @@ pub(super) trait LeaseSource: Send + Sync {
         None
     }
 
+    /// Returns a lease with which a call runs again that was answered 429, if the policy has it run
+    /// again and another account can serve it at once.
+    fn rerun(self: &Arc<Self>) -> Option<Lease>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// Waits until there is a lease by `terms`.
     fn lease(self: Arc<Self>, terms: LeaseTerms) -> Renewal<Lease>;
 }
@@ -33,6 +42,7 @@ pub(super) trait LeaseSource: Send + Sync {
 pub(super) struct LeaseTerms {
     pub(super) tag: Option<String>,
     pub(super) key: Option<String>,
+    pub(super) cost: u64,
     /// Until when the caller waits, in time since boot.
     pub(super) until: Moment,
 }
@@ -47,13 +57,14 @@ pub struct LeaseRequest {
     source: Arc<dyn LeaseSource>,
     tag: Option<String>,
     key: Option<String>,
+    cost: u64,
     deadline: Option<SystemTime>,
     within: Option<Duration>,
 }
 
 impl LeaseRequest {
     pub(super) fn new(source: Arc<dyn LeaseSource>) -> Self {
-        Self { source, tag: None, key: None, deadline: None, within: None }
+        Self { source, tag: None, key: None, cost: 1, deadline: None, within: None }
     }
 
     /// Asks for an account that has this tag. A second call replaces the tag.
@@ -66,6 +77,25 @@ impl LeaseRequest {
     /// that account is in quarantine, they belong to another one, again the same for equal keys.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Says what the call will cost, in the unit of the accounts' limits on
+    /// [cost](super::Limit::cost). Default 1; 0 is taken as 1. When the call is answered,
+    /// [`Lease::spent`] corrects it.
+    ///
+    /// If no account (with the tag) ever allows so much, the request fails with
+    /// [`Configuration`](crate::ErrorKind::Configuration).
+    ///
+    /// # How long a call waits that costs much
+    ///
+    /// When it is the first in line that no account can serve yet, the next account that is ready for
+    /// cheaper calls saves up for it: that account serves nobody who came later until its limits
+    /// allow the call, which takes at most one period of each of them. All other accounts go on to
+    /// serve cheaper calls. For the quota of a day, or one that a server told, nothing is saved up:
+    /// when it is full again, it goes to the first in line.
+    pub fn cost(mut self, cost: u64) -> Self {
+        self.cost = cost.max(1);
         self
     }
 
@@ -107,7 +137,7 @@ impl IntoFuture for LeaseRequest {
 
     fn into_future(self) -> Renewal<Lease> {
         match self.until() {
-            Ok(until) => self.source.lease(LeaseTerms { tag: self.tag, key: self.key, until }),
+            Ok(until) => self.source.lease(LeaseTerms { tag: self.tag, key: self.key, cost: self.cost, until }),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
@@ -118,6 +148,7 @@ impl fmt::Debug for LeaseRequest {
         f.debug_struct("LeaseRequest")
             .field("tag", &self.tag)
             .field("key", &self.key)
+            .field("cost", &self.cost)
             .field("deadline", &self.deadline)
             .field("within", &self.within)
             .finish_non_exhaustive()

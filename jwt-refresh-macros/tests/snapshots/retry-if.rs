@@ -41,8 +41,18 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
             if !::jwt_refresh::__private::retry_if(Error::is_expired, &result)
                 .is_rejection()
             {
-                ::jwt_refresh::__private::served(&provider, &held);
-                break result;
+                let head = ::jwt_refresh::__private::response(&result).head();
+                let ::core::option::Option::Some(other) = ::jwt_refresh::__private::served(
+                    &provider,
+                    &held,
+                    head,
+                    rerun,
+                ) else {
+                    break result;
+                };
+                held = other;
+                rerun = true;
+                continue;
             }
         }
         if rerun {

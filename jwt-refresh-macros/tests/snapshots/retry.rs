@@ -44,8 +44,18 @@ pub async fn rename(
             };
             let answer = ::jwt_refresh::__private::answer(&result);
             if !(answer.value.is_rejection() || answer.error.is_rejection("rename")) {
-                ::jwt_refresh::__private::served(&self.session, &held);
-                break result;
+                let head = ::jwt_refresh::__private::response(&result).head();
+                let ::core::option::Option::Some(other) = ::jwt_refresh::__private::served(
+                    &self.session,
+                    &held,
+                    head,
+                    rerun,
+                ) else {
+                    break result;
+                };
+                held = other;
+                rerun = true;
+                continue;
             }
         }
         if rerun {

@@ -26,10 +26,14 @@ impl LeaseSource for PoolShared {
 
     fn try_lease(self: &Arc<Self>) -> Option<Lease> {
         let granted = self.change(|state, now| {
-            let selector = state.selector(None, None).ok()?;
+            let selector = state.selector(None, None, 1).ok()?;
             state.acquire(selector, now).ok()?.ok()
         });
         granted.map(|granted| self.make_lease(granted))
+    }
+
+    fn rerun(self: &Arc<Self>) -> Option<Lease> {
+        if self.policy.rerun_rate_limited { self.try_lease() } else { None }
     }
 
     fn lease(self: Arc<Self>, terms: LeaseTerms) -> Renewal<Lease> {
@@ -40,7 +44,7 @@ impl LeaseSource for PoolShared {
 /// Waits until there is a lease by `terms`.
 async fn wait_for_lease(pool: Arc<PoolShared>, terms: LeaseTerms) -> Result<Lease, Error> {
     let queued = pool.change(|state, now| {
-        let selector = state.selector(terms.tag.as_deref(), terms.key.as_deref())?;
+        let selector = state.selector(terms.tag.as_deref(), terms.key.as_deref(), terms.cost)?;
         let wait_for = match state.acquire(selector, now)? {
             Ok(granted) => return Ok(Err(granted)),
             Err(wait_for) => wait_for,
@@ -52,7 +56,7 @@ async fn wait_for_lease(pool: Arc<PoolShared>, terms: LeaseTerms) -> Result<Leas
             return Err(failure::queue_full(state.waiting()));
         }
         let (reply, answer) = oneshot::channel();
-        Ok(Ok((state.enqueue(selector, wait_for, reply), answer)))
+        Ok(Ok((state.enqueue(selector, wait_for, reply, now), answer)))
     })?;
     let (id, mut answer) = match queued {
         Ok(queued) => queued,
@@ -80,6 +84,6 @@ struct Queued<'a> {
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.pool.change(|state, _| state.cancel(self.id));
+        self.pool.change(|state, now| state.cancel(self.id, now));
     }
 }

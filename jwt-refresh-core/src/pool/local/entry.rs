@@ -118,6 +118,16 @@ impl AccountEntry {
         self.quarantine().is_none_or(|quarantine| quarantine.until.is_none())
     }
 
+    /// Returns whether the account has a token to serve with, and a lease to give.
+    pub(super) fn serves(&self) -> bool {
+        self.quarantine().is_none() && self.token.is_some() && self.held < self.limits.concurrency
+    }
+
+    /// Returns whether the account has limits that are not just one rate of calls.
+    pub(super) fn is_metered(&self) -> bool {
+        !self.limits.further.is_empty() || self.limits.group.is_some() || self.rare.get().limits.is_some()
+    }
+
     /// Returns why the account does not serve, if it is in quarantine.
     pub(super) fn quarantine(&self) -> Option<&Quarantine> {
         self.rare.get().quarantine.as_ref()

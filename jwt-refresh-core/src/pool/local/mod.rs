@@ -8,6 +8,10 @@
 //! `acquire` is how a caller gets a lease. The `scheduler` is the one task that decides when an
 //! account is logged in or refreshed; each such `job` is done by a task of `renew`.
 //!
+//! Accounts with limits that depend on what a call costs, are shared, strict, or learnt are
+//! *metered*: `metered_queue` is their order, `limit_states` what is spent of their limits,
+//! `shared_limits` what several of them have together, and `cost_class` how costs are sorted.
+//!
 //! `api_keys` tells whether a key was given twice. `stored` keeps tokens in a store. `heap` and
 //! `pages` hold many accounts in little memory. `rank` is how accounts are numbered and sorted, and
 //! `time` how the pool counts time.
@@ -15,9 +19,12 @@
 mod acquire;
 mod api_keys;
 mod builder;
+mod cost_class;
 mod entry;
 mod heap;
 mod job;
+mod limit_states;
+mod metered_queue;
 mod pages;
 mod quarantined;
 mod rank;
@@ -26,6 +33,7 @@ mod ready_queue;
 mod renew;
 mod scheduler;
 mod shared;
+mod shared_limits;
 mod state;
 mod stored;
 mod table;

@@ -4,6 +4,7 @@
 //! A pool may have a million accounts, most of which have nothing of this. So it is behind one
 //! pointer of the entry, which is null for them.
 
+use super::limit_states::LimitStates;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::pool::strikes::Strikes;
 
@@ -18,19 +19,27 @@ pub(super) struct RareState {
     pub(super) rejected_renewals: u8,
     /// When the token was last renewed because of a 401, in nanoseconds since boot.
     pub(super) renewed_after_rejection: Option<i64>,
+    /// The states of the limits that depend on what a call costs, are strict, or learnt.
+    pub(super) limits: Option<Box<LimitStates>>,
 }
 
 impl RareState {
-    const EMPTY: Self =
-        Self { quarantine: None, strikes: Strikes::NONE, rejected_renewals: 0, renewed_after_rejection: None };
+    const EMPTY: Self = Self {
+        quarantine: None,
+        strikes: Strikes::NONE,
+        rejected_renewals: 0,
+        renewed_after_rejection: None,
+        limits: None,
+    };
 
     /// Returns whether there is nothing in it. A field that is missing here does not compile.
     fn is_empty(&self) -> bool {
-        let Self { quarantine, strikes, rejected_renewals, renewed_after_rejection } = self;
+        let Self { quarantine, strikes, rejected_renewals, renewed_after_rejection, limits } = self;
         quarantine.is_none()
             && *strikes == Strikes::NONE
             && *rejected_renewals == 0
             && renewed_after_rejection.is_none()
+            && limits.is_none()
     }
 
     /// Returns the cause of the quarantine, if the account is in quarantine.

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use http::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -19,10 +20,12 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::pool::account::Account;
 use crate::pool::lease::{Lease, LeaseBackend, Report};
+use crate::pool::limit::Call;
 use crate::pool::limits::Pin;
 use crate::pool::policy::PoolPolicy;
 #[cfg(feature = "metrics")]
 use crate::pool::quarantine::CauseCounts;
+use crate::pool::rate_headers::advertised;
 use crate::pool::status::{PoolStatus, QuarantinedAccount};
 use crate::renewal;
 use crate::runtime;
@@ -57,7 +60,7 @@ impl PoolShared {
         let now = clock.moment().boot.as_nanos();
         Self {
             id: renewal::next_id(),
-            state: Mutex::new(PoolState::new(policy.selection, now)),
+            state: Mutex::new(PoolState::new(&policy, now)),
             clock,
             policy: Arc::new(policy),
             runtime,
@@ -72,7 +75,9 @@ impl PoolShared {
     pub(super) fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut PoolState, i64) -> T) -> T {
         let (result, replies) = {
             let mut state = self.state.lock();
-            let now = self.now();
+            let moment = self.clock.moment();
+            let now = moment.boot.as_nanos();
+            state.set_wall_clock(moment.wall.as_nanos(), now);
             state.process_due(now);
             let result = change(&mut state, now);
             let replies = state.finish_change(now);
@@ -93,7 +98,9 @@ impl PoolShared {
 
     /// Returns the lease that was granted.
     pub(super) fn make_lease(self: &Arc<Self>, granted: Granted) -> Lease {
-        Lease::new(LocalLease { pool: Arc::clone(self), granted, released: AtomicBool::new(false) })
+        let cost = AtomicU64::new(granted.call.cost);
+        let [rate_limited, released] = [false, false].map(AtomicBool::new);
+        Lease::new(LocalLease { pool: Arc::clone(self), granted, cost, rate_limited, released })
     }
 
     /// Adds an account. If it is refused, it is dropped after the lock is released.
@@ -112,7 +119,7 @@ impl PoolShared {
     /// can begin.
     pub(super) fn remove(self: &Arc<Self>, name: &str) -> (bool, Option<Job>) {
         let (removed, job) = self.change(|state, now| {
-            let removed = state.remove(name);
+            let removed = state.remove(name, now);
             if let (Some(removed), Some(store)) = (&removed, &self.store) {
                 store.note_leaving(&removed.identity);
             }
@@ -127,11 +134,6 @@ impl PoolShared {
             return Vec::new();
         }
         self.state.lock().identities().filter_map(|identity| identity.stored().cloned()).collect()
-    }
-
-    /// Returns the time in nanoseconds since boot.
-    fn now(&self) -> i64 {
-        self.clock.moment().boot.as_nanos()
     }
 
     /// Returns the status, with the accounts in quarantine.
@@ -207,6 +209,9 @@ impl Drop for PoolShared {
 struct LocalLease {
     pool: Arc<PoolShared>,
     granted: Granted,
+    /// What the call is charged.
+    cost: AtomicU64,
+    rate_limited: AtomicBool,
     released: AtomicBool,
 }
 
@@ -214,7 +219,8 @@ impl LocalLease {
     /// Gives the account back, unless that was done before.
     fn release(&self) {
         if !self.released.swap(true, Ordering::AcqRel) {
-            self.pool.change(|state, now| state.release(self.granted.handle, now));
+            let Granted { handle, group, .. } = self.granted;
+            self.pool.change(|state, now| state.release(handle, group, self.cost.load(Ordering::Relaxed), now));
         }
     }
 }
@@ -247,8 +253,34 @@ impl LeaseBackend for LocalLease {
         self.pool.id
     }
 
+    fn spent(&self, cost: u64) {
+        let Granted { handle, group, call, .. } = self.granted;
+        self.pool.change(|state, now| {
+            if !self.released.load(Ordering::Acquire) {
+                let charged = self.cost.swap(cost, Ordering::Relaxed);
+                state.spent(handle, group, Call { cost: charged, ..call }, cost, now);
+            }
+        });
+    }
+
+    fn was_rate_limited(&self) -> bool {
+        self.rate_limited.load(Ordering::Relaxed)
+    }
+
+    fn observe(&self, headers: &HeaderMap) {
+        let said = advertised(headers, self.pool.clock.now());
+        if said.is_empty() {
+            return;
+        }
+        let Granted { handle, mark, .. } = self.granted;
+        self.pool.change(|state, now| {
+            let is_in_flight = !self.released.load(Ordering::Acquire);
+            state.observe(handle, &said, self.cost.load(Ordering::Relaxed), mark, is_in_flight, now);
+        });
+    }
+
     fn report(&self, report: Report) {
-        let Granted { handle, leased, .. } = self.granted;
+        let Granted { handle, call: Call { leased, .. }, .. } = self.granted;
         let (pool, generation) = (&self.pool, self.granted.token.generation());
         pool.change(|state, now| match report {
             Report::Succeeded => state.succeeded(handle, generation, leased),
@@ -259,6 +291,9 @@ impl LeaseBackend for LocalLease {
                 state.quota_used_up(handle, (Timestamp::from_nanos(now) + rest).as_nanos());
             }
         });
+        if matches!(report, Report::RateLimited(_)) {
+            self.rate_limited.store(true, Ordering::Relaxed);
+        }
         if report.ends_lease() {
             self.release();
         }

@@ -1,7 +1,7 @@
 //! The tags that callers can ask for, and how many accounts have each. A further tag stands for all
 //! accounts together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::pool::limits::{ALL, TagIndex};
 
@@ -13,15 +13,27 @@ pub(super) struct TagCount {
     pub(super) open: usize,
 }
 
+/// The most that one call may cost at accounts of a tag that have a limit on cost, and at how many
+/// of these accounts.
+#[derive(Debug, Default)]
+struct HighestCosts {
+    of_all: BTreeMap<u64, usize>,
+    of_open: BTreeMap<u64, usize>,
+    /// How many have a limit, of all and of those that are open.
+    limited: TagCount,
+}
+
 #[derive(Debug)]
 pub(super) struct Tags {
     indices: HashMap<Box<str>, TagIndex>,
     counts: Vec<TagCount>,
+    /// Only for tags of which an account has a limit on cost.
+    highest_costs: BTreeMap<TagIndex, HighestCosts>,
 }
 
 impl Tags {
     pub(super) fn new() -> Self {
-        Self { indices: HashMap::new(), counts: vec![TagCount::default()] }
+        Self { indices: HashMap::new(), counts: vec![TagCount::default()], highest_costs: BTreeMap::new() }
     }
 
     pub(super) fn index(&self, name: &str) -> Option<TagIndex> {
@@ -47,34 +59,110 @@ impl Tags {
         self.count(ALL).accounts
     }
 
-    /// Counts an account that was added and is open.
-    pub(super) fn account_added(&mut self, tags: impl Iterator<Item = TagIndex>) {
-        self.change(tags, |count| {
+    /// Returns the most that a call may cost at an account of the tag, and at an open one.
+    pub(super) fn highest_costs(&self, tag: TagIndex) -> (u64, u64) {
+        let Some(costs) = self.highest_costs.get(&tag) else { return (u64::MAX, u64::MAX) };
+        let count = self.count(tag);
+        let highest = |limited, all, costs: &BTreeMap<u64, usize>| {
+            let last = costs.last_key_value().map(|(cost, _)| *cost);
+            if limited < all { u64::MAX } else { last.unwrap_or(u64::MAX) }
+        };
+        let of_all = highest(costs.limited.accounts, count.accounts, &costs.of_all);
+        (of_all, highest(costs.limited.open, count.open, &costs.of_open))
+    }
+
+    /// Counts an account that was added and is open. One call may cost at most `highest` there.
+    pub(super) fn account_added(&mut self, tags: impl Iterator<Item = TagIndex>, highest: u64) {
+        self.change(tags, highest, |count, costs| {
             count.accounts += 1;
             count.open += 1;
+            if let Some(costs) = costs {
+                costs.limited.accounts += 1;
+                costs.limited.open += 1;
+                *costs.of_all.entry(highest).or_default() += 1;
+                *costs.of_open.entry(highest).or_default() += 1;
+            }
         });
     }
 
     /// Counts an account that was closed and is removed.
-    pub(super) fn account_removed(&mut self, tags: impl Iterator<Item = TagIndex>) {
-        self.change(tags, |count| count.accounts -= 1);
+    pub(super) fn account_removed(&mut self, tags: impl Iterator<Item = TagIndex>, highest: u64) {
+        self.change(tags, highest, |count, costs| {
+            count.accounts -= 1;
+            if let Some(costs) = costs {
+                costs.limited.accounts -= 1;
+                remove_one(&mut costs.of_all, highest);
+            }
+        });
     }
 
     /// Counts that an account is open again.
-    pub(super) fn account_opened(&mut self, tags: impl Iterator<Item = TagIndex>) {
-        self.change(tags, |count| count.open += 1);
+    pub(super) fn account_opened(&mut self, tags: impl Iterator<Item = TagIndex>, highest: u64) {
+        self.change(tags, highest, |count, costs| {
+            count.open += 1;
+            if let Some(costs) = costs {
+                costs.limited.open += 1;
+                *costs.of_open.entry(highest).or_default() += 1;
+            }
+        });
     }
 
     /// Counts that an account is not open any more.
-    pub(super) fn account_closed(&mut self, tags: impl Iterator<Item = TagIndex>) {
-        self.change(tags, |count| count.open -= 1);
+    pub(super) fn account_closed(&mut self, tags: impl Iterator<Item = TagIndex>, highest: u64) {
+        self.change(tags, highest, |count, costs| {
+            count.open -= 1;
+            if let Some(costs) = costs {
+                costs.limited.open -= 1;
+                remove_one(&mut costs.of_open, highest);
+            }
+        });
     }
 
-    fn change(&mut self, tags: impl Iterator<Item = TagIndex>, change: impl Fn(&mut TagCount)) {
+    /// Changes the counts of an account's tags, and those of its limit on cost, if it has one.
+    fn change(
+        &mut self,
+        tags: impl Iterator<Item = TagIndex>,
+        highest: u64,
+        change: impl Fn(&mut TagCount, Option<&mut HighestCosts>),
+    ) {
         for tag in tags {
+            let costs = (highest != u64::MAX).then(|| self.highest_costs.entry(tag).or_default());
             if let Some(count) = self.counts.get_mut(tag as usize) {
-                change(count);
+                change(count, costs);
             }
         }
+    }
+}
+
+fn remove_one(costs: &mut BTreeMap<u64, usize>, cost: u64) {
+    if let Some(count) = costs.get_mut(&cost) {
+        *count -= 1;
+        if *count == 0 {
+            costs.remove(&cost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::limits::ALL;
+
+    #[test]
+    fn the_highest_cost_is_that_of_the_accounts_that_are_there_and_of_those_that_are_open() {
+        let mut tags = Tags::new();
+        let all = || std::iter::once(ALL);
+        tags.account_added(all(), 100);
+        tags.account_added(all(), 100);
+        tags.account_added(all(), 70);
+        assert_eq!(tags.highest_costs(ALL), (100, 100));
+        tags.account_closed(all(), 100);
+        tags.account_closed(all(), 100);
+        assert_eq!(tags.highest_costs(ALL), (100, 70));
+        tags.account_removed(all(), 100);
+        tags.account_opened(all(), 100);
+        assert_eq!(tags.highest_costs(ALL), (100, 100));
+        tags.account_added(all(), u64::MAX);
+        assert_eq!(tags.highest_costs(ALL), (u64::MAX, u64::MAX), "an account without such a limit");
     }
 }

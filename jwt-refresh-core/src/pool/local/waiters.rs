@@ -1,20 +1,22 @@
 //! The callers that wait for a lease, in the order in which they came.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::sync::oneshot;
 
+use super::cost_class::{CostClass, MOST_LOOKED_AT, cost_class};
 use super::rank::Slot;
 use crate::error::Error;
 use crate::pool::lease::Lease;
 use crate::pool::limits::TagIndex;
 
-/// Which accounts can serve a caller.
+/// Which accounts can serve a caller, and what its call costs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Selector {
     pub(super) tag: TagIndex,
     /// The point on the ring of the caller's key, which selects one account.
     pub(super) key: Option<u32>,
+    pub(super) cost: u64,
 }
 
 /// What a caller waits for.
@@ -36,14 +38,50 @@ pub(super) struct Waiter {
     pub(super) selector: Selector,
     pub(super) wait_for: WaitFor,
     pub(super) reply: ReplySender,
+    /// The account that saves up for it, since it cannot serve it yet.
+    pub(super) saver: Option<Slot>,
 }
+
+/// Callers by what they wait for and the class of their cost, in the order in which they came.
+#[derive(Default)]
+struct Line(BTreeSet<(WaitFor, CostClass, WaiterId)>);
 
 #[derive(Default)]
 pub(super) struct Waiters {
     by_id: BTreeMap<WaiterId, Waiter>,
-    /// The waiters for each tag and account, in the order in which they came.
-    by_wait: BTreeSet<(WaitFor, WaiterId)>,
+    /// Those for which no account saves up.
+    unsaved: Line,
+    /// Those for which an account saves up.
+    saved: Line,
+    /// For which caller an account saves up.
+    saving: HashMap<Slot, WaiterId>,
     last: WaiterId,
+}
+
+impl Line {
+    /// Returns the oldest caller of each class that waits for a tag or an account and has a cost
+    /// from `lowest` to `highest`, as far as it is among the first of its class.
+    fn oldest(
+        &self,
+        by_id: &BTreeMap<WaiterId, Waiter>,
+        wait_for: WaitFor,
+        lowest: u64,
+        highest: u64,
+    ) -> Option<WaiterId> {
+        let (mut class, last) = (cost_class(lowest), cost_class(highest));
+        let mut oldest: Option<WaiterId> = None;
+        let fits =
+            |id: &WaiterId| by_id.get(id).is_some_and(|waiter| (lowest..=highest).contains(&waiter.selector.cost));
+        while class <= last {
+            let mut waiting = self.0.range((wait_for, class, 0)..=(wait_for, last, WaiterId::MAX));
+            let Some(&(_, present, first)) = waiting.next() else { break };
+            let others = waiting.take_while(|(_, other, _)| *other == present).map(|&(_, _, id)| id);
+            let found = std::iter::once(first).chain(others).take(MOST_LOOKED_AT).find(fits);
+            oldest = [oldest, found].into_iter().flatten().min();
+            class = present + 1;
+        }
+        oldest
+    }
 }
 
 impl Waiters {
@@ -56,19 +94,68 @@ impl Waiters {
 
     /// Puts a caller back to its old place in the queue, where it may wait for something else now.
     pub(super) fn rejoin(&mut self, id: WaiterId, waiter: Waiter) {
-        self.by_wait.insert((waiter.wait_for, id));
+        self.unsaved.0.insert((waiter.wait_for, cost_class(waiter.selector.cost), id));
         self.by_id.insert(id, waiter);
     }
 
+    /// Removes a caller. No account must save up for it.
     pub(super) fn remove(&mut self, id: WaiterId) -> Option<Waiter> {
         let waiter = self.by_id.remove(&id)?;
-        self.by_wait.remove(&(waiter.wait_for, id));
+        self.unsaved.0.remove(&(waiter.wait_for, cost_class(waiter.selector.cost), id));
         Some(waiter)
+    }
+
+    pub(super) fn get(&self, id: WaiterId) -> Option<&Waiter> {
+        self.by_id.get(&id)
     }
 
     /// Returns the caller that has waited longest for a tag or an account.
     pub(super) fn first(&self, wait_for: WaitFor) -> Option<WaiterId> {
-        self.by_wait.range((wait_for, 0)..=(wait_for, WaiterId::MAX)).next().map(|&(_, id)| id)
+        self.first_within(wait_for, u64::MAX)
+    }
+
+    /// Returns the caller that has waited longest of those whose calls cost at most `highest`.
+    pub(super) fn first_within(&self, wait_for: WaitFor, highest: u64) -> Option<WaiterId> {
+        let lines = [&self.unsaved, &self.saved];
+        lines.into_iter().filter_map(|line| line.oldest(&self.by_id, wait_for, 0, highest)).min()
+    }
+
+    /// Returns the caller that has waited longest of those whose calls cost more than `above` and at
+    /// most `highest`, and for which no account saves up.
+    pub(super) fn first_unsaved(&self, wait_for: WaitFor, above: u64, highest: u64) -> Option<WaiterId> {
+        self.unsaved.oldest(&self.by_id, wait_for, above.saturating_add(1), highest)
+    }
+
+    /// Returns the same of those for which an account saves up.
+    pub(super) fn first_saved(&self, wait_for: WaitFor, above: u64, highest: u64) -> Option<WaiterId> {
+        self.saved.oldest(&self.by_id, wait_for, above.saturating_add(1), highest)
+    }
+
+    /// Notes that an account saves up for a caller.
+    pub(super) fn save(&mut self, slot: Slot, id: WaiterId) {
+        let Some(waiter) = self.by_id.get_mut(&id) else { return };
+        waiter.saver = Some(slot);
+        let place = (waiter.wait_for, cost_class(waiter.selector.cost), id);
+        self.unsaved.0.remove(&place);
+        self.saved.0.insert(place);
+        self.saving.insert(slot, id);
+    }
+
+    /// Notes that an account saves up no more. Returns the caller for which it did.
+    pub(super) fn end_saving(&mut self, slot: Slot) -> Option<WaiterId> {
+        let id = self.saving.remove(&slot)?;
+        if let Some(waiter) = self.by_id.get_mut(&id) {
+            waiter.saver = None;
+            let place = (waiter.wait_for, cost_class(waiter.selector.cost), id);
+            self.saved.0.remove(&place);
+            self.unsaved.0.insert(place);
+        }
+        Some(id)
+    }
+
+    /// Returns the caller for which an account saves up.
+    pub(super) fn saved_for_by(&self, slot: Slot) -> Option<WaiterId> {
+        self.saving.get(&slot).copied()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -85,20 +172,37 @@ mod tests {
     use super::*;
     use crate::pool::limits::ALL;
 
-    fn waiter(wait_for: WaitFor) -> Waiter {
-        Waiter { selector: Selector { tag: ALL, key: None }, wait_for, reply: oneshot::channel().0 }
+    fn waiter(wait_for: WaitFor, cost: u64) -> Waiter {
+        let selector = Selector { tag: ALL, key: None, cost };
+        Waiter { selector, wait_for, reply: oneshot::channel().0, saver: None }
     }
 
     #[test]
     fn each_wait_has_a_first_caller_and_one_that_waits_for_something_else_keeps_its_place() {
         let mut waiters = Waiters::default();
         let (tag, account) = (WaitFor::Tag(ALL), WaitFor::Account(7));
-        let [first, second, third] = [tag, account, tag].map(|wait_for| waiters.join(waiter(wait_for)));
+        let [first, second, third] = [tag, account, tag].map(|wait_for| waiters.join(waiter(wait_for, 1)));
         assert_eq!((waiters.first(tag), waiters.first(account)), (Some(first), Some(second)));
         waiters.remove(first).unwrap();
         assert_eq!(waiters.first(tag), Some(third));
         waiters.remove(second).unwrap();
-        waiters.rejoin(second, waiter(tag));
+        waiters.rejoin(second, waiter(tag, 1));
         assert_eq!((waiters.first(tag), waiters.first(account), waiters.len()), (Some(second), None, 2));
+    }
+
+    #[test]
+    fn callers_are_found_by_what_their_calls_cost() {
+        let mut waiters = Waiters::default();
+        let tag = WaitFor::Tag(ALL);
+        let [thousand, seven, one, five] = [1000, 7, 1, 5].map(|cost| waiters.join(waiter(tag, cost)));
+        assert_eq!(waiters.first(tag), Some(thousand));
+        let within = [999, 6, 4, 0].map(|cost| waiters.first_within(tag, cost));
+        assert_eq!(within, [Some(seven), Some(one), Some(one), None]);
+        assert_eq!(waiters.first_unsaved(tag, 5, 999), Some(seven));
+        waiters.save(3, seven);
+        assert_eq!((waiters.first_unsaved(tag, 4, 999), waiters.first_saved(tag, 4, 999)), (Some(five), Some(seven)));
+        assert_eq!(waiters.first_within(tag, 7), Some(seven), "another account may serve it");
+        assert_eq!(waiters.end_saving(3), Some(seven));
+        assert_eq!(waiters.first_unsaved(tag, 4, 999), Some(seven));
     }
 }

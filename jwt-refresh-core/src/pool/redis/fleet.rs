@@ -119,6 +119,9 @@ impl Fleet {
     }
 
     async fn get(self: Arc<Self>, wanted: LeaseTerms) -> Result<Lease, Error> {
+        if wanted.cost > 1 {
+            return Err(failure::not_in_redis("the call", "a cost"));
+        }
         let want = Want::of(&wanted);
         // What this process knows already, such as that a token was rejected, goes before its question.
         if self.outbox.is_urgent() {

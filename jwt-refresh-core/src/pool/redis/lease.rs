@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::HeaderMap;
+
 use super::fleet::Fleet;
 use super::outbox::Message;
 use crate::pool::lease::{LeaseBackend, Report};
@@ -62,6 +64,16 @@ impl LeaseBackend for RedisLeaseBackend {
     fn pool(&self) -> u64 {
         self.fleet.id
     }
+
+    /// Does nothing: the scripts know of no cost.
+    fn spent(&self, _: u64) {}
+
+    fn was_rate_limited(&self) -> bool {
+        false
+    }
+
+    /// Does nothing: the scripts learn no limits.
+    fn observe(&self, _: &HeaderMap) {}
 
     fn report(&self, report: Report) {
         if report == Report::Succeeded && !self.fleet.is_news(&self.known.name) {

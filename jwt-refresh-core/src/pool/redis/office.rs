@@ -135,7 +135,7 @@ impl Office {
         let terms = terms(&account)?;
         let name = account.identity.name().to_owned();
         if !account.begins_with_login() {
-            return Err(failure::not_in_redis(&name, "tokens or an API key to begin with"));
+            return Err(failure::not_in_redis(&named(&name), "tokens or an API key to begin with"));
         }
         let mut state = self.state();
         if state.charges.contains_key(&name) {
@@ -374,14 +374,21 @@ pub(super) fn to_micros(time: Timestamp) -> f64 {
     time.as_nanos() as f64 / 1e3
 }
 
+fn named(account: &str) -> String {
+    format!("the account {account:?}")
+}
+
 /// An account's limits and tags, as the scripts read them.
 fn terms(account: &Account) -> Result<String, Error> {
-    let terms = account.limits(Box::default())?;
+    let terms = account.limits(Box::default(), None)?;
+    if !terms.further.is_empty() || account.shared_limits().next().is_some() {
+        return Err(failure::not_in_redis(&named(account.identity.name()), "a limit other than a rate of calls"));
+    }
     let limited = |number: u32| (number < u32::MAX).then_some(number);
     let mut tags: Vec<String> = account.tags.iter().map(|name| tag(name)).collect();
     tags.sort_unstable();
     tags.dedup();
-    let (interval, tolerance) = terms.limit.micros();
+    let (interval, tolerance) = terms.rate.micros();
     let terms = serde_json::json!({
         "interval": interval,
         "tolerance": tolerance,

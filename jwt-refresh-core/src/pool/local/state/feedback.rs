@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::pool::local::entry::AccountHandle;
 use crate::pool::local::rank::Slot;
 use crate::pool::local::rare::RareState;
+use crate::pool::local::shared_limits::GroupIndex;
 use crate::pool::local::time::after;
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
@@ -15,9 +16,17 @@ use crate::token::AccessToken;
 
 impl PoolState {
     /// Takes a lease back, and gives the account to the next waiter.
-    pub(in crate::pool::local) fn release(&mut self, handle: AccountHandle, now: i64) {
+    pub(in crate::pool::local) fn release(
+        &mut self,
+        handle: AccountHandle,
+        group: Option<GroupIndex>,
+        cost: u64,
+        now: i64,
+    ) {
+        self.end_shared(group, cost, now);
         if let Some(entry) = self.table.by_handle(handle) {
             entry.held = entry.held.saturating_sub(1);
+            self.end_own(handle.slot, cost, now);
             self.dispatch(handle.slot, now);
         }
     }
@@ -104,7 +113,7 @@ impl PoolState {
         let asked = retry_after.map(|asked| asked.min(policy.tokens.longest_retry_after));
         let strike = |rare: &mut RareState| rare.strikes.strike(leased, now, asked, policy.cool_down);
         let Some(until) = entry.rare.change(strike) else { return };
-        entry.arrival = entry.limits.limit.block_until(entry.arrival, until);
+        entry.arrival = entry.limits.rate.block_until(entry.arrival, until);
         if until > after(now, policy.max_inline_wait) {
             self.start_rest(handle.slot, QuarantineCause::RateLimited, until);
         }
@@ -120,7 +129,7 @@ impl PoolState {
 
     /// Lets an account rest until the time `until`, unless it is in quarantine for new tokens or
     /// rests for longer already.
-    fn start_rest(&mut self, slot: Slot, cause: QuarantineCause, until: i64) {
+    pub(super) fn start_rest(&mut self, slot: Slot, cause: QuarantineCause, until: i64) {
         let Some(entry) = self.table.get(slot) else { return };
         let may_rest = entry
             .quarantine()

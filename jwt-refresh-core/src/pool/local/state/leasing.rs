@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Granted, PoolState};
 use crate::error::Error;
 use crate::pool::failure::{self, FirstToReturn};
+use crate::pool::limit::Call;
 use crate::pool::limits::{ALL, TagIndex};
 use crate::pool::local::entry::AccountHandle;
 use crate::pool::local::rank::{Rank, Slot};
@@ -19,13 +20,18 @@ use crate::pool::quarantine::QuarantineCause;
 const STRIDE: i64 = 1 << 32;
 
 impl PoolState {
-    /// Returns the accounts that a tag and a key select.
-    pub(in crate::pool::local) fn selector(&self, tag: Option<&str>, key: Option<&str>) -> Result<Selector, Error> {
+    /// Returns the accounts that a tag and a key select, for a call of that cost.
+    pub(in crate::pool::local) fn selector(
+        &self,
+        tag: Option<&str>,
+        key: Option<&str>,
+        cost: u64,
+    ) -> Result<Selector, Error> {
         let tag = match tag {
             None => ALL,
             Some(tag) => self.tags.index(tag).ok_or_else(|| failure::unknown_tag(tag))?,
         };
-        Ok(Selector { tag, key: key.map(ring_point) })
+        Ok(Selector { tag, key: key.map(ring_point), cost })
     }
 
     /// Grants a lease at once, or returns what to wait for. Fails if no selected account is open.
@@ -35,24 +41,29 @@ impl PoolState {
         now: i64,
     ) -> Result<Result<Granted, WaitFor>, Error> {
         loop {
-            if self.tags.count(selector.tag).open == 0 {
-                return Err(self.no_open_account(selector.tag, now));
-            }
+            self.check_open(selector, now)?;
             let slot = match selector.key {
-                None => match self.ready_queue.first(selector.tag) {
+                None => match self.first_ready(selector, now) {
                     Some(slot) => slot,
                     None => return Ok(Err(WaitFor::Tag(selector.tag))),
                 },
                 Some(key) => match self.account_for_key(key, selector.tag) {
                     Some(slot) => slot,
-                    None => return Err(self.no_open_account(selector.tag, now)),
+                    None => return Err(self.no_open_account(selector, now)),
                 },
             };
             if self.expire(slot, now) {
                 continue;
             }
-            let granted = if self.ready_queue.is_ready(slot) { self.grant(slot, now, now) } else { None };
-            return Ok(granted.ok_or(WaitFor::Account(slot)));
+            if self.can_serve(slot, selector.cost, now) {
+                let granted = self.grant(slot, selector.cost, false, now);
+                return Ok(granted.ok_or(WaitFor::Account(slot)));
+            }
+            match selector.key {
+                Some(_) => return self.check_key(slot, selector.cost).map(|()| Err(WaitFor::Account(slot))),
+                // Its place was not up to date.
+                None => self.place(slot, now),
+            }
         }
     }
 
@@ -63,14 +74,35 @@ impl PoolState {
         first.map(|(slot, _)| slot)
     }
 
-    /// Returns the error that says why no account of the tag is open.
-    fn no_open_account(&self, tag: TagIndex, now: i64) -> Error {
+    /// Fails if no open account allows the call.
+    pub(super) fn check_open(&self, selector: Selector, now: i64) -> Result<(), Error> {
+        let Selector { tag, cost, .. } = selector;
+        let (highest, highest_open) = self.tags.highest_costs(tag);
+        if cost > highest {
+            return Err(failure::cost_too_high(cost, highest, self.tags.name(tag)));
+        }
+        if self.tags.count(tag).open == 0 || cost > highest_open {
+            return Err(self.no_open_account(selector, now));
+        }
+        Ok(())
+    }
+
+    /// Fails if the account that a key belongs to never allows a call of that cost.
+    fn check_key(&self, slot: Slot, cost: u64) -> Result<(), Error> {
+        let Some(entry) = self.table.get(slot) else { return Ok(()) };
+        let most = self.most(entry);
+        if cost > most { Err(failure::cost_too_high_for_key(cost, most, entry.identity.name())) } else { Ok(()) }
+    }
+
+    /// Returns the error that says why no account of the tag that allows the call is open.
+    fn no_open_account(&self, selector: Selector, now: i64) -> Error {
+        let Selector { tag, cost, .. } = selector;
         let name = self.tags.name(tag);
         if self.tags.count(tag).accounts == 0 {
             return failure::no_account(name);
         }
         let mut returning = self.quarantined.returning().filter_map(|(time, slot)| Some((time, self.table.get(slot)?)));
-        let first = returning.find(|(_, entry)| entry.is_in(tag));
+        let first = returning.find(|(_, entry)| entry.is_in(tag) && self.most(entry) >= cost);
         let Some((time, entry, quarantine)) = first.and_then(|(time, entry)| Some((time, entry, entry.quarantine()?)))
         else {
             return failure::all_quarantined(name, None);
@@ -84,8 +116,9 @@ impl PoolState {
         }
     }
 
-    /// Grants a lease of an account that is ready, and charges its rate from `charge_from` on.
-    fn grant(&mut self, slot: Slot, charge_from: i64, now: i64) -> Option<Granted> {
+    /// Grants a lease of an account that is ready. If the caller `waited`, rates let the next call
+    /// make up for the time that it took to wake the caller.
+    fn grant(&mut self, slot: Slot, cost: u64, waited: bool, now: i64) -> Option<Granted> {
         self.last_lease = self.last_lease.wrapping_add(1);
         let (last_lease, virtual_time) = (self.last_lease, self.virtual_time);
         let entry = self.table.get_mut(slot)?;
@@ -93,21 +126,27 @@ impl PoolState {
         let stride = STRIDE / i64::from(entry.limits.weight).max(1);
         let start = entry.virtual_time.max(virtual_time);
         entry.virtual_time = start.saturating_add(stride.max(1));
-        entry.arrival = entry.limits.limit.charge(entry.arrival, charge_from);
+        let charge_from = if waited { entry.limits.rate.charge_from(1, now) } else { now };
+        entry.arrival = entry.limits.rate.charge(entry.arrival, 1, charge_from);
         entry.last_lease = last_lease;
-        entry.held += 1;
         entry.used += 1;
         let is_used_up = entry.used >= entry.limits.usage_cap;
         let handle = AccountHandle { slot, serial: entry.serial };
         let (identity, pin) = (Arc::clone(&entry.identity), entry.limits.pinned.0.clone());
+        let (is_metered, group) = (entry.is_metered(), entry.limits.group);
         self.virtual_time = start;
         self.counters.leased(now);
+        let mark = if is_metered { self.charge_metered(slot, cost, waited, now) } else { None };
+        if let Some(entry) = self.table.get_mut(slot) {
+            entry.held += 1;
+        }
         if is_used_up {
             self.renew_now(slot, QuarantineCause::UsageCap, now);
         } else {
             self.place(slot, now);
         }
-        Some(Granted { handle, identity, token, pin, leased: now })
+        let call = Call { cost, leased: now };
+        Some(Granted { handle, identity, token, pin, call, group, mark })
     }
 
     /// Adds a caller to the queue.
@@ -116,8 +155,13 @@ impl PoolState {
         selector: Selector,
         wait_for: WaitFor,
         reply: ReplySender,
+        now: i64,
     ) -> WaiterId {
-        self.waiters.join(Waiter { selector, wait_for, reply })
+        let id = self.join(None, Waiter { selector, wait_for, reply, saver: None });
+        if selector.cost > 1 {
+            self.find_saver(id, now);
+        }
+        id
     }
 
     /// Returns how many callers wait.
@@ -126,8 +170,8 @@ impl PoolState {
     }
 
     /// Takes a caller that does not wait any more out of the queue.
-    pub(in crate::pool::local) fn cancel(&mut self, id: WaiterId) {
-        self.waiters.remove(id);
+    pub(in crate::pool::local) fn cancel(&mut self, id: WaiterId, now: i64) {
+        self.leave(id, now);
     }
 
     /// Puts an account where it belongs. For as long as it is ready, grants leases of it to the
@@ -135,40 +179,59 @@ impl PoolState {
     pub(super) fn dispatch(&mut self, slot: Slot, now: i64) {
         loop {
             self.place(slot, now);
-            let Some(entry) = self.table.get(slot).filter(|_| self.ready_queue.is_ready(slot)) else { return };
-            let waits = entry.tags().map(WaitFor::Tag).chain([WaitFor::Account(slot)]);
-            let Some(first) = waits.filter_map(|wait_for| self.waiters.first(wait_for)).min() else { return };
-            let charge_from = entry.limits.limit.charge_from(now);
-            let Some(waiter) = self.waiters.remove(first) else { return };
-            match self.grant(slot, charge_from, now) {
+            let Some(first) = self.next_waiter(slot, now) else { return };
+            let Some(waiter) = self.leave(first, now) else { return };
+            match self.grant(slot, waiter.selector.cost, true, now) {
                 Some(granted) => self.replies.push((waiter.reply, Ok(granted))),
                 None => return,
             }
         }
     }
 
+    /// Returns the caller that an account serves next, if it can serve one.
+    fn next_waiter(&mut self, slot: Slot, now: i64) -> Option<WaiterId> {
+        let entry = self.table.get(slot).filter(|_| !self.waiters.is_empty())?;
+        if entry.is_metered() {
+            return self.next_for_metered(slot, now);
+        }
+        let waits = entry.tags().map(WaitFor::Tag).chain([WaitFor::Account(slot)]);
+        waits.filter(|_| self.ready_queue.is_ready(slot)).filter_map(|wait_for| self.waiters.first(wait_for)).min()
+    }
+
     /// Puts an account where it belongs: ready, waiting for its rate, or idle.
     pub(super) fn place(&mut self, slot: Slot, now: i64) {
         self.expire(slot, now);
-        let (selection, virtual_time) = (self.selection, self.virtual_time);
         let Some(entry) = self.table.get(slot) else { return };
-        let serves = entry.quarantine().is_none() && entry.token.is_some() && entry.held < entry.limits.concurrency;
-        let next_call = entry.limits.limit.next_call(entry.arrival);
-        let order = match selection {
-            Selection::Soonest => next_call,
-            Selection::RoundRobin => 0,
-            Selection::Weighted => entry.virtual_time.max(virtual_time),
-        };
-        let position = match serves {
-            false => Position::Idle,
-            true if next_call > now => Position::Waiting(next_call),
-            true => Position::Ready(Rank { order, last_lease: entry.last_lease }),
+        if entry.is_metered() {
+            return self.place_metered(slot, now);
+        }
+        let next_call = entry.limits.rate.next_call(entry.arrival);
+        let position = match self.rank(slot) {
+            Some(_) if next_call > now => Position::Waiting(next_call),
+            Some(rank) => Position::Ready(rank),
+            None => Position::Idle,
         };
         self.set_position(slot, position);
     }
 
+    /// Returns what an account is sorted by among those that are ready, or `None` if it does not
+    /// serve.
+    pub(super) fn rank(&self, slot: Slot) -> Option<Rank> {
+        let entry = self.table.get(slot).filter(|entry| entry.serves())?;
+        let order = match self.selection {
+            Selection::Soonest => entry.limits.rate.next_call(entry.arrival),
+            Selection::RoundRobin => 0,
+            Selection::Weighted => entry.virtual_time.max(self.virtual_time),
+        };
+        Some(Rank { order, last_lease: entry.last_lease })
+    }
+
     pub(super) fn set_position(&mut self, slot: Slot, to: Position) {
-        if let Some(entry) = self.table.get(slot) {
+        let Some(entry) = self.table.get(slot) else { return };
+        if entry.is_metered() {
+            // Only `place_metered` says that a metered account is ready.
+            self.metered.set(slot, &entry.limits.tags, entry.limits.group, None, None);
+        } else {
             self.ready_queue.set_position(slot, &entry.limits.tags, to);
         }
     }

@@ -8,6 +8,7 @@ use crate::pool::account::Account;
 use crate::pool::failure;
 use crate::pool::limits::{Limits, TagIndex};
 use crate::pool::local::entry::AccountEntry;
+use crate::pool::local::limit_states::LimitStates;
 use crate::pool::local::ready_queue::Position;
 use crate::pool::local::time::NEVER;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
@@ -33,16 +34,26 @@ impl PoolState {
             self.expect_new_key(name, key)?;
         }
         // The limits may be refused, so they are checked before anything is changed.
-        account.limits(Box::default())?;
+        account.limits(Box::default(), None)?;
+        self.shared_limits.check(account.shared_limits())?;
         let mut tags: Vec<TagIndex> = account.tags.iter().map(|tag| self.tag_index(tag)).collect();
         tags.sort_unstable();
         tags.dedup();
-        let limits = self.share_limits(account.limits(tags.into())?);
+        let at = self.at(now);
+        let group = self.shared_limits.join(account.shared_limits(), at);
+        let limits = self.share_limits(account.limits(tags.into(), group)?);
 
         let Some(account) = offered.take() else { return Ok(()) };
-        let entry = AccountEntry::new(account.identity, limits, self.virtual_time, now);
-        self.tags.account_added(entry.tags());
+        let mut entry = AccountEntry::new(account.identity, limits, self.virtual_time, now);
+        if !entry.limits.further.is_empty() {
+            let states = LimitStates::new(&entry.limits.further, 0, at);
+            entry.rare.change(|rare| rare.limits = Some(Box::new(states)));
+        }
+        self.tags.account_added(entry.tags(), self.most(&entry));
         let slot = self.table.insert(entry);
+        if let Some(group) = group {
+            self.group_changed(group, now);
+        }
         self.quarantined.insert(slot, None, None);
         self.counters.quarantined.change(None, Some(QuarantineCause::Joining));
         match first {
@@ -54,8 +65,10 @@ impl PoolState {
     }
 
     /// Removes the account of that name, and returns it, to be dropped after the lock is released.
-    pub(in crate::pool::local) fn remove(&mut self, name: &str) -> Option<AccountEntry> {
+    pub(in crate::pool::local) fn remove(&mut self, name: &str, now: i64) -> Option<AccountEntry> {
         let slot = self.table.find(name)?;
+        let saved_for = self.end_saving(slot, now);
+        self.unsaved.extend(saved_for);
         self.set_position(slot, Position::Idle);
         self.set_timer(slot, None);
         // As if the account were in quarantine for ever, so that no caller waits for it any more.
@@ -63,7 +76,11 @@ impl PoolState {
         self.quarantined.remove(slot, Some(NEVER));
         self.counters.quarantined.change(Some(QuarantineCause::Denied), None);
         let entry = self.table.remove(slot)?;
-        self.tags.account_removed(entry.tags());
+        self.metered.remove(slot, &entry.limits.tags, entry.limits.group);
+        self.tags.account_removed(entry.tags(), self.most(&entry));
+        if let Some(group) = entry.limits.group {
+            self.shared_limits.leave(group);
+        }
         self.keys.remove(entry.token.as_ref());
         if entry.token.is_some() {
             self.counters.token_removed(entry.times.expires);

@@ -3,32 +3,38 @@
 //!
 //! `membership` adds and removes accounts, `first_tokens` has those that need no login, `leasing`
 //! gives them to callers, `feedback` takes the reports on leases, `quarantine` takes accounts out
-//! of service and back, and `exchanges` keeps them logged in.
+//! of service and back, and `exchanges` keeps them logged in. `metered` does what is different for
+//! accounts with more limits than a rate.
 
 mod exchanges;
 mod feedback;
 mod first_tokens;
 mod leasing;
 mod membership;
+mod metered;
 mod quarantine;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::api_keys::ApiKeys;
 use super::entry::{AccountEntry, AccountHandle};
 use super::heap::Heap;
 use super::job::Job;
+use super::metered_queue::{Due, MeteredQueue};
 use super::quarantined::QuarantineList;
 use super::ready_queue::ReadyQueue;
+use super::shared_limits::{GroupIndex, SharedLimits};
 use super::table::Table;
 use super::tags::Tags;
 use super::time::NEVER;
-use super::waiters::{ReplySender, WaitFor, Waiters};
+use super::waiters::{ReplySender, WaitFor, WaiterId, Waiters};
 use crate::error::Error;
 use crate::pool::account::NamedAuthenticator;
 use crate::pool::counters::PoolCounters;
-use crate::pool::limits::{Limits, Pin};
+use crate::pool::limit::{Call, Totals};
+use crate::pool::limits::{Limits, Pin, TagIndex};
 use crate::pool::policy::{PoolPolicy, Selection};
 use crate::pool::quarantine::Quarantine;
 use crate::token::AccessToken;
@@ -39,8 +45,11 @@ pub(super) struct Granted {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
     pub(super) token: AccessToken,
     pub(super) pin: Option<Pin>,
-    /// When the lease was granted, in nanoseconds since boot.
-    pub(super) leased: i64,
+    pub(super) call: Call,
+    /// The group that the call was charged to.
+    pub(super) group: Option<GroupIndex>,
+    /// All that the account had leased then, if it counts that.
+    pub(super) mark: Option<Totals>,
 }
 
 pub(super) struct PoolState {
@@ -51,6 +60,8 @@ pub(super) struct PoolState {
     last_limits: Option<Arc<Limits>>,
     keys: ApiKeys,
     ready_queue: ReadyQueue,
+    metered: MeteredQueue,
+    shared_limits: SharedLimits,
     quarantined: QuarantineList,
     waiters: Waiters,
     /// When the tokens of each account are to be exchanged.
@@ -68,6 +79,19 @@ pub(super) struct PoolState {
     virtual_time: i64,
     /// Tags and accounts that are not open any more, while callers may still wait for them.
     newly_closed: Vec<WaitFor>,
+    /// Tags of which fewer accounts are open, while callers may wait for a call that costs more than
+    /// the others allow.
+    newly_limited: Vec<TagIndex>,
+    /// Accounts and groups that may serve callers after a change.
+    later: Vec<Due>,
+    /// Callers for which no account saves up any more.
+    unsaved: Vec<WaiterId>,
+    /// How far the wall clock is ahead of the clock since boot.
+    wall_offset: i64,
+    /// The longest time for which a server is believed that nothing remains.
+    patience: Duration,
+    /// The longest rest that callers wait out in line.
+    max_inline_wait: Duration,
     /// Replies to waiters, to be sent after the lock is released.
     replies: Vec<(ReplySender, Result<Granted, Error>)>,
     /// When the scheduler will wake next, in nanoseconds since boot.
@@ -76,14 +100,16 @@ pub(super) struct PoolState {
 }
 
 impl PoolState {
-    pub(super) fn new(selection: Selection, now: i64) -> Self {
+    pub(super) fn new(policy: &PoolPolicy, now: i64) -> Self {
         Self {
-            selection,
+            selection: policy.selection,
             table: Table::default(),
             tags: Tags::new(),
             last_limits: None,
             keys: ApiKeys::default(),
             ready_queue: ReadyQueue::new(),
+            metered: MeteredQueue::default(),
+            shared_limits: SharedLimits::default(),
             quarantined: QuarantineList::default(),
             waiters: Waiters::default(),
             timers: Heap::default(),
@@ -93,6 +119,12 @@ impl PoolState {
             last_generation: 0,
             virtual_time: 0,
             newly_closed: Vec::new(),
+            newly_limited: Vec::new(),
+            later: Vec::new(),
+            unsaved: Vec::new(),
+            wall_offset: 0,
+            patience: policy.tokens.asked_pause(Some(Duration::MAX)),
+            max_inline_wait: policy.max_inline_wait,
             replies: Vec::new(),
             planned_wake: NEVER,
             counters: PoolCounters::new(now),
@@ -105,21 +137,32 @@ impl PoolState {
         while let Some(slot) = self.ready_queue.due(now) {
             self.dispatch(slot, now);
         }
+        self.process_metered(now);
         self.end_rests(now);
     }
 
     /// Returns when something is due next, in nanoseconds since boot.
     pub(super) fn wake_at(&self, policy: &PoolPolicy) -> i64 {
         let exchange = self.next_exchange(policy);
-        let rate = self.ready_queue.next_due().filter(|_| !self.waiters.is_empty());
+        let rates = [self.ready_queue.next_due(), self.metered.next_due()];
+        let rate = rates.into_iter().flatten().min().filter(|_| !self.waiters.is_empty());
         [exchange, self.quarantined.next_due(), rate].into_iter().flatten().min().unwrap_or(NEVER)
     }
 
-    /// Ends a change of the state: callers that wait for what it closed are redirected. Returns the
-    /// replies to waiters.
+    /// Ends a change of the state: callers that wait for what it closed are redirected, and those that
+    /// it has something for are served. Returns the replies to waiters.
     pub(super) fn finish_change(&mut self, now: i64) -> Vec<(ReplySender, Result<Granted, Error>)> {
-        if !self.newly_closed.is_empty() {
-            self.redirect_waiters(now);
+        loop {
+            if !self.newly_closed.is_empty() || !self.newly_limited.is_empty() {
+                self.redirect_waiters(now);
+            }
+            if let Some(due) = self.later.pop() {
+                self.serve_due(due, now);
+            } else if let Some(id) = self.unsaved.pop() {
+                self.find_saver(id, now);
+            } else if self.newly_closed.is_empty() && self.newly_limited.is_empty() {
+                break;
+            }
         }
         std::mem::take(&mut self.replies)
     }

@@ -1,10 +1,12 @@
 //! How accounts go into quarantine, and how they return.
 
 use super::PoolState;
+use crate::pool::limits::TagIndex;
 use crate::pool::local::entry::AccountEntry;
+use crate::pool::local::metered_queue::Due;
 use crate::pool::local::rank::Slot;
 use crate::pool::local::ready_queue::Position;
-use crate::pool::local::waiters::{WaitFor, Waiter};
+use crate::pool::local::waiters::{WaitFor, Waiter, Waiters};
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 
 impl PoolState {
@@ -49,19 +51,28 @@ impl PoolState {
         self.counters.quarantined.change(old_cause, quarantine.as_ref().map(|new| new.cause));
         entry.rare.change(|rare| rare.quarantine = quarantine);
         match (was_open, entry.is_open()) {
-            (false, true) => self.tags.account_opened(entry.tags()),
+            (false, true) => {
+                if let Some(entry) = self.table.get(slot) {
+                    self.tags.account_opened(entry.tags(), self.most(entry));
+                }
+            }
             (true, false) => self.close(slot),
             _ => {}
         }
         if self.table.get(slot).is_some_and(|entry| entry.quarantine().is_some()) {
             self.set_position(slot, Position::Idle);
+            if self.waiters.saved_for_by(slot).is_some() {
+                self.later.push(Due::Account(slot));
+            }
         }
     }
 
     /// Closes an account, and those of its tags that have no other open account.
     fn close(&mut self, slot: Slot) {
         let Some(entry) = self.table.get(slot) else { return };
-        self.tags.account_closed(entry.tags());
+        let most = self.most(entry);
+        self.tags.account_closed(entry.tags(), most);
+        self.newly_limited.extend(entry.tags());
         let tags_without_open = entry.tags().filter(|&tag| self.tags.count(tag).open == 0);
         self.newly_closed.extend(tags_without_open.map(WaitFor::Tag).chain([WaitFor::Account(slot)]));
     }
@@ -75,13 +86,36 @@ impl PoolState {
                 WaitFor::Account(slot) => self.table.get(slot).is_some_and(AccountEntry::is_open),
             };
             while let Some(id) = self.waiters.first(wait_for).filter(|_| !is_open) {
-                let Some(Waiter { selector, reply, .. }) = self.waiters.remove(id) else { break };
+                let Some(Waiter { selector, reply, .. }) = self.leave(id, now) else { break };
                 match self.acquire(selector, now) {
                     Ok(Ok(granted)) => self.replies.push((reply, Ok(granted))),
                     Err(error) => self.replies.push((reply, Err(error))),
-                    Ok(Err(wait_for)) => self.waiters.rejoin(id, Waiter { selector, wait_for, reply }),
+                    Ok(Err(wait_for)) => {
+                        self.join(Some(id), Waiter { selector, wait_for, reply, saver: None });
+                        self.unsaved.push(id);
+                    }
                 }
             }
+        }
+        while let Some(tag) = self.newly_limited.pop() {
+            self.refuse_costs(tag, now);
+        }
+    }
+
+    /// Tells the callers whose calls cost more than any open account of a tag allows that they cannot
+    /// wait.
+    fn refuse_costs(&mut self, tag: TagIndex, now: i64) {
+        let (_, highest) = self.tags.highest_costs(tag);
+        let wait_for = WaitFor::Tag(tag);
+        let first = |waiters: &Waiters| {
+            let found =
+                [waiters.first_unsaved(wait_for, highest, u64::MAX), waiters.first_saved(wait_for, highest, u64::MAX)];
+            found.into_iter().flatten().min().filter(|_| highest < u64::MAX)
+        };
+        while let Some(id) = first(&self.waiters) {
+            let Some(Waiter { selector, reply, .. }) = self.leave(id, now) else { return };
+            let Err(error) = self.check_open(selector, now) else { return };
+            self.replies.push((reply, Err(error)));
         }
     }
 

@@ -1,0 +1,160 @@
+//! Any of the limits, and its state: numbers and times that can be handed from one process to
+//! another, since nothing in it refers to the pool.
+
+use super::daily::{DailyQuota, DailyUse};
+use super::gcra::Gcra;
+use super::sliding_log::{SlidingLog, StrictWindow};
+use super::unit::Unit;
+
+/// The present time: in nanoseconds since boot, and on the wall clock since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pool) struct Now {
+    pub(in crate::pool) boot: i64,
+    pub(in crate::pool) wall: i64,
+}
+
+impl Now {
+    /// Returns when the wall clock shows `wall`, in nanoseconds since boot, if it is not stepped.
+    fn boot_at(self, wall: i64) -> i64 {
+        self.boot.saturating_add(wall.saturating_sub(self.wall))
+    }
+
+    /// Returns what the wall clock shows at a time since boot.
+    fn wall_at(self, boot: i64) -> i64 {
+        self.wall.saturating_add(boot.saturating_sub(self.boot))
+    }
+}
+
+/// A limit, and what it counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::pool) struct LimitRule {
+    pub(in crate::pool) unit: Unit,
+    pub(in crate::pool) rule: Rule,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::pool) enum Rule {
+    Rate(Gcra),
+    Strict(StrictWindow),
+    Daily(DailyQuota),
+}
+
+/// The state of a limit. That of another kind of limit is taken for a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::pool) enum RuleState {
+    /// The theoretical arrival time.
+    Arrival(i64),
+    Log(SlidingLog),
+    Day(DailyUse),
+}
+
+/// A call that is leased: what it costs, and when it was leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pool) struct Call {
+    pub(in crate::pool) cost: u64,
+    /// In nanoseconds since boot.
+    pub(in crate::pool) leased: i64,
+}
+
+impl LimitRule {
+    /// Returns the state of the limit if nothing was spent.
+    pub(in crate::pool) fn unused(&self, now: Now) -> RuleState {
+        match self.rule {
+            Rule::Rate(_) => RuleState::Arrival(now.boot),
+            Rule::Strict(_) => RuleState::Log(SlidingLog::default()),
+            Rule::Daily(_) => RuleState::Day(DailyUse::default()),
+        }
+    }
+
+    /// Returns the rate if this is an even rate of calls.
+    pub(in crate::pool) fn as_rate_of_calls(&self) -> Option<Gcra> {
+        match self.rule {
+            Rule::Rate(rate) if self.unit == Unit::Requests => Some(rate),
+            _ => None,
+        }
+    }
+
+    /// Returns the most that a call may ever cost.
+    pub(in crate::pool) fn most(&self) -> u64 {
+        let most = match &self.rule {
+            Rule::Rate(rate) => rate.most(),
+            Rule::Strict(window) => window.most(),
+            Rule::Daily(quota) => quota.most(),
+        };
+        if self.unit == Unit::Cost { most } else { u64::MAX }
+    }
+
+    /// Returns the most that a call may cost now; 0 if no call may be made.
+    pub(in crate::pool) fn headroom(&self, state: &mut RuleState, now: Now) -> u64 {
+        let left = match (&self.rule, &mut *state) {
+            (Rule::Rate(rate), RuleState::Arrival(arrival)) => rate.headroom(*arrival, now.boot),
+            (Rule::Strict(window), RuleState::Log(log)) => window.headroom(log, now.boot),
+            (Rule::Daily(quota), RuleState::Day(used)) => quota.headroom(used, now.wall),
+            _ => return self.headroom_anew(state, now),
+        };
+        match self.unit {
+            Unit::Cost => left,
+            Unit::Requests if left > 0 => u64::MAX,
+            Unit::Requests => 0,
+        }
+    }
+
+    fn headroom_anew(&self, state: &mut RuleState, now: Now) -> u64 {
+        *state = self.unused(now);
+        self.headroom(state, now)
+    }
+
+    /// Returns when a call of that cost may be made, in nanoseconds since boot, or `None` if only
+    /// the end of a lease can tell, or none.
+    pub(in crate::pool) fn ready_at(&self, state: &mut RuleState, cost: u64, now: Now) -> Option<i64> {
+        let amount = self.unit.amount(cost);
+        match (&self.rule, state) {
+            (Rule::Rate(rate), RuleState::Arrival(arrival)) => {
+                Some(rate.ready_at(*arrival, amount)).filter(|_| amount <= rate.most())
+            }
+            (Rule::Strict(window), RuleState::Log(log)) => window.ready_at(log, amount, now.boot),
+            (Rule::Daily(quota), RuleState::Day(used)) => {
+                quota.ready_at(used, amount, now.wall).map(|wall| now.boot_at(wall))
+            }
+            _ => Some(now.boot),
+        }
+    }
+
+    /// Returns whether the limit gives back what was spent all at once, at a time, so that there is
+    /// nothing to save up until then.
+    pub(in crate::pool) fn is_reset_at_once(&self) -> bool {
+        matches!(self.rule, Rule::Daily(_))
+    }
+
+    /// Charges a call. If it waited for this limit, a rate lets the next make up for the delay.
+    pub(in crate::pool) fn charge(&self, state: &mut RuleState, cost: u64, waited: bool, now: Now) {
+        let amount = self.unit.amount(cost);
+        match (&self.rule, state) {
+            (Rule::Rate(rate), RuleState::Arrival(arrival)) => {
+                let from = if waited { rate.charge_from(amount, now.boot) } else { now.boot };
+                *arrival = rate.charge(*arrival, amount, from);
+            }
+            (Rule::Strict(_), RuleState::Log(log)) => log.begin(amount),
+            (Rule::Daily(quota), RuleState::Day(used)) => quota.charge(used, amount, now.wall),
+            _ => {}
+        }
+    }
+
+    /// Counts that a call costs `to` instead of what it was charged.
+    pub(in crate::pool) fn correct(&self, state: &mut RuleState, call: Call, to: u64, now: Now) {
+        let (from, to) = (self.unit.amount(call.cost), self.unit.amount(to));
+        match (&self.rule, state) {
+            (Rule::Rate(rate), RuleState::Arrival(arrival)) => *arrival = rate.correct(*arrival, from, to),
+            (Rule::Strict(_), RuleState::Log(log)) => log.correct(from, to),
+            (Rule::Daily(_), RuleState::Day(used)) => used.correct(from, to, now.wall_at(call.leased)),
+            _ => {}
+        }
+    }
+
+    /// Counts that the lease of a call ended.
+    pub(in crate::pool) fn end(&self, state: &mut RuleState, cost: u64, now: Now) {
+        if let (Rule::Strict(window), RuleState::Log(log)) = (&self.rule, state) {
+            window.end(log, self.unit.amount(cost), now.boot);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What a limit counts.
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::pool) enum Unit {
+    /// Calls, whatever they cost.
+    Requests,
+    /// What calls cost, in the unit in which their callers state it.
+    Cost,
+}
+
+impl Unit {
+    /// Returns how much of a limit a call of that cost takes.
+    pub(in crate::pool) fn amount(self, cost: u64) -> u64 {
+        match self {
+            Self::Requests => 1,
+            Self::Cost => cost,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The state of an account's limits that depend on what a call costs, are strict, or learnt. Few
+//! accounts of a large pool may have any, so it stands behind a pointer.
+
+use std::time::Duration;
+
+use crate::pool::limit::{Advertised, Answered, Call, LearntLimits, LimitRule, Now, RuleState, Totals};
+use crate::pool::quarantine::QuarantineCause;
+
+#[derive(Clone, Debug)]
+pub(super) struct LimitStates {
+    /// The state of each limit that the account was given.
+    rules: Vec<RuleState>,
+    learnt: LearntLimits,
+    /// What the calls in flight cost.
+    in_flight_cost: u64,
+}
+
+/// What the states are read by.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub(super) rules: &'a [LimitRule],
+    /// How many calls are in flight.
+    pub(super) held: u32,
+    /// The longest time for which a server is believed that nothing remains.
+    pub(super) patience: Duration,
+    pub(super) now: Now,
+}
+
+impl LimitStates {
+    /// Returns the states of limits of which nothing was spent. What is in flight costs
+    /// `in_flight_cost`.
+    pub(super) fn new(rules: &[LimitRule], in_flight_cost: u64, now: Now) -> Self {
+        let rules = rules.iter().map(|rule| rule.unused(now)).collect();
+        Self { rules, learnt: LearntLimits::default(), in_flight_cost }
+    }
+
+    fn each<'a>(&'a mut self, by: &Reading<'a>) -> impl Iterator<Item = (&'a LimitRule, &'a mut RuleState)> {
+        by.rules.iter().zip(&mut self.rules)
+    }
+
+    fn in_flight(&self, by: &Reading<'_>) -> Totals {
+        Totals { requests: by.held.into(), cost: self.in_flight_cost }
+    }
+
+    /// Returns the most that a call may cost now; 0 if no call may be made.
+    pub(super) fn headroom(&mut self, by: &Reading<'_>) -> u64 {
+        let learnt = self.learnt.headroom(self.in_flight(by), by.patience, by.now.boot);
+        self.each(by).map(|(rule, state)| rule.headroom(state, by.now)).fold(learnt, u64::min)
+    }
+
+    /// Returns when a call of that cost may be made, or `None` if only the end of a lease can tell.
+    pub(super) fn ready_at(&mut self, cost: u64, by: &Reading<'_>) -> Option<i64> {
+        let learnt = self.learnt.ready_at(cost, self.in_flight(by), by.patience, by.now.boot);
+        self.each(by)
+            .map(|(rule, state)| rule.ready_at(state, cost, by.now))
+            .fold(learnt, |latest, ready| latest.zip(ready).map(|(latest, ready)| latest.max(ready)))
+    }
+
+    /// Returns until when no call of that cost may be made, by limits that are full again all at
+    /// once, and which of them that is.
+    pub(super) fn reset_at(&mut self, cost: u64, by: &Reading<'_>) -> Option<(i64, QuarantineCause)> {
+        let learnt = self.learnt.ready_at(cost, self.in_flight(by), by.patience, by.now.boot);
+        let learnt = learnt.map(|reset| (reset, QuarantineCause::RateLimited));
+        let daily = self.each(by).filter(|(rule, _)| rule.is_reset_at_once());
+        let daily = daily.filter_map(|(rule, state)| rule.ready_at(state, cost, by.now));
+        let resets = daily.map(|reset| (reset, QuarantineCause::QuotaUsedUp)).chain(learnt);
+        resets.filter(|(reset, _)| *reset > by.now.boot).max_by_key(|(reset, _)| *reset)
+    }
+
+    /// Charges a call. Returns all that was leased so far, the call included.
+    pub(super) fn charge(&mut self, cost: u64, waited: bool, by: &Reading<'_>) -> Totals {
+        self.learnt.charge(cost, self.in_flight(by), by.patience, by.now.boot);
+        self.each(by).for_each(|(rule, state)| rule.charge(state, cost, waited, by.now));
+        self.in_flight_cost = self.in_flight_cost.saturating_add(cost);
+        self.learnt.leased()
+    }
+
+    /// Counts that a call in flight costs `to` instead.
+    pub(super) fn correct(&mut self, call: Call, to: u64, by: &Reading<'_>) {
+        self.learnt.correct(call.cost, to);
+        self.each(by).for_each(|(rule, state)| rule.correct(state, call, to, by.now));
+        self.in_flight_cost = self.in_flight_cost.saturating_sub(call.cost).saturating_add(to);
+    }
+
+    /// Counts that the lease of a call ended.
+    pub(super) fn end(&mut self, cost: u64, by: &Reading<'_>) {
+        self.each(by).for_each(|(rule, state)| rule.end(state, cost, by.now));
+        self.in_flight_cost = if by.held == 0 { 0 } else { self.in_flight_cost.saturating_sub(cost) };
+    }
+
+    /// Takes what the server said in the answer to a call. `mark` is what was leased when the call
+    /// was, and `is_in_flight` whether its lease is held.
+    pub(super) fn observe(
+        &mut self,
+        said: &[Advertised],
+        cost: u64,
+        mark: Option<Totals>,
+        is_in_flight: bool,
+        by: &Reading<'_>,
+    ) {
+        let in_flight = self.in_flight(by);
+        let own = if is_in_flight { Totals { requests: 1, cost } } else { Totals::default() };
+        let others = Totals {
+            requests: in_flight.requests.saturating_sub(own.requests),
+            cost: in_flight.cost.saturating_sub(own.cost),
+        };
+        let mark = mark.unwrap_or(self.learnt.leased());
+        self.learnt.observe(said, Answered { mark, others, cost }, by.now.boot);
+    }
+}

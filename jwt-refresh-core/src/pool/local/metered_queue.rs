@@ -1,0 +1,269 @@
+//! The accounts that are ready and whose limits depend on what a call costs, are shared, strict, or
+//! learnt, by their tags and by how much a call may cost. Every operation takes O(log n) for each of
+//! an account's tags.
+//!
+//! Accounts that share limits form a group: all accounts with the same set of shared limits. Of a
+//! group only the first account of each tag and class stands in the queue. So when a shared limit is
+//! used up, these few are taken out, however many accounts there are behind them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::cost_class::{CostClass, MOST_LOOKED_AT, cost_class};
+use super::rank::{Rank, Slot};
+use super::shared_limits::GroupIndex;
+use super::waiters::WaiterId;
+use crate::pool::limits::{ALL, TagIndex};
+
+type Ready = BTreeMap<(TagIndex, CostClass), BTreeSet<(Rank, Slot)>>;
+
+/// What becomes due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    Account(Slot),
+    Group(GroupIndex),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct MeteredQueue {
+    ready: Ready,
+    places: HashMap<Slot, Place>,
+    groups: HashMap<GroupIndex, Group>,
+    /// When accounts and groups may serve calls that cost more than now.
+    due: BTreeSet<(i64, Due)>,
+}
+
+/// Where an account stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    ready: Option<(Rank, CostClass)>,
+    due: Option<i64>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    /// The class of the most that a call may cost by the shared limits, if any call may be made.
+    class: Option<CostClass>,
+    due: Option<i64>,
+    members: Ready,
+    /// Those of its accounts that stand in the queue.
+    shown: Vec<(TagIndex, CostClass, Rank, Slot)>,
+    /// Callers that wait for one of its accounts alone.
+    keyed: BTreeSet<(WaiterId, Slot)>,
+}
+
+impl MeteredQueue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Says whether an account is ready, with its rank and the class of what a call may cost by its
+    /// own limits, and when that is to be looked at again.
+    pub(super) fn set(
+        &mut self,
+        slot: Slot,
+        tags: &[TagIndex],
+        group: Option<GroupIndex>,
+        ready: Option<(Rank, CostClass)>,
+        due: Option<i64>,
+    ) {
+        let place = self.places.entry(slot).or_default();
+        let old = std::mem::replace(place, Place { ready, due });
+        self.move_due(Due::Account(slot), old.due, due);
+        if old.ready == ready {
+            return;
+        }
+        let accounts = match group {
+            Some(group) => &mut self.groups.entry(group).or_default().members,
+            None => &mut self.ready,
+        };
+        for tag in tags.iter().copied().chain([ALL]) {
+            if let Some((rank, class)) = old.ready {
+                remove(accounts, (tag, class), (rank, slot));
+            }
+            if let Some((rank, class)) = ready {
+                accounts.entry((tag, class)).or_default().insert((rank, slot));
+            }
+        }
+        if let Some(group) = group {
+            self.show(group);
+        }
+    }
+
+    /// Forgets an account.
+    pub(super) fn remove(&mut self, slot: Slot, tags: &[TagIndex], group: Option<GroupIndex>) {
+        if self.places.contains_key(&slot) {
+            self.set(slot, tags, group, None, None);
+            self.places.remove(&slot);
+        }
+    }
+
+    /// Says what a call may cost by the shared limits of a group, and when that is to be looked at
+    /// again.
+    pub(super) fn set_group(&mut self, group: GroupIndex, class: Option<CostClass>, due: Option<i64>) {
+        let state = self.groups.entry(group).or_default();
+        let old_class = std::mem::replace(&mut state.class, class);
+        let old_due = std::mem::replace(&mut state.due, due);
+        self.move_due(Due::Group(group), old_due, due);
+        if old_class != class {
+            self.show(group);
+        }
+    }
+
+    fn move_due(&mut self, who: Due, from: Option<i64>, to: Option<i64>) {
+        if from != to {
+            if let Some(from) = from {
+                self.due.remove(&(from, who));
+            }
+            self.due.extend(to.map(|to| (to, who)));
+        }
+    }
+
+    /// Puts the first accounts of a group into the queue, in place of those that were the first.
+    fn show(&mut self, group: GroupIndex) {
+        let Some(state) = self.groups.get_mut(&group) else { return };
+        let first = |((tag, class), accounts): (&(TagIndex, CostClass), &BTreeSet<(Rank, Slot)>)| {
+            let &(rank, slot) = accounts.first()?;
+            Some((*tag, (*class).min(state.class?), rank, slot))
+        };
+        let shown: Vec<_> = state.members.iter().filter_map(first).collect();
+        if shown == state.shown {
+            return;
+        }
+        for (tag, class, rank, slot) in std::mem::replace(&mut state.shown, shown.clone()) {
+            remove(&mut self.ready, (tag, class), (rank, slot));
+        }
+        for (tag, class, rank, slot) in shown {
+            self.ready.entry((tag, class)).or_default().insert((rank, slot));
+        }
+    }
+
+    /// Returns the first account of a tag of those whose class says that they can serve a call of
+    /// that cost.
+    pub(super) fn first_above(&self, tag: TagIndex, cost: u64) -> Option<(Rank, Slot)> {
+        let class = cost_class(cost.saturating_sub(1)) + u8::from(cost > 1);
+        let above = self.ready.range((tag, class)..=(tag, CostClass::MAX));
+        above.filter_map(|(_, accounts)| accounts.first().copied()).min()
+    }
+
+    /// Returns the first accounts of a tag that are of the class of that cost, if that does not tell
+    /// whether they can serve it.
+    pub(super) fn same_class(&self, tag: TagIndex, cost: u64) -> Vec<(Rank, Slot)> {
+        if cost.is_power_of_two() {
+            return Vec::new();
+        }
+        self.ready.get(&(tag, cost_class(cost))).into_iter().flatten().take(MOST_LOOKED_AT).copied().collect()
+    }
+
+    /// Returns accounts of a tag that are ready for cheaper calls than one of that cost, those first
+    /// that lack the least.
+    pub(super) fn nearly(&self, tag: TagIndex, cost: u64) -> Vec<Slot> {
+        let classes = self.ready.range((tag, 0)..=(tag, cost_class(cost))).rev();
+        classes.flat_map(|(_, accounts)| accounts).map(|&(_, slot)| slot).take(MOST_LOOKED_AT).collect()
+    }
+
+    /// Returns the accounts of a group that may serve a caller: the first of each tag and class, and
+    /// the one for which its first keyed caller waits.
+    pub(super) fn of_group(&self, group: GroupIndex) -> BTreeSet<Slot> {
+        let Some(group) = self.groups.get(&group) else { return BTreeSet::new() };
+        let keyed = group.keyed.first().map(|&(_, slot)| slot);
+        group.shown.iter().map(|&(_, _, _, slot)| slot).chain(keyed).collect()
+    }
+
+    /// Notes that a caller waits for one account of a group.
+    pub(super) fn keyed_joined(&mut self, group: GroupIndex, id: WaiterId, slot: Slot) {
+        self.groups.entry(group).or_default().keyed.insert((id, slot));
+    }
+
+    /// Notes that the caller waits no more.
+    pub(super) fn keyed_left(&mut self, group: GroupIndex, id: WaiterId, slot: Slot) {
+        if let Some(group) = self.groups.get_mut(&group) {
+            group.keyed.remove(&(id, slot));
+        }
+    }
+
+    /// Returns what is due, and forgets its time.
+    pub(super) fn pop_due(&mut self, now: i64) -> Option<Due> {
+        self.due.first().filter(|(time, _)| *time <= now)?;
+        let (_, due) = self.due.pop_first()?;
+        match due {
+            Due::Account(slot) => self.places.entry(slot).or_default().due = None,
+            Due::Group(group) => self.groups.entry(group).or_default().due = None,
+        }
+        Some(due)
+    }
+
+    /// Returns when something is due next.
+    pub(super) fn next_due(&self) -> Option<i64> {
+        self.due.first().map(|&(time, _)| time)
+    }
+
+    /// Returns all accounts, ready or not.
+    pub(super) fn accounts(&self) -> Vec<Slot> {
+        self.places.keys().copied().collect()
+    }
+}
+
+fn remove(ready: &mut Ready, place: (TagIndex, CostClass), account: (Rank, Slot)) {
+    if let Some(accounts) = ready.get_mut(&place) {
+        accounts.remove(&account);
+        if accounts.is_empty() {
+            ready.remove(&place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rank(order: i64) -> Rank {
+        Rank::at(order)
+    }
+
+    fn first(queue: &MeteredQueue, tag: TagIndex, cost: u64) -> Option<Slot> {
+        let (likely, sure) = (queue.same_class(tag, cost), queue.first_above(tag, cost));
+        likely.into_iter().chain(sure).min().map(|(_, slot)| slot)
+    }
+
+    #[test]
+    fn an_account_is_found_by_tag_and_by_what_a_call_may_cost() {
+        let mut queue = MeteredQueue::default();
+        queue.set(1, &[], None, Some((rank(1), cost_class(10))), None);
+        queue.set(2, &[5], None, Some((rank(2), cost_class(1000))), None);
+        assert_eq!([1, 9, 100, 2000].map(|cost| first(&queue, ALL, cost)), [Some(1), Some(1), Some(2), None]);
+        assert_eq!(first(&queue, 5, 1), Some(2));
+        assert_eq!(queue.first_above(ALL, 10).map(|(_, slot)| slot), Some(2), "1 may not have as much");
+        assert_eq!(queue.first_above(ALL, 8).map(|(_, slot)| slot), Some(1));
+        assert_eq!(queue.nearly(ALL, 5000), [2, 1]);
+        queue.remove(2, &[5], None);
+        assert_eq!((first(&queue, ALL, 100), first(&queue, 5, 1)), (None, None));
+    }
+
+    #[test]
+    fn a_group_stands_in_the_queue_by_its_first_accounts_and_closes_as_one() {
+        let mut queue = MeteredQueue::default();
+        for slot in 0..1000 {
+            queue.set(slot, &[1 + slot % 2], Some(0), Some((rank(slot.into()), 63)), None);
+        }
+        assert_eq!(first(&queue, ALL, 1), None, "nothing is known of its limits yet");
+        queue.set_group(0, Some(cost_class(100)), None);
+        assert_eq!((first(&queue, ALL, 60), first(&queue, 2, 60), first(&queue, ALL, 200)), (Some(0), Some(1), None));
+        assert!(queue.ready.values().map(BTreeSet::len).sum::<usize>() <= 3);
+        queue.set(0, &[1], Some(0), None, None);
+        assert_eq!(first(&queue, ALL, 1), Some(1));
+        queue.set_group(0, None, None);
+        assert!(first(&queue, ALL, 1).is_none() && queue.ready.is_empty());
+    }
+
+    #[test]
+    fn accounts_and_groups_are_due_in_the_order_of_their_times() {
+        let mut queue = MeteredQueue::default();
+        queue.set(1, &[], None, None, Some(20));
+        queue.set_group(3, None, Some(10));
+        assert_eq!((queue.next_due(), queue.pop_due(9)), (Some(10), None));
+        assert_eq!((queue.pop_due(30), queue.pop_due(30)), (Some(Due::Group(3)), Some(Due::Account(1))));
+        queue.set(1, &[], None, None, Some(40));
+        queue.set(1, &[], None, None, None);
+        assert_eq!(queue.next_due(), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! Tells a pool what an answer says of the account that it was got with.
+
+use http::{HeaderMap, StatusCode};
+
+use super::response_head::ResponseHead;
+use crate::pool::Lease;
+use crate::token::AccessToken;
+
+/// Gives responses, and results of them, the method `.observed(&token)`. It tells the pool that the
+/// token is from what the server answered, and returns the response as it was:
+///
+/// ```no_run
+/// # #[cfg(feature = "reqwest")]
+/// # async fn doc(http: reqwest::Client, token: jwt_refresh_core::pool::Lease) -> Result<(), reqwest::Error> {
+/// use jwt_refresh_core::{Bearer, Observed};
+///
+/// let request = http.get("https://api.example/products").bearer(&token);
+/// let products = request.send().await?.observed(&token).error_for_status()?.text().await?;
+/// # Ok(()) }
+/// ```
+///
+/// [`Lease::answered`] says what the pool does with it. The token of a session is for one account
+/// that has no limits, so nothing happens then, and the same code serves both.
+pub trait Observed: Sized {
+    /// Tells the pool of `token` what the server answered.
+    fn observed(self, token: &impl AnsweredToken) -> Self;
+}
+
+/// A token, or what holds one, that can be told what a call with it was answered.
+pub trait AnsweredToken {
+    /// Takes the status and the headers of an answer.
+    fn answered(&self, status: StatusCode, headers: &HeaderMap);
+}
+
+/// Tells the pool: see [`Lease::answered`](Lease::answered).
+impl AnsweredToken for Lease {
+    fn answered(&self, status: StatusCode, headers: &HeaderMap) {
+        Self::answered(self, status, headers);
+    }
+}
+
+/// Does nothing.
+impl AnsweredToken for AccessToken {
+    fn answered(&self, _: StatusCode, _: &HeaderMap) {}
+}
+
+impl<R: ResponseHead> Observed for R {
+    fn observed(self, token: &impl AnsweredToken) -> Self {
+        let (status, headers) = self.head();
+        token.answered(status, headers);
+        self
+    }
+}
+
+/// An error is returned as it is: it says nothing of the account.
+impl<R: ResponseHead, E> Observed for Result<R, E> {
+    fn observed(self, token: &impl AnsweredToken) -> Self {
+        self.map(|response| response.observed(token))
+    }
+}
