@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use jwt_refresh::pool::{Account, Pool};
+use jwt_refresh::pool::{Account, Lease, Pool};
 use jwt_refresh::{Authenticator, Error, Tokens};
 use jwt_refresh_testkit::{Endpoint, Fault, Rotation, TestServer, Times};
 use tokio::sync::{Barrier, Semaphore};
@@ -55,12 +55,27 @@ impl Authenticator for Together {
 }
 
 #[tokio::test]
-async fn as_many_exchanges_run_at_once_as_the_policy_allows_and_no_more() {
-    const ACCOUNTS: usize = 700;
+async fn as_many_exchanges_run_at_once_as_the_policy_allows() {
     let (barrier, counter) = (Arc::new(Barrier::new(7)), Arc::new(Counter::default()));
     let together = |number| Account::new(format!("a{number}"), Together(Arc::clone(&barrier), Arc::clone(&counter)));
-    let pool = Pool::builder().policy(policy().exchanges(7)).accounts((0..ACCOUNTS).map(together)).build().unwrap();
+    let pool = Pool::builder().policy(policy().exchanges(7)).accounts((0..7).map(together)).build().unwrap();
     // The barrier opens for seven at a time, so none of them logs in if fewer than seven may.
+    active(&pool, 7).await;
+    let mut leases = Vec::new();
+    for _ in 0..7 {
+        leases.push(pool.lease().await.unwrap());
+    }
+    leases.iter().for_each(Lease::rejected);
+    active(&pool, 7).await;
+    assert_eq!(counter.logins.load(Ordering::Relaxed), 14);
+}
+
+#[tokio::test]
+async fn no_more_exchanges_run_at_once_than_the_policy_allows() {
+    const ACCOUNTS: usize = 700;
+    let counter = Arc::new(Counter::default());
+    let counted = |number| Account::new(format!("a{number}"), Counted(Arc::clone(&counter)));
+    let pool = Pool::builder().policy(policy().exchanges(7)).accounts((0..ACCOUNTS).map(counted)).build().unwrap();
     active(&pool, ACCOUNTS).await;
     let [most, logins] = [&counter.most_at_once, &counter.logins].map(|count| count.load(Ordering::Relaxed));
     assert!(most <= 7, "{most} at once");

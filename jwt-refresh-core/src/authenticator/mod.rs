@@ -125,10 +125,13 @@ pub trait Authenticator: Send + Sync + 'static {
         async { None }
     }
 
-    /// Returns a name for the server that the tokens are for, by which a session sees that an entry
-    /// in its store belongs to another one: see
-    /// [`SessionBuilder::server_id`](crate::SessionBuilder::server_id). The default has none, and
-    /// takes the entries of any server.
+    /// Returns a name for the server that the tokens are for. The default has none.
+    ///
+    /// By it a session sees that an entry in its store belongs to another server: see
+    /// [`SessionBuilder::server_id`](crate::SessionBuilder::server_id). Without one it takes the
+    /// entries of any server. Accounts of a [`Pool`](crate::pool::Pool) whose servers have the same
+    /// name leave the server alone together when it is overloaded or out of order. Without one,
+    /// each account finds that out for itself.
     fn server_id(&self) -> Option<String> {
         None
     }

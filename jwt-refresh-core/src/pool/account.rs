@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limit::Limit;
-use super::limits::{GroupIndex, Limits, Pin, Pinned, TagIndex};
+use super::limits::{EndpointIndex, GroupIndex, Limits, Pin, Pinned, TagIndex};
 use super::start::{FirstToken, NoLogin, Start};
 #[cfg(feature = "reqwest")]
 use crate::authenticator::HttpClient;
@@ -298,12 +298,18 @@ impl Account {
         self.further.iter().filter_map(|limit| Some((limit.shared_name()?, limit)))
     }
 
-    /// Returns the account's limits, with its tags and its group as the pool numbers them.
+    /// Returns the account's limits, with its tags, its group and its endpoint as the pool
+    /// numbers them.
     ///
     /// # Errors
     ///
     /// [`Configuration`](crate::ErrorKind::Configuration) if a limit lets nothing through.
-    pub(super) fn limits(&self, tags: Box<[TagIndex]>, group: Option<GroupIndex>) -> Result<Limits, Error> {
+    pub(super) fn limits(
+        &self,
+        tags: Box<[TagIndex]>,
+        group: Option<GroupIndex>,
+        endpoint: EndpointIndex,
+    ) -> Result<Limits, Error> {
         let rate = self.rate.map(|(requests, per)| Limit::requests(requests.into(), per).burst(self.burst.into()));
         let own = rate.iter().chain(self.further.iter().filter(|limit| limit.shared_name().is_none()));
         let mut further = own.map(Limit::rule).collect::<Result<Vec<_>, _>>()?;
@@ -317,6 +323,7 @@ impl Account {
             usage_cap: self.usage_cap,
             weight: self.weight,
             tags,
+            endpoint,
             pinned: Pinned(self.pin.clone()),
         })
     }

@@ -17,6 +17,9 @@ pub(super) type GroupIndex = usize;
 /// Stands for all accounts of a pool, whatever their tags.
 pub(super) const ALL: TagIndex = 0;
 
+/// The number of a token endpoint in a pool.
+pub(super) type EndpointIndex = u32;
+
 /// What may be asked of an account, and what its leases hand out. Accounts that are added one after
 /// the other with equal limits share one allocation.
 #[derive(PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub(super) struct Limits {
     pub(super) usage_cap: u32,
     pub(super) weight: u32,
     pub(super) tags: Box<[TagIndex]>,
+    /// Where the account logs in. It is here because that is what most accounts have in common.
+    pub(super) endpoint: EndpointIndex,
     pub(super) pinned: Pinned,
 }
 

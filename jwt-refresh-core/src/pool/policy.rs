@@ -77,6 +77,10 @@ impl PoolPolicy {
     /// Sets how many logins and refreshes may be under way at once, for all accounts together. In a
     /// [`Pool`](super::Pool), revocations for removed accounts count, too. Default 16; 0 is taken
     /// as 1.
+    ///
+    /// In a [`Pool`](super::Pool), a quarter of them is kept for accounts that have served, unless
+    /// there is only one. Accounts whose last exchange failed take half of them at most,
+    /// revocations a quarter, and one of several token endpoints three quarters.
     pub fn exchanges(mut self, max: usize) -> Self {
         self.exchanges = max.max(1);
         self

@@ -20,7 +20,7 @@ pub(super) struct Strikes {
 }
 
 impl Strikes {
-    pub(super) const NONE: Self = Self { count: 0, began: 0, until: 0 };
+    pub(super) const NONE: Self = Self { count: 0, began: i64::MIN, until: i64::MIN };
 
     /// Notes that a request was refused that was begun at the time `sent`. The server asked to wait
     /// for `asked`; if it did not say, or said zero, the rest is of `rests`, the first and the
@@ -33,7 +33,7 @@ impl Strikes {
         rests: (Duration, Duration),
     ) -> Option<i64> {
         let asked = asked.filter(|asked| !asked.is_zero());
-        let is_new = self.count == 0 || sent > self.began;
+        let is_new = sent > self.began;
         if is_new {
             self.count = self.counted(now, rests.1);
             if self.count == 0 || doubled(rests, self.count) < rests.1 {
@@ -54,9 +54,25 @@ impl Strikes {
     /// Notes that a request succeeded that was begun at the time `sent`. If that was after the last
     /// rest, no strike counts any more.
     pub(super) fn succeeded(&mut self, sent: i64) {
-        if sent >= self.until {
+        if self.is_over(sent) {
             *self = Self::NONE;
         }
+    }
+
+    /// Forgets the strikes, but not when the last rest began: requests from before that are still
+    /// no strikes.
+    pub(super) fn forgive(&mut self) {
+        self.count = 0;
+    }
+
+    /// Returns whether the last rest is over at the time `now`.
+    pub(super) fn is_over(&self, now: i64) -> bool {
+        now >= self.until
+    }
+
+    /// Returns how long the last rest is or was.
+    pub(super) fn rest(&self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.until.saturating_sub(self.began)).unwrap_or(0))
     }
 
     /// Returns how many strikes count at the time `now`: one fewer for each time as long as the
@@ -109,7 +125,7 @@ mod tests {
     fn extremes_do_not_overflow() {
         let mut strikes = Strikes::NONE;
         let longest = Duration::MAX;
-        assert_eq!(strikes.strike(i64::MIN, i64::MAX, Some(longest), (longest, longest)), Some(i64::MAX));
+        assert_eq!(strikes.strike(0, i64::MAX, Some(longest), (longest, longest)), Some(i64::MAX));
         assert_eq!(strikes.counted(i64::MIN, longest), 1);
         assert_eq!(strikes.counted(i64::MAX, Duration::ZERO), 0);
         strikes.succeeded(i64::MAX);

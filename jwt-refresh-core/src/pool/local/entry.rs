@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::endpoints::DueExchange;
 use super::rank::Slot;
 use super::rare::Rare;
-use super::time::NEVER;
+use super::slots::Priority;
+use super::time::{LONG_AGO, NEVER};
 use crate::pool::account::NamedAuthenticator;
 use crate::pool::limits::{ALL, Limits, TagIndex};
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
@@ -28,6 +30,17 @@ pub(super) struct TokenTimes {
     pub(super) expires: i64,
 }
 
+/// How far an account's next login or refresh is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExchangeState {
+    /// It is planned for some time, or for none.
+    Planned,
+    /// It is due, and has not begun yet.
+    Due(Priority),
+    /// It is under way.
+    Running,
+}
+
 /// What a pool holds of one account. A pool may have a million accounts, so an entry is kept small.
 pub(super) struct AccountEntry {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
@@ -41,8 +54,9 @@ pub(super) struct AccountEntry {
     refresh: Option<RefreshToken>,
     in_doubt: bool,
     reusable: bool,
-    /// Whether a login or refresh is under way.
-    pub(super) in_exchange: bool,
+    pub(super) exchange: ExchangeState,
+    /// Whether the account has ever had tokens.
+    pub(super) has_joined: bool,
     /// How many exchanges failed since the last success.
     pub(super) failures: u8,
 
@@ -76,7 +90,8 @@ impl AccountEntry {
             refresh: None,
             in_doubt: false,
             reusable: false,
-            in_exchange: false,
+            exchange: ExchangeState::Planned,
+            has_joined: false,
             failures: 0,
             arrival: now,
             virtual_time,
@@ -131,6 +146,28 @@ impl AccountEntry {
     /// Returns why the account does not serve, if it is in quarantine.
     pub(super) fn quarantine(&self) -> Option<&Quarantine> {
         self.rare.get().quarantine.as_ref()
+    }
+
+    /// Returns the account's exchange as one that is due now. Of accounts that have served, one
+    /// without a token goes first, and then the one whose token expires first; of accounts that
+    /// join, the one that was added first.
+    pub(super) fn due_exchange(&self, slot: Slot) -> DueExchange {
+        let priority = match self.has_joined {
+            _ if self.failures > 0 => Priority::Failing,
+            true => Priority::Serving,
+            false => Priority::Joining,
+        };
+        self.due_at(priority, slot)
+    }
+
+    /// Returns the account's exchange that is due with this priority.
+    pub(super) fn due_at(&self, priority: Priority, slot: Slot) -> DueExchange {
+        let key = match priority {
+            Priority::Serving => self.token.as_ref().map_or(LONG_AGO, |_| self.times.expires),
+            Priority::Joining | Priority::Revocation => i64::from(self.serial),
+            Priority::Failing => self.rare.get().retry_at.unwrap_or(LONG_AGO),
+        };
+        (priority, key, slot)
     }
 
     /// Returns whether the account's token is the one of that generation.

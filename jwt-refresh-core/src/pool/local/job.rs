@@ -4,14 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::AccountHandle;
+use super::slots::Priority;
 use crate::authenticator::DynAuthenticator;
 use crate::pool::account::NamedAuthenticator;
+use crate::pool::limits::EndpointIndex;
 use crate::renewal::{Plan, RefreshCredential, revoke};
 
 /// One account and what to ask its server for.
 pub(super) struct Job {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
     pub(super) request: Request,
+    pub(super) priority: Priority,
+    /// When it was begun, in nanoseconds since boot.
+    pub(super) begun: i64,
+    pub(super) endpoint: EndpointIndex,
     /// How many exchanges of the account have failed since the last that did not.
     pub(super) failures: u8,
 }

@@ -13,6 +13,8 @@ use crate::pool::strikes::Strikes;
 pub(super) struct RareState {
     /// Why the account does not serve.
     pub(super) quarantine: Option<Quarantine>,
+    /// When the exchange that failed is tried again, in nanoseconds since boot.
+    pub(super) retry_at: Option<i64>,
     /// The 429s that count against the account.
     pub(super) strikes: Strikes,
     /// How many renewals in a row, each because of a 401, brought a token that was rejected, too.
@@ -26,6 +28,7 @@ pub(super) struct RareState {
 impl RareState {
     const EMPTY: Self = Self {
         quarantine: None,
+        retry_at: None,
         strikes: Strikes::NONE,
         rejected_renewals: 0,
         renewed_after_rejection: None,
@@ -34,8 +37,9 @@ impl RareState {
 
     /// Returns whether there is nothing in it. A field that is missing here does not compile.
     fn is_empty(&self) -> bool {
-        let Self { quarantine, strikes, rejected_renewals, renewed_after_rejection, limits } = self;
+        let Self { quarantine, retry_at, strikes, rejected_renewals, renewed_after_rejection, limits } = self;
         quarantine.is_none()
+            && retry_at.is_none()
             && *strikes == Strikes::NONE
             && *rejected_renewals == 0
             && renewed_after_rejection.is_none()

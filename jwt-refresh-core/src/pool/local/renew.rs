@@ -77,7 +77,7 @@ impl RenewalTask {
         let (job, pool) = (guard.disarm()?, self.pool.upgrade()?);
         pool.change(|state, now| {
             state.complete(&job, outcome, &pool.policy, now);
-            state.begin(&pool.policy, now)
+            state.begin(now)
         })
     }
 

@@ -24,8 +24,8 @@ async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
         let until = {
             let Some(pool) = pool.upgrade() else { return };
             let (jobs, until) = pool.change(|state, now| {
-                let jobs: Vec<_> = std::iter::from_fn(|| state.begin(&pool.policy, now)).collect();
-                state.planned_wake = state.wake_at(&pool.policy);
+                let jobs: Vec<_> = std::iter::from_fn(|| state.begin(now)).collect();
+                state.planned_wake = state.wake_at();
                 (jobs, state.planned_wake)
             });
             for job in jobs {

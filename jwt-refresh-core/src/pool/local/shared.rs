@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::job::{Job, Request, leave};
 use super::state::{Granted, PoolState};
 use super::stored::PoolStore;
-use super::time::{NEVER, until};
+use super::time::until;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::pool::account::Account;
@@ -81,7 +81,7 @@ impl PoolShared {
             state.process_due(now);
             let result = change(&mut state, now);
             let replies = state.finish_change(now);
-            let wake_at = state.wake_at(&self.policy);
+            let wake_at = state.wake_at();
             if wake_at < state.planned_wake {
                 state.planned_wake = wake_at;
                 self.wake.notify_one();
@@ -106,13 +106,15 @@ impl PoolShared {
     /// Adds an account. If it is refused, it is dropped after the lock is released.
     pub(super) fn add(self: &Arc<Self>, mut account: Account) -> Result<(), Error> {
         account.check()?;
+        // The authenticator is the user's, so it is not asked under the lock.
+        let endpoint = account.identity.server_id();
         if let Some(store) = self.store.as_ref().filter(|_| !account.has_api_key()) {
             let captured = account.take_captured();
             account.identity = store.stored(Arc::clone(&account.identity), captured);
         }
         let first = account.first_token(&self.policy.tokens, self.clock.moment())?;
         let mut offered = Some(account);
-        self.change(|state, now| state.add(&mut offered, first, now))
+        self.change(|state, now| state.add(&mut offered, first, endpoint.as_deref(), now))
     }
 
     /// Removes the account of that name. Returns whether there was one, and its revocation, if that
@@ -123,7 +125,7 @@ impl PoolShared {
             if let (Some(removed), Some(store)) = (&removed, &self.store) {
                 store.note_leaving(&removed.identity);
             }
-            (removed, state.begin(&self.policy, now))
+            (removed, state.begin(now))
         });
         (removed.is_some(), job)
     }
@@ -144,7 +146,7 @@ impl PoolShared {
                 .map(|(entry, quarantine)| QuarantinedAccount {
                     account: entry.identity.name().to_owned(),
                     cause: quarantine.cause,
-                    returns_in: quarantine.until.filter(|&time| time != NEVER).map(|time| until(now, time)),
+                    returns_in: state.return_time(entry, quarantine).map(|time| until(now, time)),
                 })
                 .collect();
             PoolStatus { quarantined, ..self.totals(state, now) }
@@ -170,6 +172,7 @@ impl PoolShared {
         PoolStatus {
             accounts,
             active,
+            failing: state.failing(),
             quarantined: Vec::new(),
             waiting: state.waiting(),
             leases,

@@ -380,7 +380,7 @@ fn named(account: &str) -> String {
 
 /// An account's limits and tags, as the scripts read them.
 fn terms(account: &Account) -> Result<String, Error> {
-    let terms = account.limits(Box::default(), None)?;
+    let terms = account.limits(Box::default(), None, 0)?;
     if !terms.further.is_empty() || account.shared_limits().next().is_some() {
         return Err(failure::not_in_redis(&named(account.identity.name()), "a limit other than a rate of calls"));
     }

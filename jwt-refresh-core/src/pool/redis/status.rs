@@ -63,6 +63,7 @@ impl Raw {
         PoolStatus {
             accounts: self.accounts,
             active,
+            failing: 0,
             quarantined,
             waiting: super::record::whole(self.over_workers("waiting")).try_into().unwrap_or(usize::MAX),
             leases: super::record::whole(leases),

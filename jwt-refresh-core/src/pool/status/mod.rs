@@ -15,6 +15,7 @@ use crate::pool::quarantine::QuarantineCause;
 ///   "health": "degraded",
 ///   "accounts": 2,
 ///   "active": 1,
+///   "failing": 0,
 ///   "quarantined": [
 ///     { "account": "ada@example.com", "cause": "rate_limited", "returns_in_seconds": 12.5 }
 ///   ],
@@ -36,6 +37,10 @@ pub struct PoolStatus {
     pub accounts: usize,
     /// How many accounts serve.
     pub active: usize,
+    /// How many accounts cannot renew their tokens at present: their last login or refresh failed,
+    /// or their token endpoint is out of order. Those among them that have a token serve until it
+    /// expires. A `RedisPool` does not count them, and says 0.
+    pub failing: usize,
     /// The accounts that do not serve.
     pub quarantined: Vec<QuarantinedAccount>,
     /// How many callers wait for a lease.
@@ -65,24 +70,24 @@ pub struct QuarantinedAccount {
     pub returns_in: Option<Duration>,
 }
 
-/// How many of a pool's accounts serve, in three grades.
+/// How many of a pool's accounts serve, and will go on to do so, in three grades.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {
-    /// At least nine in ten accounts serve.
+    /// At least nine in ten accounts serve, and at least nine in ten can renew their tokens.
     Good,
-    /// Fewer than nine in ten accounts serve, but at least one.
+    /// At least one account serves, but not all is good.
     Degraded,
     /// No account serves.
     Down,
 }
 
 impl PoolStatus {
-    /// Returns whether most, some or none of the accounts serve.
+    /// Returns whether most, some or none of the accounts serve, and can renew their tokens.
     pub fn health(&self) -> Health {
         match self.active {
             0 => Health::Down,
-            active if active * 10 >= self.accounts * 9 => Health::Good,
+            active if active * 10 >= self.accounts * 9 && self.failing * 10 <= self.accounts => Health::Good,
             _ => Health::Degraded,
         }
     }
@@ -114,6 +119,7 @@ impl fmt::Display for PoolStatus {
         writeln!(f, "┌{line}┐")?;
         row(f, "health", self.health().to_string())?;
         row(f, "active / target", format!("{} / {}", self.active, self.accounts))?;
+        row(f, "cannot renew", self.failing.to_string())?;
         row(f, "quarantined", self.quarantined.len().to_string())?;
         row(f, "callers waiting", self.waiting.to_string())?;
         row(f, "leases", self.leases.to_string())?;
@@ -160,6 +166,7 @@ mod tests {
         let status = PoolStatus {
             accounts: 45,
             active: 43,
+            failing: 2,
             quarantined: [QuarantineCause::UsageCap, QuarantineCause::Joining]
                 .into_iter()
                 .map(|cause| quarantined("somebody.with.a.long.name@example.com", cause))

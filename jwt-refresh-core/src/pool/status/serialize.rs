@@ -11,10 +11,11 @@ use crate::pool::quarantine::QuarantineCause;
 
 impl Serialize for PoolStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("PoolStatus", 10)?;
+        let mut fields = serializer.serialize_struct("PoolStatus", 11)?;
         fields.serialize_field("health", &self.health())?;
         fields.serialize_field("accounts", &self.accounts)?;
         fields.serialize_field("active", &self.active)?;
+        fields.serialize_field("failing", &self.failing)?;
         fields.serialize_field("quarantined", &self.quarantined)?;
         fields.serialize_field("waiting", &self.waiting)?;
         fields.serialize_field("leases", &self.leases)?;
@@ -63,6 +64,7 @@ mod tests {
         let status = PoolStatus {
             accounts: 45,
             active: 43,
+            failing: 2,
             quarantined: vec![
                 quarantined("ada", QuarantineCause::RateLimited, Some(Duration::from_millis(12_500))),
                 quarantined("bob", QuarantineCause::Joining, None),
@@ -78,6 +80,7 @@ mod tests {
             "health": "good",
             "accounts": 45,
             "active": 43,
+            "failing": 2,
             "quarantined": [
                 { "account": "ada", "cause": "rate_limited", "returns_in_seconds": 12.5 },
                 { "account": "bob", "cause": "joining", "returns_in_seconds": null },

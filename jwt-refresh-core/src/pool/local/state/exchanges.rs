@@ -6,9 +6,13 @@ use std::sync::Arc;
 use super::PoolState;
 use crate::error::{Error, ErrorKind};
 use crate::pool::account::NamedAuthenticator;
-use crate::pool::local::entry::{AccountHandle, TokenTimes};
+use crate::pool::limits::EndpointIndex;
+use crate::pool::local::endpoint::Verdict;
+use crate::pool::local::endpoints::DueExchange;
+use crate::pool::local::entry::{AccountHandle, ExchangeState, TokenTimes};
 use crate::pool::local::job::{Job, Request};
 use crate::pool::local::rank::{Rank, Slot};
+use crate::pool::local::slots::Priority;
 use crate::pool::local::time::{LONG_AGO, NEVER, after};
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
@@ -16,51 +20,119 @@ use crate::pool::refresh_time::jittered_refresh_time;
 use crate::renewal::{IssuedTokens, Outcome, Plan, RefreshCredential};
 
 impl PoolState {
-    /// Sets when the account's tokens are to be exchanged, or that they are not if `time` is
-    /// `None`.
-    pub(super) fn set_timer(&mut self, slot: Slot, time: Option<i64>) {
-        self.timers.set(slot, time.map(Rank::at));
+    /// Plans the account's next exchange for the time `at`, or plans none. This does not change one
+    /// that is under way.
+    pub(super) fn plan_exchange(&mut self, slot: Slot, at: Option<i64>, now: i64) {
+        let Some(entry) = self.table.get_mut(slot) else { return };
+        match entry.exchange {
+            ExchangeState::Running => return,
+            ExchangeState::Due(priority) => {
+                let due = entry.due_at(priority, slot);
+                self.endpoints.remove(entry.limits.endpoint, due, now);
+            }
+            ExchangeState::Planned => {}
+        }
+        entry.exchange = ExchangeState::Planned;
+        let is_failing = entry.failures > 0;
+        entry.rare.change(|rare| rare.retry_at = at.filter(|_| is_failing));
+        self.timers.set(slot, at.map(Rank::at));
+        if at.is_some_and(|at| at <= now) {
+            self.exchange_due(slot, now);
+        }
+        self.set_alarm(slot);
+    }
+
+    /// Notes that the account's exchange is due.
+    pub(super) fn exchange_due(&mut self, slot: Slot, now: i64) {
+        let Some(entry) = self.table.get_mut(slot) else { return };
+        let due = entry.due_exchange(slot);
+        entry.exchange = ExchangeState::Due(due.0);
+        self.endpoints.push(entry.limits.endpoint, due, now);
+        self.set_alarm(slot);
+        self.wait_for_endpoint(slot, now);
+    }
+
+    /// Takes an account's token away. Its exchange, if one is due, is now among the first.
+    pub(super) fn take_token(&mut self, slot: Slot, now: i64) {
+        let Some(entry) = self.table.get_mut(slot).filter(|entry| entry.token.is_some()) else { return };
+        let (endpoint, expires) = (entry.limits.endpoint, entry.times.expires);
+        let moved = if let ExchangeState::Due(priority) = entry.exchange { Some(priority) } else { None };
+        let from = moved.map(|priority| entry.due_at(priority, slot));
+        entry.token = None;
+        let to = moved.map(|priority| entry.due_at(priority, slot));
+        self.counters.token_removed(expires);
+        if let (Some(from), Some(to)) = (from, to) {
+            self.endpoints.remove(endpoint, from, now);
+            self.endpoints.push(endpoint, to, now);
+        }
     }
 
     /// Begins the next job, if one is due and the policy allows one more at once. Exchanges go
     /// before revocations for removed accounts.
-    pub(in crate::pool::local) fn begin(&mut self, policy: &PoolPolicy, now: i64) -> Option<Job> {
-        if self.running_jobs >= policy.exchanges {
+    pub(in crate::pool::local) fn begin(&mut self, now: i64) -> Option<Job> {
+        if let Some((due, endpoint)) = self.next_exchange() {
+            return self.begin_exchange(due, endpoint, now);
+        }
+        if !self.may_revoke() {
             return None;
         }
-        let job = self.due(now).or_else(|| self.pending_revocations.pop_front())?;
-        self.running_jobs += 1;
-        Some(job)
+        let job = self.pending_revocations.pop_front()?;
+        self.slots.begin(job.priority);
+        Some(Job { begun: now, ..job })
     }
 
-    /// Begins the next login or refresh that is due.
-    fn due(&mut self, now: i64) -> Option<Job> {
-        let slot = self.timers.due(now)?;
-        self.set_timer(slot, None);
+    fn begin_exchange(&mut self, due: DueExchange, endpoint: EndpointIndex, now: i64) -> Option<Job> {
+        let (priority, _, slot) = due;
+        self.endpoints.begin(endpoint, due, now);
+        self.slots.begin(priority);
         let entry = self.table.get_mut(slot)?;
-        entry.in_exchange = true;
+        entry.exchange = ExchangeState::Running;
         let handle = AccountHandle { slot, serial: entry.serial };
         // The token after a renewal was rejected, too, so the next one is to come of a login.
         let is_distrusted = entry.token.is_none() && entry.rare.get().rejected_renewals > 0;
         let plan = if is_distrusted { Plan::LogIn } else { Plan::Renew };
         let request = Request::Exchange(handle, entry.credential(), plan);
-        Some(Job { identity: Arc::clone(&entry.identity), request, failures: entry.failures })
+        let (identity, failures) = (Arc::clone(&entry.identity), entry.failures);
+        let waits = entry.quarantine().filter(|quarantine| !quarantine.cause.is_rest() && quarantine.until.is_some());
+        if let Some(quarantine) = waits.cloned() {
+            // New tokens are on their way, so callers may wait for them.
+            self.set_quarantine(slot, Some(Quarantine { until: None, ..quarantine }));
+        }
+        self.set_alarm(slot);
+        Some(Job { identity, request, priority, begun: now, endpoint, failures })
     }
 
-    /// Returns when the next job may begin, or `None` if none is planned or as many are under way
-    /// as the policy allows.
-    pub(super) fn next_exchange(&self, policy: &PoolPolicy) -> Option<i64> {
-        if self.running_jobs >= policy.exchanges {
-            return None;
-        }
-        if self.pending_revocations.is_empty() { self.timers.next_due() } else { Some(LONG_AGO) }
+    /// Returns whether a job may begin now.
+    pub(super) fn may_begin(&self) -> bool {
+        self.next_exchange().is_some() || self.may_revoke()
+    }
+
+    fn next_exchange(&self) -> Option<(DueExchange, EndpointIndex)> {
+        self.endpoints.first(|priority| self.slots.is_free(priority))
+    }
+
+    fn may_revoke(&self) -> bool {
+        !self.pending_revocations.is_empty() && self.slots.is_free(Priority::Revocation)
     }
 
     /// Plans the revocation of the refresh token of an account that was removed.
-    pub(super) fn revoke_later(&mut self, identity: &Arc<dyn NamedAuthenticator>, credential: RefreshCredential) {
+    pub(super) fn revoke_later(
+        &mut self,
+        identity: &Arc<dyn NamedAuthenticator>,
+        endpoint: EndpointIndex,
+        credential: RefreshCredential,
+    ) {
         if credential != RefreshCredential::None || identity.stored().is_some() {
-            let request = Request::Revocation(credential);
-            self.pending_revocations.push_back(Job { identity: Arc::clone(identity), request, failures: 0 });
+            let (identity, request) = (Arc::clone(identity), Request::Revocation(credential));
+            let priority = Priority::Revocation;
+            self.pending_revocations.push_back(Job {
+                identity,
+                request,
+                priority,
+                begun: LONG_AGO,
+                endpoint,
+                failures: 0,
+            });
         }
     }
 
@@ -77,16 +149,24 @@ impl PoolState {
         policy: &PoolPolicy,
         now: i64,
     ) {
-        self.running_jobs = self.running_jobs.saturating_sub(1);
+        self.slots.end(job.priority);
         let (&Request::Exchange(handle, ..), Some(outcome)) = (&job.request, outcome) else { return };
-        if self.table.by_handle(handle).is_none() {
-            return self.revoke_later(&job.identity, outcome.into_credential());
-        }
+        let verdict = Verdict::of(&outcome);
+        self.endpoints.end(job.endpoint, (handle.slot, job.begun), verdict, policy, now);
+        let is_of_endpoint = verdict.is_failure();
+        let Some(entry) = self.table.by_handle(handle) else {
+            return self.revoke_later(&job.identity, job.endpoint, outcome.into_credential());
+        };
+        entry.exchange = ExchangeState::Planned;
         match outcome {
             Outcome::Renewed(issued) | Outcome::Unsaved(issued) | Outcome::Found(issued) => {
                 self.renewed(handle.slot, issued, now);
             }
-            Outcome::Failed { error, credential, .. } => self.failed(handle.slot, &error, credential, policy, now),
+            Outcome::Failed { error, credential, .. } => {
+                let left_alone = self.endpoints.left_alone(job.endpoint).filter(|_| is_of_endpoint);
+                let retry_at = left_alone.map(|(until, _)| until);
+                self.failed(handle.slot, &error, credential, retry_at, policy, now);
+            }
             Outcome::LoggedOut => self.logged_out(handle.slot, policy, now),
         }
     }
@@ -102,7 +182,12 @@ impl PoolState {
         let [ahead, due, expires] = [life.ahead, life.due, life.expires].map(|moment| moment.boot.as_nanos());
         entry.times = TokenTimes { due, expires };
         entry.set_credential(credential);
-        entry.in_exchange = false;
+        if !std::mem::replace(&mut entry.has_joined, true) {
+            self.slots.account_joined();
+        }
+        if entry.failures > 0 {
+            self.endpoints.fails_no_more(entry.limits.endpoint, now);
+        }
         (entry.failures, entry.used) = (0, 0);
         let cause = entry.rare.get().cause();
         if cause == Some(QuarantineCause::Rejected) {
@@ -112,7 +197,7 @@ impl PoolState {
             self.counters.token_removed(expires);
         }
         self.counters.token_issued(expires);
-        self.set_timer(slot, (ahead != NEVER).then(|| jittered_refresh_time(ahead, expires, now)));
+        self.plan_exchange(slot, (ahead != NEVER).then(|| jittered_refresh_time(ahead, expires, now)), now);
         // New tokens bring back neither rate nor quota, so a rest goes on.
         if cause.is_some_and(|cause| !cause.is_rest()) {
             self.set_quarantine(slot, None);
@@ -123,34 +208,53 @@ impl PoolState {
     /// Takes an account out of service that another process has logged out in the store. Its token
     /// is not served any more.
     fn logged_out(&mut self, slot: Slot, policy: &PoolPolicy, now: i64) {
-        let Some(entry) = self.table.get_mut(slot) else { return };
-        if entry.token.take().is_some() {
-            self.counters.token_removed(entry.times.expires);
-        }
-        if entry.quarantine().is_none() {
+        self.take_token(slot, now);
+        if self.table.get(slot).is_some_and(|entry| entry.quarantine().is_none()) {
             self.renew_now(slot, QuarantineCause::Denied, now);
         }
         let error = Error::new(ErrorKind::LoggedOut, "another process has logged the account out in the store");
-        self.failed(slot, &error, RefreshCredential::None, policy, now);
+        self.failed(slot, &error, RefreshCredential::None, None, policy, now);
     }
 
-    /// Plans the next exchange after a failure. An account that is in quarantine for new tokens
-    /// stays there until then; other accounts go on as before.
-    fn failed(&mut self, slot: Slot, error: &Error, credential: RefreshCredential, policy: &PoolPolicy, now: i64) {
+    /// Plans the next exchange after a failure: for `retry_at`, when the endpoint may be tried
+    /// again that is left alone for the failure, else after a pause of the account's own. An
+    /// account that is in quarantine for new tokens stays there until then; other accounts go on as
+    /// before.
+    fn failed(
+        &mut self,
+        slot: Slot,
+        error: &Error,
+        credential: RefreshCredential,
+        retry_at: Option<i64>,
+        policy: &PoolPolicy,
+        now: i64,
+    ) {
         let Some(entry) = self.table.get_mut(slot) else { return };
         entry.set_credential(credential);
-        entry.in_exchange = false;
-        entry.failures = entry.failures.saturating_add(1);
-        let until = after(now, policy.failure_pause(error, entry.failures));
-        let cause = entry.rare.get().cause().filter(|cause| !cause.is_rest());
-        // Without a login there is nothing to try again.
-        let (cause, until) =
-            if error.lacks_login() { (cause.map(|_| QuarantineCause::NoLogin), NEVER) } else { (cause, until) };
-        self.set_timer(slot, Some(until).filter(|&until| until != NEVER));
-        if let Some(cause) = cause {
-            let cause = if error.is_transient() || cause.is_final() { cause } else { QuarantineCause::Denied };
-            self.set_quarantine(slot, Some(Quarantine { cause, until: Some(until), error: Some(error.clone()) }));
+        if entry.failures == 0 {
+            self.endpoints.begins_to_fail(entry.limits.endpoint, now);
         }
-        self.place(slot, now);
+        entry.failures = entry.failures.saturating_add(1);
+        let pause = || after(now, policy.failure_pause(error, entry.failures));
+        // Without a login there is nothing to try again.
+        let until = if error.lacks_login() { NEVER } else { retry_at.unwrap_or_else(pause) };
+        let cause = entry.rare.get().cause().filter(|cause| !cause.is_rest());
+        let lives = entry.token.is_some() && now < entry.times.expires;
+        self.plan_exchange(slot, Some(until).filter(|&until| until != NEVER), now);
+        match cause {
+            // It was taken out in the leeway, to wait for new tokens. There are none, so the old
+            // ones serve until they expire.
+            Some(QuarantineCause::Expired) if lives => self.set_quarantine(slot, None),
+            Some(cause) => {
+                let cause = match cause {
+                    _ if error.lacks_login() => QuarantineCause::NoLogin,
+                    cause if error.is_transient() => cause,
+                    _ => QuarantineCause::Denied,
+                };
+                self.set_quarantine(slot, Some(Quarantine { cause, until: Some(until), error: Some(error.clone()) }));
+            }
+            None => {}
+        }
+        self.dispatch(slot, now);
     }
 }

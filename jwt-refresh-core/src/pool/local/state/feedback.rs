@@ -64,13 +64,11 @@ impl PoolState {
         if entry.token.as_ref().is_some_and(AccessToken::is_api_key) {
             return self.key_rejected(handle.slot);
         }
-        entry.token = None;
-        let (renewed_at, in_exchange, expires) =
-            (entry.rare.get().renewed_after_rejection, entry.in_exchange, entry.times.expires);
-        self.counters.token_removed(expires);
+        let renewed_at = entry.rare.get().renewed_after_rejection;
+        self.take_token(handle.slot, now);
         if cause.is_some() {
             // The account rests anyway, and will have a new token when it returns.
-            return self.set_timer(handle.slot, Some(now).filter(|_| !in_exchange));
+            return self.plan_exchange(handle.slot, Some(now), now);
         }
         if renewed_at.is_none_or(|renewed_at| after(renewed_at, policy.renewed_again_window) <= now) {
             if let Some(entry) = self.table.by_handle(handle) {
@@ -91,7 +89,7 @@ impl PoolState {
             ErrorKind::RejectedAsIssued,
             "the access token was rejected with 401, renewed, and rejected again",
         );
-        self.set_timer(handle.slot, Some(until));
+        self.plan_exchange(handle.slot, Some(until), now);
         self.set_quarantine(
             handle.slot,
             Some(Quarantine { cause: QuarantineCause::Rejected, until: Some(until), error: Some(error) }),

@@ -19,7 +19,7 @@ impl PoolState {
         }
         if let Some(entry) = self.table.get_mut(slot) {
             entry.set_credential(issued.credential);
-            self.set_timer(slot, Some(now));
+            self.exchange_due(slot, now);
         }
     }
 

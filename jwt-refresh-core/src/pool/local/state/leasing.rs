@@ -11,7 +11,7 @@ use crate::pool::local::entry::AccountHandle;
 use crate::pool::local::rank::{Rank, Slot};
 use crate::pool::local::ready_queue::Position;
 use crate::pool::local::table::ring_point;
-use crate::pool::local::time::{NEVER, until};
+use crate::pool::local::time::until;
 use crate::pool::local::waiters::{ReplySender, Selector, WaitFor, Waiter, WaiterId};
 use crate::pool::policy::Selection;
 use crate::pool::quarantine::QuarantineCause;
@@ -103,11 +103,13 @@ impl PoolState {
         }
         let mut returning = self.quarantined.returning().filter_map(|(time, slot)| Some((time, self.table.get(slot)?)));
         let first = returning.find(|(_, entry)| entry.is_in(tag) && self.most(entry) >= cost);
-        let Some((time, entry, quarantine)) = first.and_then(|(time, entry)| Some((time, entry, entry.quarantine()?)))
-        else {
+        let Some((entry, quarantine)) = first.and_then(|(_, entry)| Some((entry, entry.quarantine()?))) else {
             return failure::all_quarantined(name, None);
         };
-        let wait = Some(time).filter(|&time| time != NEVER).map(|time| until(now, time));
+        // If it waits for an endpoint that is back, its exchange begins soon.
+        let returns =
+            self.return_time(entry, quarantine).or_else(|| Some(now).filter(|_| !quarantine.cause.is_final()));
+        let wait = returns.map(|time| until(now, time));
         let first = FirstToReturn { account: entry.identity.name(), wait, cause: quarantine.cause };
         let error = failure::all_quarantined(name, Some(&first));
         match &quarantine.error {

@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::pool::account::Account;
 use crate::pool::failure;
 use crate::pool::limits::{Limits, TagIndex};
-use crate::pool::local::entry::AccountEntry;
+use crate::pool::local::endpoints::UNKNOWN;
+use crate::pool::local::entry::{AccountEntry, ExchangeState};
 use crate::pool::local::limit_states::LimitStates;
 use crate::pool::local::ready_queue::Position;
 use crate::pool::local::time::NEVER;
@@ -18,11 +19,12 @@ impl PoolState {
     /// Adds an account. An account that is refused stays in `offered`: it contains values of the
     /// user's, whose drop must not run under the lock.
     ///
-    /// `first` is the token that it has without a login.
+    /// `first` is the token that it has without a login, and `endpoint` the name of its endpoint.
     pub(in crate::pool::local) fn add(
         &mut self,
         offered: &mut Option<Account>,
         first: Option<FirstToken>,
+        endpoint: Option<&str>,
         now: i64,
     ) -> Result<(), Error> {
         let Some(account) = offered else { return Ok(()) };
@@ -34,14 +36,15 @@ impl PoolState {
             self.expect_new_key(name, key)?;
         }
         // The limits may be refused, so they are checked before anything is changed.
-        account.limits(Box::default(), None)?;
+        account.limits(Box::default(), None, UNKNOWN)?;
         self.shared_limits.check(account.shared_limits())?;
         let mut tags: Vec<TagIndex> = account.tags.iter().map(|tag| self.tag_index(tag)).collect();
         tags.sort_unstable();
         tags.dedup();
         let at = self.at(now);
         let group = self.shared_limits.join(account.shared_limits(), at);
-        let limits = self.share_limits(account.limits(tags.into(), group)?);
+        let endpoint = self.endpoints.add_account(endpoint, now);
+        let limits = self.share_limits(account.limits(tags.into(), group, endpoint)?);
 
         let Some(account) = offered.take() else { return Ok(()) };
         let mut entry = AccountEntry::new(account.identity, limits, self.virtual_time, now);
@@ -57,7 +60,7 @@ impl PoolState {
         self.quarantined.insert(slot, None, None);
         self.counters.quarantined.change(None, Some(QuarantineCause::Joining));
         match first {
-            None => self.set_timer(slot, Some(now)),
+            None => self.exchange_due(slot, now),
             Some(FirstToken::Issued(issued)) => self.captured(slot, *issued, now),
             Some(FirstToken::Key(key)) => self.key_given(slot, key, now),
         }
@@ -70,7 +73,8 @@ impl PoolState {
         let saved_for = self.end_saving(slot, now);
         self.unsaved.extend(saved_for);
         self.set_position(slot, Position::Idle);
-        self.set_timer(slot, None);
+        self.plan_exchange(slot, None, now);
+        self.timers.set(slot, None);
         // As if the account were in quarantine for ever, so that no caller waits for it any more.
         self.set_quarantine(slot, Some(Quarantine { cause: QuarantineCause::Denied, until: Some(NEVER), error: None }));
         self.quarantined.remove(slot, Some(NEVER));
@@ -82,13 +86,20 @@ impl PoolState {
             self.shared_limits.leave(group);
         }
         self.keys.remove(entry.token.as_ref());
+        if entry.has_joined {
+            self.slots.account_removed();
+        }
+        if entry.failures > 0 {
+            self.endpoints.fails_no_more(entry.limits.endpoint, now);
+        }
+        self.endpoints.remove_account(entry.limits.endpoint, now);
         if entry.token.is_some() {
             self.counters.token_removed(entry.times.expires);
         }
         // If an exchange is under way, `complete` revokes what it leaves the account with. The
         // token that it sends must not be revoked meanwhile.
-        if !entry.in_exchange || entry.identity.stored().is_some() {
-            self.revoke_later(&entry.identity, entry.credential());
+        if entry.exchange != ExchangeState::Running || entry.identity.stored().is_some() {
+            self.revoke_later(&entry.identity, entry.limits.endpoint, entry.credential());
         }
         Some(entry)
     }

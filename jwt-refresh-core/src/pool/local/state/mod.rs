@@ -3,9 +3,10 @@
 //!
 //! `membership` adds and removes accounts, `first_tokens` has those that need no login, `leasing`
 //! gives them to callers, `feedback` takes the reports on leases, `quarantine` takes accounts out
-//! of service and back, and `exchanges` keeps them logged in. `metered` does what is different for
-//! accounts with more limits than a rate.
+//! of service and back, `exchanges` keeps them logged in, and `alarms` does what is due by the
+//! passing of time. `metered` does what is different for accounts with more limits than a rate.
 
+mod alarms;
 mod exchanges;
 mod feedback;
 mod first_tokens;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::api_keys::ApiKeys;
+use super::endpoints::Endpoints;
 use super::entry::{AccountEntry, AccountHandle};
 use super::heap::Heap;
 use super::job::Job;
@@ -26,9 +28,10 @@ use super::metered_queue::{Due, MeteredQueue};
 use super::quarantined::QuarantineList;
 use super::ready_queue::ReadyQueue;
 use super::shared_limits::{GroupIndex, SharedLimits};
+use super::slots::Slots;
 use super::table::Table;
 use super::tags::Tags;
-use super::time::NEVER;
+use super::time::{LONG_AGO, NEVER};
 use super::waiters::{ReplySender, WaitFor, WaiterId, Waiters};
 use crate::error::Error;
 use crate::pool::account::NamedAuthenticator;
@@ -64,12 +67,12 @@ pub(super) struct PoolState {
     shared_limits: SharedLimits,
     quarantined: QuarantineList,
     waiters: Waiters,
-    /// When the tokens of each account are to be exchanged.
+    /// The alarm of each account.
     timers: Heap,
     /// The revocations for removed accounts that were not begun yet.
     pending_revocations: VecDeque<Job>,
-    /// How many jobs are under way.
-    running_jobs: usize,
+    slots: Slots,
+    endpoints: Endpoints,
     /// The number of the last lease. It wraps around.
     last_lease: u32,
     /// The generation of the access token that was issued last.
@@ -101,6 +104,7 @@ pub(super) struct PoolState {
 
 impl PoolState {
     pub(super) fn new(policy: &PoolPolicy, now: i64) -> Self {
+        let slots = Slots::new(policy.exchanges);
         Self {
             selection: policy.selection,
             table: Table::default(),
@@ -114,7 +118,8 @@ impl PoolState {
             waiters: Waiters::default(),
             timers: Heap::default(),
             pending_revocations: VecDeque::new(),
-            running_jobs: 0,
+            endpoints: Endpoints::new((slots.most(), slots.most() - slots.kept())),
+            slots,
             last_lease: 0,
             last_generation: 0,
             virtual_time: 0,
@@ -134,6 +139,7 @@ impl PoolState {
     /// Does what is due by the passing of time: accounts serve again when their rate allows it, or
     /// when their rest is over.
     pub(super) fn process_due(&mut self, now: i64) {
+        self.handle_alarms(now);
         while let Some(slot) = self.ready_queue.due(now) {
             self.dispatch(slot, now);
         }
@@ -142,11 +148,14 @@ impl PoolState {
     }
 
     /// Returns when something is due next, in nanoseconds since boot.
-    pub(super) fn wake_at(&self, policy: &PoolPolicy) -> i64 {
-        let exchange = self.next_exchange(policy);
+    pub(super) fn wake_at(&self) -> i64 {
+        if self.may_begin() || self.endpoints.has_to_tell() {
+            return LONG_AGO;
+        }
         let rates = [self.ready_queue.next_due(), self.metered.next_due()];
         let rate = rates.into_iter().flatten().min().filter(|_| !self.waiters.is_empty());
-        [exchange, self.quarantined.next_due(), rate].into_iter().flatten().min().unwrap_or(NEVER)
+        let [alarm, rest] = [self.timers.next_due(), self.endpoints.next_end_of_rest()];
+        [alarm, rest, self.quarantined.next_due(), rate].into_iter().flatten().min().unwrap_or(NEVER)
     }
 
     /// Ends a change of the state: callers that wait for what it closed are redirected, and those that
@@ -176,6 +185,11 @@ impl PoolState {
     /// Returns the identities of all accounts.
     pub(super) fn identities(&self) -> impl Iterator<Item = &Arc<dyn NamedAuthenticator>> {
         self.table.ring_from(0).map(|(_, entry)| &entry.identity)
+    }
+
+    /// Returns how many accounts cannot renew their tokens at present.
+    pub(super) fn failing(&self) -> usize {
+        self.endpoints.without_renewal
     }
 
     /// Returns how many accounts the pool has.

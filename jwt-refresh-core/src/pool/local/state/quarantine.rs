@@ -2,10 +2,11 @@
 
 use super::PoolState;
 use crate::pool::limits::TagIndex;
-use crate::pool::local::entry::AccountEntry;
+use crate::pool::local::entry::{AccountEntry, ExchangeState};
 use crate::pool::local::metered_queue::Due;
 use crate::pool::local::rank::Slot;
 use crate::pool::local::ready_queue::Position;
+use crate::pool::local::time::NEVER;
 use crate::pool::local::waiters::{WaitFor, Waiter, Waiters};
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 
@@ -17,9 +18,9 @@ impl PoolState {
         if entry.token.is_none() || entry.quarantine().is_some() || now < entry.usable_until() {
             return false;
         }
-        match self.timers.rank(slot).map(|rank| rank.order) {
+        match entry.rare.get().retry_at {
             // The account pauses after a failed exchange.
-            Some(until) if !entry.in_exchange && until > now && entry.failures > 0 => {
+            Some(until) if entry.exchange == ExchangeState::Planned && until > now => {
                 self.set_quarantine(
                     slot,
                     Some(Quarantine { cause: QuarantineCause::Expired, until: Some(until), error: None }),
@@ -32,10 +33,20 @@ impl PoolState {
 
     /// Takes an account out of service until it has new tokens, which callers may wait for.
     pub(super) fn renew_now(&mut self, slot: Slot, cause: QuarantineCause, now: i64) {
-        if self.table.get(slot).is_some_and(|entry| !entry.in_exchange) {
-            self.set_timer(slot, Some(now));
-        }
+        self.plan_exchange(slot, Some(now), now);
         self.set_quarantine(slot, Some(Quarantine { cause, until: None, error: None }));
+        self.wait_for_endpoint(slot, now);
+    }
+
+    /// Returns when an account is to return, or is tried again. `None` if new tokens are on their
+    /// way, or if it does not return by itself.
+    pub(in crate::pool::local) fn return_time(&self, entry: &AccountEntry, quarantine: &Quarantine) -> Option<i64> {
+        let left_alone = || self.endpoints.left_alone(entry.limits.endpoint).map(|(until, _)| until);
+        match (quarantine.until, entry.exchange) {
+            (Some(NEVER), ExchangeState::Due(_)) => left_alone(),
+            (Some(NEVER), _) => None,
+            (until, _) => until,
+        }
     }
 
     /// Puts an account into quarantine, or ends its quarantine if `quarantine` is `None`.
@@ -125,7 +136,10 @@ impl PoolState {
             let Some(entry) = self.table.get(slot) else { continue };
             match entry.quarantine().filter(|quarantine| !quarantine.cause.is_rest()).cloned() {
                 // The exchange is tried again, so new tokens may be on their way.
-                Some(quarantine) => self.set_quarantine(slot, Some(Quarantine { until: None, ..quarantine })),
+                Some(quarantine) => {
+                    self.set_quarantine(slot, Some(Quarantine { until: None, ..quarantine }));
+                    self.wait_for_endpoint(slot, now);
+                }
                 None if entry.token.is_none() => self.renew_now(slot, QuarantineCause::Expired, now),
                 None => self.set_quarantine(slot, None),
             }
