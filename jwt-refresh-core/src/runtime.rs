@@ -34,10 +34,7 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn handle() -> Result<Handle, Error> {
     static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
     // Before anything is locked: the thread that forked may not be the one that had locked it.
-    if is_of_parent() {
-        let what = "this process was forked after the library's threads had started, and has none of them";
-        return Err(Error::new(ErrorKind::Configuration, what));
-    }
+    expect_threads()?;
     let mut library = RUNTIME.lock();
     if let Some(started) = &*library {
         return Ok(started.handle().clone());
@@ -53,6 +50,15 @@ pub(crate) fn handle() -> Result<Handle, Error> {
     })?;
     PROCESS.store(std::process::id(), Ordering::Release);
     Ok(library.insert(runtime).handle().clone())
+}
+
+/// Returns an error if this process was forked from the one that has the library's threads.
+pub(crate) fn expect_threads() -> Result<(), Error> {
+    if is_of_parent() {
+        let what = "this process was forked after the library's threads had started, and has none of them";
+        return Err(Error::new(ErrorKind::Configuration, what));
+    }
+    Ok(())
 }
 
 /// Returns whether the library's threads are those of a process that this one was forked from.

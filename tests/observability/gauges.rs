@@ -6,7 +6,7 @@ use std::time::Duration;
 use jwt_refresh::pool::{Pool, QuarantineCause};
 use jwt_refresh_testkit::TestServer;
 
-use crate::support::{HOUR, Recorded, World, account, until, with_accounts};
+use crate::support::{HOUR, Recorded, World, account, login, until, with_accounts};
 
 /// Gauges are set at least as often as this.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -129,6 +129,22 @@ async fn the_gauges_of_a_dropped_pool_are_reset() {
         ("health", f64::NAN),
     ];
     until_gauges_are(&label, &expected).await;
+}
+
+#[tokio::test]
+async fn a_recorder_that_panics_does_not_stop_the_pool() {
+    let _ = Recorded::here();
+    let world = world(6);
+    let pool = pool(&world, 6).await;
+    let label = label(6.0).await;
+    Recorded::here().panic_once(format!("jwt_refresh_pool_accounts{{pool={label}}}"));
+    world.clock.advance(INTERVAL);
+    until("the recorder has panicked", async || Recorded::here().has_panicked()).await;
+    pool.add(jwt_refresh::pool::Account::new("late", jwt_refresh::Chain::new(login(&world.server).build().unwrap())))
+        .unwrap();
+    until("another account logs in", async || pool.status().active == 6).await;
+    world.clock.advance(INTERVAL);
+    until_gauges_are(&label, &[("active", 6.0)]).await;
 }
 
 #[tokio::test]

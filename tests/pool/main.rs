@@ -3,6 +3,7 @@
 
 mod attribute;
 mod bad_input;
+mod blocked;
 mod captured;
 mod client;
 mod costs;

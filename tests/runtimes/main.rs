@@ -4,6 +4,7 @@ mod blocked;
 mod chosen;
 #[cfg(all(unix, target_os = "linux"))]
 mod fork;
+mod pools;
 mod script;
 mod shapes;
 #[path = "../support/mod.rs"]

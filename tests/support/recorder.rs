@@ -14,6 +14,8 @@ type Series = Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>;
 pub(crate) struct Recorded {
     counters: Series,
     gauges: Series,
+    /// The series whose next value makes the recorder panic.
+    panics_at: Arc<Mutex<Option<String>>>,
 }
 
 impl Recorded {
@@ -25,6 +27,15 @@ impl Recorded {
             recorded
         });
         &RECORDED
+    }
+
+    /// Panics once when a value of that series is set.
+    pub(crate) fn panic_once(&self, series: String) {
+        *self.panics_at.lock().unwrap() = Some(series);
+    }
+
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.panics_at.lock().unwrap().is_none()
     }
 
     pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
@@ -42,10 +53,14 @@ fn read<T>(series: &Series, value: impl Fn(u64) -> T) -> BTreeMap<String, T> {
 }
 
 fn series(series: &Series, key: &Key) -> Arc<AtomicU64> {
+    let name = name(key);
+    Arc::clone(series.lock().unwrap().entry(name).or_default())
+}
+
+fn name(key: &Key) -> String {
     let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
     let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-    let name = format!("{}{labels}", key.name());
-    Arc::clone(series.lock().unwrap().entry(name).or_default())
+    format!("{}{labels}", key.name())
 }
 
 impl Recorder for Recorded {
@@ -58,6 +73,8 @@ impl Recorder for Recorded {
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        let panics = self.panics_at.lock().unwrap().take_if(|series| *series == name(key)).is_some();
+        assert!(!panics, "this recorder panics, as it has to");
         Gauge::from_arc(series(&self.gauges, key))
     }
 

@@ -55,7 +55,8 @@ impl Gauges {
 
 impl Drop for Gauges {
     fn drop(&mut self) {
-        if let Some(pool) = self.pool {
+        // A recorder that panics must not panic again while it is cleaned up after.
+        if let Some(pool) = self.pool.filter(|_| !std::thread::panicking()) {
             // The health is NaN, neither good nor bad: a pool that is not needed any more must not
             // raise an alarm.
             set(&pool.to_string(), &ENDED, CauseCounts::default(), f64::NAN);

@@ -82,6 +82,11 @@ impl<T, F: FnOnce(T)> CutOffGuard<T, F> {
         Self { pending: Some((pending, cut_off)) }
     }
 
+    /// Returns what is pending.
+    pub(crate) fn pending(&self) -> Option<&T> {
+        self.pending.as_ref().map(|(pending, _)| pending)
+    }
+
     /// Disarms the guard. Returns what is pending, for the caller to complete.
     pub(crate) fn disarm(mut self) -> Option<T> {
         self.pending.take().map(|(pending, _)| pending)

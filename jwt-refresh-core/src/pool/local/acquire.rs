@@ -52,6 +52,8 @@ async fn wait_for_lease(pool: Arc<PoolShared>, terms: LeaseTerms) -> Result<Leas
         if renewal::is_within(pool.id) {
             return Err(failure::reentrant());
         }
+        // In a fork nobody would answer.
+        runtime::expect_threads()?;
         if state.waiting() >= pool.policy.queue {
             return Err(failure::queue_full(state.waiting()));
         }

@@ -1,6 +1,7 @@
 //! What a pool asks servers for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::entry::AccountHandle;
@@ -10,7 +11,8 @@ use crate::pool::account::NamedAuthenticator;
 use crate::pool::limits::EndpointIndex;
 use crate::renewal::{Plan, RefreshCredential, revoke};
 
-/// One account and what to ask its server for.
+/// One account and what to ask its server for. It is completed once: by the task that does it, or
+/// when that is given up.
 pub(super) struct Job {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
     pub(super) request: Request,
@@ -20,6 +22,35 @@ pub(super) struct Job {
     pub(super) endpoint: EndpointIndex,
     /// How many exchanges of the account have failed since the last that did not.
     pub(super) failures: u8,
+    completed: AtomicBool,
+}
+
+impl Job {
+    pub(super) fn new(
+        identity: Arc<dyn NamedAuthenticator>,
+        request: Request,
+        (priority, endpoint): (Priority, EndpointIndex),
+        failures: u8,
+        begun: i64,
+    ) -> Self {
+        Self { identity, request, priority, begun, endpoint, failures, completed: AtomicBool::new(false) }
+    }
+
+    /// Returns what the account can be refreshed with, from before the job.
+    pub(super) fn credential(&self) -> &RefreshCredential {
+        match &self.request {
+            Request::Exchange(_, credential, _) | Request::Revocation(credential) => credential,
+        }
+    }
+
+    /// Notes that the job is completed. Returns whether it was not before.
+    pub(super) fn complete(&self) -> bool {
+        !self.completed.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn is_completed(&self) -> bool {
+        self.completed.load(Ordering::Acquire)
+    }
 }
 
 pub(super) enum Request {

@@ -27,6 +27,7 @@ mod heap;
 mod job;
 mod limit_states;
 mod metered_queue;
+mod overdue;
 mod pages;
 mod quarantined;
 mod rank;

@@ -3,6 +3,7 @@
 //! rates allow. It ends with the pool.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -12,9 +13,20 @@ use crate::clock::{Clock, Moment, Timestamp};
 #[cfg(feature = "metrics")]
 use crate::pool::gauges::Gauges;
 
-/// Starts the scheduler of a pool.
+/// How long it takes until a scheduler that panicked is started again.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// Starts the scheduler of a pool. If it panics, which only code of the user's that it calls can
+/// make it do (such as a recorder of metrics), it is started again.
 pub(super) fn start(pool: &Arc<PoolShared>) {
-    pool.runtime.spawn(run(Arc::downgrade(pool), Arc::clone(&pool.wake), pool.clock.clone()));
+    let (weak, wake, clock) = (Arc::downgrade(pool), Arc::clone(&pool.wake), pool.clock.clone());
+    pool.runtime.spawn(async move {
+        let begin = || tokio::spawn(run(Weak::clone(&weak), Arc::clone(&wake), clock.clone()));
+        while begin().await.is_err_and(|error| error.is_panic()) {
+            tracing::error!(target: "jwt_refresh", "the scheduler of a pool panicked, and is started again");
+            tokio::time::sleep(RESTART).await;
+        }
+    });
 }
 
 async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {

@@ -5,12 +5,13 @@
 //! types need each other: a change of the state hands out leases, and a lease that ends changes the
 //! state.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::HeaderMap;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::job::{Job, Request, leave};
 use super::state::{Granted, PoolState};
@@ -45,6 +46,8 @@ pub(super) struct PoolShared {
     pub(super) wake: Arc<Notify>,
     pub(super) answers: Arc<AnswerCounts>,
     store: Option<PoolStore>,
+    /// True once the pool is closed and waits no longer for its exchanges.
+    pub(super) ends: watch::Sender<bool>,
 }
 
 /// How many logins and refreshes of a pool succeeded and failed.
@@ -67,6 +70,7 @@ impl PoolShared {
             wake: Arc::default(),
             answers: Arc::default(),
             store,
+            ends: watch::Sender::new(false),
         }
     }
 
@@ -90,8 +94,10 @@ impl PoolShared {
         };
         for (reply, answer) in replies {
             // If the caller does not wait any more, `send` returns the lease. It is dropped here,
-            // and goes to the next waiter.
-            let _ = reply.send(answer.map(|granted| self.make_lease(granted)));
+            // and goes to the next waiter. If the waker of one caller panics, the others are
+            // answered all the same.
+            let send = || drop(reply.send(answer.map(|granted| self.make_lease(granted))));
+            let _ = catch_unwind(AssertUnwindSafe(send));
         }
         result
     }

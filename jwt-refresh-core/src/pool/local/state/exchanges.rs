@@ -78,7 +78,7 @@ impl PoolState {
         }
         let job = self.pending_revocations.pop_front()?;
         self.slots.begin(job.priority);
-        Some(Job { begun: now, ..job })
+        Some(job)
     }
 
     fn begin_exchange(&mut self, due: DueExchange, endpoint: EndpointIndex, now: i64) -> Option<Job> {
@@ -99,7 +99,7 @@ impl PoolState {
             self.set_quarantine(slot, Some(Quarantine { until: None, ..quarantine }));
         }
         self.set_alarm(slot);
-        Some(Job { identity, request, priority, begun: now, endpoint, failures })
+        Some(Job::new(identity, request, (priority, endpoint), failures, now))
     }
 
     /// Returns whether a job may begin now.
@@ -124,15 +124,8 @@ impl PoolState {
     ) {
         if credential != RefreshCredential::None || identity.stored().is_some() {
             let (identity, request) = (Arc::clone(identity), Request::Revocation(credential));
-            let priority = Priority::Revocation;
-            self.pending_revocations.push_back(Job {
-                identity,
-                request,
-                priority,
-                begun: LONG_AGO,
-                endpoint,
-                failures: 0,
-            });
+            let kind = (Priority::Revocation, endpoint);
+            self.pending_revocations.push_back(Job::new(identity, request, kind, 0, LONG_AGO));
         }
     }
 
@@ -141,7 +134,9 @@ impl PoolState {
         std::mem::take(&mut self.pending_revocations).into()
     }
 
-    /// Ends a job. `outcome` is the outcome of an exchange, and `None` for a revocation.
+    /// Ends a job. `outcome` is the outcome of an exchange, and `None` for a revocation. If the job
+    /// was given up before, only the tokens that it has brought are left to do something about:
+    /// nobody uses them.
     pub(in crate::pool::local) fn complete(
         &mut self,
         job: &Job,
@@ -149,6 +144,10 @@ impl PoolState {
         policy: &PoolPolicy,
         now: i64,
     ) {
+        if !job.complete() {
+            let credential = outcome.and_then(|outcome| outcome.new_credential(job.credential()));
+            return self.revoke_later(&job.identity, job.endpoint, credential.unwrap_or_default());
+        }
         self.slots.end(job.priority);
         let (&Request::Exchange(handle, ..), Some(outcome)) = (&job.request, outcome) else { return };
         let verdict = Verdict::of(&outcome);
