@@ -6,13 +6,14 @@
 pub use jwt_refresh_core::{jwt, pool, store};
 
 pub use jwt_refresh_core::{
-    AccessToken, AnsweredToken, Authenticator, Chain, Clock, Error, ErrorKind, Event, Events, LifetimeUnit, LoginTrial,
-    ManualClock, Observed, Policy, RefreshToken, Renewal, Secret, Session, SessionBuilder, SessionStats, TokenFields,
-    TokenProvider, Tokens, Unauthorized,
+    AccessToken, AnsweredToken, Authenticator, Bearer, Chain, Challenge, Clock, Error, ErrorKind, Event, Events,
+    LifetimeUnit, LoginTrial, ManualClock, Observed, Policy, RefreshToken, Renewal, Secret, Session, SessionBuilder,
+    SessionStats, TokenFields, TokenProvider, Tokens, Unauthorized,
 };
 #[cfg(feature = "reqwest")]
 pub use jwt_refresh_core::{
-    AnswerMatch, Bearer, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpClient, HttpRequest, SecretSource,
+    AnswerMatch, ClientAuth, ExecuteError, HttpAuthenticator, HttpAuthenticatorBuilder, HttpClient, HttpRequest,
+    RequestAuth, RequestRule, SecretSource,
 };
 /// Gives every call of a method a valid access token.
 ///
@@ -111,10 +112,11 @@ pub use jwt_refresh_macros::refresh_token;
 /// None of these names is one of reqwest's.
 pub mod prelude {
     pub use jwt_refresh_core::{
-        AccessToken, Authenticator, Observed, RefreshToken, Secret, Session, TokenProvider, Tokens, Unauthorized,
+        AccessToken, Authenticator, Bearer, Observed, RefreshToken, Secret, Session, TokenProvider, Tokens,
+        Unauthorized,
     };
     #[cfg(feature = "reqwest")]
-    pub use jwt_refresh_core::{Bearer, ClientAuth, HttpAuthenticator, HttpRequest, SecretSource};
+    pub use jwt_refresh_core::{ClientAuth, HttpAuthenticator, HttpRequest, SecretSource};
     pub use jwt_refresh_macros::refresh_token;
 }
 

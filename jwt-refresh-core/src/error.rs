@@ -53,6 +53,13 @@ pub enum ErrorKind {
     /// yet, or its clock may be behind. If the tokens are not meant for this API (audience, scope,
     /// signing key), it does not pass, so tries in a loop need a limit.
     RejectedAsIssued,
+    /// The API answered that the access token lacks a scope (RFC 6750 §3.1, `insufficient_scope`).
+    /// A renewed token would lack it, too.
+    InsufficientScope,
+    /// The API answered that the login of the access token is too weak or too old for the request
+    /// (RFC 9470 §3, `insufficient_user_authentication`). A renewed token would be of the same
+    /// login.
+    InsufficientUserAuthentication,
     /// A login or refresh asked its own session or pool for a token, so it would wait for itself.
     Reentrant,
     /// The authenticator panicked, or its runtime was shut down, during an exchange. Transient.
@@ -328,6 +335,8 @@ impl Error {
             | K::LoginUnavailable
             | K::ReauthenticationRequired
             | K::LoggedOut
+            | K::InsufficientScope
+            | K::InsufficientUserAuthentication
             | K::Reentrant
             | K::Configuration => false,
         }
@@ -357,6 +366,8 @@ impl Error {
             K::RejectedAsIssued => {
                 "check that the tokens are meant for this API (audience, scope, signing key, clocks)"
             }
+            K::InsufficientScope => "log in with the scope, or ask for it where it is granted",
+            K::InsufficientUserAuthentication => "let the user log in as the server asks",
             K::Reentrant => "do not call an annotated method of the same session from `login` or `refresh`",
             K::Aborted => {
                 "keep the runtime alive until the exchange has ended, enable its timers, and look for a panic in the authenticator"

@@ -12,11 +12,14 @@
 
 mod authenticator;
 mod clock;
+mod counter;
 mod error;
 mod json;
 pub mod jwt;
 #[doc(hidden)]
 pub mod macro_support;
+#[cfg(feature = "reqwest")]
+mod plaintext;
 mod policy;
 pub mod pool;
 mod provider;
@@ -45,9 +48,9 @@ pub use macro_support::Unauthorized;
 pub use policy::Policy;
 pub use provider::{Renewal, TokenProvider};
 pub use secret::Secret;
+pub use send::{AnsweredToken, Bearer, Challenge, Observed};
 #[cfg(feature = "reqwest")]
-pub use send::Bearer;
-pub use send::{AnsweredToken, Observed};
+pub use send::{ExecuteError, RequestAuth, RequestRule};
 pub use session::{Event, Events, Session, SessionBuilder, SessionStats};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};
 pub use trial::LoginTrial;

@@ -22,6 +22,7 @@ use crate::tokens::{braces, located_at};
 //     // With `from`, without `token`:
 //     ::jwt_refresh::__private::unused_lease(&held).unused_lease();
 //     let mut rerun = false;
+//     let mut vain = ::jwt_refresh::__private::VainRetry::default();
 //     loop {
 //         {
 //             let result = RUN;
@@ -37,6 +38,9 @@ use crate::tokens::{braces, located_at};
 //                 held = other;
 //                 rerun = true;
 //                 continue;
+//             }
+//             if vain.is_seen() {
+//                 break result;
 //             }
 //         }
 //         if rerun {
@@ -78,12 +82,16 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group, inner: &TokenStream) -> Token
         let mut held = #token;
         #unused
         let mut rerun = false;
+        let mut vain = #runtime::VainRetry::default();
         loop {
             {
                 #literals
                 let result = #run;
                 #still_there
                 #rejected
+                if vain.is_seen() {
+                    break result;
+                }
             }
             if rerun {
                 let error = #runtime::rejected_again(#provider, &held);
@@ -185,23 +193,23 @@ fn is_place(from: &Expr) -> bool {
 //     {
 //         let token = ::jwt_refresh::__private::BodyRun::argument(&mut held);
 //         let name = ::jwt_refresh::__private::BodyRun::argument(&mut name);
-//         async move {
+//         vain.watch(::core::pin::pin!(async move {
 //             if let ::core::option::Option::Some(result) =
 //                 ::core::option::Option::None::<Result<Product, Error>>
 //             {
 //                 return result;
 //             }
 //             { BODY }
-//         }.await
+//         })).await
 //     }
 //
 // Output where the run does not own all that the body can name:
-//     async {
+//     vain.watch(::core::pin::pin!(async {
 //         let token = ::jwt_refresh::__private::BodyRun::argument(&mut held);
 //         let name = ::jwt_refresh::__private::BodyRun::argument(&mut name);
 //         …
 //         { BODY }
-//     }.await
+//     })).await
 //
 // The second block is not `move`: the body borrows what it does not consume, because it may have to
 // run again. The compiler reports an assignment that is not allowed at the start of such a block,
@@ -247,10 +255,10 @@ fn future(site: &Site<'_>, body: &Group, capture: Option<Token![move]>, content:
     if site.function.shape == Shape::Sync {
         let output = site.output().map(|output| quote_spanned!(Span::mixed_site()=> -> #output));
         let start = quote_spanned!(body.span_open()=> #capture ||);
-        return quote_spanned!(Span::mixed_site()=> (#start #output #block)());
+        return quote_spanned!(Span::mixed_site()=> vain.watch_blocking(#start #output #block));
     }
     let start = quote_spanned!(body.span_open()=> async #capture);
-    quote_spanned!(Span::mixed_site()=> #start #block.await)
+    quote_spanned!(Span::mixed_site()=> vain.watch(::core::pin::pin!(#start #block)).await)
 }
 
 // Output:

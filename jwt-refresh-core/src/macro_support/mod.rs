@@ -12,6 +12,7 @@ mod unknown_error;
 mod unused_lease;
 
 use crate::provider::{Renewal, TokenProvider};
+pub use crate::send::vain_retry::VainRetry;
 
 pub use answer::{UnknownError, answer, answer_generic};
 pub use blocking::{BlockingGuard, FeatureBlocking};

@@ -2,9 +2,10 @@
 
 use std::error::Error as StdError;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::error::{Error, ErrorKind};
+use crate::send::answer_head::{AnswerHead, TokenVerdict};
 
 /// An error or a response that can tell whether the access token was rejected.
 /// `#[refresh_token(retry)]` asks it.
@@ -94,7 +95,9 @@ use crate::error::{Error, ErrorKind};
 /// ```
 ///
 /// Only a 401 is a rejected token. A 403 is not, in particular not one with `insufficient_scope`: a
-/// new token would not change the answer (RFC 6750 §3.1).
+/// new token would not change the answer (RFC 6750 §3.1). Nor is a 401 with that challenge, or with
+/// `insufficient_user_authentication` (RFC 9470 §3): a response shows that, and an error made from
+/// it by `error_for_status` does not, because it has no headers.
 #[diagnostic::on_unimplemented(
     message = "`retry` has to know a 401 when it sees one, and `{Self}` does not tell",
     label = "does not say whether it is a 401",
@@ -103,7 +106,7 @@ use crate::error::{Error, ErrorKind};
 )]
 pub trait Unauthorized {
     /// Returns whether the server answered 401, which means that the token of the request is not
-    /// valid.
+    /// valid, unless a challenge says otherwise.
     fn is_unauthorized(&self) -> bool;
 }
 
@@ -117,21 +120,26 @@ impl Unauthorized for reqwest::Error {
 #[cfg(feature = "reqwest")]
 impl Unauthorized for reqwest::Response {
     fn is_unauthorized(&self) -> bool {
-        self.status() == StatusCode::UNAUTHORIZED
+        is_rejection(self.status(), self.headers())
     }
 }
 
 #[cfg(all(feature = "reqwest", feature = "blocking"))]
 impl Unauthorized for reqwest::blocking::Response {
     fn is_unauthorized(&self) -> bool {
-        self.status() == StatusCode::UNAUTHORIZED
+        is_rejection(self.status(), self.headers())
     }
 }
 
 impl<B> Unauthorized for http::Response<B> {
     fn is_unauthorized(&self) -> bool {
-        self.status() == StatusCode::UNAUTHORIZED
+        is_rejection(self.status(), self.headers())
     }
+}
+
+/// Returns whether an answer says that the token is not valid.
+fn is_rejection(status: StatusCode, headers: &HeaderMap) -> bool {
+    AnswerHead { status, headers }.verdict() == TokenVerdict::Rejected
 }
 
 /// An error of a session that could not renew its token is not a rejected access token, whatever

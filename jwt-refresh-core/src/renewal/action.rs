@@ -1,6 +1,7 @@
 //! The requests that a renewal sends, and the metrics that count them.
 
 use crate::authenticator::Asked;
+use crate::counter::count;
 use crate::error::Error;
 
 /// A request for tokens.
@@ -41,11 +42,3 @@ pub(crate) fn count_answer(action: Action, error: Option<&Error>) {
 pub(crate) fn count_wait() {
     count("jwt_refresh_waits_total");
 }
-
-#[cfg(feature = "metrics")]
-fn count(name: &'static str) {
-    metrics::counter!(name).increment(1);
-}
-
-#[cfg(not(feature = "metrics"))]
-fn count(_: &'static str) {}

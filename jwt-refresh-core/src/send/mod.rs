@@ -1,11 +1,46 @@
-//! Adds tokens to the requests of HTTP clients, and tells pools what the answers say.
+//! Sends requests with a token, whatever HTTP client sends them.
+//!
+//! `request_rule` says which requests get a token and how, for `origin`s that the user names.
+//! `attempt` is one request on its way: it gets its token, `answer_head` tells from the status and
+//! the `challenge`s of the answer what the server says of it, and there may be one retry.
+//! `vain_retry` tells a method with `retry` of one that was in vain. None of these knows an HTTP
+//! client. `request_auth` is what users hand to one. `reqwest_client` and `reqwest_blocking` send
+//! requests of reqwest, and `held_body` keeps a lease as long as the body of an answer.
+//!
+//! By hand, `bearer` adds a token to a request, and `observed` tells a pool what the answer says;
+//! `response_head` is what that and the macro's output read of it.
 
+#[cfg_attr(not(feature = "reqwest"), expect(dead_code, reason = "only a client uses all of it"))]
+pub(crate) mod answer_head;
 #[cfg(feature = "reqwest")]
+mod attempt;
 mod bearer;
-mod observed;
-mod response_head;
-
+mod challenge;
 #[cfg(feature = "reqwest")]
+mod execute_error;
+#[cfg(feature = "reqwest")]
+mod held_body;
+mod observed;
+#[cfg(feature = "reqwest")]
+mod origin;
+#[cfg(feature = "reqwest")]
+mod request_auth;
+#[cfg(feature = "reqwest")]
+mod request_rule;
+#[cfg(all(feature = "reqwest", feature = "blocking"))]
+mod reqwest_blocking;
+#[cfg(feature = "reqwest")]
+pub(crate) mod reqwest_client;
+mod response_head;
+pub(crate) mod vain_retry;
+
 pub use bearer::Bearer;
+pub use challenge::Challenge;
+#[cfg(feature = "reqwest")]
+pub use execute_error::ExecuteError;
 pub use observed::{AnsweredToken, Observed};
+#[cfg(feature = "reqwest")]
+pub use request_auth::RequestAuth;
+#[cfg(feature = "reqwest")]
+pub use request_rule::RequestRule;
 pub(crate) use response_head::ResponseHead;

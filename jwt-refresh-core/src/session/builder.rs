@@ -11,6 +11,8 @@ use crate::authenticator::{Authenticator, DynAuthenticator};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::policy::Policy;
+#[cfg(feature = "reqwest")]
+use crate::send::RequestRule;
 use crate::store::{DynStore, TokenStore};
 use crate::token::Tokens;
 
@@ -38,6 +40,8 @@ pub struct SessionBuilder {
     server_id: Option<String>,
     upkeep: Upkeep,
     renew_on: Option<Handle>,
+    #[cfg(feature = "reqwest")]
+    requests: Option<Arc<RequestRule>>,
 }
 
 impl SessionBuilder {
@@ -51,6 +55,8 @@ impl SessionBuilder {
             server_id: None,
             upkeep: Upkeep::OnDemand,
             renew_on: None,
+            #[cfg(feature = "reqwest")]
+            requests: None,
         }
     }
 
@@ -121,6 +127,13 @@ impl SessionBuilder {
         self
     }
 
+    /// Says which requests [`Session::execute`] gives the session's token, and how.
+    #[cfg(feature = "reqwest")]
+    pub fn requests(mut self, rule: RequestRule) -> Self {
+        self.requests = Some(Arc::new(rule));
+        self
+    }
+
     /// Returns the session, which logs in when a token is first needed. If the entry in its store
     /// says that the account was logged out, the session stays logged out.
     pub fn build(self) -> Session {
@@ -133,11 +146,18 @@ impl SessionBuilder {
     }
 
     fn assemble(self) -> Session {
-        let Self { authenticator, policy, clock, tokens, store, server_id, upkeep, renew_on } = self;
-        let server = server_id.or_else(|| authenticator.server_id());
-        let store = store.map(|(store, account)| AccountStore::new(store, account, server));
-        let shared = SessionShared::new(Parts { authenticator, policy, clock, store, upkeep, renew_on });
-        if let Some(tokens) = tokens {
+        let server = self.server_id.or_else(|| self.authenticator.server_id());
+        let shared = SessionShared::new(Parts {
+            authenticator: self.authenticator,
+            policy: self.policy,
+            clock: self.clock,
+            store: self.store.map(|(store, account)| AccountStore::new(store, account, server)),
+            upkeep: self.upkeep,
+            renew_on: self.renew_on,
+            #[cfg(feature = "reqwest")]
+            requests: self.requests,
+        });
+        if let Some(tokens) = self.tokens {
             shared.start_from_captured(tokens);
         }
         Session(shared)

@@ -46,8 +46,12 @@ use std::sync::Arc;
 
 use self::shared::SessionShared;
 use crate::error::Error;
+#[cfg(feature = "reqwest")]
+use crate::error::ErrorKind;
 use crate::provider::{Renewal, TokenProvider};
 use crate::renewal::Plan;
+#[cfg(feature = "reqwest")]
+use crate::send::{ExecuteError, reqwest_client};
 use crate::token::{AccessToken, Tokens};
 
 pub use builder::SessionBuilder;
@@ -161,6 +165,43 @@ impl Session {
     /// If the future is dropped, only the wait ends. The renewal goes on.
     pub async fn refresh_now(&self) -> Result<AccessToken, Error> {
         self.started().renew_now(Plan::Renew).await
+    }
+
+    /// Sends a request with the session's token, and once more with a newer one if the token is
+    /// rejected, by the rule that was given to [`requests`](SessionBuilder::requests). This is
+    /// [`RequestAuth::execute`](crate::RequestAuth::execute), which says more of it.
+    ///
+    /// ```no_run
+    /// # use jwt_refresh_core::{HttpAuthenticator, RequestRule, Session};
+    /// # async fn doc(login: HttpAuthenticator) -> Result<(), Box<dyn std::error::Error>> {
+    /// let rule = RequestRule::for_origin("https://api.example")?;
+    /// let session = Session::builder(login).requests(rule).connect().await?;
+    ///
+    /// let client = reqwest::Client::new();
+    /// let request = client.get("https://api.example/orders").build()?;
+    /// let orders = session.execute(&client, request).await?.error_for_status()?.text().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RequestAuth::execute`](crate::RequestAuth::execute), and
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the session has no such rule.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the request is cut off. A renewal that it began goes on.
+    #[cfg(feature = "reqwest")]
+    pub async fn execute(
+        &self,
+        client: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> Result<reqwest::Response, ExecuteError> {
+        let Some(rule) = &self.0.requests else {
+            let error = Error::new(ErrorKind::Configuration, "the session is not told which origins may get its token");
+            return Err(error.advising("build it with `.requests(RequestRule::for_origin(\"https://…\")?)`").into());
+        };
+        reqwest_client::execute(self, rule, client, request).await
     }
 
     /// Returns a fresh access token as [`token`](Self::token) does, and blocks the current thread

@@ -20,6 +20,8 @@ use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::renewal::{self, IssuedTokens, Outcome};
 use crate::runtime::{self, BackgroundTask};
+#[cfg(feature = "reqwest")]
+use crate::send::RequestRule;
 use crate::sync::Mutex;
 use crate::token::{AccessToken, RefreshToken, Tokens};
 
@@ -32,6 +34,8 @@ pub(super) struct SessionShared {
     pub(super) authenticator: Arc<dyn DynAuthenticator>,
     pub(super) store: Option<Arc<AccountStore>>,
     pub(super) upkeep: Upkeep,
+    #[cfg(feature = "reqwest")]
+    pub(super) requests: Option<Arc<RequestRule>>,
     /// When the session was built, since boot.
     built: Timestamp,
     /// The runtime that the user has chosen, until it turns out to be parked or to have ended.
@@ -68,6 +72,8 @@ pub(super) struct Parts {
     pub(super) store: Option<AccountStore>,
     pub(super) upkeep: Upkeep,
     pub(super) renew_on: Option<Handle>,
+    #[cfg(feature = "reqwest")]
+    pub(super) requests: Option<Arc<RequestRule>>,
 }
 
 /// The runtime that a renewal or a background task runs on.
@@ -103,16 +109,17 @@ impl Drop for Unsaved {
 
 impl SessionShared {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { authenticator, policy, clock, store, upkeep, renew_on } = parts;
-        let built = clock.moment().boot;
+        let built = parts.clock.moment().boot;
         Arc::new(Self {
             id: renewal::next_id(),
-            cell: StateCell::new(policy, clock),
-            authenticator,
-            store: store.map(Arc::new),
-            upkeep,
+            cell: StateCell::new(parts.policy, parts.clock),
+            authenticator: parts.authenticator,
+            store: parts.store.map(Arc::new),
+            upkeep: parts.upkeep,
+            #[cfg(feature = "reqwest")]
+            requests: parts.requests,
             lease: HeldLease::default(),
-            renew_on: Mutex::new(renew_on),
+            renew_on: Mutex::new(parts.renew_on),
             built,
             follower: Mutex::default(),
             telemetry: Telemetry::new(),

@@ -50,7 +50,16 @@ impl StoredAccount {
     ) -> Self {
         let store = Some(AccountStore::new(store, account, authenticator.server_id()));
         let upkeep = Upkeep::OnDemand;
-        let session = SessionShared::new(Parts { authenticator, policy, clock, store, upkeep, renew_on: None });
+        let session = SessionShared::new(Parts {
+            authenticator,
+            policy,
+            clock,
+            store,
+            upkeep,
+            renew_on: None,
+            #[cfg(feature = "reqwest")]
+            requests: None,
+        });
         if let Some(tokens) = captured.clone() {
             session.start_from_captured(tokens);
         }

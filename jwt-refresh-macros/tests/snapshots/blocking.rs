@@ -16,15 +16,16 @@ pub fn product(&self, mut id: u64) -> Result<Product, Error> {
         }
     };
     let mut rerun = false;
+    let mut vain = ::jwt_refresh::__private::VainRetry::default();
     loop {
         {
             #[allow(clippy::default_numeric_fallback)]
             let result = {
                 let token = ::jwt_refresh::__private::BodyRun::argument(&mut held);
                 let id = ::jwt_refresh::__private::BodyRun::argument(&mut id);
-                (move || -> Result<Product, Error> {
+                vain.watch_blocking(move || -> Result<Product, Error> {
                     '__guarded: { self.get(id).bearer(&token).send()?.json() }
-                })()
+                })
             };
             let answer = ::jwt_refresh::__private::answer(&result);
             if !(answer.value.is_rejection() || answer.error.is_rejection("product")) {
@@ -40,6 +41,9 @@ pub fn product(&self, mut id: u64) -> Result<Product, Error> {
                 held = other;
                 rerun = true;
                 continue;
+            }
+            if vain.is_seen() {
+                break result;
             }
         }
         if rerun {

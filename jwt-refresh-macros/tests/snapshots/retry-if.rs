@@ -26,17 +26,18 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
     };
     ::jwt_refresh::__private::unused_lease(&held).unused_lease();
     let mut rerun = false;
+    let mut vain = ::jwt_refresh::__private::VainRetry::default();
     loop {
         {
-            let result = async {
-                let _ = &mut *self;
-                if let ::core::option::Option::Some(result) = ::core::option::Option::None::<
-                    Result<Product, Error>,
-                > {
-                    return result;
-                }
-                '__guarded: { body() }
-            }
+            let result = vain
+                .watch(
+                    ::core::pin::pin!(
+                        async { let _ = & mut * self; if let
+                        ::core::option::Option::Some(result) =
+                        ::core::option::Option::None:: < Result < Product, Error > > {
+                        return result; } '__guarded : { body() } }
+                    ),
+                )
                 .await;
             if !::jwt_refresh::__private::retry_if(Error::is_expired, &result)
                 .is_rejection()
@@ -53,6 +54,9 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
                 held = other;
                 rerun = true;
                 continue;
+            }
+            if vain.is_seen() {
+                break result;
             }
         }
         if rerun {

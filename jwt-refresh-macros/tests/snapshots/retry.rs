@@ -27,19 +27,19 @@ pub async fn rename(
         }
     };
     let mut rerun = false;
+    let mut vain = ::jwt_refresh::__private::VainRetry::default();
     loop {
         {
             let result = {
                 let token = ::jwt_refresh::__private::BodyRun::argument(&mut held);
                 let (a, b) = ::jwt_refresh::__private::BodyRun::argument(&mut argument3);
-                async move {
-                    if let ::core::option::Option::Some(result) = ::core::option::Option::None::<
-                        Result<_, Error>,
-                    > {
-                        return result;
-                    }
-                    '__guarded: { body(token) }
-                }
+                vain.watch(
+                        ::core::pin::pin!(
+                            async move { if let ::core::option::Option::Some(result) =
+                            ::core::option::Option::None:: < Result < _, Error > > {
+                            return result; } '__guarded : { body(token) } }
+                        ),
+                    )
                     .await
             };
             let answer = ::jwt_refresh::__private::answer(&result);
@@ -56,6 +56,9 @@ pub async fn rename(
                 held = other;
                 rerun = true;
                 continue;
+            }
+            if vain.is_seen() {
+                break result;
             }
         }
         if rerun {

@@ -5,13 +5,13 @@ use std::fmt;
 use super::HttpAuthenticator;
 use super::client_auth::ClientAuth;
 use super::description::Description;
-use super::endpoint::Plaintext;
 use super::request::HttpRequest;
 use super::secret_source::SecretSource;
 use super::shared_description::shared;
 use super::transport::Transport;
 use crate::authenticator::http_client::HttpClient;
 use crate::error::Error;
+use crate::plaintext::Plaintext;
 use crate::token::TokenFields;
 
 impl HttpAuthenticator {

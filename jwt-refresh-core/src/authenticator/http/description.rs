@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::carried::{ACCESS_TOKEN, Carried, REFRESH_TOKEN};
 use super::client_auth::{CLIENT_ID, CLIENT_SECRET, ClientAuth};
-use super::endpoint::{Endpoint, Plaintext};
+use super::endpoint::Endpoint;
 use super::given::{self, GivenNames, GivenValues, field_value_name};
 use super::mistake::{in_file, mistake};
 use super::prepared::{PreparedRequest, Surroundings};
@@ -13,6 +13,7 @@ use super::secret_source::SecretSource;
 use super::template::literal;
 use crate::authenticator::http_client::LocalEndpoints;
 use crate::error::Error;
+use crate::plaintext::Plaintext;
 use crate::token::TokenFields;
 
 /// How to log in to a server, to refresh and to revoke, as it was described.

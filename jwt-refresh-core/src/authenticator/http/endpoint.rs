@@ -1,20 +1,13 @@
 //! The URLs to which credentials may be sent: `https`, or this machine.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use url::{Host, Position, Url};
 
 use super::template::{Template, percent_encoded};
 use super::values::Values;
 use crate::error::{Error, ErrorKind, public_part};
-
-/// Whether credentials may be sent over plain `http` to another machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Plaintext {
-    LoopbackOnly,
-    Anywhere,
-}
+use crate::plaintext::{Plaintext, is_local_name};
 
 /// The URL of a token endpoint to which credentials may be sent. Its path and its query may have
 /// placeholders.
@@ -56,7 +49,7 @@ impl Endpoint {
         }
         match url.scheme() {
             "https" => {}
-            "http" if plaintext == Plaintext::Anywhere || is_loopback(&url) => {}
+            "http" if url.host_str().is_some_and(|host| plaintext.admits(host)) => {}
             "http" => {
                 let error = configuration("credentials would go over plain http to another machine");
                 return Err(error.advising("use https, or `allow_plain_http`").at(url));
@@ -130,23 +123,6 @@ fn dot_segments(url: &str) -> usize {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let is_dots = |part: &&str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
     path.split(['/', '\\']).filter(is_dots).count()
-}
-
-/// Returns whether the host is this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => is_local_name(name),
-        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        None => false,
-    }
-}
-
-/// Returns whether a name is `localhost` or below it. No such name is another machine's, whatever
-/// DNS says of it (RFC 6761 §6.3).
-fn is_local_name(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    name == "localhost" || name.ends_with(".localhost")
 }
 
 fn configuration(what: impl Into<String>) -> Error {

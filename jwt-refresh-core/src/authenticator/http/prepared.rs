@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::answer_match::{AnswerMatch, AnswerMeaning};
 use super::body::{Body, BodyTemplate};
 use super::client_auth::{self, BasicAuth, BasicEncoding, ClientAuth};
-use super::endpoint::{Endpoint, Plaintext};
+use super::endpoint::Endpoint;
 use super::mistake::mistake;
 use super::request::HttpRequest;
 use super::template::Template;
@@ -19,6 +19,7 @@ use crate::authenticator::refusal::Asked;
 use crate::authenticator::response::{TokenResponse, retry_after};
 use crate::error::{Error, ErrorKind};
 use crate::json;
+use crate::plaintext::Plaintext;
 use crate::shape::Shape;
 use crate::token::AnswerPlace;
 

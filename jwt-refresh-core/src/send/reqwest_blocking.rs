@@ -1,0 +1,65 @@
+//! Sends requests of reqwest's blocking client with a token.
+
+use std::any::TypeId;
+use std::sync::Arc;
+
+use reqwest::blocking::{Client, Request, Response};
+
+use super::answer_head::{AnswerHead, Insufficient};
+use super::attempt::{AfterAnswer, Attempt, Delivery};
+use super::execute_error::ExecuteError;
+use super::origin::Target;
+use super::request_auth::RequestAuth;
+use crate::provider::TokenProvider;
+use crate::sync::Mutex;
+use crate::token::AccessToken;
+
+impl<P: TokenProvider> RequestAuth<P> {
+    /// Does what [`execute`](Self::execute) does, and blocks the current thread until there is an
+    /// answer.
+    ///
+    /// A lease of a pool is held until the body of the answer is read as a whole, or else until the
+    /// answer is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`execute`](Self::execute).
+    ///
+    /// # Panics
+    ///
+    /// As reqwest's blocking client does, on a thread of an async runtime.
+    pub fn blocking_execute(&self, client: &Client, mut request: Request) -> Result<Response, ExecuteError> {
+        let (target, headers) = (Target::of_url(request.url()), request.headers());
+        let Some(mut attempt) = Attempt::begin_blocking(self.provider(), self.rule(), target, headers)? else {
+            return Ok(client.execute(request)?);
+        };
+        attempt.check_redirects()?;
+        let url = request.url().clone();
+        loop {
+            let again = attempt.copy(|| request.try_clone());
+            attempt.attach(request.headers_mut())?;
+            let response = client.execute(request).inspect_err(|_| attempt.unanswered())?;
+            let step = if Target::of_url(response.url()) == Target::of_url(&url) {
+                attempt.answered(AnswerHead::of(&response), again)
+            } else {
+                AfterAnswer::Deliver(attempt.answered_elsewhere())
+            };
+            match step {
+                AfterAnswer::Deliver(Delivery { insufficient: Some(insufficient), .. }) => {
+                    return Err(Insufficient::into_error(insufficient).at(response.url()).into());
+                }
+                AfterAnswer::Deliver(Delivery { token, .. }) => return Ok(holding(token, response)),
+                AfterAnswer::SendAgain(other, again) => (attempt, request) = (other, again),
+                AfterAnswer::Renew(rejected, again) => (attempt, request) = (rejected.renewed_blocking()?, again),
+            }
+        }
+    }
+}
+
+/// Returns the response, which holds `token` if that is for this request alone.
+fn holding<T: Send + 'static>(token: T, mut response: Response) -> Response {
+    if TypeId::of::<T>() != TypeId::of::<AccessToken>() {
+        response.extensions_mut().insert(Arc::new(Mutex::new(token)));
+    }
+    response
+}

@@ -1,0 +1,86 @@
+//! The clients, each behind the same interface. The first is an annotated method, with which the
+//! others are compared.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jwt_refresh::prelude::*;
+use jwt_refresh::{RequestAuth, RequestRule};
+use reqwest::header::AUTHORIZATION;
+
+use crate::support::{BoxError, http_client};
+
+/// Gets a URL, and returns the status of the answer.
+pub(crate) trait Client: Send + Sync {
+    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>>;
+}
+
+/// How requests get their token.
+pub(crate) type Clients<P> = Vec<(&'static str, Arc<dyn Fn(P, RequestRule) -> Arc<dyn Client>>)>;
+
+/// All clients, for providers of this type.
+pub(crate) fn clients<P>() -> Clients<P>
+where
+    P: TokenProvider<Token: Clone + Sync> + Clone + Send + Sync + 'static,
+{
+    vec![
+        ("attribute", Arc::new(|provider, _| Arc::new(Attribute { provider, http: http_client() }))),
+        ("execute", Arc::new(|provider, rule| Arc::new(Execute(RequestAuth::new(provider, rule), http_client())))),
+        #[cfg(feature = "blocking")]
+        ("blocking_execute", Arc::new(|provider, rule| Arc::new(BlockingExecute(RequestAuth::new(provider, rule))))),
+    ]
+}
+
+struct Attribute<P> {
+    provider: P,
+    http: reqwest::Client,
+}
+
+impl<P: TokenProvider<Token: Clone + Sync> + Clone + Send + Sync + 'static> Attribute<P> {
+    #[refresh_token(from = self.provider, token, retry)]
+    async fn send(&self, url: String) -> Result<reqwest::Response, BoxError> {
+        let token: &AccessToken = std::borrow::Borrow::borrow(&token);
+        Ok(self.http.get(url).header(AUTHORIZATION, token).send().await?)
+    }
+}
+
+impl<P: TokenProvider<Token: Clone + Sync> + Clone + Send + Sync + 'static> Client for Attribute<P> {
+    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
+        Box::pin(async move {
+            match self.send(url).await {
+                Ok(response) => Ok(response.status().as_u16()),
+                // The error of an attribute whose second token was rejected too.
+                Err(error) => match error.downcast_ref::<jwt_refresh::Error>().and_then(jwt_refresh::Error::status) {
+                    Some(status) => Ok(status.as_u16()),
+                    None => Err(error),
+                },
+            }
+        })
+    }
+}
+
+struct Execute<P>(RequestAuth<P>, reqwest::Client);
+
+impl<P: TokenProvider + Send + Sync> Client for Execute<P> {
+    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
+        Box::pin(async move {
+            let Self(auth, http) = self;
+            Ok(auth.execute(http, http.get(url).build()?).await?.status().as_u16())
+        })
+    }
+}
+
+#[cfg(feature = "blocking")]
+struct BlockingExecute<P>(RequestAuth<P>);
+
+#[cfg(feature = "blocking")]
+impl<P: TokenProvider + Clone + Send + Sync + 'static> Client for BlockingExecute<P> {
+    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
+        let auth = self.0.clone();
+        let get = move || {
+            let http = reqwest::blocking::Client::builder().no_proxy().build()?;
+            Ok(auth.blocking_execute(&http, http.get(url).build()?)?.status().as_u16())
+        };
+        Box::pin(async move { tokio::task::spawn_blocking(get).await? })
+    }
+}
