@@ -42,8 +42,9 @@ impl<'a> Verdict<'a> {
 
     pub(super) fn of(outcome: &'a Outcome) -> Self {
         let error = match outcome {
-            Outcome::Renewed(_) | Outcome::Unsaved(_) | Outcome::Found(_) => return Self::Answers,
-            Outcome::LoggedOut => return Self::Nothing,
+            Outcome::Renewed(_) | Outcome::Unsaved(_) => return Self::Answers,
+            // The store had it.
+            Outcome::Found(_) | Outcome::LoggedOut => return Self::Nothing,
             Outcome::Failed { error, .. } => error,
         };
         match error.kind() {
@@ -177,5 +178,22 @@ impl TokenEndpoint {
             return;
         };
         self.state = EndpointState::LeftAlone { until, trials: 0, error: error.clone() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::policy::Policy;
+    use crate::renewal::IssuedTokens;
+    use crate::token::Tokens;
+
+    #[test]
+    fn tokens_that_a_store_had_are_no_answer_of_the_endpoint() {
+        let (policy, now) = (Policy::default(), Clock::system().moment());
+        let issued = || IssuedTokens::captured(&policy, Tokens::new("a").unwrap(), now, 0);
+        assert!(matches!(Verdict::of(&Outcome::Found(issued())), Verdict::Nothing));
+        assert!(matches!(Verdict::of(&Outcome::Renewed(issued())), Verdict::Answers));
     }
 }

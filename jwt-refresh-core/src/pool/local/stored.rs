@@ -82,11 +82,23 @@ impl NamedAuthenticator for Stored {
 }
 
 impl Authenticator for Stored {
+    fn server_id(&self) -> Option<String> {
+        DynAuthenticator::server_id(&*self.base)
+    }
+
     async fn login(&self) -> Result<Tokens, Error> {
         DynAuthenticator::login(Arc::clone(&self.base)).await
     }
 
     async fn refresh(&self, token: &RefreshToken) -> Result<Tokens, Error> {
         DynAuthenticator::refresh(Arc::clone(&self.base), token.clone()).await
+    }
+
+    async fn probe(&self) -> Option<Result<(), Error>> {
+        DynAuthenticator::probe(Arc::clone(&self.base)).await
+    }
+
+    async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {
+        DynAuthenticator::revoke(Arc::clone(&self.base), token.clone()).await
     }
 }
