@@ -154,8 +154,8 @@ impl Account {
         self
     }
 
-    /// Limits the account to `requests` calls in any window of length `per`, wherever it begins: the
-    /// short form of `limit(Limit::requests(requests, per).strict())`.
+    /// Limits the account to `requests` calls in any window of length `per`, wherever it begins:
+    /// the short form of `limit(Limit::requests(requests, per).strict())`.
     pub fn strict_rate(self, requests: u32, per: Duration) -> Self {
         self.limit(Limit::requests(requests.into(), per).strict())
     }

@@ -137,16 +137,16 @@ impl Lease {
     /// cost more they have to wait for. The last of several counts.
     ///
     /// Without this, what was stated counts. Once the lease is given back this has no effect: say
-    /// it before the lease is dropped, and before [`rate_limited`](Self::rate_limited) and the like.
+    /// it before the lease is dropped, and before [`rate_limited`](Self::rate_limited) and the
+    /// like.
     pub fn spent(&self, cost: u64) {
         self.0.spent(cost);
     }
 
     /// Takes what the server answered to the call: what its headers say of the account's limits
-    /// ([`observe`](Self::observe)), and its status. A 429 is
-    /// [`rate_limited`](Self::rate_limited), with its `Retry-After`, and a 2xx
-    /// [`succeeded`](Self::succeeded). All else says nothing of the account; a 401 is to be reported
-    /// by [`rejected`](Self::rejected).
+    /// ([`observe`](Self::observe)), and its status. A 429 is [`rate_limited`](Self::rate_limited),
+    /// with its `Retry-After`, and a 2xx [`succeeded`](Self::succeeded). All else says nothing of
+    /// the account; a 401 is to be reported by [`rejected`](Self::rejected).
     pub fn answered(&self, status: StatusCode, headers: &HeaderMap) {
         self.observe(headers);
         if status == StatusCode::TOO_MANY_REQUESTS {
@@ -161,27 +161,27 @@ impl Lease {
         self.0.was_rate_limited()
     }
 
-    /// Takes what the headers of an answer say of the account's limits, so that no more calls go out
-    /// than the server says remain. Limits that were [declared](super::Account::limit) hold beside
-    /// what is learnt.
+    /// Takes what the headers of an answer say of the account's limits, so that no more calls go
+    /// out than the server says remain. Limits that were [declared](super::Account::limit) hold
+    /// beside what is learnt.
     ///
     /// These are understood, for calls and for what calls cost:
     ///
     /// - `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers), of the current
     ///   draft and of all before;
-    /// - headers that are named like `X-RateLimit-Remaining`, with anything before and between, such
-    ///   as `x-ratelimit-remaining-tokens` or `anthropic-ratelimit-requests-reset`. Tokens, credits,
-    ///   points and the like are what calls cost.
+    /// - headers that are named like `X-RateLimit-Remaining`, with anything before and between,
+    ///   such as `x-ratelimit-remaining-tokens` or `anthropic-ratelimit-requests-reset`. Tokens,
+    ///   credits, points and the like are what calls cost.
     ///
-    /// The reset may be a number of seconds, a time in seconds or milliseconds since the Unix epoch,
-    /// a duration (`1m30s`) or a date.
+    /// The reset may be a number of seconds, a time in seconds or milliseconds since the Unix
+    /// epoch, a duration (`1m30s`) or a date.
     ///
-    /// What makes no sense is left out: a limit without what remains, or one that never resets. What
-    /// the server says blocks an account for at most
-    /// [`Policy::longest_retry_after`](crate::Policy::longest_retry_after); then one call finds out.
-    /// A call that costs more than the whole quota goes when the quota is full. If nothing remains
-    /// for longer than callers [wait](super::PoolPolicy::max_inline_wait), the account goes into
-    /// quarantine until then.
+    /// What makes no sense is left out: a limit without what remains, or one that never resets.
+    /// What the server says blocks an account for at most
+    /// [`Policy::longest_retry_after`](crate::Policy::longest_retry_after); then one call finds
+    /// out. A call that costs more than the whole quota goes when the quota is full. If nothing
+    /// remains for longer than callers [wait](super::PoolPolicy::max_inline_wait), the account goes
+    /// into quarantine until then.
     pub fn observe(&self, headers: &HeaderMap) {
         self.0.observe(headers);
     }

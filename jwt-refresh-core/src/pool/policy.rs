@@ -94,10 +94,10 @@ impl PoolPolicy {
     }
 
     /// Sets whether a method with `#[refresh_token(retry)]` runs its body once more after a 429, if
-    /// another account can serve it at once. The body must have
-    /// [told](super::Lease::answered) its lease of the 429, or return the response. A method that
-    /// ran twice does not run again. Default `false`: whether a call may be repeated that the server
-    /// refused is for its API to say.
+    /// another account can serve it at once. The body must have [told](super::Lease::answered) its
+    /// lease of the 429, or return the response. A method that ran twice does not run again.
+    /// Default `false`: whether a call may be repeated that the server refused is for its API to
+    /// say.
     pub fn rerun_rate_limited(mut self, rerun: bool) -> Self {
         self.rerun_rate_limited = rerun;
         self

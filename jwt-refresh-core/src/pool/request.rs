@@ -89,11 +89,11 @@ impl LeaseRequest {
     ///
     /// # How long a call waits that costs much
     ///
-    /// When it is the first in line that no account can serve yet, the next account that is ready for
-    /// cheaper calls saves up for it: that account serves nobody who came later until its limits
-    /// allow the call, which takes at most one period of each of them. All other accounts go on to
-    /// serve cheaper calls. For the quota of a day, or one that a server told, nothing is saved up:
-    /// when it is full again, it goes to the first in line.
+    /// When it is the first in line that no account can serve yet, the next account that is ready
+    /// for cheaper calls saves up for it: that account serves nobody who came later until its
+    /// limits allow the call, which takes at most one period of each of them. All other accounts go
+    /// on to serve cheaper calls. For the quota of a day, or one that a server told, nothing is
+    /// saved up: when it is full again, it goes to the first in line.
     pub fn cost(mut self, cost: u64) -> Self {
         self.cost = cost.max(1);
         self

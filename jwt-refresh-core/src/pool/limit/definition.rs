@@ -65,9 +65,9 @@ impl Limit {
         Self::new(Unit::Requests, calls, Period::Rate(per))
     }
 
-    /// Returns the limit of what calls may cost in each period of length `per`, evenly spread: after
-    /// a call of cost `c`, the next may be made after `c / cost` periods. One call may cost as much
-    /// as a whole period allows, and no more.
+    /// Returns the limit of what calls may cost in each period of length `per`, evenly spread:
+    /// after a call of cost `c`, the next may be made after `c / cost` periods. One call may cost
+    /// as much as a whole period allows, and no more.
     pub fn cost(cost: u64, per: Duration) -> Self {
         Self::new(Unit::Cost, cost, Period::Rate(per))
     }

@@ -1,10 +1,10 @@
 //! The limits of an account that its server tells in answers. This file is pure arithmetic and
 //! reads no clock; all times are in nanoseconds since boot.
 //!
-//! After an answer there remains what the server says, less all that was leased after the call of
-//! the answer, and less all that is in flight: the server may have counted neither. So answers that
-//! overtake each other never leave too much, and the last of several says what is true. When a
-//! window ends, all of its quota is there again, less what is in flight.
+//! Within a window, less remains with each call that arrives. So of all answers the one with the
+//! least counts, and it has counted every call that was answered: there is left what it says less
+//! the calls of which the answer is not known yet. Answers that overtake each other change nothing
+//! in that. When a window ends, all of its quota is there again, less what is in flight.
 //!
 //! A server may say anything. What it says never blocks an account for longer than the policy's
 //! longest `Retry-After`: then one call at a time finds out. A call that costs more than the quota
@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use super::advertised::Advertised;
+use super::rule::Call;
 use super::unit::Unit;
 
 /// How many limits of one account are learnt at most.
@@ -23,6 +24,9 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(40 * 86_400);
 const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
 /// How far apart two resets of one window may be because they are rounded to seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
+/// Resets that differ by less than this part of a window are of the same window: servers round, and
+/// answers take their time.
+const SAME_WINDOW: i64 = 16;
 /// A limit is forgotten once this many quotas were spent without a word of it.
 const FORGOTTEN_AFTER: u64 = 4;
 
@@ -46,8 +50,6 @@ impl Totals {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::pool) struct LearntLimits {
     windows: Vec<LearntWindow>,
-    /// All that was leased so far.
-    leased: Totals,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,32 +57,32 @@ struct LearntWindow {
     name: Box<str>,
     unit: Unit,
     quota: u64,
-    left: u64,
+    /// The least that the server said remains in this window.
+    remaining: u64,
+    /// What calls cost that may not be counted in that: those that were not answered.
+    pending: u64,
     /// When the quota is full again.
     reset: i64,
     length: i64,
+    /// When a window was last taken to be over.
+    turned: i64,
     /// When the server was last asked: by an answer, or by a call that is to find out.
     asked: i64,
     /// What was spent since the last word of the limit.
     unseen: u64,
 }
 
-/// The call whose answer is read.
+/// A call whose answer is read.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pool) struct Answered {
-    /// [`LearntLimits::leased`] after the call was leased.
-    pub(in crate::pool) mark: Totals,
+    pub(in crate::pool) call: Call,
+    /// Whether this is the first answer to it.
+    pub(in crate::pool) is_first: bool,
     /// What other calls are in flight.
     pub(in crate::pool) others: Totals,
-    pub(in crate::pool) cost: u64,
 }
 
 impl LearntLimits {
-    /// Returns all that was leased so far.
-    pub(in crate::pool) fn leased(&self) -> Totals {
-        self.leased
-    }
-
     /// Returns the most that a call may cost now; 0 if no call may be made. `patience` is the
     /// longest time for which the server is believed that nothing remains.
     pub(in crate::pool) fn headroom(&self, in_flight: Totals, patience: Duration, now: i64) -> u64 {
@@ -101,80 +103,103 @@ impl LearntLimits {
 
     /// Charges a call. `in_flight` is what other calls there are.
     pub(in crate::pool) fn charge(&mut self, cost: u64, in_flight: Totals, patience: Duration, now: i64) {
-        self.leased.requests = self.leased.requests.wrapping_add(1);
-        self.leased.cost = self.leased.cost.wrapping_add(cost);
         for window in &mut self.windows {
             window.charge(cost, in_flight, patience, now);
         }
         self.windows.retain(|window| window.unseen / FORGOTTEN_AFTER <= window.quota);
     }
 
-    /// Counts that a call in flight costs `to` instead of `from`. What it costs less, the server
-    /// says in its answers.
+    /// Counts that a call that was not answered costs `to` instead of `from`.
     pub(in crate::pool) fn correct(&mut self, from: u64, to: u64) {
-        let more = to.saturating_sub(from);
         for window in self.windows.iter_mut().filter(|window| window.unit == Unit::Cost) {
-            window.left = window.left.saturating_sub(more);
+            window.pending = window.pending.saturating_sub(from).saturating_add(to);
         }
     }
 
     /// Takes what a server says in an answer.
     pub(in crate::pool) fn observe(&mut self, advertised: &[Advertised], answered: Answered, now: i64) {
+        // Limits of which the answer says nothing do not count the call.
+        for window in self.windows.iter_mut().filter(|_| answered.is_first) {
+            window.pending = window.pending.saturating_sub(window.unit.amount(answered.call.cost));
+        }
         for said in advertised {
-            let Some(remaining) = said.remaining else { continue };
-            let place = self.windows.iter().position(|window| window.name == said.name && window.unit == said.unit);
-            let known = place.and_then(|place| self.windows.get(place));
-            let outstanding = self.leased.of(said.unit).wrapping_sub(answered.mark.of(said.unit));
-            let outstanding = outstanding.saturating_add(answered.others.of(said.unit));
-            let Some(window) = LearntWindow::said(said, remaining, outstanding, known, answered.cost, now) else {
+            let (Some(remaining), length) = (said.remaining, said.window.filter(|length| !length.is_zero())) else {
                 continue;
             };
-            match place {
-                Some(place) => self.windows[place] = window,
-                None if self.windows.len() < MOST_WINDOWS => self.windows.push(window),
-                None => {}
+            let known = self.windows.iter_mut().find(|window| window.name == said.name && window.unit == said.unit);
+            let Some(reset) = reset_time(said, remaining, known.as_deref(), now) else { continue };
+            let length = length.map(believed);
+            if let Some(window) = known {
+                if !window.is_over(said, answered.call) {
+                    window.update(said, remaining, reset, answered.call, now);
+                    window.length = length.unwrap_or(window.length.max(reset.saturating_sub(now)));
+                }
+            } else if self.windows.len() < MOST_WINDOWS {
+                let length = length.unwrap_or(reset.saturating_sub(now));
+                self.windows.push(LearntWindow::new(said, remaining, reset, length, answered, now));
             }
         }
     }
 }
 
+/// Returns when a quota is full again. Returns `None` if that cannot be known.
+fn reset_time(said: &Advertised, remaining: u64, known: Option<&LearntWindow>, now: i64) -> Option<i64> {
+    let reset = match said.reset.map(believed) {
+        // Rounded down, it may be nearly a second.
+        Some(0) if said.is_rounded && remaining == 0 => now.saturating_add(nanos(ROUNDING)),
+        Some(wait) => now.saturating_add(wait),
+        None => match known.map(|known| known.reset).filter(|reset| *reset > now) {
+            Some(reset) => reset,
+            None => now.saturating_add(believed(said.window?)),
+        },
+    };
+    // Of resets that are rounded, the latest is not too early.
+    let rounded = known.map(|known| known.reset).filter(|_| said.is_rounded);
+    let same = rounded.filter(|known| known.abs_diff(reset) <= nanos(ROUNDING).unsigned_abs());
+    Some(reset.max(same.unwrap_or(reset)))
+}
+
 impl LearntWindow {
-    /// Returns the window as a server describes it. Returns `None` if it cannot be known when the
-    /// quota is full again.
-    fn said(
-        said: &Advertised,
-        remaining: u64,
-        outstanding: u64,
-        known: Option<&Self>,
-        cost: u64,
-        now: i64,
-    ) -> Option<Self> {
-        let believed = |time: Duration| nanos(time.min(LONGEST_WINDOW));
-        let said_length = said.window.filter(|length| !length.is_zero()).map(believed);
-        let reset = match said.reset.map(believed) {
-            // Rounded down, it may be nearly a second.
-            Some(0) if said.is_rounded && remaining == 0 => Some(now.saturating_add(nanos(ROUNDING))),
-            Some(wait) => Some(now.saturating_add(wait)),
-            None => known.map(|known| known.reset).filter(|reset| *reset > now),
-        };
-        let reset = reset.or_else(|| Some(now.saturating_add(said_length?)))?;
-        // Of resets that are rounded, the latest is not too early.
-        let reset = match known {
-            Some(known) if said.is_rounded && known.reset.abs_diff(reset) <= nanos(ROUNDING).unsigned_abs() => {
-                reset.max(known.reset)
-            }
-            _ => reset,
-        };
-        let spent = remaining.saturating_add(said.unit.amount(cost));
-        let quota =
-            said.quota.filter(|quota| *quota > 0).or(known.map(|known| known.quota.max(remaining))).unwrap_or(spent);
-        let length = said_length.unwrap_or_else(|| {
-            let until = reset.saturating_sub(now);
-            known.map_or_else(|| if until > 0 { until } else { nanos(DEFAULT_WINDOW) }, |known| known.length.max(until))
-        });
-        let quota = quota.max(1);
-        let left = remaining.min(quota).saturating_sub(outstanding);
-        Some(Self { name: said.name.clone(), unit: said.unit, quota, left, reset, length, asked: now, unseen: 0 })
+    /// Returns a window of which a server says something for the first time.
+    fn new(said: &Advertised, remaining: u64, reset: i64, length: i64, answered: Answered, now: i64) -> Self {
+        let spent = remaining.saturating_add(said.unit.amount(answered.call.cost));
+        let quota = said.quota.filter(|quota| *quota > 0).unwrap_or(spent).max(1);
+        Self {
+            name: said.name.clone(),
+            unit: said.unit,
+            quota,
+            remaining: remaining.min(quota),
+            pending: answered.others.of(said.unit),
+            reset,
+            length: if length > 0 { length } else { nanos(DEFAULT_WINDOW) },
+            turned: i64::MIN,
+            asked: now,
+            unseen: 0,
+        }
+    }
+
+    /// Returns whether a server may speak of a window that is over: the call was leased before that
+    /// ended, and the reset is counted from some time after it was leased.
+    fn is_over(&self, said: &Advertised, call: Call) -> bool {
+        call.leased < self.turned && earliest_reset(said, call) <= self.turned.saturating_add(self.tolerance())
+    }
+
+    /// Returns by how much two resets of one window may differ.
+    fn tolerance(&self) -> i64 {
+        self.length / SAME_WINDOW
+    }
+
+    /// Takes what a server says of the window.
+    fn update(&mut self, said: &Advertised, remaining: u64, reset: i64, call: Call, now: i64) {
+        self.quota = said.quota.filter(|quota| *quota > 0).unwrap_or(self.quota.max(remaining)).max(1);
+        let is_next = earliest_reset(said, call) > self.reset.saturating_add(self.tolerance());
+        // More may remain than was said before if the window is another one, or if the call was
+        // alone since then.
+        let was_alone = self.pending == 0 && call.leased >= self.asked;
+        let believes_more = is_next || was_alone || now >= self.reset;
+        self.remaining = if believes_more { remaining } else { remaining.min(self.remaining) }.min(self.quota);
+        self.turned = if is_next { self.reset } else { self.turned };
+        (self.reset, self.asked, self.unseen) = (reset, now, 0);
     }
 
     /// Returns what is left at a time.
@@ -183,7 +208,7 @@ impl LearntWindow {
             return self.quota.saturating_sub(in_flight.of(self.unit));
         }
         let finds_out = now >= self.asked.saturating_add(nanos(patience)) && in_flight.requests == 0;
-        if finds_out { self.quota } else { self.left }
+        if finds_out { self.quota } else { self.remaining.saturating_sub(self.pending) }
     }
 
     fn ready_at(&self, cost: u64, in_flight: Totals, patience: Duration, now: i64) -> Option<i64> {
@@ -198,15 +223,26 @@ impl LearntWindow {
     fn charge(&mut self, cost: u64, in_flight: Totals, patience: Duration, now: i64) {
         let amount = self.unit.amount(cost);
         if now >= self.reset {
-            self.left = self.quota.saturating_sub(in_flight.of(self.unit));
+            (self.remaining, self.pending) = (self.quota, in_flight.of(self.unit));
             self.reset = now.saturating_add(self.length);
-            self.asked = now;
+            (self.turned, self.asked) = (now, now);
         } else if now >= self.asked.saturating_add(nanos(patience)) {
             self.asked = now;
         }
-        self.left = self.left.saturating_sub(amount);
+        self.pending = self.pending.saturating_add(amount);
         self.unseen = self.unseen.saturating_add(amount.min(self.quota));
     }
+}
+
+/// Returns the earliest time of a reset, which is counted from some time after the call was leased.
+fn earliest_reset(said: &Advertised, call: Call) -> i64 {
+    let rounding = if said.is_rounded { ROUNDING } else { Duration::ZERO };
+    let wait = said.reset.or(said.window).unwrap_or_default().min(LONGEST_WINDOW);
+    call.leased.saturating_add(nanos(wait.saturating_sub(rounding)))
+}
+
+fn believed(time: Duration) -> i64 {
+    nanos(time.min(LONGEST_WINDOW))
 }
 
 fn nanos(time: Duration) -> i64 {
@@ -234,8 +270,9 @@ mod tests {
         }
     }
 
-    fn alone(limits: &LearntLimits) -> Answered {
-        Answered { mark: limits.leased(), others: Totals::default(), cost: 1 }
+    /// The answer to a call that was leased at a time.
+    fn answered(leased: i64) -> Answered {
+        Answered { call: Call { cost: 1, leased }, is_first: true, others: Totals::default() }
     }
 
     /// Leases as many calls as may be made at once.
@@ -251,7 +288,7 @@ mod tests {
     #[test]
     fn what_remains_is_leased_and_then_nothing_until_the_reset() {
         let mut limits = LearntLimits::default();
-        limits.observe(&[said(60, 7, 30)], alone(&limits), 0);
+        limits.observe(&[said(60, 7, 30)], answered(0), 0);
         let mut in_flight = Totals::default();
         assert_eq!(lease_all(&mut limits, &mut in_flight, 0), 7);
         assert_eq!(limits.ready_at(1, in_flight, PATIENCE, SECOND), Some(30 * SECOND));
@@ -259,45 +296,92 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_flight_or_was_leased_after_the_call_may_not_be_counted_yet() {
+    fn what_was_not_answered_may_not_be_counted_and_answers_may_overtake_each_other() {
         let mut limits = LearntLimits::default();
-        limits.charge(1, Totals::default(), PATIENCE, 0);
-        let mark = limits.leased();
-        for others in 1..4 {
-            limits.charge(1, Totals { requests: others, cost: 0 }, PATIENCE, 0);
+        let mut in_flight = Totals { requests: 3, cost: 0 };
+        limits.observe(&[said(60, 10, 30)], Answered { others: in_flight, ..answered(0) }, 0);
+        assert_eq!(lease_all(&mut limits, &mut in_flight, 0), 7);
+        for remaining in [4, 5, 2, 1, 6, 3, 7, 9, 8] {
+            limits.observe(&[said(60, remaining, 30)], answered(0), 0);
         }
-        // Of the three that were leased after it, two are in flight, and one more from before.
-        let answered = Answered { mark, others: Totals { requests: 3, cost: 3 }, cost: 1 };
-        limits.observe(&[said(60, 10, 30)], answered, 0);
-        assert_eq!(lease_all(&mut limits, &mut Totals { requests: 3, cost: 0 }, 0), 4);
-        limits.observe(&[said(60, 3, 30)], alone(&limits), 0);
-        assert_eq!(lease_all(&mut limits, &mut Totals::default(), 0), 3, "a later answer says more exactly");
+        assert_eq!(lease_all(&mut limits, &mut Totals::default(), 0), 0, "one of 1 is not answered");
+        limits.observe(&[said(60, 0, 30)], answered(0), 0);
+        assert_eq!(lease_all(&mut limits, &mut Totals::default(), 0), 0);
+    }
+
+    #[test]
+    fn a_call_that_was_alone_tells_that_more_remains() {
+        let mut limits = LearntLimits::default();
+        limits.observe(&[said(60, 10, 30)], answered(0), 0);
+        limits.charge(1, Totals::default(), PATIENCE, SECOND);
+        limits.observe(&[said(60, 20, 25)], answered(SECOND), 2 * SECOND);
+        assert_eq!(lease_all(&mut limits, &mut Totals::default(), 2 * SECOND), 20);
+    }
+
+    #[test]
+    fn limits_of_which_an_answer_says_nothing_do_not_count_its_call() {
+        let mut limits = LearntLimits::default();
+        let search = Advertised { name: "search".into(), ..said(30, 1, 60) };
+        limits.observe(&[search], answered(0), 0);
+        for _ in 0..3 {
+            assert!(limits.headroom(Totals::default(), PATIENCE, 0) > 0);
+            limits.charge(1, Totals::default(), PATIENCE, 0);
+            limits.observe(&[said(5000, 4000, 60)], answered(0), 0);
+        }
     }
 
     #[test]
     fn calls_in_flight_at_the_reset_may_count_for_the_new_window() {
         let mut limits = LearntLimits::default();
-        limits.observe(&[said(10, 4, 5)], alone(&limits), 0);
+        limits.observe(&[said(10, 4, 5)], answered(0), 0);
         let mut in_flight = Totals::default();
         assert_eq!(lease_all(&mut limits, &mut in_flight, 4 * SECOND), 4);
         assert_eq!(lease_all(&mut limits, &mut in_flight, 5 * SECOND), 6);
     }
 
     #[test]
+    fn an_answer_of_a_window_that_is_over_changes_nothing() {
+        let mut limits = LearntLimits::default();
+        limits.observe(&[said(10, 0, 5)], answered(0), 0);
+        let mut in_flight = Totals { requests: 1, cost: 1 };
+        assert_eq!(lease_all(&mut limits, &mut in_flight, 5 * SECOND), 9);
+        let late = Advertised { reset: Some(Duration::from_millis(1)), ..said(10, 0, 0) };
+        limits.observe(&[late.clone()], answered(5 * SECOND - 2_000_000), 5 * SECOND + 1);
+        assert_eq!(lease_all(&mut limits, &mut in_flight, 5 * SECOND + 2_000_000), 1, "it was not of this window");
+        assert_eq!(limits.ready_at(1, Totals::default(), PATIENCE, 6 * SECOND), Some(10 * SECOND));
+        limits.observe(&[late], answered(5 * SECOND), 5 * SECOND + 1);
+        assert_eq!(limits.ready_at(1, Totals::default(), PATIENCE, 5 * SECOND + 1), Some(5 * SECOND + 1_000_001));
+    }
+
+    #[test]
+    fn an_answer_of_the_next_window_begins_that_and_later_ones_of_the_last_change_nothing() {
+        let mut limits = LearntLimits::default();
+        let until = |milliseconds, remaining| Advertised {
+            reset: Some(Duration::from_millis(milliseconds)),
+            ..said(10, remaining, 0)
+        };
+        limits.observe(&[until(5050, 5)], answered(0), 50_000_000);
+        (0..2).for_each(|_| limits.charge(1, Totals { requests: 2, cost: 0 }, PATIENCE, 5 * SECOND));
+        limits.observe(&[until(5000, 9)], answered(5 * SECOND), 5 * SECOND + 60_000_000);
+        limits.observe(&[until(1, 4)], answered(5 * SECOND - 1_000_000), 5 * SECOND + 70_000_000);
+        assert_eq!(lease_all(&mut limits, &mut Totals::default(), 5 * SECOND + 80_000_000), 9);
+    }
+
+    #[test]
     fn resets_that_are_rounded_to_seconds_are_not_taken_too_early() {
         let mut limits = LearntLimits::default();
         let rounded = |remaining, reset| Advertised { is_rounded: true, ..said(10, remaining, reset) };
-        limits.observe(&[rounded(5, 2)], alone(&limits), SECOND / 2);
-        limits.observe(&[rounded(0, 1)], alone(&limits), SECOND);
+        limits.observe(&[rounded(5, 2)], answered(0), SECOND / 2);
+        limits.observe(&[rounded(0, 1)], answered(0), SECOND);
         assert_eq!(limits.ready_at(1, Totals::default(), PATIENCE, SECOND), Some(SECOND / 2 + 2 * SECOND));
-        limits.observe(&[rounded(0, 0)], alone(&limits), 60 * SECOND);
+        limits.observe(&[rounded(0, 0)], answered(0), 60 * SECOND);
         assert_eq!(limits.ready_at(1, Totals::default(), PATIENCE, 60 * SECOND), Some(61 * SECOND));
     }
 
     #[test]
     fn a_reset_that_is_far_away_is_believed_for_as_long_as_the_policy_says_and_then_one_call_finds_out() {
         let mut limits = LearntLimits::default();
-        limits.observe(&[said(100, 0, 1_000_000_000)], alone(&limits), 0);
+        limits.observe(&[said(100, 0, 1_000_000_000)], answered(0), 0);
         let patience = 600 * SECOND;
         assert_eq!(limits.ready_at(1, Totals::default(), PATIENCE, 0), Some(patience));
         let mut in_flight = Totals::default();
@@ -309,17 +393,17 @@ mod tests {
     fn a_call_that_costs_more_than_the_quota_goes_when_the_quota_is_full() {
         let mut limits = LearntLimits::default();
         let cost = |remaining| Advertised { unit: Unit::Cost, ..said(100, remaining, 9) };
-        limits.observe(&[cost(99)], alone(&limits), 0);
+        limits.observe(&[cost(99)], answered(0), 0);
         assert_eq!(limits.headroom(Totals::default(), PATIENCE, 0), 99);
         assert_eq!(limits.ready_at(5000, Totals::default(), PATIENCE, 0), Some(9 * SECOND));
-        limits.observe(&[cost(100)], alone(&limits), 0);
+        limits.observe(&[cost(100)], answered(0), 0);
         assert_eq!(limits.headroom(Totals::default(), PATIENCE, 0), u64::MAX);
     }
 
     #[test]
     fn a_limit_of_which_the_server_says_no_more_is_forgotten() {
         let mut limits = LearntLimits::default();
-        limits.observe(&[said(5, 5, 1)], alone(&limits), 0);
+        limits.observe(&[said(5, 5, 1)], answered(0), 0);
         for _ in 0..=5 * FORGOTTEN_AFTER {
             assert!(!limits.windows.is_empty());
             limits.charge(1, Totals::default(), PATIENCE, 0);
@@ -333,12 +417,12 @@ mod tests {
         let mut limits = LearntLimits::default();
         let no_reset = Advertised { reset: None, ..said(10, 0, 0) };
         let no_remaining = Advertised { remaining: None, ..said(10, 0, 5) };
-        limits.observe(&[no_reset.clone(), no_remaining], alone(&limits), 0);
+        limits.observe(&[no_reset.clone(), no_remaining], answered(0), 0);
         assert!(limits.windows.is_empty());
-        limits.observe(&[Advertised { window: Some(Duration::from_secs(3)), ..no_reset }], alone(&limits), 0);
+        limits.observe(&[Advertised { window: Some(Duration::from_secs(3)), ..no_reset }], answered(0), 0);
         assert_eq!(limits.ready_at(1, Totals::default(), PATIENCE, 0), Some(3 * SECOND), "its window is known");
         for number in 0..100 {
-            limits.observe(&[Advertised { name: number.to_string().into(), ..said(10, 5, 5) }], alone(&limits), 0);
+            limits.observe(&[Advertised { name: number.to_string().into(), ..said(10, 5, 5) }], answered(0), 0);
         }
         assert_eq!(limits.windows.len(), MOST_WINDOWS);
     }
@@ -358,7 +442,7 @@ mod tests {
                 for _ in 0..calls {
                     limits.charge(cost, Totals { requests: calls, cost }, PATIENCE, now);
                 }
-                limits.observe(&[said], alone(&limits), now);
+                limits.observe(&[said], answered(0), now);
                 let ready = limits.ready_at(cost, Totals::default(), PATIENCE, now);
                 let ready = ready.expect("nothing is in flight");
                 prop_assert!(ready <= now + nanos(PATIENCE));

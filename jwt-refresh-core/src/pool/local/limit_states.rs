@@ -67,12 +67,11 @@ impl LimitStates {
         resets.filter(|(reset, _)| *reset > by.now.boot).max_by_key(|(reset, _)| *reset)
     }
 
-    /// Charges a call. Returns all that was leased so far, the call included.
-    pub(super) fn charge(&mut self, cost: u64, waited: bool, by: &Reading<'_>) -> Totals {
+    /// Charges a call.
+    pub(super) fn charge(&mut self, cost: u64, waited: bool, by: &Reading<'_>) {
         self.learnt.charge(cost, self.in_flight(by), by.patience, by.now.boot);
         self.each(by).for_each(|(rule, state)| rule.charge(state, cost, waited, by.now));
         self.in_flight_cost = self.in_flight_cost.saturating_add(cost);
-        self.learnt.leased()
     }
 
     /// Counts that a call in flight costs `to` instead.
@@ -88,23 +87,22 @@ impl LimitStates {
         self.in_flight_cost = if by.held == 0 { 0 } else { self.in_flight_cost.saturating_sub(cost) };
     }
 
-    /// Takes what the server said in the answer to a call. `mark` is what was leased when the call
-    /// was, and `is_in_flight` whether its lease is held.
+    /// Takes what the server said in an answer to a call. `is_first` is whether it is the first, and
+    /// `is_in_flight` whether the lease is held.
     pub(super) fn observe(
         &mut self,
         said: &[Advertised],
-        cost: u64,
-        mark: Option<Totals>,
+        call: Call,
+        is_first: bool,
         is_in_flight: bool,
         by: &Reading<'_>,
     ) {
         let in_flight = self.in_flight(by);
-        let own = if is_in_flight { Totals { requests: 1, cost } } else { Totals::default() };
+        let own = if is_in_flight { Totals { requests: 1, cost: call.cost } } else { Totals::default() };
         let others = Totals {
             requests: in_flight.requests.saturating_sub(own.requests),
             cost: in_flight.cost.saturating_sub(own.cost),
         };
-        let mark = mark.unwrap_or(self.learnt.leased());
-        self.learnt.observe(said, Answered { mark, others, cost }, by.now.boot);
+        self.learnt.observe(said, Answered { call, is_first, others }, by.now.boot);
     }
 }

@@ -1,10 +1,10 @@
 //! The accounts that are ready and whose limits depend on what a call costs, are shared, strict, or
-//! learnt, by their tags and by how much a call may cost. Every operation takes O(log n) for each of
-//! an account's tags.
+//! learnt, by their tags and by how much a call may cost. Every operation takes O(log n) for each
+//! of an account's tags.
 //!
 //! Accounts that share limits form a group: all accounts with the same set of shared limits. Of a
-//! group only the first account of each tag and class stands in the queue. So when a shared limit is
-//! used up, these few are taken out, however many accounts there are behind them.
+//! group only the first account of each tag and class stands in the queue. So when a shared limit
+//! is used up, these few are taken out, however many accounts there are behind them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -145,8 +145,8 @@ impl MeteredQueue {
         above.filter_map(|(_, accounts)| accounts.first().copied()).min()
     }
 
-    /// Returns the first accounts of a tag that are of the class of that cost, if that does not tell
-    /// whether they can serve it.
+    /// Returns the first accounts of a tag that are of the class of that cost, if that does not
+    /// tell whether they can serve it.
     pub(super) fn same_class(&self, tag: TagIndex, cost: u64) -> Vec<(Rank, Slot)> {
         if cost.is_power_of_two() {
             return Vec::new();
@@ -154,15 +154,15 @@ impl MeteredQueue {
         self.ready.get(&(tag, cost_class(cost))).into_iter().flatten().take(MOST_LOOKED_AT).copied().collect()
     }
 
-    /// Returns accounts of a tag that are ready for cheaper calls than one of that cost, those first
-    /// that lack the least.
+    /// Returns accounts of a tag that are ready for cheaper calls than one of that cost, those
+    /// first that lack the least.
     pub(super) fn nearly(&self, tag: TagIndex, cost: u64) -> Vec<Slot> {
         let classes = self.ready.range((tag, 0)..=(tag, cost_class(cost))).rev();
         classes.flat_map(|(_, accounts)| accounts).map(|&(_, slot)| slot).take(MOST_LOOKED_AT).collect()
     }
 
-    /// Returns the accounts of a group that may serve a caller: the first of each tag and class, and
-    /// the one for which its first keyed caller waits.
+    /// Returns the accounts of a group that may serve a caller: the first of each tag and class,
+    /// and the one for which its first keyed caller waits.
     pub(super) fn of_group(&self, group: GroupIndex) -> BTreeSet<Slot> {
         let Some(group) = self.groups.get(&group) else { return BTreeSet::new() };
         let keyed = group.keyed.first().map(|&(_, slot)| slot);

@@ -105,8 +105,8 @@ impl PoolShared {
     /// Returns the lease that was granted.
     pub(super) fn make_lease(self: &Arc<Self>, granted: Granted) -> Lease {
         let cost = AtomicU64::new(granted.call.cost);
-        let [rate_limited, released] = [false, false].map(AtomicBool::new);
-        Lease::new(LocalLease { pool: Arc::clone(self), granted, cost, rate_limited, released })
+        let [observed, rate_limited, released] = [false, false, false].map(AtomicBool::new);
+        Lease::new(LocalLease { pool: Arc::clone(self), granted, cost, observed, rate_limited, released })
     }
 
     /// Adds an account. If it is refused, it is dropped after the lock is released.
@@ -220,6 +220,8 @@ struct LocalLease {
     granted: Granted,
     /// What the call is charged.
     cost: AtomicU64,
+    /// Whether an answer to the call was observed.
+    observed: AtomicBool,
     rate_limited: AtomicBool,
     released: AtomicBool,
 }
@@ -281,10 +283,12 @@ impl LeaseBackend for LocalLease {
         if said.is_empty() {
             return;
         }
-        let Granted { handle, mark, .. } = self.granted;
+        let Granted { handle, call, .. } = self.granted;
+        let is_first = !self.observed.swap(true, Ordering::AcqRel);
         self.pool.change(|state, now| {
             let is_in_flight = !self.released.load(Ordering::Acquire);
-            state.observe(handle, &said, self.cost.load(Ordering::Relaxed), mark, is_in_flight, now);
+            let call = Call { cost: self.cost.load(Ordering::Relaxed), ..call };
+            state.observe(handle, &said, call, is_first, is_in_flight, now);
         });
     }
 

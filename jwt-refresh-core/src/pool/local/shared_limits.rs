@@ -1,9 +1,10 @@
 //! Limits that several accounts of a pool have together. Accounts with the same set of them form a
 //! group.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::rank::Slot;
+use super::waiters::WaiterId;
 use crate::error::{Error, ErrorKind};
 use crate::pool::limit::{Call, Limit, LimitRule, Now, RuleState};
 pub(super) use crate::pool::limits::GroupIndex;
@@ -27,9 +28,9 @@ struct SharedLimit {
     /// How many accounts have it.
     accounts: usize,
     groups: Vec<GroupIndex>,
-    /// The account that saves up for a call that the limit does not allow yet. No other account
-    /// spends anything meanwhile.
-    saver: Option<Slot>,
+    /// The accounts that save up for callers whose calls the limit does not allow yet, by the order
+    /// in which the callers came. While there are any, only the first may spend.
+    savers: BTreeSet<(WaiterId, Slot)>,
 }
 
 impl SharedLimits {
@@ -96,7 +97,7 @@ impl SharedLimits {
             rule,
             accounts: 0,
             groups: Vec::new(),
-            saver: None,
+            savers: BTreeSet::new(),
         };
         if let Some(&index) = self.indices.get(name) {
             let limit = self.limits.get_mut(index)?;
@@ -130,7 +131,8 @@ impl SharedLimits {
     pub(super) fn headroom(&mut self, group: GroupIndex, asking: Option<Slot>, now: Now) -> u64 {
         let mut headroom = u64::MAX;
         self.each(group, |limit| {
-            let is_saved = limit.saver.is_some() && limit.saver != asking;
+            let saver = limit.savers.first().map(|&(_, slot)| slot);
+            let is_saved = saver.is_some() && saver != asking;
             headroom = headroom.min(if is_saved { 0 } else { limit.rule.headroom(&mut limit.state, now) });
         });
         headroom
@@ -170,19 +172,29 @@ impl SharedLimits {
         self.each(group, |limit| limit.rule.end(&mut limit.state, cost, now));
     }
 
-    /// Has an account save up for a call of that cost, by those limits of its group that do not
-    /// allow the call yet.
-    pub(super) fn save(&mut self, group: GroupIndex, slot: Slot, cost: u64, now: Now) {
+    /// Has an account save up for a caller, by those limits of its group that do not allow the call
+    /// yet. Returns whether that changes anything.
+    pub(super) fn save(&mut self, group: GroupIndex, slot: Slot, (id, cost): (WaiterId, u64), now: Now) -> bool {
+        let mut is_new = false;
         self.each(group, |limit| {
-            if limit.rule.headroom(&mut limit.state, now) < cost {
-                limit.saver = Some(slot);
+            let is_first = limit.savers.first().is_none_or(|&(_, first)| first == slot);
+            if !is_first || limit.rule.headroom(&mut limit.state, now) < cost {
+                is_new |= limit.savers.insert((id, slot));
             }
         });
+        is_new
     }
 
     /// Ends that an account saves up.
     pub(super) fn end_saving(&mut self, group: GroupIndex, slot: Slot) {
-        self.each(group, |limit| limit.saver = limit.saver.filter(|saver| *saver != slot));
+        self.each(group, |limit| limit.savers.retain(|&(_, saver)| saver != slot));
+    }
+
+    /// Returns the accounts that may spend what they save up of a group's limits.
+    pub(super) fn savers(&mut self, group: GroupIndex) -> BTreeSet<Slot> {
+        let mut savers = BTreeSet::new();
+        self.each(group, |limit| savers.extend(limit.savers.first().map(|&(_, slot)| slot)));
+        savers
     }
 
     /// Returns the groups with a limit that the group has, too. It is one of them.

@@ -120,8 +120,8 @@ impl Waiters {
         lines.into_iter().filter_map(|line| line.oldest(&self.by_id, wait_for, 0, highest)).min()
     }
 
-    /// Returns the caller that has waited longest of those whose calls cost more than `above` and at
-    /// most `highest`, and for which no account saves up.
+    /// Returns the caller that has waited longest of those whose calls cost more than `above` and
+    /// at most `highest`, and for which no account saves up.
     pub(super) fn first_unsaved(&self, wait_for: WaitFor, above: u64, highest: u64) -> Option<WaiterId> {
         self.unsaved.oldest(&self.by_id, wait_for, above.saturating_add(1), highest)
     }

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::DATE;
 
-use super::reset::{Reset, number, reset};
-use super::structured::{Member, members};
+use super::reset::{Reset, ServerTime, number, reset};
+use super::structured::{ListMember, members};
 use crate::pool::limit::{Advertised, Unit};
 
 /// The most headers of an answer that are read.
@@ -25,8 +25,8 @@ const SAME_TIME: Duration = Duration::from_secs(2);
 
 /// Returns what the headers of an answer say of limits. `now` is the time on the wall clock.
 pub(in crate::pool) fn advertised(headers: &HeaderMap, now: SystemTime) -> Vec<Advertised> {
-    let now = server_time(headers, now);
-    let mut said = policies(headers, now);
+    let server = server_time(headers, now);
+    let mut said = policies(headers, server);
     let mut families: BTreeMap<(String, String), Family<'_>> = BTreeMap::new();
     for (name, value) in headers.iter().take(MOST_HEADERS) {
         let Some((family, qualifier, field)) = parsed_name(name.as_str()) else { continue };
@@ -34,15 +34,18 @@ pub(in crate::pool) fn advertised(headers: &HeaderMap, now: SystemTime) -> Vec<A
         families.entry((family, qualifier)).or_default().set(field, value);
     }
     for ((family, qualifier), fields) in families {
-        said.extend(fields.advertised(&family, &qualifier, headers, now));
+        said.extend(fields.advertised(&family, &qualifier, headers, server));
     }
     said
 }
 
 /// Returns the present time of the server: on the clock here, if that agrees with its `Date`.
-fn server_time(headers: &HeaderMap, now: SystemTime) -> SystemTime {
+fn server_time(headers: &HeaderMap, now: SystemTime) -> ServerTime {
     let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-    date.filter(|date| now.duration_since(*date).map_or(true, |behind| behind > SAME_TIME)).unwrap_or(now)
+    match date.filter(|date| now.duration_since(*date).map_or(true, |behind| behind > SAME_TIME)) {
+        Some(date) => ServerTime { now: date, is_rounded: true },
+        None => ServerTime { now, is_rounded: false },
+    }
 }
 
 /// Returns all lines of a header as one list.
@@ -52,7 +55,7 @@ fn list(headers: &HeaderMap, name: &str) -> String {
 }
 
 /// Reads `RateLimit` with `RateLimit-Policy`.
-fn policies(headers: &HeaderMap, now: SystemTime) -> Vec<Advertised> {
+fn policies(headers: &HeaderMap, server: ServerTime) -> Vec<Advertised> {
     let (limits, policies) = (list(headers, "ratelimit"), list(headers, "ratelimit-policy"));
     let policies: Vec<_> = members(&policies).collect();
     let limits: Vec<_> = members(&limits).collect();
@@ -60,7 +63,7 @@ fn policies(headers: &HeaderMap, now: SystemTime) -> Vec<Advertised> {
     if let Some(remaining) = in_dictionary("remaining") {
         let quota = in_dictionary("limit").and_then(amount);
         let policy = policies.iter().find(|policy| amount(policy.item) == quota);
-        let reset = in_dictionary("reset").and_then(|text| reset(text, now));
+        let reset = in_dictionary("reset").and_then(|text| reset(text, server));
         return vec![said("ratelimit", Unit::Requests, quota, amount(remaining), reset, policy.and_then(window))];
     }
     let mut all: Vec<Advertised> = Vec::new();
@@ -69,7 +72,7 @@ fn policies(headers: &HeaderMap, now: SystemTime) -> Vec<Advertised> {
         let policy = policies.iter().find(|policy| policy.item == limit.item);
         let Some(unit) = quota_unit(policy.and_then(|policy| policy.parameter("qu"))) else { continue };
         let quota = policy.and_then(|policy| policy.parameter("q")).and_then(amount);
-        let reset = limit.parameter("t").and_then(|text| reset(text, now));
+        let reset = limit.parameter("t").and_then(|text| reset(text, server));
         let said = said(limit.item, unit, quota, Some(remaining), reset, policy.and_then(window));
         match all.iter_mut().find(|other| other.name == said.name) {
             // Of two partitions, the one of which less remains.
@@ -100,7 +103,7 @@ fn said(
     }
 }
 
-fn window(policy: &Member<'_>) -> Option<Duration> {
+fn window(policy: &ListMember<'_>) -> Option<Duration> {
     let seconds = policy.parameter("w").or_else(|| policy.parameter("window")).and_then(amount)?;
     Some(Duration::from_secs(seconds.min(1 << 32)))
 }
@@ -128,7 +131,7 @@ fn amount(text: &str) -> Option<u64> {
 
 /// A field of a family of headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
+enum HeaderField {
     Limit,
     Remaining,
     Used,
@@ -136,19 +139,19 @@ enum Field {
     Name,
 }
 
-const FIELDS: [(&str, Field); 7] = [
-    ("limit", Field::Limit),
-    ("remaining", Field::Remaining),
-    ("used", Field::Used),
-    ("reset", Field::Reset),
-    ("after", Field::Reset),
-    ("resource", Field::Name),
-    ("bucket", Field::Name),
+const FIELDS: [(&str, HeaderField); 7] = [
+    ("limit", HeaderField::Limit),
+    ("remaining", HeaderField::Remaining),
+    ("used", HeaderField::Used),
+    ("reset", HeaderField::Reset),
+    ("after", HeaderField::Reset),
+    ("resource", HeaderField::Name),
+    ("bucket", HeaderField::Name),
 ];
 
 /// Returns the family of a header, what it says more closely, and its field: `x`, `tokens` and
 /// `Remaining` of `x-ratelimit-remaining-tokens`. Returns `None` if it is no header of a limit.
-fn parsed_name(name: &str) -> Option<(String, String, Field)> {
+fn parsed_name(name: &str) -> Option<(String, String, HeaderField)> {
     let (family, rest) = name.split_once("ratelimit").or_else(|| name.split_once("rate-limit"))?;
     let words = || rest.split('-').filter(|word| !word.is_empty());
     let of = |word: &str| FIELDS.iter().find(|(name, _)| *name == word).map(|&(_, field)| field);
@@ -168,21 +171,21 @@ struct Family<'a> {
 }
 
 impl<'a> Family<'a> {
-    fn set(&mut self, field: Field, value: &'a str) {
+    fn set(&mut self, field: HeaderField, value: &'a str) {
         let place = match field {
-            Field::Limit => &mut self.limit,
-            Field::Remaining => &mut self.remaining,
-            Field::Used => &mut self.used,
-            Field::Reset => &mut self.reset,
-            Field::Name => &mut self.name,
+            HeaderField::Limit => &mut self.limit,
+            HeaderField::Remaining => &mut self.remaining,
+            HeaderField::Used => &mut self.used,
+            HeaderField::Reset => &mut self.reset,
+            HeaderField::Name => &mut self.name,
         };
         // `Reset-After` comes after `Reset` or before it; the shorter says it relative to now.
-        if place.is_none_or(|other| field == Field::Reset && value.len() < other.len()) {
+        if place.is_none_or(|other| field == HeaderField::Reset && value.len() < other.len()) {
             *place = Some(value);
         }
     }
 
-    fn advertised(&self, family: &str, qualifier: &str, headers: &HeaderMap, now: SystemTime) -> Option<Advertised> {
+    fn advertised(&self, family: &str, qualifier: &str, headers: &HeaderMap, server: ServerTime) -> Option<Advertised> {
         let unit = qualifier_unit(qualifier)?;
         let quota = self.limit.and_then(amount);
         let is_unlimited = self.limit.and_then(number).is_some_and(|limit| limit < 0.0);
@@ -192,7 +195,7 @@ impl<'a> Family<'a> {
         });
         let unused = || Some(quota?.saturating_sub(self.used.and_then(amount)?));
         let remaining = remaining.or_else(unused).filter(|_| !is_unlimited)?;
-        let reset = self.reset.and_then(|text| reset(text, now));
+        let reset = self.reset.and_then(|text| reset(text, server));
         let policies = [self.limit.unwrap_or_default().to_owned(), list(headers, "ratelimit-policy")];
         let of_policy = policies.iter().find_map(|policies| {
             members(policies).filter(|policy| amount(policy.item) == quota).find_map(|policy| window(&policy))

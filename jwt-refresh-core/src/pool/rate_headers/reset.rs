@@ -19,18 +19,26 @@ pub(super) struct Reset {
     pub(super) is_rounded: bool,
 }
 
-/// Returns the wait until a reset, at the time `now` of the server. The text is a number of
+/// The present time of a server, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerTime {
+    pub(super) now: SystemTime,
+    /// Whether it is rounded down to seconds.
+    pub(super) is_rounded: bool,
+}
+
+/// Returns the wait until a reset. The text is a number of
 /// seconds, a time in seconds or milliseconds since the Unix epoch, a duration (`1m30s`, `250ms`),
 /// or a date of RFC 3339 or of HTTP. What has passed is no wait. Returns `None` if it is none of
 /// these.
-pub(super) fn reset(text: &str, now: SystemTime) -> Option<Reset> {
+pub(super) fn reset(text: &str, server: ServerTime) -> Option<Reset> {
     let text = text.trim();
     let is_rounded = !text.contains('.');
     if let Some(number) = number(text) {
-        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let since_epoch = server.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let (seconds, is_rounded) = match number {
-            _ if number >= FIRST_EPOCH_MILLISECOND => (number / 1e3 - since_epoch, false),
-            _ if number >= FIRST_EPOCH_SECOND => (number - since_epoch, is_rounded),
+            _ if number >= FIRST_EPOCH_MILLISECOND => (number / 1e3 - since_epoch, server.is_rounded),
+            _ if number >= FIRST_EPOCH_SECOND => (number - since_epoch, is_rounded || server.is_rounded),
             _ => (number, is_rounded),
         };
         return Some(Reset { wait: Duration::from_secs_f64(seconds.clamp(0.0, LONGEST)), is_rounded });
@@ -38,8 +46,8 @@ pub(super) fn reset(text: &str, now: SystemTime) -> Option<Reset> {
     if let Some(wait) = duration(text) {
         return Some(Reset { wait, is_rounded: is_rounded && !text.ends_with("ms") });
     }
-    let wait = parse_date(text)?.duration_since(now).unwrap_or_default();
-    Some(Reset { wait, is_rounded })
+    let wait = parse_date(text)?.duration_since(server.now).unwrap_or_default();
+    Some(Reset { wait, is_rounded: is_rounded || server.is_rounded })
 }
 
 /// Returns a number without an exponent, a sign apart.
@@ -83,7 +91,7 @@ mod tests {
 
     fn millis(text: &str) -> Option<(u128, bool)> {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        reset(text, now).map(|reset| (reset.wait.as_millis(), reset.is_rounded))
+        reset(text, ServerTime { now, is_rounded: false }).map(|reset| (reset.wait.as_millis(), reset.is_rounded))
     }
 
     #[test]

@@ -6,7 +6,7 @@ const MOST_MEMBERS: usize = 32;
 
 /// A member of a list or a dictionary, with its parameters.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Member<'a> {
+pub(super) struct ListMember<'a> {
     /// The item, without quotes, or the key of a dictionary's member.
     pub(super) item: &'a str,
     /// The value of a dictionary's member.
@@ -14,7 +14,7 @@ pub(super) struct Member<'a> {
     parameters: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Member<'a> {
+impl<'a> ListMember<'a> {
     /// Returns a parameter, without quotes.
     pub(super) fn parameter(&self, key: &str) -> Option<&'a str> {
         self.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|&(_, value)| value)
@@ -22,12 +22,12 @@ impl<'a> Member<'a> {
 }
 
 /// Returns the members of a list or a dictionary.
-pub(super) fn members(text: &str) -> impl Iterator<Item = Member<'_>> {
+pub(super) fn members(text: &str) -> impl Iterator<Item = ListMember<'_>> {
     split(text, ',').take(MOST_MEMBERS).filter_map(|member| {
         let mut parts = split(member, ';');
         let (item, value) = pair(parts.next()?);
         let parameters = parts.take(MOST_MEMBERS).map(pair).map(|(key, value)| (key, value.unwrap_or("?1"))).collect();
-        Some(Member { item, value, parameters }).filter(|member| !member.item.is_empty())
+        Some(ListMember { item, value, parameters }).filter(|member| !member.item.is_empty())
     })
 }
 

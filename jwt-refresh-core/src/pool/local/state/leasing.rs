@@ -138,7 +138,9 @@ impl PoolState {
         let (is_metered, group) = (entry.is_metered(), entry.limits.group);
         self.virtual_time = start;
         self.counters.leased(now);
-        let mark = if is_metered { self.charge_metered(slot, cost, waited, now) } else { None };
+        if is_metered {
+            self.charge_metered(slot, cost, waited, now);
+        }
         if let Some(entry) = self.table.get_mut(slot) {
             entry.held += 1;
         }
@@ -148,7 +150,7 @@ impl PoolState {
             self.place(slot, now);
         }
         let call = Call { cost, leased: now };
-        Some(Granted { handle, identity, token, pin, call, group, mark })
+        Some(Granted { handle, identity, token, pin, call, group })
     }
 
     /// Adds a caller to the queue.

@@ -8,7 +8,7 @@
 //! such as the quota of the next day: that goes to the first in line then.
 
 use super::PoolState;
-use crate::pool::limit::{Advertised, Call, Now, Totals};
+use crate::pool::limit::{Advertised, Call, Now};
 use crate::pool::local::cost_class::{CostClass, cost_class, next_class};
 use crate::pool::local::entry::{AccountEntry, AccountHandle};
 use crate::pool::local::limit_states::{LimitStates, Reading};
@@ -137,8 +137,12 @@ impl PoolState {
         if let Some((until, cause)) = self.is_used_up(slot, now) {
             return self.start_rest(slot, cause, until);
         }
-        let saved_for = self.waiters.saved_for_by(slot).and_then(|id| self.waiters.get(id));
-        if let Some(cost) = saved_for.map(|waiter| waiter.selector.cost) {
+        let saved_for = self.waiters.saved_for_by(slot).and_then(|id| Some((id, self.waiters.get(id)?.selector.cost)));
+        if let Some((id, cost)) = saved_for {
+            let (at, group) = (self.at(now), self.group(slot));
+            if let Some(group) = group.filter(|&group| self.shared_limits.save(group, slot, (id, cost), at)) {
+                self.refresh_related(group, now);
+            }
             let ready = self.ready_at(slot, cost, now);
             return self.set_metered(slot, None, ready.filter(|ready| *ready > now));
         }
@@ -210,16 +214,11 @@ impl PoolState {
 
     /// Has an account save up for a caller.
     fn save(&mut self, slot: Slot, id: WaiterId, now: i64) {
-        let Some(Waiter { selector, saver, .. }) = self.waiters.get(id) else { return };
-        let (cost, at) = (selector.cost, self.at(now));
-        if let Some(saver) = *saver {
+        let Some(waiter) = self.waiters.get(id) else { return };
+        if let Some(saver) = waiter.saver {
             self.end_saving(saver, now);
         }
         self.waiters.save(slot, id);
-        if let Some(group) = self.group(slot) {
-            self.shared_limits.save(group, slot, cost, at);
-            self.refresh_related(group, now);
-        }
         self.place(slot, now);
     }
 
@@ -284,16 +283,14 @@ impl PoolState {
         }
     }
 
-    /// Charges a call to the limits of a metered account. Returns all that the account leased so
-    /// far, if it counts that.
-    pub(super) fn charge_metered(&mut self, slot: Slot, cost: u64, waited: bool, now: i64) -> Option<Totals> {
-        let mark = self.with_limits(slot, now, |states, by| states.charge(cost, waited, by));
+    /// Charges a call to the limits of a metered account.
+    pub(super) fn charge_metered(&mut self, slot: Slot, cost: u64, waited: bool, now: i64) {
+        self.with_limits(slot, now, |states, by| states.charge(cost, waited, by));
         if let Some(group) = self.group(slot) {
             let at = self.at(now);
             self.shared_limits.charge(group, cost, waited, at);
             self.refresh_related(group, now);
         }
-        mark
     }
 
     /// Counts that a call in flight costs `to` instead of what it was charged.
@@ -330,13 +327,14 @@ impl PoolState {
         self.with_limits(slot, now, |states, by| states.end(cost, by));
     }
 
-    /// Takes what the server said of an account's limits in the answer to a call.
+    /// Takes what the server said of an account's limits in an answer to a call: the first, or one
+    /// more.
     pub(in crate::pool::local) fn observe(
         &mut self,
         handle: AccountHandle,
         said: &[Advertised],
-        cost: u64,
-        mark: Option<Totals>,
+        call: Call,
+        is_first: bool,
         is_in_flight: bool,
         now: i64,
     ) {
@@ -345,11 +343,11 @@ impl PoolState {
         if entry.rare.get().limits.is_none() {
             // It was a plain account until now.
             self.ready_queue.set_position(handle.slot, &entry.limits.tags, Position::Idle);
-            let in_flight_cost = cost.saturating_mul(entry.held.into());
+            let in_flight_cost = call.cost.saturating_mul(entry.held.into());
             let states = LimitStates::new(&entry.limits.further, in_flight_cost, at);
             entry.rare.change(|rare| rare.limits = Some(Box::new(states)));
         }
-        self.with_limits(handle.slot, now, |states, by| states.observe(said, cost, mark, is_in_flight, by));
+        self.with_limits(handle.slot, now, |states, by| states.observe(said, call, is_first, is_in_flight, by));
         let Some(entry) = self.table.by_handle(handle) else { return };
         let is_blocked = entry.limits.rate.next_call(entry.arrival) > now;
         if entry.rare.get().cause() == Some(QuarantineCause::RateLimited) && !is_blocked {
@@ -375,7 +373,8 @@ impl PoolState {
         self.metered.set_group(group, class, due.filter(|due| *due > now));
     }
 
-    /// Puts the groups where they belong after a shared limit allows more, and serves their callers.
+    /// Puts the groups where they belong after a shared limit allows more, and serves their
+    /// callers.
     pub(super) fn group_changed(&mut self, group: GroupIndex, now: i64) {
         self.refresh_related(group, now);
         self.later.extend(self.shared_limits.related(group).into_iter().map(Due::Group));
@@ -405,6 +404,9 @@ impl PoolState {
             let members: Vec<_> =
                 self.metered.accounts().into_iter().filter(|&slot| self.group(slot) == Some(group)).collect();
             return members.into_iter().for_each(|slot| self.place(slot, now));
+        }
+        for saver in self.shared_limits.savers(group) {
+            self.dispatch(saver, now);
         }
         while !self.waiters.is_empty() {
             let candidates = self.metered.of_group(group).into_iter();

@@ -14,6 +14,8 @@ mod leasing;
 mod membership;
 mod metered;
 mod quarantine;
+#[cfg(test)]
+mod walk;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,7 +38,7 @@ use super::waiters::{ReplySender, WaitFor, WaiterId, Waiters};
 use crate::error::Error;
 use crate::pool::account::NamedAuthenticator;
 use crate::pool::counters::PoolCounters;
-use crate::pool::limit::{Call, Totals};
+use crate::pool::limit::Call;
 use crate::pool::limits::{Limits, Pin, TagIndex};
 use crate::pool::policy::{PoolPolicy, Selection};
 use crate::pool::quarantine::Quarantine;
@@ -51,8 +53,6 @@ pub(super) struct Granted {
     pub(super) call: Call,
     /// The group that the call was charged to.
     pub(super) group: Option<GroupIndex>,
-    /// All that the account had leased then, if it counts that.
-    pub(super) mark: Option<Totals>,
 }
 
 pub(super) struct PoolState {
@@ -82,8 +82,8 @@ pub(super) struct PoolState {
     virtual_time: i64,
     /// Tags and accounts that are not open any more, while callers may still wait for them.
     newly_closed: Vec<WaitFor>,
-    /// Tags of which fewer accounts are open, while callers may wait for a call that costs more than
-    /// the others allow.
+    /// Tags of which fewer accounts are open, while callers may wait for a call that costs more
+    /// than the others allow.
     newly_limited: Vec<TagIndex>,
     /// Accounts and groups that may serve callers after a change.
     later: Vec<Due>,
@@ -158,8 +158,8 @@ impl PoolState {
         [alarm, rest, self.quarantined.next_due(), rate].into_iter().flatten().min().unwrap_or(NEVER)
     }
 
-    /// Ends a change of the state: callers that wait for what it closed are redirected, and those that
-    /// it has something for are served. Returns the replies to waiters.
+    /// Ends a change of the state: callers that wait for what it closed are redirected, and those
+    /// that it has something for are served. Returns the replies to waiters.
     pub(super) fn finish_change(&mut self, now: i64) -> Vec<(ReplySender, Result<Granted, Error>)> {
         loop {
             if !self.newly_closed.is_empty() || !self.newly_limited.is_empty() {

@@ -113,8 +113,8 @@ impl PoolState {
         }
     }
 
-    /// Tells the callers whose calls cost more than any open account of a tag allows that they cannot
-    /// wait.
+    /// Tells the callers whose calls cost more than any open account of a tag allows that they
+    /// cannot wait.
     fn refuse_costs(&mut self, tag: TagIndex, now: i64) {
         let (_, highest) = self.tags.highest_costs(tag);
         let wait_for = WaitFor::Tag(tag);
