@@ -26,7 +26,7 @@ use crate::token::{RefreshToken, Tokens};
 /// ```
 #[derive(Debug)]
 pub struct LoginTrial {
-    login: Observed,
+    login: IssuedFacts,
     refresh: RefreshTrial,
 }
 
@@ -36,12 +36,12 @@ enum RefreshTrial {
     /// The authenticator has no refresh: it would have sent the password again.
     WouldLogIn,
     Failed(Error),
-    Renewed(Box<Observed>, Rotation),
+    Renewed(Box<IssuedFacts>, Rotation),
 }
 
 /// What an answer says.
 #[derive(Debug)]
-struct Observed {
+struct IssuedFacts {
     token: &'static str,
     /// Where the length of its life was read.
     stated: Vec<String>,
@@ -77,7 +77,7 @@ impl LoginTrial {
         let login = Arc::clone(&authenticator);
         let login = send("login", Asked::Login, &policy, Box::pin(async move { login.login().await }));
         let (tokens, times) = login.await?;
-        let login = Observed::of(&policy, &tokens, times);
+        let login = IssuedFacts::of(&policy, &tokens, times);
         let refresh = match tokens.refresh().cloned() {
             None => RefreshTrial::NoRefreshToken,
             Some(token) => match refresh(authenticator, &policy, token).await {
@@ -104,12 +104,12 @@ async fn refresh(
     authenticator: Arc<impl Authenticator>,
     policy: &Policy,
     token: RefreshToken,
-) -> Result<(Observed, Rotation), Error> {
+) -> Result<(IssuedFacts, Rotation), Error> {
     let sent = token.clone();
     let request = Box::pin(async move { refresh_only(authenticator.refresh(&sent)).await });
     let (tokens, times) = send("refresh", Asked::Refresh, policy, request).await?;
     let rotation = if tokens.refresh().is_some_and(|new| *new != token) { Rotation::Replaced } else { Rotation::Kept };
-    Ok((Observed::of(policy, &tokens, times), rotation))
+    Ok((IssuedFacts::of(policy, &tokens, times), rotation))
 }
 
 async fn send(
@@ -124,7 +124,7 @@ async fn send(
     Ok((answer?, RequestTimes { sent, answered: clock.moment() }))
 }
 
-impl Observed {
+impl IssuedFacts {
     fn of(policy: &Policy, tokens: &Tokens, times: RequestTimes) -> Self {
         let jwt = tokens.access().jwt();
         let mut stated = Vec::new();

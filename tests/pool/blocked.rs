@@ -90,7 +90,9 @@ async fn a_caller_whose_waker_panics_does_not_keep_others_from_their_leases() {
     }
     let mut good = pool.lease().into_future();
     assert!(is_pending(&mut good));
-    accounts.iter().for_each(|account| account.set(Does::Lives(HOUR)));
+    for account in &accounts {
+        account.set(Does::Lives(HOUR));
+    }
     good.await.unwrap();
     active(&pool, 3).await;
     drop(callers);

@@ -19,7 +19,9 @@ fn pool<'a>(clock: &ManualClock, accounts: impl IntoIterator<Item = &'a Scripted
 }
 
 fn set(accounts: &[Scripted], does: Does) {
-    accounts.iter().for_each(|account| account.set(does));
+    for account in accounts {
+        account.set(does);
+    }
 }
 
 /// Waits until requests were sent, and all have ended.

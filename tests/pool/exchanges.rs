@@ -74,8 +74,8 @@ async fn as_many_exchanges_run_at_once_as_the_policy_allows() {
 async fn no_more_exchanges_run_at_once_than_the_policy_allows() {
     const ACCOUNTS: usize = 700;
     let counter = Arc::new(Counter::default());
-    let counted = |number| Account::new(format!("a{number}"), Counted(Arc::clone(&counter)));
-    let pool = Pool::builder().policy(policy().exchanges(7)).accounts((0..ACCOUNTS).map(counted)).build().unwrap();
+    let account = |number| Account::new(format!("a{number}"), Counted(Arc::clone(&counter)));
+    let pool = Pool::builder().policy(policy().exchanges(7)).accounts((0..ACCOUNTS).map(account)).build().unwrap();
     active(&pool, ACCOUNTS).await;
     let [most, logins] = [&counter.most_at_once, &counter.logins].map(|count| count.load(Ordering::Relaxed));
     assert!(most <= 7, "{most} at once");

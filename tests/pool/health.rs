@@ -1,5 +1,7 @@
 //! The status of a pool is true, also while nobody calls.
 
+use std::time::Duration;
+
 use jwt_refresh::pool::{Health, Pool, QuarantineCause};
 use jwt_refresh::{ManualClock, Policy};
 
@@ -24,7 +26,9 @@ async fn tokens_that_expire_while_nobody_calls_are_not_active() {
         let accounts = scripted(100, &log);
         let pool = pool(&clock, &accounts);
         active(&pool, 100).await;
-        accounts.iter().for_each(|account| account.set(does));
+        for account in &accounts {
+            account.set(does);
+        }
         clock.advance(59 * MINUTE);
         until("refreshes have begun", async || log.begun().len() > 100).await;
         // A refresh that fails leaves a token in service until it expires.
@@ -48,8 +52,10 @@ async fn a_pool_none_of_whose_renewals_work_is_not_good_although_all_accounts_se
         let pool = pool(&clock, &accounts);
         active(&pool, 100).await;
         assert_eq!((pool.status().health(), pool.status().failing), (Health::Good, 0));
-        accounts.iter().for_each(|account| account.set(Does::Unavailable(None)));
-        let mut passed = SECOND * 0;
+        for account in &accounts {
+            account.set(Does::Unavailable(None));
+        }
+        let mut passed = Duration::ZERO;
         until("the pool is not good", async || {
             clock.advance(SECOND);
             passed += SECOND;
@@ -59,7 +65,9 @@ async fn a_pool_none_of_whose_renewals_work_is_not_good_although_all_accounts_se
         let status = pool.status();
         assert!(passed < 52 * MINUTE && status.active == 100, "after {passed:?}: {status}");
         assert_eq!((status.health(), status.failing), (Health::Degraded, 100));
-        accounts.iter().for_each(|account| account.set(Does::Lives(HOUR)));
+        for account in &accounts {
+            account.set(Does::Lives(HOUR));
+        }
         clock.advance(MINUTE);
         until("all is good again", async || pool.status().failing == 0).await;
         assert_eq!(pool.status().health(), Health::Good);

@@ -56,7 +56,9 @@ async fn logins_that_hang_again_and_again_do_not_keep_an_account_from_joining() 
     let hanging = scripted(40, "hanging", Does::Unavailable(None), &log);
     let pool = builder(&clock).accounts(hanging.iter().map(Scripted::account)).build().unwrap();
     until("all have failed", async || log.begun().len() == 40 && log.running() == 0).await;
-    hanging.iter().for_each(|hanging| hanging.set(Does::Hangs));
+    for hanging in &hanging {
+        hanging.set(Does::Hangs);
+    }
     log.take();
     clock.advance(MINUTE);
     until("as many logins hang as may", async || log.running() == 8).await;
@@ -89,7 +91,9 @@ async fn logins_that_hang_again_and_again_do_not_keep_a_removed_account_from_bei
     let accounts = hanging.iter().map(Scripted::account).chain([removed.account()]);
     let pool = builder(&clock).accounts(accounts).build().unwrap();
     until("all have failed", async || log.begun().len() == 41 && log.running() == 0).await;
-    hanging.iter().for_each(|hanging| hanging.set(Does::Hangs));
+    for hanging in &hanging {
+        hanging.set(Does::Hangs);
+    }
     log.take();
     clock.advance(MINUTE);
     until("logins hang", async || log.running() >= 8).await;

@@ -30,6 +30,7 @@ impl<'a, T: ResponseHead, E> ResponseResult<'a, Result<T, E>> {
 }
 
 impl<'a, R> OtherResult<'a, R> {
+    #[expect(clippy::unused_self, reason = "it stands in for the method of `ResponseResult`")]
     #[inline]
     pub fn head(&self) -> Option<(StatusCode, &'a HeaderMap)> {
         None

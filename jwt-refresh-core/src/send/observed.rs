@@ -10,8 +10,9 @@ use crate::token::AccessToken;
 /// token is from what the server answered, and returns the response as it was:
 ///
 /// ```no_run
+/// # use jwt_refresh_core::pool::Lease;
 /// # #[cfg(feature = "reqwest")]
-/// # async fn doc(http: reqwest::Client, token: jwt_refresh_core::pool::Lease) -> Result<(), reqwest::Error> {
+/// # async fn doc(http: reqwest::Client, token: Lease) -> Result<(), reqwest::Error> {
 /// use jwt_refresh_core::{Bearer, Observed};
 ///
 /// let request = http.get("https://api.example/products").bearer(&token);

@@ -346,7 +346,7 @@ mod tests {
         let mut in_flight = Totals { requests: 1, cost: 1 };
         assert_eq!(lease_all(&mut limits, &mut in_flight, 5 * SECOND), 9);
         let late = Advertised { reset: Some(Duration::from_millis(1)), ..said(10, 0, 0) };
-        limits.observe(&[late.clone()], answered(5 * SECOND - 2_000_000), 5 * SECOND + 1);
+        limits.observe(std::slice::from_ref(&late), answered(5 * SECOND - 2_000_000), 5 * SECOND + 1);
         assert_eq!(lease_all(&mut limits, &mut in_flight, 5 * SECOND + 2_000_000), 1, "it was not of this window");
         assert_eq!(limits.ready_at(1, Totals::default(), PATIENCE, 6 * SECOND), Some(10 * SECOND));
         limits.observe(&[late], answered(5 * SECOND), 5 * SECOND + 1);

@@ -87,8 +87,8 @@ impl LimitStates {
         self.in_flight_cost = if by.held == 0 { 0 } else { self.in_flight_cost.saturating_sub(cost) };
     }
 
-    /// Takes what the server said in an answer to a call. `is_first` is whether it is the first, and
-    /// `is_in_flight` whether the lease is held.
+    /// Takes what the server said in an answer to a call. `is_first` is whether it is the first,
+    /// and `is_in_flight` whether the lease is held.
     pub(super) fn observe(
         &mut self,
         said: &[Advertised],

@@ -14,8 +14,6 @@ mod leasing;
 mod membership;
 mod metered;
 mod quarantine;
-#[cfg(test)]
-mod walk;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
