@@ -135,7 +135,7 @@ async fn what_is_refused_to_one_account_is_no_fault_of_the_endpoint() {
     let pool = pool(&clock, denied.iter().chain(&healthy));
     active(&pool, 20).await;
     until("all were asked", async || log.begun().len() == 40 && log.running() == 0).await;
-    assert_eq!(pool.status().failing, 20);
+    until("each refusal has arrived", async || pool.status().failing == 20).await;
 }
 
 #[tokio::test]
