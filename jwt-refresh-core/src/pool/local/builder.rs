@@ -61,7 +61,7 @@ impl PoolBuilder {
     /// share the login of an account, and renew it one at a time. New tokens are in the store
     /// before they are used. What happens while the store fails is said by
     /// [`Policy::store_failure`](crate::Policy::store_failure) of the pool's
-    /// [policy](super::PoolPolicy::tokens).
+    /// [policy](PoolPolicy::tokens).
     ///
     /// An account that is [removed](Pool::remove) is logged out in the store, too, and so does not
     /// serve in other pools any more. Adding it again ends that. What another process has renewed
