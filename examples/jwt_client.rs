@@ -110,7 +110,7 @@ async fn main() -> Result<(), Error> {
 }
 
 /// Prints what the server counted, and how many renewals the session reported.
-async fn summary(server: &TestServer, mut events: Events) {
+async fn summary(server: &TestServer, mut events: Events<Event>) {
     let mut renewals = 0;
     while let Some(event) = events.next().await {
         renewals += u32::from(matches!(event, Event::Renewed));

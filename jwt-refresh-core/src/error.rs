@@ -79,6 +79,8 @@ pub enum ErrorKind {
     /// No account of a pool became free in time, or too many callers are waiting already.
     /// Transient.
     Busy,
+    /// The pool was [closed](crate::pool::Pool::close), and gives no lease any more.
+    Closed,
     /// An error of the authenticator itself. Transient.
     Other,
 }
@@ -338,6 +340,7 @@ impl Error {
             | K::InsufficientScope
             | K::InsufficientUserAuthentication
             | K::Reentrant
+            | K::Closed
             | K::Configuration => false,
         }
     }
@@ -377,6 +380,7 @@ impl Error {
             K::Configuration => "change the set-up",
             K::NoAccount => "add accounts, or wait until one returns",
             K::Busy => "wait longer, call less, or add accounts",
+            K::Closed => "build another pool",
             K::Other => "see the cause",
         }
     }

@@ -14,6 +14,7 @@ mod authenticator;
 mod clock;
 mod counter;
 mod error;
+mod events;
 mod json;
 pub mod jwt;
 #[doc(hidden)]
@@ -44,6 +45,7 @@ pub use authenticator::{
 pub use authenticator::{Authenticator, Chain};
 pub use clock::{Clock, ManualClock};
 pub use error::{Error, ErrorKind};
+pub use events::Events;
 pub use macro_support::Unauthorized;
 pub use policy::Policy;
 pub use provider::{Renewal, TokenProvider};
@@ -51,7 +53,7 @@ pub use secret::Secret;
 pub use send::{AnsweredToken, Bearer, Challenge, Observed};
 #[cfg(feature = "reqwest")]
 pub use send::{ExecuteError, RequestAuth, RequestRule};
-pub use session::{Event, Events, Session, SessionBuilder, SessionStats};
+pub use session::{Event, Session, SessionBuilder, SessionStats};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};
 pub use trial::LoginTrial;
 

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jwt_refresh::pool::Account;
-use jwt_refresh::{Authenticator, Error, ErrorKind, RefreshToken, Tokens};
+use jwt_refresh::pool::{Account, Pool, PoolBuilder};
+use jwt_refresh::{Authenticator, Error, ErrorKind, ManualClock, RefreshToken, Tokens};
 use tokio::sync::watch;
+
+use crate::support::HOUR;
 
 /// What an authenticator does when it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,5 +132,35 @@ impl Authenticator for Scripted {
 
     fn server_id(&self) -> Option<String> {
         self.endpoint.clone()
+    }
+}
+
+/// Accounts that do what the test tells them, of one pool.
+pub(crate) struct Accounts {
+    pub(crate) clock: ManualClock,
+    pub(crate) log: Log,
+    pub(crate) all: Vec<Scripted>,
+}
+
+impl Accounts {
+    /// The accounts `a0`, `a1`, …, whose tokens live for an hour.
+    pub(crate) fn new(count: usize) -> Self {
+        let log = Log::default();
+        let all = (0..count).map(|number| Scripted::new(format!("a{number}"), Does::Lives(HOUR), &log)).collect();
+        Self { clock: ManualClock::new(), log, all }
+    }
+
+    pub(crate) fn pool(&self) -> Pool {
+        self.pool_with(|pool| pool)
+    }
+
+    pub(crate) fn pool_of(&self, limit: impl Fn(Account) -> Account) -> Pool {
+        let accounts = self.all.iter().map(|account| limit(account.account()));
+        Pool::builder().clock(&self.clock).accounts(accounts).build().unwrap()
+    }
+
+    pub(crate) fn pool_with(&self, set_up: impl FnOnce(PoolBuilder) -> PoolBuilder) -> Pool {
+        let accounts = self.all.iter().map(Scripted::account);
+        set_up(Pool::builder().clock(&self.clock)).accounts(accounts).build().unwrap()
     }
 }

@@ -14,6 +14,8 @@ const MINUTE: usize = 60;
 pub(super) struct PoolCounters {
     /// Leases given so far.
     pub(super) leases: u64,
+    /// Leases that are held.
+    pub(super) held: usize,
     pub(super) quarantined: CauseCounts,
     /// When the pool was created.
     started: i64,
@@ -31,6 +33,7 @@ impl PoolCounters {
     pub(super) fn new(now: i64) -> Self {
         Self {
             leases: 0,
+            held: 0,
             quarantined: CauseCounts::default(),
             started: now,
             leases_by_second: [0; MINUTE],

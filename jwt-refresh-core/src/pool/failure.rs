@@ -68,6 +68,22 @@ pub(super) fn cost_too_high_for_key(cost: u64, highest: u64, account: &str) -> E
     Error::new(ErrorKind::Configuration, what)
 }
 
+/// Returns the error for a name that no account has.
+pub(super) fn unknown_account(name: &str) -> Error {
+    Error::new(ErrorKind::NoAccount, format!("the pool has no account {name:?}"))
+}
+
+/// Returns the error for a handle to an account that was removed.
+pub(super) fn removed_account(name: &str) -> Error {
+    let what = format!("the account {name:?} was removed from the pool");
+    Error::new(ErrorKind::NoAccount, what).advising("ask the pool for the account of that name, if it was added again")
+}
+
+/// Returns the error of a pool that was closed.
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the pool was closed")
+}
+
 /// Returns the error for a second account of the same name.
 pub(super) fn duplicate(name: &str) -> Error {
     let what = format!("the pool has an account {name:?} already (remove that first, or rename one)");

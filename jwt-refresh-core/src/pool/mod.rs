@@ -10,7 +10,10 @@
 //! `TokenProvider`.
 
 mod account;
+mod account_stats;
+mod close_report;
 mod counters;
+mod event;
 mod failure;
 #[cfg(feature = "metrics")]
 mod gauges;
@@ -31,9 +34,12 @@ mod status;
 mod strikes;
 
 pub use account::Account;
+pub use account_stats::AccountStats;
+pub use close_report::CloseReport;
+pub use event::PoolEvent;
 pub use lease::Lease;
 pub use limit::Limit;
-pub use local::{Pool, PoolBuilder};
+pub use local::{Pool, PoolAccount, PoolBuilder};
 pub use policy::{PoolPolicy, Selection};
 pub use quarantine::QuarantineCause;
 #[cfg(feature = "redis")]

@@ -30,12 +30,17 @@ pub enum QuarantineCause {
     /// Its tokens have ended, and it has [no login](super::Account::without_login). It does not
     /// return by itself: remove the account, and add it with other tokens.
     NoLogin,
+    /// It was taken out of service [by hand](super::PoolAccount::quarantine).
+    ByHand,
+    /// It was [drained](super::PoolAccount::drain). It does not return until it is
+    /// [lifted](super::PoolAccount::lift).
+    Drained,
 }
 
 impl QuarantineCause {
     /// Each cause, its name for programs, and its text for people, in the order of the variants.
     /// The names do not change from release to release.
-    const TABLE: [(Self, &'static str, &'static str); 9] = [
+    const TABLE: [(Self, &'static str, &'static str); 11] = [
         (Self::Joining, "joining", "not logged in yet"),
         (Self::Rejected, "rejected", "token rejected"),
         (Self::Denied, "denied", "login denied"),
@@ -45,6 +50,8 @@ impl QuarantineCause {
         (Self::QuotaUsedUp, "quota_used_up", "quota used up"),
         (Self::KeyRejected, "key_rejected", "API key rejected"),
         (Self::NoLogin, "no_login", "no tokens and no login"),
+        (Self::ByHand, "by_hand", "taken out by hand"),
+        (Self::Drained, "drained", "drained"),
     ];
 
     /// Returns the name for programs.
@@ -58,15 +65,20 @@ impl QuarantineCause {
         Self::TABLE.iter().find(|(_, known, _)| *known == name).map(|(cause, ..)| *cause)
     }
 
-    /// Returns whether the account does not return by itself, since it has nothing to renew its
-    /// token with.
+    /// Returns whether the account never returns by itself: it has nothing to renew its token with,
+    /// or it was drained.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::KeyRejected | Self::NoLogin)
+        matches!(self, Self::KeyRejected | Self::NoLogin | Self::Drained)
+    }
+
+    /// Returns whether the account returns once it has new tokens, which are to come.
+    pub(super) fn needs_tokens(self) -> bool {
+        !self.is_rest() && !self.is_final()
     }
 
     /// Returns whether the account rests for a time, so that new tokens would not help.
     pub(super) fn is_rest(self) -> bool {
-        matches!(self, Self::RateLimited | Self::QuotaUsedUp)
+        matches!(self, Self::RateLimited | Self::QuotaUsedUp | Self::ByHand | Self::Drained)
     }
 }
 
@@ -109,7 +121,6 @@ impl CauseCounts {
         self.0.iter().map(|&count| count as usize).sum()
     }
 
-    #[cfg(feature = "metrics")]
     pub(super) fn each(&self) -> impl Iterator<Item = (QuarantineCause, u32)> {
         QuarantineCause::TABLE.into_iter().map(|(cause, ..)| cause).zip(self.0)
     }

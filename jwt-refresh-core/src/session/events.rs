@@ -2,8 +2,6 @@
 
 use std::time::SystemTime;
 
-use tokio::sync::broadcast;
-
 use crate::error::Error;
 
 /// Something that happened to a session.
@@ -30,31 +28,4 @@ pub enum Event {
     LoginEnds(SystemTime),
     /// The session was logged out, here or in another process.
     LoggedOut,
-}
-
-/// The events of a session from when this was created. Returned by
-/// [`Session::events`](crate::Session::events).
-#[derive(Debug)]
-pub struct Events(broadcast::Receiver<Event>);
-
-impl Events {
-    pub(super) fn new(receiver: broadcast::Receiver<Event>) -> Self {
-        Self(receiver)
-    }
-
-    /// Waits for the next event. Returns `None` when the session has ended. If more than 64 events
-    /// are unread, the oldest are lost.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, no event is lost.
-    pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            match self.0.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    }
 }

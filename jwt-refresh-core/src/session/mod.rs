@@ -48,6 +48,7 @@ use self::shared::SessionShared;
 use crate::error::Error;
 #[cfg(feature = "reqwest")]
 use crate::error::ErrorKind;
+use crate::events::Events;
 use crate::provider::{Renewal, TokenProvider};
 use crate::renewal::Plan;
 #[cfg(feature = "reqwest")]
@@ -55,7 +56,7 @@ use crate::send::{ExecuteError, reqwest_client};
 use crate::token::{AccessToken, Tokens};
 
 pub use builder::SessionBuilder;
-pub use events::{Event, Events};
+pub use events::Event;
 pub use stats::SessionStats;
 pub(crate) use stored_account::StoredAccount;
 
@@ -325,7 +326,7 @@ impl Session {
     }
 
     /// Returns a receiver for what happens to the session from now on.
-    pub fn events(&self) -> Events {
+    pub fn events(&self) -> Events<Event> {
         self.0.telemetry.events()
     }
 

@@ -176,6 +176,11 @@ impl SessionShared {
         }
     }
 
+    /// Returns whether no renewal is under way, and all that have ended are saved.
+    pub(super) fn is_saved(&self) -> bool {
+        self.cell.lock().running_renewal().is_none() && self.unsaved.load(Ordering::Acquire) == 0
+    }
+
     #[inline]
     pub(super) fn is_ready(&self) -> bool {
         self.cell.is_ready()

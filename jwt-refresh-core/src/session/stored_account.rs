@@ -148,6 +148,11 @@ impl StoredAccount {
         self.session.flush().await;
     }
 
+    /// Returns whether nothing is left that [`flush`](Self::flush) would wait for.
+    pub(crate) fn is_saved(&self) -> bool {
+        self.session.is_saved()
+    }
+
     pub(crate) fn counts(&self) -> ExchangeCounts {
         let counts = self.session.telemetry.counts();
         ExchangeCounts { succeeded: counts.logins + counts.refreshes, failed: counts.failures }

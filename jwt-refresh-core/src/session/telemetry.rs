@@ -1,17 +1,12 @@
 //! The counters of a session, and the channel that its events are sent on.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use tokio::sync::broadcast;
-
-use super::events::{Event, Events};
+use super::events::Event;
 use crate::error::{Error, ErrorKind};
+use crate::events::{EventChannel, Events};
 use crate::renewal::{Action, count_answer, count_wait};
 use crate::sync::Mutex;
-
-/// How many events may be unread before a receiver loses the oldest.
-const BACKLOG: usize = 64;
 
 /// How many refreshes in a row are refused before a warning says so.
 const REFUSALS_TO_WARN_AT: u32 = 3;
@@ -25,9 +20,7 @@ pub(super) struct Telemetry {
     refused_in_a_row: AtomicU32,
     waits: AtomicU64,
     last_error: Mutex<Option<Error>>,
-    /// Made when there is a first receiver, because its buffer is larger than all the rest of a
-    /// session.
-    events: OnceLock<broadcast::Sender<Event>>,
+    events: EventChannel<Event>,
 }
 
 /// The values of the counters.
@@ -50,7 +43,7 @@ impl Telemetry {
             refused_in_a_row: AtomicU32::new(0),
             waits: AtomicU64::new(0),
             last_error: Mutex::new(None),
-            events: OnceLock::new(),
+            events: EventChannel::new(),
         }
     }
 
@@ -99,14 +92,11 @@ impl Telemetry {
         if let Event::Failed(error) | Event::ReauthenticationRequired(error) = &event {
             *self.last_error.lock() = Some(error.clone());
         }
-        if let Some(events) = self.events.get() {
-            // Sending fails if there is no receiver any more, which is no error here.
-            let _ = events.send(event);
-        }
+        self.events.send(event);
     }
 
-    pub(super) fn events(&self) -> Events {
-        Events::new(self.events.get_or_init(|| broadcast::Sender::new(BACKLOG)).subscribe())
+    pub(super) fn events(&self) -> Events<Event> {
+        self.events.receiver()
     }
 
     pub(super) fn counts(&self) -> Counts {

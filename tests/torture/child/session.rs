@@ -70,7 +70,7 @@ async fn follows_orders() {
     send(&Message::Done(caller.calls));
 }
 
-async fn report_stale_answers(mut events: Events) {
+async fn report_stale_answers(mut events: Events<Event>) {
     while let Some(event) = events.next().await {
         if matches!(event, Event::Failed(error) if is_stale(&error)) {
             send(&Message::Stale);

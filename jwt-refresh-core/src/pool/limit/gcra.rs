@@ -73,6 +73,12 @@ impl Gcra {
         if self.ready_at(arrival, left) <= now { left } else { left.saturating_sub(1) }
     }
 
+    /// Returns how much may be spent at once now, in one call or in many.
+    pub(in crate::pool) fn left(self, arrival: i64, now: i64) -> u64 {
+        let left = self.headroom(arrival, now);
+        if self.amount == 0 { left } else { left.min(self.burst) }
+    }
+
     /// Returns the arrival time after a call at `now`, which [`ready_at`](Self::ready_at) must have
     /// allowed.
     pub(in crate::pool) fn charge(self, arrival: i64, cost: u64, now: i64) -> i64 {

@@ -95,6 +95,12 @@ impl LearntLimits {
         self.windows.iter().map(headroom).min().unwrap_or(u64::MAX)
     }
 
+    /// Returns how much of that unit may be spent now, or `None` if nothing is known of it.
+    pub(in crate::pool) fn left(&self, unit: Unit, in_flight: Totals, patience: Duration, now: i64) -> Option<u64> {
+        let windows = self.windows.iter().filter(|window| window.unit == unit);
+        windows.map(|window| window.left_at(in_flight, patience, now)).min()
+    }
+
     /// Returns when a call of that cost may be made, or `None` if only the end of a lease can tell.
     pub(in crate::pool) fn ready_at(&self, cost: u64, in_flight: Totals, patience: Duration, now: i64) -> Option<i64> {
         let mut ready = self.windows.iter().map(|window| window.ready_at(cost, in_flight, patience, now));

@@ -104,6 +104,19 @@ impl LimitRule {
         self.headroom(state, now)
     }
 
+    /// Returns how much may be spent at once now, in the unit of the limit.
+    pub(in crate::pool) fn left(&self, state: &mut RuleState, now: Now) -> u64 {
+        match (&self.rule, state) {
+            (Rule::Rate(rate), RuleState::Arrival(arrival)) => rate.left(*arrival, now.boot),
+            (Rule::Strict(window), RuleState::Log(log)) => window.headroom(log, now.boot),
+            (Rule::Daily(quota), RuleState::Day(used)) => quota.headroom(used, now.wall),
+            (Rule::Rate(_) | Rule::Strict(_) | Rule::Daily(_), state) => {
+                *state = self.unused(now);
+                self.left(state, now)
+            }
+        }
+    }
+
     /// Returns when a call of that cost may be made, in nanoseconds since boot, or `None` if only
     /// the end of a lease can tell, or none.
     pub(in crate::pool) fn ready_at(&self, state: &mut RuleState, cost: u64, now: Now) -> Option<i64> {

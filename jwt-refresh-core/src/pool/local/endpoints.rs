@@ -227,6 +227,11 @@ impl Endpoints {
         self.forget_if_unused(index);
     }
 
+    /// Returns the name of an endpoint that is known.
+    pub(super) fn name(&self, index: EndpointIndex) -> Option<&str> {
+        self.uses.get(index as usize).filter(|_| index != UNKNOWN).map(|this| &*this.name)
+    }
+
     /// Returns until when the endpoint is left alone, and for which failure.
     pub(super) fn left_alone(&self, index: EndpointIndex) -> Option<(i64, &Error)> {
         self.uses.get(index as usize)?.endpoint.left_alone()

@@ -41,6 +41,14 @@ pub(super) enum ExchangeState {
     Running,
 }
 
+/// What a refresh token is worth, as its [`RefreshCredential`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RefreshKind {
+    Valid,
+    Reusable,
+    InDoubt,
+}
+
 /// What a pool holds of one account. A pool may have a million accounts, so an entry is kept small.
 pub(super) struct AccountEntry {
     pub(super) identity: Arc<dyn NamedAuthenticator>,
@@ -52,8 +60,7 @@ pub(super) struct AccountEntry {
     /// The token of the refresh [`credential`](Self::credential), which takes less room in two
     /// fields.
     refresh: Option<RefreshToken>,
-    in_doubt: bool,
-    reusable: bool,
+    refresh_kind: RefreshKind,
     pub(super) exchange: ExchangeState,
     /// Whether the account has ever had tokens.
     pub(super) has_joined: bool,
@@ -67,6 +74,8 @@ pub(super) struct AccountEntry {
     pub(super) virtual_time: i64,
     /// The number of its last lease, as the pool counts leases.
     pub(super) last_lease: u32,
+    /// How many leases were given so far.
+    pub(super) calls: u32,
     /// How many leases are held.
     pub(super) held: u32,
     /// How many leases the present token has served.
@@ -88,14 +97,14 @@ impl AccountEntry {
             token: None,
             times: TokenTimes { due: NEVER, expires: NEVER },
             refresh: None,
-            in_doubt: false,
-            reusable: false,
+            refresh_kind: RefreshKind::Valid,
             exchange: ExchangeState::Planned,
             has_joined: false,
             failures: 0,
             arrival: now,
             virtual_time,
             last_lease: 0,
+            calls: 0,
             held: 0,
             used: 0,
             rare,
@@ -104,16 +113,19 @@ impl AccountEntry {
 
     /// Returns what the account can refresh with.
     pub(super) fn credential(&self) -> RefreshCredential {
-        match &self.refresh {
-            Some(token) if self.in_doubt => RefreshCredential::InDoubt(token.clone()),
-            Some(token) if self.reusable => RefreshCredential::Reusable(token.clone()),
-            token => RefreshCredential::of(token.clone()),
+        match (&self.refresh, self.refresh_kind) {
+            (Some(token), RefreshKind::InDoubt) => RefreshCredential::InDoubt(token.clone()),
+            (Some(token), RefreshKind::Reusable) => RefreshCredential::Reusable(token.clone()),
+            (token, _) => RefreshCredential::of(token.clone()),
         }
     }
 
     pub(super) fn set_credential(&mut self, credential: RefreshCredential) {
-        self.in_doubt = matches!(credential, RefreshCredential::InDoubt(_));
-        self.reusable = credential.is_reusable();
+        self.refresh_kind = match &credential {
+            RefreshCredential::InDoubt(_) => RefreshKind::InDoubt,
+            other if other.is_reusable() => RefreshKind::Reusable,
+            _ => RefreshKind::Valid,
+        };
         self.refresh = credential.into_token();
     }
 
@@ -173,6 +185,11 @@ impl AccountEntry {
     /// Returns whether the account's token is the one of that generation.
     pub(super) fn holds(&self, generation: u64) -> bool {
         self.token.as_ref().is_some_and(|token| token.generation() == generation)
+    }
+
+    /// Returns whether callers may use the token.
+    pub(super) fn has_usable_token(&self, now: i64) -> bool {
+        self.token.is_some() && now < self.usable_until()
     }
 
     /// Returns until when callers may use the token: until it is due, so that they wait for new

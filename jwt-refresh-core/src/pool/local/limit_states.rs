@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::pool::limit::{Advertised, Answered, Call, LearntLimits, LimitRule, Now, RuleState, Totals};
+use crate::pool::limit::{Advertised, Answered, Call, LearntLimits, LimitRule, Now, RuleState, Totals, Unit};
 use crate::pool::quarantine::QuarantineCause;
 
 #[derive(Clone, Debug)]
@@ -46,6 +46,13 @@ impl LimitStates {
     pub(super) fn headroom(&mut self, by: &Reading<'_>) -> u64 {
         let learnt = self.learnt.headroom(self.in_flight(by), by.patience, by.now.boot);
         self.each(by).map(|(rule, state)| rule.headroom(state, by.now)).fold(learnt, u64::min)
+    }
+
+    /// Returns how much of that unit may be spent now, or `None` if nothing limits it.
+    pub(super) fn left(&mut self, unit: Unit, by: &Reading<'_>) -> Option<u64> {
+        let learnt = self.learnt.left(unit, self.in_flight(by), by.patience, by.now.boot);
+        let rules = self.each(by).filter(|(rule, _)| rule.unit == unit);
+        rules.map(|(rule, state)| rule.left(state, by.now)).chain(learnt).min()
     }
 
     /// Returns when a call of that cost may be made, or `None` if only the end of a lease can tell.

@@ -12,6 +12,9 @@
 //! *metered*: `metered_queue` is their order, `limit_states` what is spent of their limits,
 //! `shared_limits` what several of them have together, and `cost_class` how costs are sorted.
 //!
+//! `pool_account` is the handle to one account, and `operating` starts up and closes down, which
+//! `lifecycle` keeps track of. `event_queue` holds events until they are sent.
+//!
 //! `api_keys` tells whether a key was given twice. `stored` keeps tokens in a store. `heap` and
 //! `pages` hold many accounts in little memory. `rank` is how accounts are numbered and sorted, and
 //! `time` how the pool counts time.
@@ -23,12 +26,16 @@ mod cost_class;
 mod endpoint;
 mod endpoints;
 mod entry;
+mod event_queue;
 mod heap;
 mod job;
+mod lifecycle;
 mod limit_states;
 mod metered_queue;
+mod operating;
 mod overdue;
 mod pages;
+mod pool_account;
 mod quarantined;
 mod rank;
 mod rare;
@@ -47,15 +54,20 @@ mod waiters;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::shared::PoolShared;
 use super::account::Account;
+use super::close_report::CloseReport;
+use super::event::PoolEvent;
 use super::provider::provide_leases;
 use super::request::LeaseRequest;
 use super::status::PoolStatus;
 use crate::error::Error;
+use crate::events::Events;
 
 pub use builder::PoolBuilder;
+pub use pool_account::PoolAccount;
 
 /// Many accounts that stay logged in, for more calls than one account may make.
 ///
@@ -153,6 +165,7 @@ impl Pool {
     ///   the deadline had passed before the request was awaited.
     /// - [`Reentrant`](crate::ErrorKind::Reentrant) if a login or refresh of this pool would have
     ///   to wait for the lease.
+    /// - [`Closed`](crate::ErrorKind::Closed) if the pool was [closed](Self::close).
     ///
     /// # Cancel safety
     ///
@@ -160,6 +173,62 @@ impl Pool {
     /// lease goes to the next waiter.
     pub fn lease(&self) -> LeaseRequest {
         LeaseRequest::new(Arc::clone(&self.0) as _)
+    }
+
+    /// Returns a handle to the account of that name, with its figures, and to take it out of
+    /// service by hand.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAccount`](crate::ErrorKind::NoAccount) if the pool has no account of that name.
+    pub fn account(&self, name: &str) -> Result<PoolAccount, Error> {
+        PoolAccount::find(&self.0, name)
+    }
+
+    /// Waits until at least `accounts` accounts serve, for the time `within` at most, on the pool's
+    /// clock. A program may wait so before it takes calls.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`](crate::ErrorKind::Busy) if fewer serve when the time is up; the error says how
+    /// many, and why the others do not. [`Closed`](crate::ErrorKind::Closed) if the pool was
+    /// [closed](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, only the wait ends.
+    pub async fn wait_ready(&self, accounts: usize, within: Duration) -> Result<(), Error> {
+        operating::wait_ready(&self.0, accounts, within).await
+    }
+
+    /// Returns a receiver for what happens to the pool from now on. After
+    /// [`Closed`](PoolEvent::Closed) there are no further events.
+    ///
+    /// Events are sent by whatever thread changes the pool, outside of the pool's lock. A waker of
+    /// a receiver that blocks its thread holds up later events, and no lease.
+    pub fn events(&self) -> Events<PoolEvent> {
+        self.0.listen()
+    }
+
+    /// Closes the pool, from when this is called. No login or refresh begins any more, and callers
+    /// get no lease: those that wait, and all later ones, get an error of the kind
+    /// [`Closed`](crate::ErrorKind::Closed). Leases that are held stay as they are, and no account
+    /// can be added.
+    ///
+    /// The future waits until the logins, refreshes and revocations that are under way have ended,
+    /// and what they brought is in the pool's [store](PoolBuilder::store), for the time `within` at
+    /// most, in real time. Those that have not ended by then are cut off, which takes a second at
+    /// most. With a store they are not cut off, so that no new refresh token is lost, and go on in
+    /// the background for as long as their time-outs allow.
+    ///
+    /// A pool may be closed more than once, also at the same time: each call waits, and the first
+    /// whose time is up cuts off what is under way. All reports say what came of closing in all.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the pool stays closed, and what is under way goes on.
+    pub fn close(&self, within: Duration) -> impl Future<Output = CloseReport> + Send + use<> {
+        operating::close(&self.0, within)
     }
 
     /// Waits until no login or refresh of an account is under way, and what they brought is in the
@@ -171,9 +240,7 @@ impl Pool {
     ///
     /// If the future is dropped, only the wait ends.
     pub async fn flush(&self) {
-        for account in self.0.stored_accounts() {
-            account.flush().await;
-        }
+        self.0.flush().await;
     }
 
     /// Returns a snapshot of the pool. It lists the accounts in quarantine, so the call takes time

@@ -5,6 +5,8 @@
 //! pointer of the entry, which is null for them.
 
 use super::limit_states::LimitStates;
+use super::time::LONG_AGO;
+use crate::error::Error;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::pool::strikes::Strikes;
 
@@ -19,8 +21,13 @@ pub(super) struct RareState {
     pub(super) strikes: Strikes,
     /// How many renewals in a row, each because of a 401, brought a token that was rejected, too.
     pub(super) rejected_renewals: u8,
-    /// When the token was last renewed because of a 401, in nanoseconds since boot.
-    pub(super) renewed_after_rejection: Option<i64>,
+    /// When the token was last renewed because of a 401, in nanoseconds since boot. `LONG_AGO` if
+    /// it never was.
+    pub(super) renewed_after_rejection: i64,
+    /// The last failure of a login or refresh since one succeeded.
+    pub(super) last_error: Option<Error>,
+    /// The cause for which the account is out of service, as it was told by an event.
+    pub(super) told: Option<QuarantineCause>,
     /// The states of the limits that depend on what a call costs, are strict, or learnt.
     pub(super) limits: Option<Box<LimitStates>>,
 }
@@ -31,18 +38,31 @@ impl RareState {
         retry_at: None,
         strikes: Strikes::NONE,
         rejected_renewals: 0,
-        renewed_after_rejection: None,
+        renewed_after_rejection: LONG_AGO,
+        last_error: None,
+        told: None,
         limits: None,
     };
 
     /// Returns whether there is nothing in it. A field that is missing here does not compile.
     fn is_empty(&self) -> bool {
-        let Self { quarantine, retry_at, strikes, rejected_renewals, renewed_after_rejection, limits } = self;
+        let Self {
+            quarantine,
+            retry_at,
+            strikes,
+            rejected_renewals,
+            renewed_after_rejection,
+            last_error,
+            told,
+            limits,
+        } = self;
         quarantine.is_none()
             && retry_at.is_none()
             && *strikes == Strikes::NONE
             && *rejected_renewals == 0
-            && renewed_after_rejection.is_none()
+            && *renewed_after_rejection == LONG_AGO
+            && last_error.is_none()
+            && told.is_none()
             && limits.is_none()
     }
 

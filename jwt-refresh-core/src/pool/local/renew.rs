@@ -86,7 +86,8 @@ impl RenewalTask {
         let outcome = tokio::select! {
             biased;
             outcome = self.send(&job).instrument(span) => outcome,
-            Ok(_) = ends.wait_for(|ends| *ends) => return None,
+            // What a store is to have is not cut off: the server may have spent the refresh token.
+            Ok(_) = ends.wait_for(|ends| *ends), if job.identity.stored().is_none() => return None,
         };
         self.overdue.end();
         guard.disarm();

@@ -5,7 +5,9 @@
 //! types need each other: a change of the state hands out leases, and a lease that ends changes the
 //! state.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -16,10 +18,11 @@ use tokio::sync::{Notify, watch};
 use super::job::{Job, Request, leave};
 use super::state::{Granted, PoolState};
 use super::stored::PoolStore;
-use super::time::until;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Moment, Timestamp};
 use crate::error::Error;
+use crate::events::{EventChannel, Events};
 use crate::pool::account::Account;
+use crate::pool::event::PoolEvent;
 use crate::pool::lease::{Lease, LeaseBackend, Report};
 use crate::pool::limit::Call;
 use crate::pool::limits::Pin;
@@ -27,7 +30,7 @@ use crate::pool::policy::PoolPolicy;
 #[cfg(feature = "metrics")]
 use crate::pool::quarantine::CauseCounts;
 use crate::pool::rate_headers::advertised;
-use crate::pool::status::{PoolStatus, QuarantinedAccount};
+use crate::pool::status::PoolStatus;
 use crate::renewal;
 use crate::runtime;
 use crate::session::StoredAccount;
@@ -45,6 +48,9 @@ pub(super) struct PoolShared {
     /// ended.
     pub(super) wake: Arc<Notify>,
     pub(super) answers: Arc<AnswerCounts>,
+    events: EventChannel<PoolEvent>,
+    /// Wakes those that wait for a milestone.
+    changed: Notify,
     store: Option<PoolStore>,
     /// True once the pool is closed and waits no longer for its exchanges.
     pub(super) ends: watch::Sender<bool>,
@@ -69,6 +75,8 @@ impl PoolShared {
             runtime,
             wake: Arc::default(),
             answers: Arc::default(),
+            events: EventChannel::new(),
+            changed: Notify::new(),
             store,
             ends: watch::Sender::new(false),
         }
@@ -77,8 +85,9 @@ impl PoolShared {
     /// Changes the state under the lock, then releases the lock and answers the waiters that the
     /// change has an answer for. Returns what `change` returns.
     pub(super) fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut PoolState, i64) -> T) -> T {
-        let (result, replies) = {
+        let (result, replies, has_milestone, events) = {
             let mut state = self.state.lock();
+            let milestones = state.milestones;
             let moment = self.clock.moment();
             let now = moment.boot.as_nanos();
             state.set_wall_clock(moment.wall.as_nanos(), now);
@@ -90,7 +99,7 @@ impl PoolShared {
                 state.planned_wake = wake_at;
                 self.wake.notify_one();
             }
-            (result, replies)
+            (result, replies, state.milestones != milestones, state.events.begin())
         };
         for (reply, answer) in replies {
             // If the caller does not wait any more, `send` returns the lease. It is dropped here,
@@ -99,7 +108,62 @@ impl PoolShared {
             let send = || drop(reply.send(answer.map(|granted| self.make_lease(granted))));
             let _ = catch_unwind(AssertUnwindSafe(send));
         }
+        if has_milestone {
+            let _ = catch_unwind(AssertUnwindSafe(|| self.changed.notify_waiters()));
+        }
+        self.send(events);
         result
+    }
+
+    /// Sends events, and those that come meanwhile. Callers had their answers before, since the
+    /// waker of a receiver may block this thread.
+    fn send(&self, first: Option<VecDeque<PoolEvent>>) {
+        let mut next = first;
+        while let Some(events) = next {
+            for event in events {
+                let is_last = matches!(event, PoolEvent::Closed);
+                let _ = catch_unwind(AssertUnwindSafe(|| self.events.send(event)));
+                if is_last {
+                    let _ = catch_unwind(AssertUnwindSafe(|| self.events.close()));
+                }
+            }
+            next = self.state.lock().events.next();
+        }
+    }
+
+    /// Returns a receiver for what happens from now on.
+    pub(super) fn listen(self: &Arc<Self>) -> Events<PoolEvent> {
+        self.change(|state, _| {
+            if state.expect_open().is_err() {
+                return Events::ended();
+            }
+            state.events.listen();
+            self.events.receiver()
+        })
+    }
+
+    /// Waits until `look` finds something, or until `clock` has reached `deadline`, and returns
+    /// `None` then. `look` is asked after each [milestone](PoolState::milestones). Fails if this
+    /// process is a fork, in which nothing would end the wait.
+    pub(super) async fn wait_for<T>(
+        self: &Arc<Self>,
+        clock: &Clock,
+        deadline: Moment,
+        mut look: impl FnMut(&mut PoolState, i64) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let mut timer = pin!(runtime::sleep_until(clock, deadline));
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = self.change(&mut look) {
+                return Ok(Some(found));
+            }
+            runtime::expect_threads()?;
+            tokio::select! {
+                () = changed => {}
+                () = &mut timer => return Ok(self.change(&mut look)),
+            }
+        }
     }
 
     /// Returns the lease that was granted.
@@ -144,16 +208,24 @@ impl PoolShared {
         self.state.lock().identities().filter_map(|identity| identity.stored().cloned()).collect()
     }
 
+    /// Waits until no renewal is under way, and what they brought is in the store.
+    pub(super) async fn flush(&self) {
+        for account in self.stored_accounts() {
+            account.flush().await;
+        }
+    }
+
+    /// Returns whether the accounts' tokens are in a store.
+    pub(super) fn has_store(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Returns the status, with the accounts in quarantine.
     pub(super) fn status(self: &Arc<Self>) -> PoolStatus {
         self.change(|state, now| {
             let quarantined: Vec<_> = state
                 .quarantined()
-                .map(|(entry, quarantine)| QuarantinedAccount {
-                    account: entry.identity.name().to_owned(),
-                    cause: quarantine.cause,
-                    returns_in: state.return_time(entry, quarantine).map(|time| until(now, time)),
-                })
+                .map(|(entry, quarantine)| state.quarantined_account(entry, quarantine, now))
                 .collect();
             PoolStatus { quarantined, ..self.totals(state, now) }
         })
@@ -173,7 +245,7 @@ impl PoolShared {
         let (succeeded, failed) = (read(&self.answers.succeeded), read(&self.answers.failed));
         let exchanges = succeeded + failed;
         let accounts = state.size();
-        let active = accounts - state.counters.quarantined.total();
+        let active = state.active();
         let leases = state.counters.leases;
         PoolStatus {
             accounts,

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::rank::Slot;
 use super::waiters::WaiterId;
 use crate::error::{Error, ErrorKind};
-use crate::pool::limit::{Call, Limit, LimitRule, Now, RuleState};
+use crate::pool::limit::{Call, Limit, LimitRule, Now, RuleState, Unit};
 pub(super) use crate::pool::limits::GroupIndex;
 
 /// The number of a shared limit in a pool.
@@ -136,6 +136,18 @@ impl SharedLimits {
             headroom = headroom.min(if is_saved { 0 } else { limit.rule.headroom(&mut limit.state, now) });
         });
         headroom
+    }
+
+    /// Returns how much of that unit may be spent now, or `None` if nothing limits it.
+    pub(super) fn left(&mut self, group: GroupIndex, unit: Unit, now: Now) -> Option<u64> {
+        let mut left = None;
+        self.each(group, |limit| {
+            if limit.rule.unit == unit {
+                let of_this = limit.rule.left(&mut limit.state, now);
+                left = Some(left.map_or(of_this, |other: u64| other.min(of_this)));
+            }
+        });
+        left
     }
 
     /// Returns when a call of that cost may be made, or `None` if only the end of a lease can tell.

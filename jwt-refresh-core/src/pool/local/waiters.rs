@@ -105,6 +105,11 @@ impl Waiters {
         Some(waiter)
     }
 
+    /// Returns all callers, in the order in which they came.
+    pub(super) fn ids(&self) -> Vec<WaiterId> {
+        self.by_id.keys().copied().collect()
+    }
+
     pub(super) fn get(&self, id: WaiterId) -> Option<&Waiter> {
         self.by_id.get(&id)
     }

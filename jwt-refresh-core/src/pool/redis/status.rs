@@ -80,6 +80,7 @@ impl Raw {
             account: name.to_owned(),
             cause: QuarantineCause::by_name(why.get("cause")?.as_str()?)?,
             returns_in: why.get("till").and_then(Json::as_str).and_then(left),
+            error: None,
         })
     }
 

@@ -5,6 +5,7 @@ mod serialize;
 use std::fmt;
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::pool::quarantine::QuarantineCause;
 
 /// A snapshot of a pool, returned by [`Pool::status`](crate::pool::Pool::status). `Display` shows
@@ -66,8 +67,11 @@ pub struct QuarantinedAccount {
     /// Why the account does not serve.
     pub cause: QuarantineCause,
     /// The time from now until the account returns, or a login is tried again; `None` if new tokens
-    /// are on their way, or if the account [does not return by itself](QuarantineCause::is_final).
+    /// are on their way, or if the account does not return by itself.
     pub returns_in: Option<Duration>,
+    /// The failure that led to this, or the reason that was given [by
+    /// hand](crate::pool::PoolAccount::quarantine). A `RedisPool` does not have it.
+    pub error: Option<Error>,
 }
 
 /// How many of a pool's accounts serve, and will go on to do so, in three grades.
@@ -132,10 +136,10 @@ impl fmt::Display for PoolStatus {
         if !self.quarantined.is_empty() {
             writeln!(f, "├{line}┤")?;
         }
-        for QuarantinedAccount { account, cause, returns_in } in self.quarantined.iter().take(ACCOUNTS_SHOWN) {
+        for QuarantinedAccount { account, cause, returns_in, .. } in self.quarantined.iter().take(ACCOUNTS_SHOWN) {
             let until = match returns_in {
                 Some(wait) => format!("{:.0} s", wait.as_secs_f64()),
-                None if cause.is_final() => "never".to_owned(),
+                None if !cause.needs_tokens() => "never".to_owned(),
                 None => "renewing".to_owned(),
             };
             writeln!(f, "│ {:<25} {cause:<19} {until:>8} │", shortened(account, 25))?;
@@ -162,6 +166,7 @@ mod tests {
             account: account.to_owned(),
             cause,
             returns_in: Some(Duration::from_secs(30)),
+            error: None,
         };
         let status = PoolStatus {
             accounts: 45,

@@ -29,10 +29,11 @@ impl Serialize for PoolStatus {
 
 impl Serialize for QuarantinedAccount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("QuarantinedAccount", 3)?;
+        let mut fields = serializer.serialize_struct("QuarantinedAccount", 4)?;
         fields.serialize_field("account", &self.account)?;
         fields.serialize_field("cause", &self.cause)?;
         fields.serialize_field("returns_in_seconds", &self.returns_in.map(|wait| wait.as_secs_f64()))?;
+        fields.serialize_field("error", &self.error.as_ref().map(ToString::to_string))?;
         fields.end()
     }
 }
@@ -56,18 +57,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn a_status_has_stable_names_and_its_times_in_seconds() {
-        let quarantined =
-            |account: &str, cause, returns_in| QuarantinedAccount { account: account.to_owned(), cause, returns_in };
+        let quarantined = |account: &str, cause, returns_in, error| QuarantinedAccount {
+            account: account.to_owned(),
+            cause,
+            returns_in,
+            error,
+        };
         let status = PoolStatus {
             accounts: 45,
             active: 43,
             failing: 2,
             quarantined: vec![
-                quarantined("ada", QuarantineCause::RateLimited, Some(Duration::from_millis(12_500))),
-                quarantined("bob", QuarantineCause::Joining, None),
+                quarantined("ada", QuarantineCause::RateLimited, Some(Duration::from_millis(12_500)), None),
+                quarantined("bob", QuarantineCause::Joining, None, Some(Error::denied("the password is wrong"))),
             ],
             waiting: 3,
             leases: 12_345,
@@ -82,8 +88,8 @@ mod tests {
             "active": 43,
             "failing": 2,
             "quarantined": [
-                { "account": "ada", "cause": "rate_limited", "returns_in_seconds": 12.5 },
-                { "account": "bob", "cause": "joining", "returns_in_seconds": null },
+                { "account": "ada", "cause": "rate_limited", "returns_in_seconds": 12.5, "error": null },
+                { "account": "bob", "cause": "joining", "returns_in_seconds": null, "error": "the password is wrong; check the credentials" },
             ],
             "waiting": 3,
             "leases": 12_345,
@@ -95,7 +101,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&status).unwrap(), expected);
     }
 
-    const CAUSES: [QuarantineCause; 9] = [
+    const CAUSES: [QuarantineCause; 11] = [
         QuarantineCause::Joining,
         QuarantineCause::Rejected,
         QuarantineCause::Denied,
@@ -105,6 +111,8 @@ mod tests {
         QuarantineCause::QuotaUsedUp,
         QuarantineCause::KeyRejected,
         QuarantineCause::NoLogin,
+        QuarantineCause::ByHand,
+        QuarantineCause::Drained,
     ];
 
     #[test]
@@ -119,6 +127,8 @@ mod tests {
             "quota_used_up",
             "key_rejected",
             "no_login",
+            "by_hand",
+            "drained",
         ]);
         assert_eq!(serde_json::to_value(CAUSES).unwrap(), expected);
         let health = [Health::Good, Health::Degraded, Health::Down];

@@ -108,11 +108,14 @@ impl PoolState {
     }
 
     fn next_exchange(&self) -> Option<(DueExchange, EndpointIndex)> {
+        if !self.lifecycle.is_open() {
+            return None;
+        }
         self.endpoints.first(|priority| self.slots.is_free(priority))
     }
 
     fn may_revoke(&self) -> bool {
-        !self.pending_revocations.is_empty() && self.slots.is_free(Priority::Revocation)
+        self.lifecycle.may_revoke() && !self.pending_revocations.is_empty() && self.slots.is_free(Priority::Revocation)
     }
 
     /// Plans the revocation of the refresh token of an account that was removed.
@@ -125,6 +128,7 @@ impl PoolState {
         if credential != RefreshCredential::None || identity.stored().is_some() {
             let (identity, request) = (Arc::clone(identity), Request::Revocation(credential));
             let kind = (Priority::Revocation, endpoint);
+            self.lifecycle.count_revocation();
             self.pending_revocations.push_back(Job::new(identity, request, kind, 0, LONG_AGO));
         }
     }
@@ -149,9 +153,12 @@ impl PoolState {
             return self.revoke_later(&job.identity, job.endpoint, credential.unwrap_or_default());
         }
         self.slots.end(job.priority);
+        self.milestones += 1;
         let (&Request::Exchange(handle, ..), Some(outcome)) = (&job.request, outcome) else { return };
         let verdict = Verdict::of(&outcome);
+        let was_left_alone = self.endpoints.left_alone(job.endpoint).is_some();
         self.endpoints.end(job.endpoint, (handle.slot, job.begun), verdict, policy, now);
+        self.tell_endpoint(job.endpoint, was_left_alone, now);
         let is_of_endpoint = verdict.is_failure();
         let Some(entry) = self.table.by_handle(handle) else {
             return self.revoke_later(&job.identity, job.endpoint, outcome.into_credential());
@@ -188,9 +195,10 @@ impl PoolState {
             self.endpoints.fails_no_more(entry.limits.endpoint, now);
         }
         (entry.failures, entry.used) = (0, 0);
+        entry.rare.change(|rare| rare.last_error = None);
         let cause = entry.rare.get().cause();
         if cause == Some(QuarantineCause::Rejected) {
-            entry.rare.change(|rare| rare.renewed_after_rejection = Some(now));
+            entry.rare.change(|rare| rare.renewed_after_rejection = now);
         }
         if let Some(expires) = old_expires {
             self.counters.token_removed(expires);
@@ -234,12 +242,16 @@ impl PoolState {
             self.endpoints.begins_to_fail(entry.limits.endpoint, now);
         }
         entry.failures = entry.failures.saturating_add(1);
+        entry.rare.change(|rare| rare.last_error = Some(error.clone()));
         let pause = || after(now, policy.failure_pause(error, entry.failures));
         // Without a login there is nothing to try again.
         let until = if error.lacks_login() { NEVER } else { retry_at.unwrap_or_else(pause) };
         let cause = entry.rare.get().cause().filter(|cause| !cause.is_rest());
         let lives = entry.token.is_some() && now < entry.times.expires;
         self.plan_exchange(slot, Some(until).filter(|&until| until != NEVER), now);
+        if !error.is_transient() {
+            self.tell_denied(slot, error);
+        }
         match cause {
             // It was taken out in the leeway, to wait for new tokens. There are none, so the old
             // ones serve until they expire.

@@ -8,7 +8,7 @@ use crate::pool::local::entry::AccountHandle;
 use crate::pool::local::rank::Slot;
 use crate::pool::local::rare::RareState;
 use crate::pool::local::shared_limits::GroupIndex;
-use crate::pool::local::time::after;
+use crate::pool::local::time::{LONG_AGO, after};
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::renewal::RefreshCredential;
@@ -23,10 +23,12 @@ impl PoolState {
         cost: u64,
         now: i64,
     ) {
+        self.counters.held -= 1;
         self.end_shared(group, cost, now);
         if let Some(entry) = self.table.by_handle(handle) {
             entry.held = entry.held.saturating_sub(1);
             self.end_own(handle.slot, cost, now);
+            self.tell_drained(handle.slot);
             self.dispatch(handle.slot, now);
         }
     }
@@ -39,7 +41,7 @@ impl PoolState {
             entry.rare.change(|rare| {
                 rare.strikes.succeeded(leased);
                 if holds {
-                    (rare.rejected_renewals, rare.renewed_after_rejection) = (0, None);
+                    (rare.rejected_renewals, rare.renewed_after_rejection) = (0, LONG_AGO);
                 }
             });
         }
@@ -70,7 +72,7 @@ impl PoolState {
             // The account rests anyway, and will have a new token when it returns.
             return self.plan_exchange(handle.slot, Some(now), now);
         }
-        if renewed_at.is_none_or(|renewed_at| after(renewed_at, policy.renewed_again_window) <= now) {
+        if after(renewed_at, policy.renewed_again_window) <= now {
             if let Some(entry) = self.table.by_handle(handle) {
                 entry.rare.change(|rare| rare.rejected_renewals = 0);
             }

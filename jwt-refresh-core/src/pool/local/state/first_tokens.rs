@@ -4,7 +4,7 @@ use super::PoolState;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::pool::failure;
-use crate::pool::local::entry::TokenTimes;
+use crate::pool::local::entry::{AccountEntry, TokenTimes};
 use crate::pool::local::rank::Slot;
 use crate::pool::local::time::NEVER;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
@@ -46,10 +46,22 @@ impl PoolState {
         }
     }
 
-    /// Takes an account out of service whose API key was answered 401. Nothing can renew it.
+    /// Has a rejected key tried anew: calls that were leased before do not count for it any more.
+    pub(super) fn try_key_again(&mut self, slot: Slot) {
+        self.last_generation += 1;
+        let generation = self.last_generation;
+        if let Some(entry) = self.table.get_mut(slot) {
+            entry.token = entry.token.take().map(|key| key.issued(Timestamp::NEVER, generation));
+        }
+    }
+
+    /// Takes an account out of service whose API key was answered 401. Nothing can renew it. One
+    /// that is drained stays so: it is out of service as it is.
     pub(super) fn key_rejected(&mut self, slot: Slot) {
         let error = Error::new(ErrorKind::Denied, "the API key was rejected with 401");
-        let cause = QuarantineCause::KeyRejected;
+        let is_drained = |entry: &AccountEntry| entry.rare.get().cause() == Some(QuarantineCause::Drained);
+        let is_drained = self.table.get(slot).is_some_and(is_drained);
+        let cause = if is_drained { QuarantineCause::Drained } else { QuarantineCause::KeyRejected };
         self.set_quarantine(slot, Some(Quarantine { cause, until: Some(NEVER), error: Some(error) }));
     }
 }

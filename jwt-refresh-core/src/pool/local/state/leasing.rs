@@ -40,6 +40,7 @@ impl PoolState {
         selector: Selector,
         now: i64,
     ) -> Result<Result<Granted, WaitFor>, Error> {
+        self.expect_open()?;
         loop {
             self.check_open(selector, now)?;
             let slot = match selector.key {
@@ -108,7 +109,7 @@ impl PoolState {
         };
         // If it waits for an endpoint that is back, its exchange begins soon.
         let returns =
-            self.return_time(entry, quarantine).or_else(|| Some(now).filter(|_| !quarantine.cause.is_final()));
+            self.return_time(entry, quarantine).or_else(|| Some(now).filter(|_| quarantine.cause.needs_tokens()));
         let wait = returns.map(|time| until(now, time));
         let first = FirstToReturn { account: entry.identity.name(), wait, cause: quarantine.cause };
         let error = failure::all_quarantined(name, Some(&first));
@@ -132,6 +133,7 @@ impl PoolState {
         entry.arrival = entry.limits.rate.charge(entry.arrival, 1, charge_from);
         entry.last_lease = last_lease;
         entry.used += 1;
+        entry.calls = entry.calls.saturating_add(1);
         let is_used_up = entry.used >= entry.limits.usage_cap;
         let handle = AccountHandle { slot, serial: entry.serial };
         let (identity, pin) = (Arc::clone(&entry.identity), entry.limits.pinned.0.clone());
@@ -143,6 +145,7 @@ impl PoolState {
         }
         if let Some(entry) = self.table.get_mut(slot) {
             entry.held += 1;
+            self.counters.held += 1;
         }
         if is_used_up {
             self.renew_now(slot, QuarantineCause::UsageCap, now);

@@ -27,6 +27,7 @@ impl PoolState {
         endpoint: Option<&str>,
         now: i64,
     ) -> Result<(), Error> {
+        self.expect_open()?;
         let Some(account) = offered else { return Ok(()) };
         let name = account.identity.name();
         if self.table.find(name).is_some() {
@@ -75,11 +76,14 @@ impl PoolState {
         self.set_position(slot, Position::Idle);
         self.plan_exchange(slot, None, now);
         self.timers.set(slot, None);
-        // As if the account were in quarantine for ever, so that no caller waits for it any more.
+        // As if the account were in quarantine for ever, so that no caller waits for it any more,
+        // and as if that had been told, so that there is no event of it.
+        self.table.get_mut(slot)?.rare.change(|rare| rare.told = Some(QuarantineCause::Denied));
         self.set_quarantine(slot, Some(Quarantine { cause: QuarantineCause::Denied, until: Some(NEVER), error: None }));
         self.quarantined.remove(slot, Some(NEVER));
         self.counters.quarantined.change(Some(QuarantineCause::Denied), None);
         let entry = self.table.remove(slot)?;
+        self.milestones += 1;
         self.metered.remove(slot, &entry.limits.tags, entry.limits.group);
         self.tags.account_removed(entry.tags(), self.most(&entry));
         if let Some(group) = entry.limits.group {

@@ -8,7 +8,8 @@
 //! such as the quota of the next day: that goes to the first in line then.
 
 use super::PoolState;
-use crate::pool::limit::{Advertised, Call, Now};
+use crate::pool::limit::{Advertised, Call, Now, Unit};
+use crate::pool::limits::Limits;
 use crate::pool::local::cost_class::{CostClass, cost_class, next_class};
 use crate::pool::local::entry::{AccountEntry, AccountHandle};
 use crate::pool::local::limit_states::{LimitStates, Reading};
@@ -84,6 +85,17 @@ impl PoolState {
             Some(group) if own > 0 => own.min(self.shared_limits.headroom(group, Some(slot), at)),
             _ => own,
         }
+    }
+
+    /// Returns how much of that unit may be spent now, or `None` if nothing limits it.
+    pub(super) fn left(&mut self, slot: Slot, unit: Unit, now: i64) -> Option<u64> {
+        let at = self.at(now);
+        let own = self.with_limits(slot, now, |states, by| states.left(unit, by)).flatten();
+        let shared = self.group(slot).and_then(|group| self.shared_limits.left(group, unit, at));
+        let Limits { rate, .. } = &*self.table.get(slot)?.limits;
+        let arrival = self.table.get(slot)?.arrival;
+        let by_rate = Some(rate.left(arrival, now)).filter(|left| unit == Unit::Requests && *left != u64::MAX);
+        [own, shared, by_rate].into_iter().flatten().min()
     }
 
     /// Returns when all limits of the account allow a call of that cost.

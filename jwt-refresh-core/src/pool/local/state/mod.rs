@@ -4,16 +4,21 @@
 //! `membership` adds and removes accounts, `first_tokens` has those that need no login, `leasing`
 //! gives them to callers, `feedback` takes the reports on leases, `quarantine` takes accounts out
 //! of service and back, `exchanges` keeps them logged in, and `alarms` does what is due by the
-//! passing of time. `metered` does what is different for accounts with more limits than a rate.
+//! passing of time. `metered` does what is different for accounts with more limits than a
+//! rate. `operating` is what a user does by hand, and `events` tells what happens.
 
 mod alarms;
+mod events;
 mod exchanges;
 mod feedback;
 mod first_tokens;
 mod leasing;
 mod membership;
 mod metered;
+mod operating;
 mod quarantine;
+
+pub(super) use operating::DrainProgress;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,8 +27,10 @@ use std::time::Duration;
 use super::api_keys::ApiKeys;
 use super::endpoints::Endpoints;
 use super::entry::{AccountEntry, AccountHandle};
+use super::event_queue::EventQueue;
 use super::heap::Heap;
 use super::job::Job;
+use super::lifecycle::Lifecycle;
 use super::metered_queue::{Due, MeteredQueue};
 use super::quarantined::QuarantineList;
 use super::ready_queue::ReadyQueue;
@@ -98,6 +105,11 @@ pub(super) struct PoolState {
     /// When the scheduler will wake next, in nanoseconds since boot.
     pub(super) planned_wake: i64,
     pub(super) counters: PoolCounters,
+    pub(super) events: EventQueue,
+    /// Counts the changes that somebody may wait for: of accounts that serve, of leases that a
+    /// drained account holds, of jobs under way.
+    pub(super) milestones: u64,
+    lifecycle: Lifecycle,
 }
 
 impl PoolState {
@@ -131,6 +143,9 @@ impl PoolState {
             replies: Vec::new(),
             planned_wake: NEVER,
             counters: PoolCounters::new(now),
+            events: EventQueue::default(),
+            milestones: 0,
+            lifecycle: Lifecycle::Open,
         }
     }
 

@@ -18,17 +18,23 @@ impl PoolState {
         if entry.token.is_none() || entry.quarantine().is_some() || now < entry.usable_until() {
             return false;
         }
-        match entry.rare.get().retry_at {
-            // The account pauses after a failed exchange.
-            Some(until) if entry.exchange == ExchangeState::Planned && until > now => {
-                self.set_quarantine(
-                    slot,
-                    Some(Quarantine { cause: QuarantineCause::Expired, until: Some(until), error: None }),
-                );
-            }
-            _ => self.renew_now(slot, QuarantineCause::Expired, now),
-        }
+        self.await_tokens(slot, now);
         true
+    }
+
+    /// Takes an account out of service until it has new tokens: those that are on their way, or if
+    /// it pauses after a failed exchange, those that the next may bring.
+    fn await_tokens(&mut self, slot: Slot, now: i64) {
+        let Some(entry) = self.table.get(slot) else { return };
+        let cause = QuarantineCause::Expired;
+        let rare = entry.rare.get();
+        match rare.retry_at {
+            Some(until) if entry.exchange == ExchangeState::Planned && until > now => {
+                let error = rare.last_error.clone();
+                self.set_quarantine(slot, Some(Quarantine { cause, until: Some(until), error }));
+            }
+            _ => self.renew_now(slot, cause, now),
+        }
     }
 
     /// Takes an account out of service until it has new tokens, which callers may wait for.
@@ -43,7 +49,7 @@ impl PoolState {
     pub(in crate::pool::local) fn return_time(&self, entry: &AccountEntry, quarantine: &Quarantine) -> Option<i64> {
         let left_alone = || self.endpoints.left_alone(entry.limits.endpoint).map(|(until, _)| until);
         match (quarantine.until, entry.exchange) {
-            (Some(NEVER), ExchangeState::Due(_)) => left_alone(),
+            (Some(NEVER), ExchangeState::Due(_)) if quarantine.cause.needs_tokens() => left_alone(),
             (Some(NEVER), _) => None,
             (until, _) => until,
         }
@@ -58,8 +64,8 @@ impl PoolState {
             Some(new) => self.quarantined.insert(slot, old_until, new.until),
             None => self.quarantined.remove(slot, old_until),
         }
-        let old_cause = entry.rare.get().cause();
-        self.counters.quarantined.change(old_cause, quarantine.as_ref().map(|new| new.cause));
+        let (old_cause, new_cause) = (entry.rare.get().cause(), quarantine.as_ref().map(|new| new.cause));
+        self.counters.quarantined.change(old_cause, new_cause);
         entry.rare.change(|rare| rare.quarantine = quarantine);
         match (was_open, entry.is_open()) {
             (false, true) => {
@@ -76,6 +82,10 @@ impl PoolState {
                 self.later.push(Due::Account(slot));
             }
         }
+        if old_cause.is_none() != new_cause.is_none() {
+            self.milestones += 1;
+        }
+        self.tell_quarantine(slot, old_cause);
     }
 
     /// Closes an account, and those of its tags that have no other open account.
@@ -140,7 +150,7 @@ impl PoolState {
                     self.set_quarantine(slot, Some(Quarantine { until: None, ..quarantine }));
                     self.wait_for_endpoint(slot, now);
                 }
-                None if entry.token.is_none() => self.renew_now(slot, QuarantineCause::Expired, now),
+                None if !entry.has_usable_token(now) => self.await_tokens(slot, now),
                 None => self.set_quarantine(slot, None),
             }
             self.dispatch(slot, now);
