@@ -83,7 +83,7 @@ fn header(api: Api) -> Api {
 }
 
 #[library_benchmark]
-#[bench::fresh(args = [fresh()], config = limit(210))]
+#[bench::fresh(args = [fresh()], config = limit(225))]
 fn retry(api: Api) -> Api {
     black_box(ready(api.with_retry())).expect("the token is fresh");
     api

@@ -2,33 +2,23 @@
 //! the method does not do the same once more.
 
 use std::cell::Cell;
-use std::future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 thread_local! {
-    /// What is known to the method that runs on this thread.
-    static WATCH: Cell<Watch> = const { Cell::new(Watch::Off) };
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Watch {
-    /// No method with `retry` runs.
-    Off,
-    On,
-    /// A request in the body was rejected again after its token was renewed.
-    RejectedAgain,
+    /// How many requests of this thread were rejected again after their token was renewed.
+    static REJECTED_AGAIN: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Notes that a request was rejected again after its token was renewed.
+#[cfg(feature = "reqwest")]
+#[cold]
 pub(super) fn note_rejected_again() {
-    WATCH.with(|watch| {
-        if watch.get() == Watch::On {
-            watch.set(Watch::RejectedAgain);
-        }
-    });
+    REJECTED_AGAIN.set(REJECTED_AGAIN.get() + 1);
 }
 
 /// Watches one run of a body. What is noted in a task of its own that the body starts is not seen.
+/// What a method that the body calls has seen is, because its result is perhaps that of the body.
 #[derive(Debug, Default)]
 pub struct VainRetry {
     seen: bool,
@@ -36,44 +26,43 @@ pub struct VainRetry {
 
 impl VainRetry {
     /// Returns whether a request was sent again in vain.
+    #[inline]
     pub fn is_seen(&self) -> bool {
         self.seen
     }
 
     /// Awaits a run of the body. Takes it pinned, because the future of an `async fn` would hold it
     /// twice.
-    pub fn watch<F: Future>(&mut self, mut run: Pin<&mut F>) -> impl Future<Output = F::Output> {
-        future::poll_fn(move |context| {
-            let _watching = Watching::start(&mut self.seen);
-            run.as_mut().poll(context)
-        })
+    #[inline]
+    pub fn watch<'a, F: Future>(&'a mut self, run: Pin<&'a mut F>) -> WatchedRun<'a, F> {
+        WatchedRun { vain: self, run }
     }
 
     /// Does a run of a body that is not async.
+    #[inline]
     pub fn watch_blocking<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        let _watching = Watching::start(&mut self.seen);
-        run()
+        let before = REJECTED_AGAIN.get();
+        let result = run();
+        self.seen |= REJECTED_AGAIN.get() != before;
+        result
     }
 }
 
-/// Watches until it is dropped, and then restores what a method around this one watches.
-struct Watching<'a> {
-    outer: Watch,
-    seen: &'a mut bool,
+/// A run of an async body, which is watched each time it is polled.
+#[derive(Debug)]
+pub struct WatchedRun<'a, F> {
+    vain: &'a mut VainRetry,
+    run: Pin<&'a mut F>,
 }
 
-impl<'a> Watching<'a> {
-    fn start(seen: &'a mut bool) -> Self {
-        Self { outer: WATCH.replace(Watch::On), seen }
-    }
-}
+// `poll_fn` would do, but its `poll` is not inlined into the method, which costs more than the
+// watching.
+impl<F: Future> Future for WatchedRun<'_, F> {
+    type Output = F::Output;
 
-impl Drop for Watching<'_> {
-    fn drop(&mut self) {
-        *self.seen |= WATCH.replace(self.outer) == Watch::RejectedAgain;
-        // What this method returns is the result of the method around it, perhaps.
-        if *self.seen {
-            note_rejected_again();
-        }
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { vain, run } = &mut *self;
+        vain.watch_blocking(|| run.as_mut().poll(context))
     }
 }
