@@ -14,6 +14,7 @@ mod exchanges;
 mod health;
 mod keys;
 mod learnt;
+mod limit_changes;
 mod limits;
 mod memory;
 mod operating;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::limit::Limit;
+use super::limit::{Limit, own_rules, shared_limits};
 use super::limits::{EndpointIndex, GroupIndex, Limits, Pin, Pinned, TagIndex};
 use super::start::{FirstToken, NoLogin, Start};
 #[cfg(feature = "reqwest")]
@@ -295,7 +295,7 @@ impl Account {
 
     /// Returns the limits that the account shares with others, with their names.
     pub(super) fn shared_limits(&self) -> impl Iterator<Item = (&str, &Limit)> {
-        self.further.iter().filter_map(|limit| Some((limit.shared_name()?, limit)))
+        shared_limits(&self.further)
     }
 
     /// Returns the account's limits, with its tags, its group and its endpoint as the pool
@@ -311,13 +311,10 @@ impl Account {
         endpoint: EndpointIndex,
     ) -> Result<Limits, Error> {
         let rate = self.rate.map(|(requests, per)| Limit::requests(requests.into(), per).burst(self.burst.into()));
-        let own = rate.iter().chain(self.further.iter().filter(|limit| limit.shared_name().is_none()));
-        let mut further = own.map(Limit::rule).collect::<Result<Vec<_>, _>>()?;
-        // One even rate of calls takes no room beside the account.
-        let rate = further.iter().position(|rule| rule.as_rate_of_calls().is_some()).map(|at| further.remove(at));
+        let (rate, further) = own_rules(rate.iter().chain(&self.further))?;
         Ok(Limits {
-            rate: rate.and_then(|rule| rule.as_rate_of_calls()).unwrap_or_default(),
-            further: further.into(),
+            rate,
+            further,
             group,
             concurrency: self.concurrency,
             usage_cap: self.usage_cap,

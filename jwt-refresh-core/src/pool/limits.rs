@@ -22,7 +22,7 @@ pub(super) type EndpointIndex = u32;
 
 /// What may be asked of an account, and what its leases hand out. Accounts that are added one after
 /// the other with equal limits share one allocation.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Limits {
     /// The account's own even rate of calls, which is all that most accounts have.
     pub(super) rate: Gcra,
@@ -47,6 +47,7 @@ impl Limits {
 }
 
 /// The value pinned to an account, if any. Two are equal if they are the same allocation.
+#[derive(Clone)]
 pub(super) struct Pinned(pub(super) Option<Pin>);
 
 impl PartialEq for Pinned {

@@ -169,6 +169,26 @@ impl Limit {
     }
 }
 
+/// Returns the limits of one account as a pool goes by them, and the even rate of calls among them,
+/// which takes no room beside the account. Shared limits are left out.
+///
+/// # Errors
+///
+/// [`Configuration`](ErrorKind::Configuration) if one lets nothing through.
+pub(in crate::pool) fn own_rules<'a>(
+    limits: impl Iterator<Item = &'a Limit>,
+) -> Result<(Gcra, Box<[LimitRule]>), Error> {
+    let own = limits.filter(|limit| limit.shared_name().is_none());
+    let mut rules = own.map(Limit::rule).collect::<Result<Vec<_>, _>>()?;
+    let rate = rules.iter().position(|rule| rule.as_rate_of_calls().is_some()).map(|at| rules.remove(at));
+    Ok((rate.and_then(|rule| rule.as_rate_of_calls()).unwrap_or_default(), rules.into()))
+}
+
+/// Returns the limits that an account shares with others, with their names.
+pub(in crate::pool) fn shared_limits(limits: &[Limit]) -> impl Iterator<Item = (&str, &Limit)> {
+    limits.iter().filter_map(|limit| Some((limit.shared_name()?, limit)))
+}
+
 fn configuration(what: String) -> Error {
     Error::new(ErrorKind::Configuration, what)
 }

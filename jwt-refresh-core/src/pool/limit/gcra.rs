@@ -90,6 +90,22 @@ impl Gcra {
         arrival.saturating_sub(self.time_for(from)).saturating_add(self.time_for(to))
     }
 
+    /// Returns the arrival time under this rate in place of another, if as much is owed.
+    pub(in crate::pool) fn carry(self, old: Self, arrival: i64, now: i64) -> i64 {
+        let owed = u128::from(arrival.saturating_sub(now).max(0).unsigned_abs());
+        let units = (u128::from(old.amount) * owed).div_ceil(u128::from(old.per.max(1).unsigned_abs()));
+        arrival.min(now).saturating_add(self.time_for(u64::try_from(units).unwrap_or(u64::MAX)))
+    }
+
+    /// Returns the same of a rate of calls. If its arrival time is later than calls can make it,
+    /// the account rests after a 429: the rest ends when it would have.
+    pub(in crate::pool) fn carry_calls(self, old: Self, arrival: i64, now: i64) -> i64 {
+        if arrival.saturating_sub(now) > old.time_for(old.burst) {
+            return self.block_until(now, old.next_call(arrival));
+        }
+        self.carry(old, arrival, now)
+    }
+
     /// Returns the time from which a call is charged that waited for the rate and is made `now`.
     ///
     /// If its caller had been woken in time, the call would have been made earlier. Charging it
@@ -211,6 +227,25 @@ mod tests {
         let charged = rate.charge(0, 600, 0);
         assert_eq!(rate.correct(charged, 600, 100), SECOND / 10);
         assert_eq!(rate.correct(charged, 600, 900), SECOND * 9 / 10);
+    }
+
+    #[test]
+    fn under_another_rate_as_much_is_owed() {
+        let arrival = rate(1000, 1).charge(0, 600, 0);
+        assert_eq!(rate(100, 1).carry(rate(1000, 1), arrival, SECOND / 10), SECOND / 10 + 5 * SECOND);
+        assert_eq!(rate(100, 1).carry(rate(1000, 1), 5, 9), 5);
+        assert_eq!(Gcra::default().carry(rate(1000, 1), arrival, 7), 7, "without a rate, nothing is");
+    }
+
+    #[test]
+    fn a_rest_ends_when_it_would_have_whatever_the_rate_is_then() {
+        let (fast, slow) = (rate(1000, 9), rate(10, 3));
+        for (old, new) in [(fast, slow), (slow, fast), (Gcra::default(), slow), (slow, Gcra::default())] {
+            let arrival = old.block_until(0, 60 * SECOND);
+            assert_eq!(new.next_call(new.carry_calls(old, arrival, SECOND)), 60 * SECOND);
+        }
+        let spent = (0..3).fold(0, |arrival, _| slow.charge(arrival, 1, 0));
+        assert_eq!(fast.carry_calls(slow, spent, 0), 3 * SECOND / 1000, "three calls are no rest");
     }
 
     proptest! {

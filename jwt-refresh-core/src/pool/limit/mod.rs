@@ -17,6 +17,7 @@ mod zone;
 
 pub(super) use advertised::Advertised;
 pub use definition::Limit;
+pub(super) use definition::{own_rules, shared_limits};
 pub(super) use gcra::Gcra;
 pub(super) use learnt::{Answered, LearntLimits, Totals};
 pub(super) use rule::{Call, LimitRule, Now, RuleState};

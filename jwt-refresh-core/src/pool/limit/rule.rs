@@ -66,6 +66,31 @@ impl LimitRule {
         }
     }
 
+    /// Returns the state of this limit in place of another of the same kind, if as much was spent.
+    /// `None` if that was of another kind.
+    pub(in crate::pool) fn carry(&self, old: &Self, state: &RuleState, now: Now) -> Option<RuleState> {
+        if self.unit != old.unit {
+            return None;
+        }
+        match (&self.rule, &old.rule, state) {
+            (Rule::Rate(rate), Rule::Rate(old), &RuleState::Arrival(arrival)) => {
+                Some(RuleState::Arrival(rate.carry(*old, arrival, now.boot)))
+            }
+            (Rule::Strict(_), Rule::Strict(_), RuleState::Log(_))
+            | (Rule::Daily(_), Rule::Daily(_), RuleState::Day(_)) => Some(state.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns the state of a limit that is new, with calls in flight.
+    pub(in crate::pool) fn with_in_flight(&self, calls: u64, cost: u64, now: Now) -> RuleState {
+        let mut state = self.unused(now);
+        if let RuleState::Log(log) = &mut state {
+            log.begin(if self.unit == Unit::Cost { cost } else { calls });
+        }
+        state
+    }
+
     /// Returns the rate if this is an even rate of calls.
     pub(in crate::pool) fn as_rate_of_calls(&self) -> Option<Gcra> {
         match self.rule {

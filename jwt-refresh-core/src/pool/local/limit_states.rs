@@ -34,6 +34,22 @@ impl LimitStates {
         Self { rules, learnt: LearntLimits::default(), in_flight_cost }
     }
 
+    /// Returns the states of other limits in place of these, which were `old`: of each limit that is
+    /// of the same kind as one before, as much is spent.
+    pub(super) fn changed(&self, old: &[LimitRule], by: &Reading<'_>) -> Self {
+        let mut before: Vec<_> = old.iter().zip(&self.rules).collect();
+        let mut carried = |rule: &LimitRule| {
+            let found =
+                before.iter().enumerate().find_map(|(at, (old, state))| Some((at, rule.carry(old, state, by.now)?)));
+            let (at, state) = found?;
+            before.remove(at);
+            Some(state)
+        };
+        let new = |rule: &LimitRule| rule.with_in_flight(by.held.into(), self.in_flight_cost, by.now);
+        let rules = by.rules.iter().map(|rule| carried(rule).unwrap_or_else(|| new(rule))).collect();
+        Self { rules, learnt: self.learnt.clone(), in_flight_cost: self.in_flight_cost }
+    }
+
     fn each<'a>(&'a mut self, by: &Reading<'a>) -> impl Iterator<Item = (&'a LimitRule, &'a mut RuleState)> {
         by.rules.iter().zip(&mut self.rules)
     }

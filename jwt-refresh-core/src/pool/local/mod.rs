@@ -60,6 +60,7 @@ use self::shared::PoolShared;
 use super::account::Account;
 use super::close_report::CloseReport;
 use super::event::PoolEvent;
+use super::limit::Limit;
 use super::provider::provide_leases;
 use super::request::LeaseRequest;
 use super::status::PoolStatus;
@@ -109,9 +110,11 @@ pub use pool_account::PoolAccount;
 /// In `#[refresh_token(from = self.pool, token, retry)]`, `token` is the lease. A 401 is reported
 /// to the pool, and the body runs again with another lease, which may be another account's. If that
 /// is answered 401, too, this is also reported, and an account whose token was just renewed goes
-/// into quarantine. The body reports what else an answer says about the account:
-/// `token.rate_limited(retry_after)` after a 429, `token.quota_used_up(resets_in)`, and
-/// `token.succeeded()` after a success, which may be left out.
+/// into quarantine. What else an answer says of the account, `.observed(&token)` on the response
+/// tells the pool: see [`Lease::answered`](super::Lease::answered). If the method returns the
+/// response, this happens by itself. Of a client without such responses, the body reports
+/// `token.rate_limited(retry_after)` after a 429; and `token.quota_used_up(resets_in)`, however the
+/// API says that.
 ///
 /// A method that does not bind its token with `token` does not compile, since it would be charged
 /// for a lease that it does not use. This is checked of a pool that is named by `from`, but not of
@@ -149,6 +152,36 @@ impl Pool {
             renew::spawn(&self.0, job);
         }
         removed
+    }
+
+    /// Gives an account other limits, without a new login: `limits` take the place of its
+    /// [rate](Account::rate) and of all that it was [given](Account::limit), also of
+    /// [shared](super::Limit::shared) ones.
+    ///
+    /// What was spent counts on where a limit is of the same kind as one before: what is owed of a
+    /// rate, the calls of a strict limit, what was spent of a day. What a server has told is
+    /// remembered. Leases that are held count for the limits that they were charged to, and for
+    /// strict limits that are new; callers that wait are served as the new limits allow, and told
+    /// if no account ever will.
+    ///
+    /// # Errors
+    ///
+    /// - [`NoAccount`](crate::ErrorKind::NoAccount) if the pool has no account of that name.
+    /// - [`Configuration`](crate::ErrorKind::Configuration) if a limit lets nothing through, or if
+    ///   another account shares another limit of the same name. The account keeps its limits then.
+    pub fn set_limits(&self, name: &str, limits: impl IntoIterator<Item = Limit>) -> Result<(), Error> {
+        let limits: Vec<_> = limits.into_iter().collect();
+        self.0.change(|state, now| state.set_limits(name, &limits, now))
+    }
+
+    /// Sets how many leases of an account may be held at once, without a new login: see
+    /// [`Account::concurrency`]. Leases that are held stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAccount`](crate::ErrorKind::NoAccount) if the pool has no account of that name.
+    pub fn set_concurrency(&self, name: &str, leases: u32) -> Result<(), Error> {
+        self.0.change(|state, now| state.set_concurrency(name, leases, now))
     }
 
     /// Returns a request for a lease. Awaiting it waits until there is one. Say before what is

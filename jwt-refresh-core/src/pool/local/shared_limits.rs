@@ -89,6 +89,11 @@ impl SharedLimits {
         self.each(group, |limit| limit.accounts = limit.accounts.saturating_sub(1));
     }
 
+    /// Counts that an account that left its group is in it as before.
+    pub(super) fn rejoin(&mut self, group: GroupIndex) {
+        self.each(group, |limit| limit.accounts += 1);
+    }
+
     fn index(&mut self, name: &str, definition: &Limit, now: Now) -> Option<SharedIndex> {
         let rule = definition.rule().ok()?;
         let new = |rule: LimitRule| SharedLimit {
@@ -103,7 +108,8 @@ impl SharedLimits {
             let limit = self.limits.get_mut(index)?;
             if limit.definition != *definition {
                 // No account has it any more.
-                *limit = SharedLimit { groups: std::mem::take(&mut limit.groups), ..new(rule) };
+                let state = rule.carry(&limit.rule, &limit.state, now).unwrap_or_else(|| rule.unused(now));
+                *limit = SharedLimit { groups: std::mem::take(&mut limit.groups), state, ..new(rule) };
             }
             return Some(index);
         }

@@ -118,6 +118,19 @@ impl Tags {
         });
     }
 
+    /// Counts that a call may cost at most `to` at an account instead of `from`.
+    pub(super) fn highest_changed(&mut self, tags: &[TagIndex], is_open: bool, from: u64, to: u64) {
+        let tags = || tags.iter().copied();
+        if is_open {
+            self.account_closed(tags(), from);
+        }
+        self.account_removed(tags(), from);
+        self.account_added(tags(), to);
+        if !is_open {
+            self.account_closed(tags(), to);
+        }
+    }
+
     /// Changes the counts of an account's tags, and those of its limit on cost, if it has one.
     fn change(
         &mut self,

@@ -60,7 +60,7 @@ impl PoolState {
         entry.rare.change(|rare| rare.limits.as_deref_mut().map(|states| use_states(states, &by)))
     }
 
-    fn group(&self, slot: Slot) -> Option<GroupIndex> {
+    pub(super) fn group(&self, slot: Slot) -> Option<GroupIndex> {
         self.table.get(slot)?.limits.group
     }
 

@@ -5,7 +5,8 @@
 //! gives them to callers, `feedback` takes the reports on leases, `quarantine` takes accounts out
 //! of service and back, `exchanges` keeps them logged in, and `alarms` does what is due by the
 //! passing of time. `metered` does what is different for accounts with more limits than a
-//! rate. `operating` is what a user does by hand, and `events` tells what happens.
+//! rate, and `limit_changes` gives an account others. `operating` is what a user does by hand, and
+//! `events` tells what happens.
 
 mod alarms;
 mod events;
@@ -13,6 +14,7 @@ mod exchanges;
 mod feedback;
 mod first_tokens;
 mod leasing;
+mod limit_changes;
 mod membership;
 mod metered;
 mod operating;
