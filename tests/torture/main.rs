@@ -13,6 +13,7 @@ mod children;
 mod clocks;
 #[cfg(unix)]
 mod kills;
+mod learnt_limits;
 mod load;
 #[cfg(unix)]
 mod logouts;

@@ -24,9 +24,6 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(40 * 86_400);
 const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
 /// How far apart two resets of one window may be because they are rounded to seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
-/// Resets that differ by less than this part of a window are of the same window: servers round, and
-/// answers take their time.
-const SAME_WINDOW: i64 = 16;
 /// A limit is forgotten once this many quotas were spent without a word of it.
 const FORGOTTEN_AFTER: u64 = 4;
 
@@ -63,6 +60,11 @@ struct LearntWindow {
     pending: u64,
     /// When the quota is full again.
     reset: i64,
+    /// Whether the server said when that is. If not, the window has begun because the last one was
+    /// over, and its reset follows from the length.
+    is_reset_told: bool,
+    /// How long a window is. If the server does not say that, it is the longest wait that it said,
+    /// which may be less until it has told of a window from the beginning on.
     length: i64,
     /// When a window was last taken to be over.
     turned: i64,
@@ -177,6 +179,7 @@ impl LearntWindow {
             remaining: remaining.min(quota),
             pending: answered.others.of(said.unit),
             reset,
+            is_reset_told: true,
             length: if length > 0 { length } else { nanos(DEFAULT_WINDOW) },
             turned: i64::MIN,
             asked: now,
@@ -184,28 +187,32 @@ impl LearntWindow {
         }
     }
 
-    /// Returns whether a server may speak of a window that is over: the call was leased before that
-    /// ended, and the reset is counted from some time after it was leased.
+    /// Returns whether a server speaks of the window before this one: the call was leased before
+    /// that ended, and the reset is nearer to that end than to the end of this window. It is
+    /// counted from some time after the call was leased.
     fn is_over(&self, said: &Advertised, call: Call) -> bool {
-        call.leased < self.turned && earliest_reset(said, call) <= self.turned.saturating_add(self.tolerance())
+        let half = self.reset.saturating_sub(self.turned) / 2;
+        call.leased < self.turned && earliest_reset(said, call) < self.turned.saturating_add(half)
     }
 
-    /// Returns by how much two resets of one window may differ.
-    fn tolerance(&self) -> i64 {
-        self.length / SAME_WINDOW
+    /// Returns whether a server speaks of the window after this one. If it has not said when this
+    /// one ends, it speaks of this one.
+    fn is_next(&self, said: &Advertised, call: Call) -> bool {
+        self.is_reset_told && earliest_reset(said, call) > self.reset.saturating_add(self.length / 2)
     }
 
     /// Takes what a server says of the window.
     fn update(&mut self, said: &Advertised, remaining: u64, reset: i64, call: Call, now: i64) {
         self.quota = said.quota.filter(|quota| *quota > 0).unwrap_or(self.quota.max(remaining)).max(1);
-        let is_next = earliest_reset(said, call) > self.reset.saturating_add(self.tolerance());
+        let is_next = self.is_next(said, call);
         // More may remain than was said before if the window is another one, or if the call was
         // alone since then.
         let was_alone = self.pending == 0 && call.leased >= self.asked;
         let believes_more = is_next || was_alone || now >= self.reset;
         self.remaining = if believes_more { remaining } else { remaining.min(self.remaining) }.min(self.quota);
-        self.turned = if is_next { self.reset } else { self.turned };
-        (self.reset, self.asked, self.unseen) = (reset, now, 0);
+        self.turned = if is_next { self.reset.min(now) } else { self.turned };
+        (self.reset, self.is_reset_told) = (reset, true);
+        (self.asked, self.unseen) = (now, 0);
     }
 
     /// Returns what is left at a time.
@@ -230,7 +237,7 @@ impl LearntWindow {
         let amount = self.unit.amount(cost);
         if now >= self.reset {
             (self.remaining, self.pending) = (self.quota, in_flight.of(self.unit));
-            self.reset = now.saturating_add(self.length);
+            (self.reset, self.is_reset_told) = (now.saturating_add(self.length), false);
             (self.turned, self.asked) = (now, now);
         } else if now >= self.asked.saturating_add(nanos(patience)) {
             self.asked = now;
@@ -371,6 +378,27 @@ mod tests {
         limits.observe(&[until(5000, 9)], answered(5 * SECOND), 5 * SECOND + 60_000_000);
         limits.observe(&[until(1, 4)], answered(5 * SECOND - 1_000_000), 5 * SECOND + 70_000_000);
         assert_eq!(lease_all(&mut limits, &mut Totals::default(), 5 * SECOND + 80_000_000), 9);
+    }
+
+    #[test]
+    fn a_window_that_is_longer_than_was_known_counts_all_of_its_answers() {
+        // The first word comes late in a window, and does not say how long one is.
+        for known in (100..5000).step_by(100) {
+            let mut limits = LearntLimits::default();
+            let until = |milliseconds, remaining| Advertised {
+                reset: Some(Duration::from_millis(milliseconds)),
+                ..said(10, remaining, 0)
+            };
+            limits.observe(&[until(known, 0)], answered(0), 0);
+            let begins = i64::try_from(known).unwrap() * 1_000_000;
+            assert_eq!(lease_all(&mut limits, &mut Totals::default(), begins), 10);
+            for (number, took) in [5, 100, 90, 80, 300, 200, 70, 40, 30, 60].into_iter().enumerate() {
+                let answer = until(5000 - took, 9 - number as u64);
+                limits.observe(&[answer], answered(begins), begins + i64::try_from(took).unwrap() * 1_000_000);
+            }
+            let later = begins + SECOND / 2;
+            assert_eq!(lease_all(&mut limits, &mut Totals::default(), later), 0, "{known} ms were known");
+        }
     }
 
     #[test]
