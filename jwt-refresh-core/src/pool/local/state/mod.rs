@@ -6,7 +6,7 @@
 //! of service and back, `exchanges` keeps them logged in, and `alarms` does what is due by the
 //! passing of time. `metered` does what is different for accounts with more limits than a
 //! rate, and `limit_changes` gives an account others. `operating` is what a user does by hand, and
-//! `events` tells what happens.
+//! `events` tells what happens. `walk` checks what limits promise, in random walks.
 
 mod alarms;
 mod events;
@@ -19,6 +19,8 @@ mod membership;
 mod metered;
 mod operating;
 mod quarantine;
+#[cfg(test)]
+mod walk;
 
 pub(super) use operating::DrainProgress;
 
