@@ -176,6 +176,11 @@ impl Lease {
     /// The reset may be a number of seconds, a time in seconds or milliseconds since the Unix
     /// epoch, a duration (`1m30s`) or a date.
     ///
+    /// What is learnt holds for all calls of the account. A server may have a limit for each of its
+    /// resources, such as a lower one for searches; the pool does not know which call goes to
+    /// which, so that once one of them is used up the account waits for its reset. If that is too
+    /// much, do not report the answers of that resource, and give its calls a pool of their own.
+    ///
     /// What makes no sense is left out: a limit without what remains, or one that never resets.
     /// What the server says blocks an account for at most
     /// [`Policy::longest_retry_after`](crate::Policy::longest_retry_after); then one call finds

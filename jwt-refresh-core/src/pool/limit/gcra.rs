@@ -237,6 +237,27 @@ mod tests {
         assert_eq!(Gcra::default().carry(rate(1000, 1), arrival, 7), 7, "without a rate, nothing is");
     }
 
+    /// Returns how many thousandths are used of two rates, of calls and of cost, that allow a call
+    /// of the mean cost equally often.
+    fn used_of_two(burst: u64) -> i64 {
+        let (calls, cost) = (rate(100, burst), rate(1000, (burst - 1) * 10 + 1));
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut now, mut of_calls, mut of_cost, mut spent) = (0, 0, 0, 0);
+        for _ in 0..20_000 {
+            let amount = random.u64(2..=18);
+            now = calls.ready_at(of_calls, 1).max(cost.ready_at(of_cost, amount)).max(now);
+            (of_calls, of_cost) = (calls.charge(of_calls, 1, now), cost.charge(of_cost, amount, now));
+            spent += i64::try_from(amount).unwrap();
+        }
+        spent * SECOND / now
+    }
+
+    #[test]
+    fn two_rates_without_a_burst_lose_a_sixth_and_with_a_fifth_of_a_period_next_to_nothing() {
+        assert!((810..850).contains(&used_of_two(1)), "{}", used_of_two(1));
+        assert!(used_of_two(20) >= 980, "{}", used_of_two(20));
+    }
+
     #[test]
     fn a_rest_ends_when_it_would_have_whatever_the_rate_is_then() {
         let (fast, slow) = (rate(1000, 9), rate(10, 3));

@@ -34,8 +34,8 @@ impl LimitStates {
         Self { rules, learnt: LearntLimits::default(), in_flight_cost }
     }
 
-    /// Returns the states of other limits in place of these, which were `old`: of each limit that is
-    /// of the same kind as one before, as much is spent.
+    /// Returns the states of other limits in place of these, which were `old`: of each limit that
+    /// is of the same kind as one before, as much is spent.
     pub(super) fn changed(&self, old: &[LimitRule], by: &Reading<'_>) -> Self {
         let mut before: Vec<_> = old.iter().zip(&self.rules).collect();
         let mut carried = |rule: &LimitRule| {
