@@ -60,7 +60,6 @@ use self::shared::PoolShared;
 use super::account::Account;
 use super::close_report::CloseReport;
 use super::event::PoolEvent;
-use super::limit::Limit;
 use super::provider::provide_leases;
 use super::request::LeaseRequest;
 use super::status::PoolStatus;
@@ -152,36 +151,6 @@ impl Pool {
             renew::spawn(&self.0, job);
         }
         removed
-    }
-
-    /// Gives an account other limits, without a new login: `limits` take the place of its
-    /// [rate](Account::rate) and of all that it was [given](Account::limit), also of
-    /// [shared](super::Limit::shared) ones.
-    ///
-    /// What was spent counts on where a limit is of the same kind as one before: what is owed of a
-    /// rate, the calls of a strict limit, what was spent of a day. What a server has told is
-    /// remembered. Leases that are held count for the limits that they were charged to, and for
-    /// strict limits that are new; callers that wait are served as the new limits allow, and told
-    /// if no account ever will.
-    ///
-    /// # Errors
-    ///
-    /// - [`NoAccount`](crate::ErrorKind::NoAccount) if the pool has no account of that name.
-    /// - [`Configuration`](crate::ErrorKind::Configuration) if a limit lets nothing through, or if
-    ///   another account shares another limit of the same name. The account keeps its limits then.
-    pub fn set_limits(&self, name: &str, limits: impl IntoIterator<Item = Limit>) -> Result<(), Error> {
-        let limits: Vec<_> = limits.into_iter().collect();
-        self.0.change(|state, now| state.set_limits(name, &limits, now))
-    }
-
-    /// Sets how many leases of an account may be held at once, without a new login: see
-    /// [`Account::concurrency`]. Leases that are held stay as they are.
-    ///
-    /// # Errors
-    ///
-    /// [`NoAccount`](crate::ErrorKind::NoAccount) if the pool has no account of that name.
-    pub fn set_concurrency(&self, name: &str, leases: u32) -> Result<(), Error> {
-        self.0.change(|state, now| state.set_concurrency(name, leases, now))
     }
 
     /// Returns a request for a lease. Awaiting it waits until there is one. Say before what is

@@ -1,4 +1,4 @@
-//! One account of a pool, to look at and to take out of service by hand.
+//! One account of a pool, to look at, to limit, and to take out of service by hand.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::pool::account::NamedAuthenticator;
 use crate::pool::account_stats::AccountStats;
 use crate::pool::failure;
+use crate::pool::limit::Limit;
 
 /// A handle to one account of a pool, returned by [`Pool::account`](super::Pool::account). It keeps
 /// the pool alive.
@@ -131,8 +132,41 @@ impl PoolAccount {
         }
     }
 
+    /// Gives the account other limits, without a new login: `limits` take the place of its
+    /// [rate](crate::pool::Account::rate) and of all that it was
+    /// [given](crate::pool::Account::limit), also of [shared](Limit::shared) ones.
+    ///
+    /// What was spent counts on where a limit is of the same kind as one before: what is owed of a
+    /// rate, the calls of a strict limit, what was spent of a day. What a server has told is
+    /// remembered. Leases that are held count for the limits that they were charged to, and for
+    /// strict limits that are new; callers that wait are served as the new limits allow, and told
+    /// if no account ever will.
+    ///
+    /// # Errors
+    ///
+    /// - [`Configuration`](crate::ErrorKind::Configuration) if a limit lets nothing through, or if
+    ///   another account shares another limit of the same name. The account keeps its limits then.
+    /// - [`NoAccount`](crate::ErrorKind::NoAccount) if the account was removed,
+    ///   [`Closed`](crate::ErrorKind::Closed) if the pool was closed.
+    pub fn set_limits(&self, limits: impl IntoIterator<Item = Limit>) -> Result<(), Error> {
+        let limits: Vec<_> = limits.into_iter().collect();
+        self.change(|state, handle, now| state.set_limits(handle, &limits, now)).flatten()
+    }
+
+    /// Sets how many leases of the account may be held at once, without a new login: see
+    /// [`Account::concurrency`](crate::pool::Account::concurrency). Leases that are held stay as
+    /// they are.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAccount`](crate::ErrorKind::NoAccount) if the account was removed,
+    /// [`Closed`](crate::ErrorKind::Closed) if the pool was closed.
+    pub fn set_concurrency(&self, leases: u32) -> Result<(), Error> {
+        self.change(|state, handle, now| state.set_concurrency(handle, leases, now))
+    }
+
     /// Changes the account, unless it was removed or the pool was closed.
-    fn change(&self, change: impl FnOnce(&mut PoolState, AccountHandle, i64)) -> Result<(), Error> {
+    fn change<T>(&self, change: impl FnOnce(&mut PoolState, AccountHandle, i64) -> T) -> Result<T, Error> {
         let changed = self.pool.change(|state, now| {
             state.expect_open().map(|()| state.has(self.handle).then(|| change(state, self.handle, now)))
         });

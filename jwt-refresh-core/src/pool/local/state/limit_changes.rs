@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::PoolState;
 use crate::error::Error;
-use crate::pool::failure;
 use crate::pool::limit::{Gcra, Limit, LimitRule, own_rules, shared_limits};
 use crate::pool::limits::Limits;
+use crate::pool::local::entry::AccountHandle;
 use crate::pool::local::limit_states::{LimitStates, Reading};
 use crate::pool::local::metered_queue::Due;
 use crate::pool::local::rank::Slot;
@@ -16,8 +16,12 @@ use crate::pool::local::waiters::{WaitFor, Waiter, WaiterId};
 impl PoolState {
     /// Gives an account other limits, in place of all of its rates and quotas. Nothing is changed
     /// if one of them cannot be.
-    pub(in crate::pool::local) fn set_limits(&mut self, name: &str, limits: &[Limit], now: i64) -> Result<(), Error> {
-        let slot = self.table.find(name).ok_or_else(|| failure::unknown_account(name))?;
+    pub(in crate::pool::local) fn set_limits(
+        &mut self,
+        AccountHandle { slot, .. }: AccountHandle,
+        limits: &[Limit],
+        now: i64,
+    ) -> Result<(), Error> {
         let (rate, further) = own_rules(limits.iter())?;
         let old_group = self.group(slot);
         // If no other account has a shared limit, it may be another one now.
@@ -43,13 +47,11 @@ impl PoolState {
     }
 
     /// Sets how many leases of an account may be held at once.
-    pub(in crate::pool::local) fn set_concurrency(&mut self, name: &str, leases: u32, now: i64) -> Result<(), Error> {
-        let slot = self.table.find(name).ok_or_else(|| failure::unknown_account(name))?;
-        if let Some(entry) = self.table.get_mut(slot) {
+    pub(in crate::pool::local) fn set_concurrency(&mut self, handle: AccountHandle, leases: u32, now: i64) {
+        if let Some(entry) = self.table.get_mut(handle.slot) {
             entry.limits = Arc::new(Limits { concurrency: leases.max(1), ..Limits::clone(&entry.limits) });
         }
-        self.dispatch(slot, now);
-        Ok(())
+        self.dispatch(handle.slot, now);
     }
 
     /// Takes an account out of the order of ready accounts. Returns the callers that wait for it
