@@ -8,7 +8,7 @@ pub use jwt_refresh_core::{jwt, pool, store};
 pub use jwt_refresh_core::{
     AccessToken, AnsweredToken, Authenticator, Bearer, Chain, Challenge, Clock, Error, ErrorKind, Event, Events,
     LifetimeUnit, LoginTrial, ManualClock, Observed, Policy, RefreshToken, Renewal, Secret, Session, SessionBuilder,
-    SessionStats, TokenFields, TokenProvider, Tokens, Unauthorized,
+    SessionStats, TokenFields, TokenProvider, Tokens, Unauthorized, Updates,
 };
 #[cfg(feature = "reqwest")]
 pub use jwt_refresh_core::{

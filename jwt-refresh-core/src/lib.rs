@@ -53,7 +53,7 @@ pub use secret::Secret;
 pub use send::{AnsweredToken, Bearer, Challenge, Observed};
 #[cfg(feature = "reqwest")]
 pub use send::{ExecuteError, RequestAuth, RequestRule};
-pub use session::{Event, Session, SessionBuilder, SessionStats};
+pub use session::{Event, Session, SessionBuilder, SessionStats, Updates};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};
 pub use trial::LoginTrial;
 

@@ -2,9 +2,10 @@
 
 use std::sync::mpsc;
 
+use futures_util::future::BoxFuture;
 use jwt_refresh::pool::{Account, Pool};
 use jwt_refresh::store::{FileStore, MemoryStore, TokenStore};
-use jwt_refresh::{ErrorKind, Event, Session, Tokens};
+use jwt_refresh::{AccessToken, ErrorKind, Event, Session, Tokens, Updates};
 use jwt_refresh_testkit::TestServer;
 
 use crate::support::until_blocking;
@@ -137,6 +138,30 @@ fn a_session_goes_on_following_its_store_when_the_runtime_it_was_built_on_has_en
     assert!(matches!(block_on(events.next()), Some(Event::Adopted)));
     block_on(other.logout()).unwrap();
     assert!(matches!(block_on(events.next()), Some(Event::LoggedOut)));
+}
+
+/// Gets the next token twice on each runtime: the renewal between the two is begun by the timer.
+fn assert_tokens_come(world: &World, updates: &mut Updates, run: impl Fn(BoxFuture<'_, Option<AccessToken>>)) {
+    let first = world.server.stats().refreshes;
+    for refreshes in first + 1..first + 3 {
+        world.pass(57 * SECOND);
+        until_blocking("the timer has had it refreshed", || world.server.stats().refreshes == refreshes);
+        run(Box::pin(updates.next()));
+    }
+}
+
+#[test]
+fn new_tokens_come_on_any_runtime_and_on_none_though_the_one_that_asked_first_has_ended() {
+    let world = World::new();
+    let session = world.builder().build();
+    let mut updates = current_thread().block_on(async { session.updates() });
+    assert!(block_on(updates.next()).is_some());
+    assert_tokens_come(&world, &mut updates, |next| assert!(block_on(next).is_some()));
+    assert_tokens_come(&world, &mut updates, |next| assert!(current_thread().block_on(next).is_some()));
+    let many = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    assert_tokens_come(&world, &mut updates, |next| assert!(many.block_on(next).is_some()));
+    drop(session);
+    assert!(block_on(updates.next()).is_none());
 }
 
 #[test]

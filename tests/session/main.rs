@@ -21,6 +21,7 @@ mod slow_store;
 mod support;
 mod tampered_store;
 mod unguarded;
+mod updates;
 
 use std::time::Duration;
 

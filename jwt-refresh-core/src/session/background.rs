@@ -22,10 +22,11 @@ impl OnDeadline for SessionShared {
     /// back; the timer also reads the time since boot, which cannot be stepped.
     fn deadline_passed(self: Arc<Self>) {
         self.cell.tell_login_end(|event| self.telemetry.send_event(event));
-        match self.upkeep {
+        if self.upkeep == Upkeep::KeepFresh || self.telemetry.has_token_receivers() {
             // Events and the next caller report how the renewal ends.
-            Upkeep::KeepFresh => drop(self.acquire()),
-            Upkeep::OnDemand => self.cell.update_fast_path(),
+            drop(self.acquire());
+        } else {
+            self.cell.update_fast_path();
         }
         self.cell.update_deadline();
     }

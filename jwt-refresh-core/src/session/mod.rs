@@ -7,8 +7,8 @@
 //! clock and the store. `store_sync`, `store_write`, `store_follow`, `pending_writes` and
 //! `account_store` share tokens through a store; `record` is what they share, `record_format` how
 //! that is written, and `record_times` how its times are read on another clock. `stored_account` is
-//! a session that a pool drives. `builder`, `telemetry`, `events` and `stats` hold what their names
-//! say.
+//! a session that a pool drives. `builder`, `telemetry`, `events`, `updates` and `stats` hold what
+//! their names say.
 
 mod account_store;
 mod acquire;
@@ -40,6 +40,7 @@ mod stored_account;
 mod task;
 mod telemetry;
 mod unsaved;
+mod updates;
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub use builder::SessionBuilder;
 pub use events::Event;
 pub use stats::SessionStats;
 pub(crate) use stored_account::StoredAccount;
+pub use updates::Updates;
 
 /// One account that stays logged in: its tokens, and at most one renewal of them at a time.
 ///
@@ -328,6 +330,64 @@ impl Session {
     /// Returns a receiver for what happens to the session from now on.
     pub fn events(&self) -> Events<Event> {
         self.0.telemetry.events()
+    }
+
+    /// Returns a receiver for the current access token and each new one, for connections that live
+    /// longer than a token, or take it as a password. While the receiver exists the session renews
+    /// its token without a caller, beginning now if it has none that is fresh.
+    ///
+    /// # A connection to Redis
+    ///
+    /// Redis takes a new password on a connection that is open. The clones of redis-rs's
+    /// `MultiplexedConnection` are one connection.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "redis")]
+    /// # async fn doc(
+    /// #     session: jwt_refresh_core::Session,
+    /// #     connection: redis::aio::MultiplexedConnection,
+    /// # ) -> redis::RedisResult<()> {
+    /// let mut updates = session.updates();
+    /// while let Some(token) = updates.next().await {
+    ///     let mut auth = redis::cmd("AUTH");
+    ///     auth.arg("user").arg(token.expose()).exec_async(&mut connection.clone()).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # A pool of connections to a database
+    ///
+    /// Postgres looks at the password only when a connection is opened, so sqlx has to know the
+    /// newest one:
+    ///
+    /// ```text
+    /// while let Some(token) = updates.next().await {
+    ///     pool.set_connect_options(options.clone().password(token.expose()));
+    /// }
+    /// ```
+    ///
+    /// # A WebSocket
+    ///
+    /// Where the server ends a connection whose token expires, open the next one with the new token
+    /// and go over to it. Where its protocol has a message for a new token, send that instead.
+    ///
+    /// ```text
+    /// let mut token = updates.next().await?;
+    /// loop {
+    ///     let mut request = "wss://api.example/feed".into_client_request()?;
+    ///     request.headers_mut().bearer(&token);
+    ///     let (socket, _) = tokio_tungstenite::connect_async(request).await?;
+    ///     tokio::select! {
+    ///         end = read(socket) => return end,
+    ///         Some(newer) = updates.next() => token = newer,
+    ///     }
+    /// }
+    /// ```
+    pub fn updates(&self) -> Updates {
+        let updates = Updates::new(Arc::downgrade(&self.0), self.0.telemetry.token_changes());
+        // Events say if there is no token to be had.
+        drop(self.started().acquire());
+        updates
     }
 
     /// Returns a snapshot of what the session has done so far.

@@ -69,6 +69,7 @@ impl SessionShared {
             let sequence = sequence.max(self.overrule_store());
             (IssuedTokens::captured(self.policy(), tokens, now, sequence), self.begin_write())
         });
+        self.telemetry.token_changed();
         self.forget_refused_login();
         runtime::run(async move { self.write_adopted(issued, write).await })
     }

@@ -1,6 +1,9 @@
 //! The counters of a session, and the channel that its events are sent on.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use tokio::sync::watch;
 
 use super::events::Event;
 use crate::error::{Error, ErrorKind};
@@ -21,6 +24,8 @@ pub(super) struct Telemetry {
     waits: AtomicU64,
     last_error: Mutex<Option<Error>>,
     events: EventChannel<Event>,
+    /// Sent on when there is a new token. Made when there is a first receiver.
+    token_changes: OnceLock<watch::Sender<()>>,
 }
 
 /// The values of the counters.
@@ -44,6 +49,7 @@ impl Telemetry {
             waits: AtomicU64::new(0),
             last_error: Mutex::new(None),
             events: EventChannel::new(),
+            token_changes: OnceLock::new(),
         }
     }
 
@@ -92,11 +98,30 @@ impl Telemetry {
         if let Event::Failed(error) | Event::ReauthenticationRequired(error) = &event {
             *self.last_error.lock() = Some(error.clone());
         }
+        if matches!(event, Event::Renewed | Event::Adopted) {
+            self.token_changed();
+        }
         self.events.send(event);
     }
 
     pub(super) fn events(&self) -> Events<Event> {
         self.events.receiver()
+    }
+
+    /// Tells all receivers that there is a new token.
+    pub(super) fn token_changed(&self) {
+        if let Some(changes) = self.token_changes.get() {
+            changes.send_replace(());
+        }
+    }
+
+    pub(super) fn token_changes(&self) -> watch::Receiver<()> {
+        self.token_changes.get_or_init(|| watch::Sender::new(())).subscribe()
+    }
+
+    /// Returns whether somebody waits for new tokens.
+    pub(super) fn has_token_receivers(&self) -> bool {
+        self.token_changes.get().is_some_and(|changes| changes.receiver_count() > 0)
     }
 
     pub(super) fn counts(&self) -> Counts {

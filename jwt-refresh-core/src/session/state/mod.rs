@@ -182,9 +182,14 @@ impl SessionState {
     /// uses that token: for half of the time that the token has left. A caller that waited longer
     /// could be left with an expired one. Returns `None` if no token may be served.
     pub(super) fn longest_wait(&self, now: Moment) -> Option<(AccessToken, Moment)> {
-        let token = self.token_until(now, |life| life.expires).filter(|_| self.serving() == Serving::LiveToken)?;
+        let token = self.servable_token(now)?;
         let left = now.until(self.held.as_ref()?.life.expires);
         Some((token, now + left / 2))
+    }
+
+    /// Returns the token that lives and was not rejected.
+    pub(super) fn servable_token(&self, now: Moment) -> Option<AccessToken> {
+        self.live_token(self.serving(), now)
     }
 
     fn serving(&self) -> Serving {

@@ -226,6 +226,11 @@ impl StateCell {
         self.lock().renewal_step(epoch).is_some_and(|step| step != Step::Starting)
     }
 
+    /// Returns the token that lives and was not rejected.
+    pub(super) fn servable_token(&self) -> Option<AccessToken> {
+        self.lock().servable_token(self.clock.moment())
+    }
+
     /// Returns whether the session has this refresh credential.
     pub(super) fn holds(&self, credential: &RefreshCredential) -> bool {
         self.lock().credential().token() == credential.token()
