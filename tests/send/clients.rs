@@ -26,6 +26,8 @@ where
     vec![
         ("attribute", Arc::new(|provider, _| Arc::new(Attribute { provider, http: http_client() }))),
         ("execute", Arc::new(|provider, rule| Arc::new(Execute(RequestAuth::new(provider, rule), http_client())))),
+        #[cfg(feature = "reqwest-middleware")]
+        ("reqwest-middleware", Arc::new(|provider, rule| Arc::new(middleware(RequestAuth::new(provider, rule))))),
         #[cfg(feature = "blocking")]
         ("blocking_execute", Arc::new(|provider, rule| Arc::new(BlockingExecute(RequestAuth::new(provider, rule))))),
     ]
@@ -67,6 +69,20 @@ impl<P: TokenProvider + Send + Sync> Client for Execute<P> {
             let Self(auth, http) = self;
             Ok(auth.execute(http, http.get(url).build()?).await?.status().as_u16())
         })
+    }
+}
+
+#[cfg(feature = "reqwest-middleware")]
+pub(crate) fn middleware<P: TokenProvider + Send + Sync + 'static>(
+    auth: RequestAuth<P>,
+) -> reqwest_middleware::ClientWithMiddleware {
+    reqwest_middleware::ClientBuilder::new(http_client()).with(auth).build()
+}
+
+#[cfg(feature = "reqwest-middleware")]
+impl Client for reqwest_middleware::ClientWithMiddleware {
+    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
+        Box::pin(async move { Ok(self.get(url).send().await?.status().as_u16()) })
     }
 }
 

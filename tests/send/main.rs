@@ -3,8 +3,10 @@
 
 mod challenges;
 mod clients;
+mod examples;
 mod leases;
 mod nested;
+mod not_retried;
 mod redirects;
 mod rule;
 #[path = "../support/mod.rs"]

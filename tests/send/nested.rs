@@ -11,6 +11,8 @@ struct Api {
     world: World,
     http: reqwest::Client,
     session: Session,
+    #[cfg(feature = "reqwest-middleware")]
+    middleware: reqwest_middleware::ClientWithMiddleware,
 }
 
 #[refresh_token(retry)]
@@ -40,20 +42,59 @@ impl Api {
     }
 }
 
+#[cfg(feature = "reqwest-middleware")]
+#[refresh_token(retry)]
+impl Api {
+    /// The request is given its token by the middleware.
+    async fn middleware(&self) -> Result<String, BoxError> {
+        let request = self.middleware.get(self.world.server.url(PRODUCT));
+        Ok(request.send().await?.error_for_status()?.text().await?)
+    }
+
+    /// The request has its token already.
+    #[refresh_token(token, retry)]
+    async fn middleware_with_token(&self) -> Result<String, BoxError> {
+        let request = self.middleware.get(self.world.server.url(PRODUCT)).bearer(&token);
+        Ok(request.send().await?.error_for_status()?.text().await?)
+    }
+}
+
 async fn api() -> Api {
     let world = World::new();
     let session = world.logged_in().await;
-    Api { world, http: http_client(), session }
+    #[cfg(feature = "reqwest-middleware")]
+    let middleware = crate::clients::middleware(jwt_refresh::RequestAuth::new(session.clone(), world.rule()));
+    Api {
+        world,
+        http: http_client(),
+        session,
+        #[cfg(feature = "reqwest-middleware")]
+        middleware,
+    }
 }
 
 /// Calls each method in turn, on a server of its own.
 async fn each(expected: Cost, prepare: impl Fn(&World), succeeds: bool) {
-    for method in ["product", "with_token", "response", "through_another"] {
+    let methods: &[&str] = &[
+        "product",
+        "with_token",
+        "response",
+        "through_another",
+        #[cfg(feature = "reqwest-middleware")]
+        "middleware",
+        #[cfg(feature = "reqwest-middleware")]
+        "middleware_with_token",
+    ];
+    for &method in methods {
         let api = api().await;
         prepare(&api.world);
         let result = match method {
             "product" => api.product().await.map(drop),
             "with_token" => api.with_token().await.map(drop),
+            #[cfg(feature = "reqwest-middleware")]
+            "middleware" => api.middleware().await.map(drop),
+            #[cfg(feature = "reqwest-middleware")]
+            "middleware_with_token" => api.middleware_with_token().await.map(drop),
             "response" => api.response().await.and_then(|response| Ok(response.error_for_status()?)).map(drop),
             _ => api.through_another().await.map(drop),
         };
@@ -94,6 +135,41 @@ async fn a_method_whose_own_request_is_rejected_runs_again_after_one_that_was_se
     Both(&api).products().await.unwrap();
     // Rejected: the first sending by the session, and that of the method with the old token.
     assert_eq!(cost(&api.world.server), Cost { calls: 3, rejected: 2, logins: 1, refreshes: 1 });
+}
+
+#[cfg(feature = "reqwest-middleware")]
+mod mocked {
+    use std::sync::atomic::{AtomicU16, Ordering};
+
+    use reqwest_middleware::{ClientBuilder, Middleware, Next};
+
+    use super::*;
+
+    /// Answers in place of the server, 401 for the first time, as a mock or a cache does: the
+    /// answer has no URL.
+    struct Mock(AtomicU16);
+
+    #[async_trait::async_trait]
+    impl Middleware for Mock {
+        async fn handle(
+            &self,
+            _: reqwest::Request,
+            _: &mut http::Extensions,
+            _: Next<'_>,
+        ) -> reqwest_middleware::Result<Response> {
+            let status = self.0.swap(200, Ordering::Relaxed);
+            Ok(http::Response::builder().status(status).body("").unwrap().into())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_a_later_middleware_makes_up_is_taken_for_the_servers() {
+        let world = World::new();
+        let auth = jwt_refresh::RequestAuth::new(world.logged_in().await, world.rule());
+        let client = ClientBuilder::new(http_client()).with(auth).with(Mock(AtomicU16::new(401))).build();
+        assert_eq!(client.get(world.server.url(PRODUCT)).send().await.unwrap().status(), 200);
+        assert_eq!(cost(&world.server), Cost { calls: 0, rejected: 0, logins: 1, refreshes: 1 });
+    }
 }
 
 #[cfg(feature = "blocking")]

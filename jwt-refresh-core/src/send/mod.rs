@@ -4,8 +4,9 @@
 //! `attempt` is one request on its way: it gets its token, `answer_head` tells from the status and
 //! the `challenge`s of the answer what the server says of it, and there may be one retry.
 //! `vain_retry` tells a method with `retry` of one that was in vain. None of these knows an HTTP
-//! client. `request_auth` is what users hand to one. `reqwest_client` and `reqwest_blocking` send
-//! requests of reqwest, and `held_body` keeps a lease as long as the body of an answer.
+//! client. `request_auth` is what users hand to one. `reqwest_client`, `reqwest_blocking` and
+//! `reqwest_middleware` send requests of reqwest, and `held_body` keeps a lease as long as the body
+//! of an answer.
 //!
 //! By hand, `bearer` adds a token to a request, and `observed` tells a pool what the answer says;
 //! `response_head` is what that and the macro's output read of it.
@@ -31,6 +32,8 @@ mod request_rule;
 mod reqwest_blocking;
 #[cfg(feature = "reqwest")]
 pub(crate) mod reqwest_client;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest_middleware;
 mod response_head;
 pub(crate) mod vain_retry;
 

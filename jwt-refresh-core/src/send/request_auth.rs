@@ -12,7 +12,7 @@ use super::request_rule::RequestRule;
 /// | with | use |
 /// |---|---|
 /// | reqwest | `execute`, or `blocking_execute` for its blocking client |
-/// | reqwest-middleware | it as a middleware: `ClientBuilder::new(client).with(auth)` |
+/// | reqwest-middleware (feature of that name) | `ClientBuilder::new(client).with(auth)` |
 ///
 /// # How often a request is sent
 ///

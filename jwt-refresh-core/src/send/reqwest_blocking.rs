@@ -10,6 +10,7 @@ use super::attempt::{AfterAnswer, Attempt, Delivery};
 use super::execute_error::ExecuteError;
 use super::origin::Target;
 use super::request_auth::RequestAuth;
+use super::reqwest_client::is_from_elsewhere;
 use crate::provider::TokenProvider;
 use crate::sync::Mutex;
 use crate::token::AccessToken;
@@ -39,10 +40,10 @@ impl<P: TokenProvider> RequestAuth<P> {
             let again = attempt.copy(|| request.try_clone());
             attempt.attach(request.headers_mut())?;
             let response = client.execute(request).inspect_err(|_| attempt.unanswered())?;
-            let step = if Target::of_url(response.url()) == Target::of_url(&url) {
-                attempt.answered(AnswerHead::of(&response), again)
-            } else {
+            let step = if is_from_elsewhere(response.url(), &url) {
                 AfterAnswer::Deliver(attempt.answered_elsewhere())
+            } else {
+                attempt.answered(AnswerHead::of(&response), again)
             };
             match step {
                 AfterAnswer::Deliver(Delivery { insufficient: Some(insufficient), .. }) => {

@@ -16,6 +16,9 @@ use crate::error::Error;
 use crate::provider::TokenProvider;
 use crate::token::AccessToken;
 
+/// The host in the URL that reqwest gives an answer that has none, as a cache or a mock makes it.
+const HOST_OF_NO_URL: &str = "no.url.provided.local";
+
 impl<P: TokenProvider> RequestAuth<P> {
     /// Sends a request with a fresh token, and once more if the token is
     /// [rejected](RequestRule::rejected_if).
@@ -123,10 +126,10 @@ impl<'a, P: TokenProvider> ReqwestSending<'a, P> {
         let Some(WithToken { attempt, url, again }) = self.0 else {
             return Ok(Progress::Done { response, shortcoming: None });
         };
-        let step = if Target::of_url(response.url()) == Target::of_url(&url) {
-            attempt.answered(AnswerHead::of(&response), again)
-        } else {
+        let step = if is_from_elsewhere(response.url(), &url) {
             AfterAnswer::Deliver(attempt.answered_elsewhere())
+        } else {
+            attempt.answered(AnswerHead::of(&response), again)
         };
         match step {
             AfterAnswer::Deliver(Delivery { token, insufficient }) => {
@@ -140,6 +143,11 @@ impl<'a, P: TokenProvider> ReqwestSending<'a, P> {
             },
         }
     }
+}
+
+/// Returns whether an answer may be from another origin than that of `url`, after a redirect.
+pub(super) fn is_from_elsewhere(answered: &Url, url: &Url) -> bool {
+    Target::of_url(answered) != Target::of_url(url) && answered.host_str() != Some(HOST_OF_NO_URL)
 }
 
 /// Returns the response, whose body holds `token` if that is for this request alone.

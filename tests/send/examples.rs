@@ -1,0 +1,39 @@
+//! The examples of the clients run to their end, and are short.
+
+use std::path::Path;
+
+#[path = "../../examples/axum_backend.rs"]
+mod axum_backend;
+#[cfg(feature = "reqwest-middleware")]
+#[path = "../../examples/generated_client/main.rs"]
+mod generated_client;
+#[cfg(feature = "reqwest-middleware")]
+#[path = "../../examples/reqwest_middleware.rs"]
+mod reqwest_middleware;
+
+#[test]
+fn a_backend_shares_one_session_and_tells_its_health() {
+    axum_backend::main().unwrap();
+}
+
+#[cfg(feature = "reqwest-middleware")]
+#[test]
+fn generated_clients_get_their_tokens_from_a_session() {
+    generated_client::main().unwrap();
+}
+
+#[cfg(feature = "reqwest-middleware")]
+#[test]
+fn a_middleware_gives_each_request_its_token() {
+    reqwest_middleware::main().unwrap();
+}
+
+#[test]
+fn each_example_has_less_than_forty_lines_of_code() {
+    for name in ["axum_backend.rs", "generated_client/main.rs", "reqwest_middleware.rs"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+        let code = std::fs::read_to_string(path).unwrap();
+        let lines = code.lines().filter(|line| !line.starts_with("//!") && !line.is_empty()).count();
+        assert!(lines < 40, "{name}: {lines}");
+    }
+}
