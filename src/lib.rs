@@ -13,8 +13,12 @@ pub use jwt_refresh_core::{
 #[cfg(feature = "reqwest")]
 pub use jwt_refresh_core::{
     AnswerMatch, ClientAuth, ExecuteError, HttpAuthenticator, HttpAuthenticatorBuilder, HttpClient, HttpRequest,
-    RequestAuth, RequestRule, SecretSource,
+    SecretSource,
 };
+#[cfg(feature = "tower")]
+pub use jwt_refresh_core::{HeldBody, PeekedBody, RequestAuthService};
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+pub use jwt_refresh_core::{RequestAuth, RequestRule};
 /// Gives every call of a method a valid access token.
 ///
 /// # Examples

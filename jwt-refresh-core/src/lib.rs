@@ -19,7 +19,7 @@ mod json;
 pub mod jwt;
 #[doc(hidden)]
 pub mod macro_support;
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 mod plaintext;
 mod policy;
 pub mod pool;
@@ -50,9 +50,13 @@ pub use macro_support::Unauthorized;
 pub use policy::Policy;
 pub use provider::{Renewal, TokenProvider};
 pub use secret::Secret;
-pub use send::{AnsweredToken, Bearer, Challenge, Observed};
 #[cfg(feature = "reqwest")]
-pub use send::{ExecuteError, RequestAuth, RequestRule};
+pub use send::ExecuteError;
+pub use send::{AnsweredToken, Bearer, Challenge, Observed};
+#[cfg(feature = "tower")]
+pub use send::{HeldBody, PeekedBody, RequestAuthService};
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+pub use send::{RequestAuth, RequestRule};
 pub use session::{Event, Session, SessionBuilder, SessionStats, Updates};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};
 pub use trial::LoginTrial;

@@ -28,6 +28,8 @@ where
         ("execute", Arc::new(|provider, rule| Arc::new(Execute(RequestAuth::new(provider, rule), http_client())))),
         #[cfg(feature = "reqwest-middleware")]
         ("reqwest-middleware", Arc::new(|provider, rule| Arc::new(middleware(RequestAuth::new(provider, rule))))),
+        #[cfg(feature = "tower")]
+        ("tower", Arc::new(|provider, rule| Arc::new(Layered(layered(RequestAuth::new(provider, rule)))))),
         #[cfg(feature = "blocking")]
         ("blocking_execute", Arc::new(|provider, rule| Arc::new(BlockingExecute(RequestAuth::new(provider, rule))))),
     ]
@@ -98,5 +100,46 @@ impl<P: TokenProvider + Clone + Send + Sync + 'static> Client for BlockingExecut
             Ok(auth.blocking_execute(&http, http.get(url).build()?)?.status().as_u16())
         };
         Box::pin(async move { tokio::task::spawn_blocking(get).await? })
+    }
+}
+
+#[cfg(feature = "tower")]
+pub(crate) use layer::{Body, Layered, layered};
+
+#[cfg(feature = "tower")]
+mod layer {
+    use http::Request;
+    use http_body_util::Full;
+    use hyper_util::client::legacy::{self, connect::HttpConnector};
+    use hyper_util::rt::TokioExecutor;
+    use jwt_refresh::{PeekedBody, RequestAuthService};
+    use tower::{ServiceBuilder, ServiceExt};
+    use tower_http::follow_redirect::FollowRedirectLayer;
+
+    use super::*;
+
+    pub(crate) type Body = Full<bytes::Bytes>;
+    pub(crate) type Hyper<B> = legacy::Client<HttpConnector, PeekedBody<B>>;
+
+    /// A client of hyper behind the layer.
+    pub(crate) fn layered<P: Clone, B>(auth: RequestAuth<P>) -> RequestAuthService<Hyper<B>, P>
+    where
+        B: http_body::Body<Data: Send, Error: Into<BoxError> + Send> + Unpin + Send,
+    {
+        let hyper = legacy::Client::builder(TokioExecutor::new()).build_http();
+        ServiceBuilder::new().layer(auth).service(hyper)
+    }
+
+    /// Follows redirects, as the other clients do: above the layer, which then sees each request.
+    pub(crate) struct Layered<P>(pub(crate) RequestAuthService<Hyper<Body>, P>);
+
+    impl<P: TokenProvider + Clone + Send + Sync + 'static> Client for Layered<P> {
+        fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
+            let client = ServiceBuilder::new().layer(FollowRedirectLayer::new()).service(self.0.clone());
+            Box::pin(async move {
+                let request = Request::get(url).body(Body::default())?;
+                Ok(client.oneshot(request).await?.status().as_u16())
+            })
+        }
     }
 }

@@ -10,6 +10,9 @@ mod generated_client;
 #[cfg(feature = "reqwest-middleware")]
 #[path = "../../examples/reqwest_middleware.rs"]
 mod reqwest_middleware;
+#[cfg(feature = "tower")]
+#[path = "../../examples/tower_client.rs"]
+mod tower_client;
 
 #[test]
 fn a_backend_shares_one_session_and_tells_its_health() {
@@ -28,9 +31,15 @@ fn a_middleware_gives_each_request_its_token() {
     reqwest_middleware::main().unwrap();
 }
 
+#[cfg(feature = "tower")]
+#[test]
+fn a_layer_gives_each_request_its_token() {
+    tower_client::main().unwrap();
+}
+
 #[test]
 fn each_example_has_less_than_forty_lines_of_code() {
-    for name in ["axum_backend.rs", "generated_client/main.rs", "reqwest_middleware.rs"] {
+    for name in ["axum_backend.rs", "generated_client/main.rs", "reqwest_middleware.rs", "tower_client.rs"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
         let code = std::fs::read_to_string(path).unwrap();
         let lines = code.lines().filter(|line| !line.starts_with("//!") && !line.is_empty()).count();

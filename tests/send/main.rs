@@ -11,6 +11,8 @@ mod redirects;
 mod rule;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tower")]
+mod tower_layer;
 mod workloads;
 
 use jwt_refresh::{RequestRule, Session};

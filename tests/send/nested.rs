@@ -13,6 +13,8 @@ struct Api {
     session: Session,
     #[cfg(feature = "reqwest-middleware")]
     middleware: reqwest_middleware::ClientWithMiddleware,
+    #[cfg(feature = "tower")]
+    layered: crate::clients::Layered<Session>,
 }
 
 #[refresh_token(retry)]
@@ -59,17 +61,37 @@ impl Api {
     }
 }
 
+#[cfg(feature = "tower")]
+#[refresh_token(retry_if = is_401)]
+impl Api {
+    /// The request is given its token by the layer.
+    async fn layered(&self) -> Result<String, BoxError> {
+        let status = crate::clients::Client::get(&self.layered, self.world.server.url(PRODUCT)).await?;
+        if status == 200 { Ok(String::new()) } else { Err(status.to_string().into()) }
+    }
+}
+
+#[cfg(feature = "tower")]
+fn is_401(error: &BoxError) -> bool {
+    error.to_string() == "401"
+}
+
 async fn api() -> Api {
     let world = World::new();
     let session = world.logged_in().await;
     #[cfg(feature = "reqwest-middleware")]
     let middleware = crate::clients::middleware(jwt_refresh::RequestAuth::new(session.clone(), world.rule()));
+    #[cfg(feature = "tower")]
+    let layered =
+        crate::clients::Layered(crate::clients::layered(jwt_refresh::RequestAuth::new(session.clone(), world.rule())));
     Api {
         world,
         http: http_client(),
         session,
         #[cfg(feature = "reqwest-middleware")]
         middleware,
+        #[cfg(feature = "tower")]
+        layered,
     }
 }
 
@@ -84,6 +106,8 @@ async fn each(expected: Cost, prepare: impl Fn(&World), succeeds: bool) {
         "middleware",
         #[cfg(feature = "reqwest-middleware")]
         "middleware_with_token",
+        #[cfg(feature = "tower")]
+        "layered",
     ];
     for &method in methods {
         let api = api().await;
@@ -95,6 +119,8 @@ async fn each(expected: Cost, prepare: impl Fn(&World), succeeds: bool) {
             "middleware" => api.middleware().await.map(drop),
             #[cfg(feature = "reqwest-middleware")]
             "middleware_with_token" => api.middleware_with_token().await.map(drop),
+            #[cfg(feature = "tower")]
+            "layered" => api.layered().await.map(drop),
             "response" => api.response().await.and_then(|response| Ok(response.error_for_status()?)).map(drop),
             _ => api.through_another().await.map(drop),
         };

@@ -13,7 +13,7 @@ use crate::support::{World, http_client};
 
 /// What was logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -35,26 +35,26 @@ impl<'a> MakeWriter<'a> for Log {
 
 impl Log {
     /// Logs what this thread does until the guard is dropped.
-    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(crate) fn start() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt().with_max_level(Level::DEBUG).with_writer(log.clone()).finish();
         let guard = tracing::subscriber::set_default(subscriber);
         (log, guard)
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 
 /// The counter of this process, to which other tests add too.
 #[cfg(feature = "metrics")]
-fn counted() -> u64 {
+pub(crate) fn counted() -> u64 {
     crate::support::Recorded::here().counters().get("jwt_refresh_not_retried_total").copied().unwrap_or_default()
 }
 
 #[cfg(not(feature = "metrics"))]
-fn counted() -> u64 {
+pub(crate) fn counted() -> u64 {
     u64::MAX
 }
 

@@ -112,6 +112,7 @@ impl<'a, P: TokenProvider> Attempt<'a, P> {
 
     /// Reports nothing, because the answer does not come from where the token was sent to. Returns
     /// what goes to the caller.
+    #[cfg(feature = "reqwest")]
     pub(super) fn answered_elsewhere(self) -> Delivery<P::Token> {
         Delivery { token: self.token, insufficient: None }
     }

@@ -1,5 +1,6 @@
 //! The body of an answer that holds the lease of its request.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -7,16 +8,23 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::sync::Mutex;
 
-/// A body, and what is dropped when the body is.
-pub(super) struct HeldBody<B, T> {
+/// The body of an answer. The token of the request, which may be a lease of a pool, is dropped when
+/// the body is.
+pub struct HeldBody<B, T> {
     body: B,
-    /// In a lock because a body has to be `Sync`, and a token need not be.
-    _held: Mutex<T>,
+    /// `None` if the request had no token. In a lock because a body may have to be `Sync`, and a
+    /// token need not be.
+    _token: Option<Mutex<T>>,
 }
 
 impl<B, T> HeldBody<B, T> {
-    pub(super) fn new(body: B, held: T) -> Self {
-        Self { body, _held: Mutex::new(held) }
+    pub(super) fn new(body: B, token: T) -> Self {
+        Self { body, _token: Some(Mutex::new(token)) }
+    }
+
+    #[cfg(feature = "tower")]
+    pub(super) fn without_token(body: B) -> Self {
+        Self { body, _token: None }
     }
 }
 
@@ -40,5 +48,11 @@ impl<B: Body + Unpin, T> Body for HeldBody<B, T> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl<B: fmt::Debug, T> fmt::Debug for HeldBody<B, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldBody").field("body", &self.body).finish_non_exhaustive()
     }
 }

@@ -5,28 +5,34 @@
 //! the `challenge`s of the answer what the server says of it, and there may be one retry.
 //! `vain_retry` tells a method with `retry` of one that was in vain. None of these knows an HTTP
 //! client. `request_auth` is what users hand to one. `reqwest_client`, `reqwest_blocking` and
-//! `reqwest_middleware` send requests of reqwest, and `held_body` keeps a lease as long as the body
-//! of an answer.
+//! `reqwest_middleware` send requests of reqwest, and `tower_layer` those of the crate `http`,
+//! whose bodies it wraps in a `peeked_body`. `held_body` keeps a lease as long as the body of an
+//! answer.
 //!
 //! By hand, `bearer` adds a token to a request, and `observed` tells a pool what the answer says;
 //! `response_head` is what that and the macro's output read of it.
 
-#[cfg_attr(not(feature = "reqwest"), expect(dead_code, reason = "only a client uses all of it"))]
+#[cfg_attr(
+    not(any(feature = "reqwest", feature = "tower")),
+    expect(dead_code, reason = "only a client uses all of it")
+)]
 pub(crate) mod answer_head;
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 mod attempt;
 mod bearer;
 mod challenge;
 #[cfg(feature = "reqwest")]
 mod execute_error;
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 mod held_body;
 mod observed;
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 mod origin;
-#[cfg(feature = "reqwest")]
+#[cfg(feature = "tower")]
+mod peeked_body;
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 mod request_auth;
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 mod request_rule;
 #[cfg(all(feature = "reqwest", feature = "blocking"))]
 mod reqwest_blocking;
@@ -35,15 +41,23 @@ pub(crate) mod reqwest_client;
 #[cfg(feature = "reqwest-middleware")]
 mod reqwest_middleware;
 mod response_head;
+#[cfg(feature = "tower")]
+mod tower_layer;
 pub(crate) mod vain_retry;
 
 pub use bearer::Bearer;
 pub use challenge::Challenge;
 #[cfg(feature = "reqwest")]
 pub use execute_error::ExecuteError;
+#[cfg(feature = "tower")]
+pub use held_body::HeldBody;
 pub use observed::{AnsweredToken, Observed};
-#[cfg(feature = "reqwest")]
+#[cfg(feature = "tower")]
+pub use peeked_body::PeekedBody;
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 pub use request_auth::RequestAuth;
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 pub use request_rule::RequestRule;
 pub(crate) use response_head::ResponseHead;
+#[cfg(feature = "tower")]
+pub use tower_layer::RequestAuthService;

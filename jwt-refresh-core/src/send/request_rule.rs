@@ -36,6 +36,7 @@ pub struct RequestRule {
     scheme: Option<Box<str>>,
     existing: ExistingHeader,
     is_rejection: Option<Arc<IsRejection>>,
+    #[cfg(feature = "reqwest")]
     redirects: Redirects,
 }
 
@@ -49,6 +50,7 @@ enum ExistingHeader {
 }
 
 /// What is known of a client that follows redirects by itself.
+#[cfg(feature = "reqwest")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Redirects {
     Unknown,
@@ -69,6 +71,7 @@ impl RequestRule {
             scheme: None,
             existing: ExistingHeader::Kept,
             is_rejection: None,
+            #[cfg(feature = "reqwest")]
             redirects: Redirects::Unknown,
         })
     }

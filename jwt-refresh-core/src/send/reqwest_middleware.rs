@@ -6,11 +6,13 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 
 use super::request_auth::RequestAuth;
 use super::reqwest_client::{Progress, ReqwestSending};
+use super::response_head::note_shortcoming;
 use crate::provider::TokenProvider;
 
 /// Gives each request of a client a token, and sends it once more if the token is rejected, as
-/// [`execute`](RequestAuth::execute) does. An answer is handed on as it is; the error of a token
-/// that cannot be had is in [`Error::Middleware`].
+/// [`execute`](RequestAuth::execute) does. The error of a token that cannot be had is in
+/// [`Error::Middleware`]. An answer is handed on; if the token does not suffice or cannot be
+/// renewed, an [`Error`](crate::Error) in its extensions says why.
 ///
 /// A middleware that is added later is called for each sending. One that retries by itself belongs
 /// before this one, so that each of its tries has a fresh token.
@@ -33,7 +35,10 @@ impl<P: TokenProvider + Send + Sync + 'static> Middleware for RequestAuth<P> {
             let response = next.clone().run(request, extensions).await.inspect_err(|_| sending.unanswered())?;
             match sending.answered(response).await.map_err(Error::middleware)? {
                 Progress::Again(again) => (sending, request) = *again,
-                Progress::Done { response, .. } => return Ok(response),
+                Progress::Done { mut response, shortcoming } => {
+                    note_shortcoming(response.extensions_mut(), shortcoming);
+                    return Ok(response);
+                }
             }
         }
     }
