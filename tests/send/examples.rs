@@ -7,6 +7,9 @@ mod axum_backend;
 #[cfg(feature = "reqwest-middleware")]
 #[path = "../../examples/generated_client/main.rs"]
 mod generated_client;
+#[cfg(feature = "tower")]
+#[path = "../../examples/grpc/main.rs"]
+pub(crate) mod grpc;
 #[cfg(feature = "reqwest-middleware")]
 #[path = "../../examples/reqwest_middleware.rs"]
 mod reqwest_middleware;
@@ -37,9 +40,17 @@ fn a_layer_gives_each_request_its_token() {
     tower_client::main().unwrap();
 }
 
+#[cfg(feature = "tower")]
+#[test]
+fn a_client_of_grpc_gets_its_token_by_a_layer() {
+    grpc::main().unwrap();
+}
+
 #[test]
 fn each_example_has_less_than_forty_lines_of_code() {
-    for name in ["axum_backend.rs", "generated_client/main.rs", "reqwest_middleware.rs", "tower_client.rs"] {
+    for name in
+        ["axum_backend.rs", "generated_client/main.rs", "grpc/main.rs", "reqwest_middleware.rs", "tower_client.rs"]
+    {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
         let code = std::fs::read_to_string(path).unwrap();
         let lines = code.lines().filter(|line| !line.starts_with("//!") && !line.is_empty()).count();

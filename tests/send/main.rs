@@ -4,6 +4,8 @@
 mod challenges;
 mod clients;
 mod examples;
+#[cfg(feature = "tower")]
+mod grpc;
 mod leases;
 mod nested;
 mod not_retried;
