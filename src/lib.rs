@@ -17,7 +17,7 @@ pub use jwt_refresh_core::{
 };
 #[cfg(feature = "tower")]
 pub use jwt_refresh_core::{HeldBody, PeekedBody, RequestAuthService};
-#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 pub use jwt_refresh_core::{RequestAuth, RequestRule};
 /// Gives every call of a method a valid access token.
 ///

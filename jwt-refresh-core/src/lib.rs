@@ -19,7 +19,7 @@ mod json;
 pub mod jwt;
 #[doc(hidden)]
 pub mod macro_support;
-#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 mod plaintext;
 mod policy;
 pub mod pool;
@@ -55,7 +55,7 @@ pub use send::ExecuteError;
 pub use send::{AnsweredToken, Bearer, Challenge, Observed};
 #[cfg(feature = "tower")]
 pub use send::{HeldBody, PeekedBody, RequestAuthService};
-#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 pub use send::{RequestAuth, RequestRule};
 pub use session::{Event, Session, SessionBuilder, SessionStats, Updates};
 pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};

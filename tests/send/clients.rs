@@ -30,6 +30,8 @@ where
         ("reqwest-middleware", Arc::new(|provider, rule| Arc::new(middleware(RequestAuth::new(provider, rule))))),
         #[cfg(feature = "tower")]
         ("tower", Arc::new(|provider, rule| Arc::new(Layered(layered(RequestAuth::new(provider, rule)))))),
+        #[cfg(feature = "ureq")]
+        ("blocking ureq", Arc::new(|provider, rule| Arc::new(Ureq(RequestAuth::new(provider, rule))))),
         #[cfg(feature = "blocking")]
         ("blocking_execute", Arc::new(|provider, rule| Arc::new(BlockingExecute(RequestAuth::new(provider, rule))))),
     ]
@@ -98,6 +100,22 @@ impl<P: TokenProvider + Clone + Send + Sync + 'static> Client for BlockingExecut
         let get = move || {
             let http = reqwest::blocking::Client::builder().no_proxy().build()?;
             Ok(auth.blocking_execute(&http, http.get(url).build()?)?.status().as_u16())
+        };
+        Box::pin(async move { tokio::task::spawn_blocking(get).await? })
+    }
+}
+
+#[cfg(feature = "ureq")]
+pub(crate) struct Ureq<P>(pub(crate) RequestAuth<P>);
+
+#[cfg(feature = "ureq")]
+impl<P: TokenProvider + Clone + Send + Sync + 'static> Client for Ureq<P> {
+    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
+        let auth = self.0.clone();
+        let get = move || match auth.run(&ureq::agent(), http::Request::get(url).body(())?) {
+            Ok(answer) => Ok(answer.status().as_u16()),
+            Err(ureq::Error::StatusCode(status)) => Ok(status),
+            Err(error) => Err(error.into()),
         };
         Box::pin(async move { tokio::task::spawn_blocking(get).await? })
     }

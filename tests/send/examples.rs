@@ -16,6 +16,9 @@ mod reqwest_middleware;
 #[cfg(feature = "tower")]
 #[path = "../../examples/tower_client.rs"]
 mod tower_client;
+#[cfg(feature = "ureq")]
+#[path = "../../examples/ureq_script.rs"]
+mod ureq_script;
 
 #[test]
 fn a_backend_shares_one_session_and_tells_its_health() {
@@ -46,11 +49,22 @@ fn a_client_of_grpc_gets_its_token_by_a_layer() {
     grpc::main().unwrap();
 }
 
+#[cfg(feature = "ureq")]
+#[test]
+fn a_script_without_a_runtime_gets_its_tokens() {
+    ureq_script::main().unwrap();
+}
+
 #[test]
 fn each_example_has_less_than_forty_lines_of_code() {
-    for name in
-        ["axum_backend.rs", "generated_client/main.rs", "grpc/main.rs", "reqwest_middleware.rs", "tower_client.rs"]
-    {
+    for name in [
+        "axum_backend.rs",
+        "generated_client/main.rs",
+        "grpc/main.rs",
+        "reqwest_middleware.rs",
+        "tower_client.rs",
+        "ureq_script.rs",
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
         let code = std::fs::read_to_string(path).unwrap();
         let lines = code.lines().filter(|line| !line.starts_with("//!") && !line.is_empty()).count();

@@ -15,6 +15,8 @@ mod rule;
 mod support;
 #[cfg(feature = "tower")]
 mod tower_layer;
+#[cfg(feature = "ureq")]
+mod ureq_client;
 mod workloads;
 
 use jwt_refresh::{RequestRule, Session};

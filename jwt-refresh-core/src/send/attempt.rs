@@ -11,9 +11,11 @@ use super::request_rule::RequestRule;
 use super::vain_retry::note_rejected_again;
 use crate::counter::count;
 use crate::error::Error;
-#[cfg(all(feature = "reqwest", feature = "blocking"))]
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+use crate::macro_support::AsyncGuard;
+#[cfg(all(feature = "blocking", any(feature = "reqwest", feature = "ureq")))]
 use crate::macro_support::BlockingGuard;
-use crate::macro_support::{AsyncGuard, served};
+use crate::macro_support::served;
 use crate::provider::TokenProvider;
 
 /// A request that is sent with a token.
@@ -53,6 +55,7 @@ pub(super) struct Delivery<T> {
 
 impl<'a, P: TokenProvider> Attempt<'a, P> {
     /// Waits for a fresh token. Returns `None` if the request gets none.
+    #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(super) async fn begin(
         provider: &'a P,
         rule: &'a RequestRule,
@@ -70,7 +73,7 @@ impl<'a, P: TokenProvider> Attempt<'a, P> {
     }
 
     /// Does the same, and blocks the thread.
-    #[cfg(all(feature = "reqwest", feature = "blocking"))]
+    #[cfg(all(feature = "blocking", any(feature = "reqwest", feature = "ureq")))]
     pub(super) fn begin_blocking(
         provider: &'a P,
         rule: &'a RequestRule,
@@ -95,6 +98,12 @@ impl<'a, P: TokenProvider> Attempt<'a, P> {
         self.rule.check_redirects(self.token.borrow())
     }
 
+    /// Returns whether the token goes into `Authorization`, which clients treat as a secret.
+    #[cfg(feature = "ureq")]
+    pub(super) fn is_in_authorization(&self) -> bool {
+        self.rule.is_in_authorization(self.token.borrow())
+    }
+
     /// Puts the token into the request.
     pub(super) fn attach(&self, headers: &mut HeaderMap) -> Result<(), Error> {
         self.rule.attach(self.token.borrow(), headers)
@@ -112,7 +121,7 @@ impl<'a, P: TokenProvider> Attempt<'a, P> {
 
     /// Reports nothing, because the answer does not come from where the token was sent to. Returns
     /// what goes to the caller.
-    #[cfg(feature = "reqwest")]
+    #[cfg(any(feature = "reqwest", feature = "ureq"))]
     pub(super) fn answered_elsewhere(self) -> Delivery<P::Token> {
         Delivery { token: self.token, insufficient: None }
     }
@@ -160,13 +169,14 @@ pub(super) struct Rejected<'a, P: TokenProvider>(Attempt<'a, P>);
 
 impl<'a, P: TokenProvider> Rejected<'a, P> {
     /// Waits for a newer token, with which the request is to be sent again.
+    #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(super) async fn renewed(self) -> Result<Attempt<'a, P>, Error> {
         let renewal = self.0.provider.rejected(&self.0.token);
         self.with(renewal.await)
     }
 
     /// Does the same, and blocks the thread.
-    #[cfg(all(feature = "reqwest", feature = "blocking"))]
+    #[cfg(all(feature = "blocking", any(feature = "reqwest", feature = "ureq")))]
     pub(super) fn renewed_blocking(self) -> Result<Attempt<'a, P>, Error> {
         let token = BlockingGuard::rejected(self.0.provider, &self.0.token);
         self.with(token)

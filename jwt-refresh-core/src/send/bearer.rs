@@ -4,8 +4,8 @@ use http::HeaderMap;
 
 use crate::token::AccessToken;
 
-/// Gives requests the method `.bearer(&token)`: the builders of reqwest, `reqwest-middleware` and
-/// `http`, and the headers of a request. It adds `Authorization: Bearer …` from the
+/// Gives requests the method `.bearer(&token)`: the builders of reqwest, `reqwest-middleware`, ureq
+/// and `http`, and the headers of a request. It adds `Authorization: Bearer …` from the
 /// ready-made header value of the token, which is marked sensitive.
 ///
 /// ```
@@ -63,6 +63,13 @@ impl Bearer for reqwest::blocking::RequestBuilder {
 
 #[cfg(feature = "reqwest-middleware")]
 impl Bearer for reqwest_middleware::RequestBuilder {
+    fn bearer(self, token: &AccessToken) -> Self {
+        self.header(token.header_name(), token)
+    }
+}
+
+#[cfg(feature = "ureq")]
+impl<B> Bearer for ureq::RequestBuilder<B> {
     fn bearer(self, token: &AccessToken) -> Self {
         self.header(token.header_name(), token)
     }

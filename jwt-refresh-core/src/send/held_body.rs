@@ -10,6 +10,7 @@ use crate::sync::Mutex;
 
 /// The body of an answer. The token of the request, which may be a lease of a pool, is dropped when
 /// the body is.
+#[cfg_attr(not(feature = "tower"), expect(unreachable_pub, reason = "users see it behind a layer"))]
 pub struct HeldBody<B, T> {
     body: B,
     /// `None` if the request had no token. In a lock because a body may have to be `Sync`, and a

@@ -6,18 +6,18 @@
 //! `vain_retry` tells a method with `retry` of one that was in vain. None of these knows an HTTP
 //! client. `request_auth` is what users hand to one. `reqwest_client`, `reqwest_blocking` and
 //! `reqwest_middleware` send requests of reqwest, and `tower_layer` those of the crate `http`,
-//! whose bodies it wraps in a `peeked_body`. `held_body` keeps a lease as long as the body of an
-//! answer.
+//! whose bodies it wraps in a `peeked_body`, and `ureq_client` those of ureq. `held_body` keeps a
+//! lease as long as the body of an answer, `held_token` as long as an answer.
 //!
 //! By hand, `bearer` adds a token to a request, and `observed` tells a pool what the answer says;
 //! `response_head` is what that and the macro's output read of it.
 
 #[cfg_attr(
-    not(any(feature = "reqwest", feature = "tower")),
+    not(any(feature = "reqwest", feature = "tower", feature = "ureq")),
     expect(dead_code, reason = "only a client uses all of it")
 )]
 pub(crate) mod answer_head;
-#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 mod attempt;
 mod bearer;
 mod challenge;
@@ -25,14 +25,16 @@ mod challenge;
 mod execute_error;
 #[cfg(any(feature = "reqwest", feature = "tower"))]
 mod held_body;
+#[cfg(all(feature = "blocking", any(feature = "reqwest", feature = "ureq")))]
+mod held_token;
 mod observed;
-#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 mod origin;
 #[cfg(feature = "tower")]
 mod peeked_body;
-#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 mod request_auth;
-#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 mod request_rule;
 #[cfg(all(feature = "reqwest", feature = "blocking"))]
 mod reqwest_blocking;
@@ -43,6 +45,8 @@ mod reqwest_middleware;
 mod response_head;
 #[cfg(feature = "tower")]
 mod tower_layer;
+#[cfg(feature = "ureq")]
+mod ureq_client;
 pub(crate) mod vain_retry;
 
 pub use bearer::Bearer;
@@ -54,9 +58,9 @@ pub use held_body::HeldBody;
 pub use observed::{AnsweredToken, Observed};
 #[cfg(feature = "tower")]
 pub use peeked_body::PeekedBody;
-#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 pub use request_auth::RequestAuth;
-#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 pub use request_rule::RequestRule;
 pub(crate) use response_head::ResponseHead;
 #[cfg(feature = "tower")]

@@ -67,7 +67,7 @@ pub(super) struct Target<'a> {
 
 impl<'a> Target<'a> {
     /// Returns the origin of an absolute URI.
-    #[cfg(any(feature = "tower", test))]
+    #[cfg(any(feature = "tower", feature = "ureq", test))]
     pub(super) fn of_uri(uri: &'a Uri) -> Option<Self> {
         let scheme = uri.scheme()?;
         let port = uri.port_u16().or_else(|| default_port(scheme));

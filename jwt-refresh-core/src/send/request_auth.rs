@@ -14,6 +14,7 @@ use super::request_rule::RequestRule;
 /// | reqwest | `execute`, or `blocking_execute` for its blocking client |
 /// | reqwest-middleware (feature of that name) | `ClientBuilder::new(client).with(auth)` |
 /// | hyper, tonic and all of tower (feature `tower`) | `ServiceBuilder::new().layer(auth)` |
+/// | ureq (feature of that name) | `run`, in place of `Agent::run` |
 ///
 /// # How often a request is sent
 ///

@@ -202,6 +202,12 @@ impl RequestRule {
         self.header.as_ref().unwrap_or_else(|| token.header_name())
     }
 
+    /// Returns whether a token goes into `Authorization`, which no client takes to another origin.
+    #[cfg(any(feature = "reqwest", feature = "ureq"))]
+    pub(super) fn is_in_authorization(&self, token: &AccessToken) -> bool {
+        self.header_of(token) == AUTHORIZATION
+    }
+
     /// Puts the token into a request. This is done anew for each sending, so what proves the
     /// possession of a key for one request (RFC 9449) belongs here too.
     pub(super) fn attach(&self, token: &AccessToken, headers: &mut HeaderMap) -> Result<(), Error> {
@@ -218,7 +224,7 @@ impl RequestRule {
     /// redirected to another origin would send the token there.
     #[cfg(feature = "reqwest")]
     pub(super) fn check_redirects(&self, token: &AccessToken) -> Result<(), Error> {
-        if self.header_of(token) == AUTHORIZATION || self.redirects == Redirects::WithinOrigin {
+        if self.is_in_authorization(token) || self.redirects == Redirects::WithinOrigin {
             return Ok(());
         }
         let what = "a redirect to another host would take the token along, which is not in `Authorization`";

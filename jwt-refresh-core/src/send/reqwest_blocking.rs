@@ -1,19 +1,15 @@
 //! Sends requests of reqwest's blocking client with a token.
 
-use std::any::TypeId;
-use std::sync::Arc;
-
 use reqwest::blocking::{Client, Request, Response};
 
 use super::answer_head::{AnswerHead, Insufficient};
 use super::attempt::{AfterAnswer, Attempt, Delivery};
 use super::execute_error::ExecuteError;
+use super::held_token::hold;
 use super::origin::Target;
 use super::request_auth::RequestAuth;
 use super::reqwest_client::is_from_elsewhere;
 use crate::provider::TokenProvider;
-use crate::sync::Mutex;
-use crate::token::AccessToken;
 
 impl<P: TokenProvider> RequestAuth<P> {
     /// Does what [`execute`](Self::execute) does, and blocks the current thread until there is an
@@ -39,7 +35,7 @@ impl<P: TokenProvider> RequestAuth<P> {
         loop {
             let again = attempt.copy(|| request.try_clone());
             attempt.attach(request.headers_mut())?;
-            let response = client.execute(request).inspect_err(|_| attempt.unanswered())?;
+            let mut response = client.execute(request).inspect_err(|_| attempt.unanswered())?;
             let step = if is_from_elsewhere(response.url(), &url) {
                 AfterAnswer::Deliver(attempt.answered_elsewhere())
             } else {
@@ -49,18 +45,13 @@ impl<P: TokenProvider> RequestAuth<P> {
                 AfterAnswer::Deliver(Delivery { insufficient: Some(insufficient), .. }) => {
                     return Err(Insufficient::into_error(insufficient).at(response.url()).into());
                 }
-                AfterAnswer::Deliver(Delivery { token, .. }) => return Ok(holding(token, response)),
+                AfterAnswer::Deliver(Delivery { token, .. }) => {
+                    hold(token, response.extensions_mut());
+                    return Ok(response);
+                }
                 AfterAnswer::SendAgain(other, again) => (attempt, request) = (other, again),
                 AfterAnswer::Renew(rejected, again) => (attempt, request) = (rejected.renewed_blocking()?, again),
             }
         }
     }
-}
-
-/// Returns the response, which holds `token` if that is for this request alone.
-fn holding<T: Send + 'static>(token: T, mut response: Response) -> Response {
-    if TypeId::of::<T>() != TypeId::of::<AccessToken>() {
-        response.extensions_mut().insert(Arc::new(Mutex::new(token)));
-    }
-    response
 }
