@@ -11,7 +11,7 @@ thread_local! {
 }
 
 /// Notes that a request was rejected again after its token was renewed.
-#[cfg(feature = "reqwest")]
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 #[cold]
 pub(super) fn note_rejected_again() {
     REJECTED_AGAIN.set(REJECTED_AGAIN.get() + 1);
