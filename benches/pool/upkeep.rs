@@ -27,7 +27,7 @@ async fn keep_up() -> Result<(), Error> {
     for number in 0..ACCOUNTS {
         pool.add(Account::new(format!("account-{number}"), Login::at(&server, number)))?;
     }
-    while !pool.status().quarantined.is_empty() {
+    while pool.status().active < ACCOUNTS {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let joined = server.slices().len();
@@ -36,7 +36,7 @@ async fn keep_up() -> Result<(), Error> {
     let begun = Instant::now();
     while server.refreshed.load(Ordering::Relaxed) < ACCOUNTS {
         assert!(begun.elapsed() < DEADLINE, "some accounts were not refreshed");
-        let expired = pool.status().quarantined.iter().filter(|one| one.cause == QuarantineCause::Expired).count();
+        let expired = pool.status().quarantined_for(QuarantineCause::Expired);
         assert_eq!(expired, 0, "accounts are out because their tokens expired");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -2,8 +2,10 @@
 //! denied are kept out until they can log in.
 
 mod attribute;
+mod backlogs;
 mod bad_input;
 mod blocked;
+mod caller_keys;
 mod captured;
 mod client;
 mod closing;
@@ -13,6 +15,7 @@ mod events;
 mod exchanges;
 mod health;
 mod keys;
+mod leaks;
 mod learnt;
 mod limit_changes;
 mod limits;
@@ -24,10 +27,13 @@ mod removal;
 mod scripted;
 mod selection;
 mod starving;
+mod status;
 mod store;
 mod strikes;
 #[path = "../support/mod.rs"]
 mod support;
+mod tiers;
+mod weights;
 
 use futures_util::FutureExt;
 use jwt_refresh::pool::{Account, Pool, PoolBuilder, PoolPolicy};

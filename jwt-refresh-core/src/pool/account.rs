@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limit::{Limit, own_rules, shared_limits};
-use super::limits::{EndpointIndex, GroupIndex, Limits, Pin, Pinned, TagIndex};
+use super::limits::{EndpointIndex, GroupIndex, Limits, Pin, Pinned, TagIndex, Tier};
 use super::start::{FirstToken, NoLogin, Start};
 #[cfg(feature = "reqwest")]
 use crate::authenticator::HttpClient;
@@ -49,6 +49,7 @@ pub struct Account {
     concurrency: u32,
     usage_cap: u32,
     weight: u32,
+    tier: Tier,
     further: Vec<Limit>,
 }
 
@@ -71,6 +72,7 @@ impl Account {
             concurrency: u32::MAX,
             usage_cap: u32::MAX,
             weight: 1,
+            tier: 0,
             further: Vec::new(),
         }
     }
@@ -185,9 +187,23 @@ impl Account {
     }
 
     /// Sets the account's share of the calls, relative to the weights of other accounts, for
-    /// [`Selection::Weighted`](super::Selection::Weighted). Default 1; 0 is taken as 1.
+    /// [`Selection::Weighted`](super::Selection::Weighted). Default 1; 0 is taken as 1, and from
+    /// 268 million on weights are taken as equal.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = weight.max(1);
+        self
+    }
+
+    /// Sets the account's tier. Default 0, the tier that serves first. Tier 1 serves while no
+    /// account of tier 0 (with the tag that is asked for) can serve at once, tier 2 while none of
+    /// tiers 0 and 1 can, and so on: as among the MX records of a domain, the lowest number is
+    /// preferred. As soon as an account of a lower number can serve again, it does.
+    ///
+    /// The pool's [selection](super::Selection) decides within a tier. A
+    /// [key](super::LeaseRequest::key) belongs to an account of the first tier that has a live
+    /// token, and waits for that account.
+    pub fn tier(mut self, tier: u8) -> Self {
+        self.tier = tier;
         self
     }
 
@@ -319,6 +335,7 @@ impl Account {
             concurrency: self.concurrency,
             usage_cap: self.usage_cap,
             weight: self.weight,
+            tier: self.tier,
             tags,
             endpoint,
             pinned: Pinned(self.pin.clone()),
@@ -337,6 +354,7 @@ impl fmt::Debug for Account {
             .field("concurrency", &self.concurrency)
             .field("usage_cap", &self.usage_cap)
             .field("weight", &self.weight)
+            .field("tier", &self.tier)
             .field("tags", &self.tags)
             .finish_non_exhaustive()
     }

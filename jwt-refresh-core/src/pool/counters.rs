@@ -16,6 +16,8 @@ pub(super) struct PoolCounters {
     pub(super) leases: u64,
     /// Leases that are held.
     pub(super) held: usize,
+    /// Leases that were not given back in time.
+    pub(super) leases_timed_out: u64,
     pub(super) quarantined: CauseCounts,
     /// When the pool was created.
     started: i64,
@@ -34,6 +36,7 @@ impl PoolCounters {
         Self {
             leases: 0,
             held: 0,
+            leases_timed_out: 0,
             quarantined: CauseCounts::default(),
             started: now,
             leases_by_second: [0; MINUTE],

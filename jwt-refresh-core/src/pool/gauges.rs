@@ -21,8 +21,10 @@ const ENDED: PoolStatus = PoolStatus {
     active: 0,
     failing: 0,
     quarantined: Vec::new(),
+    causes: CauseCounts::NONE,
     waiting: 0,
     leases: 0,
+    leases_timed_out: 0,
     average_ttl: None,
     refresh_success: None,
     requests_per_token_per_minute: 0.0,
@@ -41,11 +43,11 @@ pub(super) struct Gauges {
 impl Gauges {
     /// Sets the gauges from the pool's `status`, if they are due. Returns when they are due next,
     /// in nanoseconds since boot.
-    pub(super) fn show(&mut self, pool: u64, clock: &Clock, status: impl FnOnce() -> (PoolStatus, CauseCounts)) -> i64 {
+    pub(super) fn show(&mut self, pool: u64, clock: &Clock, status: impl FnOnce() -> PoolStatus) -> i64 {
         let now = clock.moment().boot.as_nanos();
         if self.pool.is_none() || now >= self.due {
-            let (status, causes) = status();
-            set(&pool.to_string(), &status, causes, health(&status));
+            let status = status();
+            set(&pool.to_string(), &status, health(&status));
             self.pool = Some(pool);
             self.due = now.saturating_add(INTERVAL);
         }
@@ -59,7 +61,7 @@ impl Drop for Gauges {
         if let Some(pool) = self.pool.filter(|_| !std::thread::panicking()) {
             // The health is NaN, neither good nor bad: a pool that is not needed any more must not
             // raise an alarm.
-            set(&pool.to_string(), &ENDED, CauseCounts::default(), f64::NAN);
+            set(&pool.to_string(), &ENDED, f64::NAN);
         }
     }
 }
@@ -67,11 +69,7 @@ impl Drop for Gauges {
 /// Sets the gauges of the pool called `pool`.
 #[cfg(feature = "redis")]
 pub(super) fn show(pool: &str, status: &PoolStatus) {
-    let mut causes = CauseCounts::default();
-    for account in &status.quarantined {
-        causes.change(None, Some(account.cause));
-    }
-    set(pool, status, causes, health(status));
+    set(pool, status, health(status));
 }
 
 fn health(status: &PoolStatus) -> f64 {
@@ -83,7 +81,7 @@ fn health(status: &PoolStatus) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of accounts and callers stay far below 2^52")]
-fn set(pool: &str, status: &PoolStatus, causes: CauseCounts, health: f64) {
+fn set(pool: &str, status: &PoolStatus, health: f64) {
     let set = |name: &'static str, value: f64| metrics::gauge!(name, "pool" => pool.to_owned()).set(value);
     set("jwt_refresh_pool_accounts", status.accounts as f64);
     set("jwt_refresh_pool_active", status.active as f64);
@@ -94,7 +92,7 @@ fn set(pool: &str, status: &PoolStatus, causes: CauseCounts, health: f64) {
     set("jwt_refresh_pool_requests_per_token_per_minute", status.requests_per_token_per_minute);
     set("jwt_refresh_pool_auth_overhead_ratio", status.auth_overhead);
     set("jwt_refresh_pool_health", health);
-    for (cause, count) in causes.each() {
+    for (cause, count) in status.causes.each() {
         let labels = [("pool", pool.to_owned()), ("cause", cause.name().to_owned())];
         metrics::gauge!("jwt_refresh_pool_quarantined", &labels).set(f64::from(count));
     }

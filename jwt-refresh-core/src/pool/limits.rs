@@ -20,6 +20,9 @@ pub(super) const ALL: TagIndex = 0;
 /// The number of a token endpoint in a pool.
 pub(super) type EndpointIndex = u32;
 
+/// The number of a tier. The lowest serves first.
+pub(super) type Tier = u8;
+
 /// What may be asked of an account, and what its leases hand out. Accounts that are added one after
 /// the other with equal limits share one allocation.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,6 +36,7 @@ pub(super) struct Limits {
     pub(super) concurrency: u32,
     pub(super) usage_cap: u32,
     pub(super) weight: u32,
+    pub(super) tier: Tier,
     pub(super) tags: Box<[TagIndex]>,
     /// Where the account logs in. It is here because that is what most accounts have in common.
     pub(super) endpoint: EndpointIndex,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 
 /// Which account serves a call, of those that could. A call with a
@@ -17,7 +17,8 @@ pub enum Selection {
     /// The account that was used least recently.
     RoundRobin,
     /// Each account in proportion to its [`weight`](super::Account::weight), as far as its limits
-    /// allow.
+    /// allow. That is so for the calls of each tag by themselves, and for those without one. Leases
+    /// with a key do not count.
     Weighted,
 }
 
@@ -34,6 +35,7 @@ pub struct PoolPolicy {
     pub(super) selection: Selection,
     pub(super) exchanges: usize,
     pub(super) queue: usize,
+    pub(super) lease_timeout: Option<Duration>,
     pub(super) rerun_rate_limited: bool,
     pub(super) max_inline_wait: Duration,
     pub(super) cool_down: (Duration, Duration),
@@ -49,6 +51,7 @@ impl Default for PoolPolicy {
             selection: Selection::default(),
             exchanges: 16,
             queue: 10_000,
+            lease_timeout: None,
             rerun_rate_limited: false,
             max_inline_wait: Duration::from_secs(5),
             cool_down: (Duration::from_secs(1), Duration::from_secs(60)),
@@ -103,6 +106,19 @@ impl PoolPolicy {
         self
     }
 
+    /// Sets after how long a lease ends that was not given back, such as one that was leaked or whose
+    /// task hangs. Its account then has room for another lease, and the status
+    /// [counts](super::PoolStatus::leases_timed_out) it. The token that it holds is not affected, and
+    /// to give it back later does nothing.
+    ///
+    /// A call that takes longer than this goes on beside those that the account's limits allow, so
+    /// let it be longer than any call. It is measured in time since boot. By default leases have no
+    /// time-out. The pool refuses one of zero.
+    pub fn lease_timeout(mut self, timeout: Duration) -> Self {
+        self.lease_timeout = Some(timeout);
+        self
+    }
+
     /// Sets the longest rest after a 429 that callers wait out in line, as they wait for an
     /// account's rate. An account that has to rest for longer goes into quarantine
     /// ([`RateLimited`](super::QuarantineCause::RateLimited)), and callers do not wait for it any
@@ -146,6 +162,15 @@ impl PoolPolicy {
     pub fn renewed_again_window(mut self, window: Duration) -> Self {
         self.renewed_again_window = window;
         self
+    }
+
+    /// Checks the numbers that cannot be taken as others.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.lease_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            let what = "with a lease time-out of zero, leases would end as they begin (give a longer one, or none)";
+            return Err(Error::new(ErrorKind::Configuration, what));
+        }
+        Ok(())
     }
 
     /// Returns the pause before the next exchange of an account, after the `failures`th failure in

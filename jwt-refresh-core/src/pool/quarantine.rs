@@ -106,6 +106,18 @@ pub(super) struct Quarantine {
 pub(super) struct CauseCounts([u32; QuarantineCause::TABLE.len()]);
 
 impl CauseCounts {
+    /// The counts of a pool that has no account in quarantine.
+    #[cfg(feature = "metrics")]
+    pub(super) const NONE: Self = Self([0; QuarantineCause::TABLE.len()]);
+
+    /// Returns the counts of these accounts' causes.
+    #[cfg(any(test, feature = "redis"))]
+    pub(super) fn of_each(causes: impl IntoIterator<Item = QuarantineCause>) -> Self {
+        let mut counts = Self::default();
+        causes.into_iter().for_each(|cause| counts.change(None, Some(cause)));
+        counts
+    }
+
     /// Counts that an account's cause changed from `from` to `to`; `None` is no quarantine.
     pub(super) fn change(&mut self, from: Option<QuarantineCause>, to: Option<QuarantineCause>) {
         if let Some(count) = from.and_then(|cause| self.0.get_mut(cause as usize)) {
@@ -119,6 +131,11 @@ impl CauseCounts {
     /// Returns how many accounts are in quarantine.
     pub(super) fn total(&self) -> usize {
         self.0.iter().map(|&count| count as usize).sum()
+    }
+
+    /// Returns how many accounts are in quarantine for a cause.
+    pub(super) fn of(&self, cause: QuarantineCause) -> usize {
+        self.0.get(cause as usize).map_or(0, |&count| count as usize)
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = (QuarantineCause, u32)> {

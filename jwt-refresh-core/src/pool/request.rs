@@ -73,8 +73,16 @@ impl LeaseRequest {
         self
     }
 
-    /// Asks for the account that this key belongs to. Equal keys belong to the same account. While
-    /// that account is in quarantine, they belong to another one, again the same for equal keys.
+    /// Asks for the account that this key belongs to. Equal keys belong to the same account, in every
+    /// process whose pool has accounts of the same names, and each account has nearly the same share
+    /// of all keys. If an account is added or removed, only keys of that account move.
+    ///
+    /// While the account has no live token (it is in quarantine, logs in, or renews its token), its
+    /// keys belong to other accounts, again the same for equal keys. They return when it is back.
+    /// While the account is at its rate or its concurrency, the caller waits for it.
+    ///
+    /// The first caller with a key for a [tag](Self::tag) may wait until the pool has sorted the
+    /// accounts for that: 0.1 s if there are a million.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use jwt_refresh::ErrorKind;
-use jwt_refresh::pool::RedisPool;
+use jwt_refresh::pool::{PoolPolicy, RedisPool};
 
 use super::{POOL, World, active};
 use crate::support::{MINUTE, SECOND, free_port, until};
@@ -23,6 +23,19 @@ async fn a_rate_that_allows_nothing_is_refused() {
         let error = world.builder().account(account).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("lets nothing through"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_a_pool_on_one_machine_can_do_is_refused_by_name() {
+    let world = World::new(1).await;
+    let tier = world.builder().account(world.account(0).tier(1)).build().unwrap_err();
+    let policy = PoolPolicy::default().lease_timeout(MINUTE);
+    let timeout = world.builder().policy(policy).build().unwrap_err();
+    for (error, what) in [(tier, "has a tier"), (timeout, "has a lease time-out")] {
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        let text = error.to_string();
+        assert!(text.contains(what) && text.contains("a pool in Redis does not support"), "{text}");
     }
 }
 

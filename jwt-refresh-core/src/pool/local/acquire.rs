@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::key_ring::hash;
 use super::shared::PoolShared;
 use super::waiters::WaiterId;
 use crate::clock::Clock;
@@ -43,8 +44,9 @@ impl LeaseSource for PoolShared {
 
 /// Waits until there is a lease by `terms`.
 async fn wait_for_lease(pool: Arc<PoolShared>, terms: LeaseTerms) -> Result<Lease, Error> {
+    let key = terms.key.as_deref().map(hash);
     let queued = pool.change(|state, now| {
-        let selector = state.selector(terms.tag.as_deref(), terms.key.as_deref(), terms.cost)?;
+        let selector = state.selector(terms.tag.as_deref(), key, terms.cost)?;
         let wait_for = match state.acquire(selector, now)? {
             Ok(granted) => return Ok(Err(granted)),
             Err(wait_for) => wait_for,
@@ -86,6 +88,7 @@ struct Queued<'a> {
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.pool.change(|state, now| state.cancel(self.id, now));
+        let waiter = self.pool.change(|state, now| state.cancel(self.id, now));
+        drop(waiter);
     }
 }

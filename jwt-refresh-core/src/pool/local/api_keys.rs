@@ -1,7 +1,7 @@
 //! Which accounts of a pool have an API key. A key that two accounts had would be used twice as
 //! often as its limits allow.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
@@ -10,7 +10,7 @@ use crate::token::AccessToken;
 
 /// The accounts by the digests of their keys.
 #[derive(Default)]
-pub(super) struct ApiKeys(HashMap<[u8; 32], Slot>);
+pub(super) struct ApiKeys(BTreeMap<[u8; 32], Slot>);
 
 /// Returns the digest of a key. The same secret in another header is the same key.
 fn digest(key: &AccessToken) -> [u8; 32] {

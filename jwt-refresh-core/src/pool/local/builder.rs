@@ -78,8 +78,10 @@ impl PoolBuilder {
     /// # Errors
     ///
     /// [`Configuration`](crate::ErrorKind::Configuration) if two accounts have the same name, if a
-    /// rate lets nothing through, or if the threads that renew tokens cannot be started.
+    /// rate lets nothing through, if the [lease time-out](PoolPolicy::lease_timeout) is zero, or if
+    /// the threads that renew tokens cannot be started.
     pub fn build(self) -> Result<Pool, Error> {
+        self.policy.check()?;
         let pool = Arc::new(PoolShared::new(self.policy, self.clock, self.store, runtime::handle()?));
         for account in self.accounts {
             pool.add(account)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::endpoints::DueExchange;
+use super::groups::tags_of;
 use super::rank::Slot;
 use super::rare::Rare;
 use super::slots::Priority;
@@ -64,14 +65,13 @@ pub(super) struct AccountEntry {
     pub(super) exchange: ExchangeState,
     /// Whether the account has ever had tokens.
     pub(super) has_joined: bool,
+    /// Whether callers' keys can belong to the account: it has a token and is not in quarantine.
+    pub(super) is_live: bool,
     /// How many exchanges failed since the last success.
     pub(super) failures: u8,
 
     /// The theoretical arrival time, see [`Limit`](crate::pool::limit::Limit).
     pub(super) arrival: i64,
-    /// The virtual time, which each lease moves on by 1/weight. Accounts are sorted by it under
-    /// [`Selection::Weighted`](crate::pool::policy::Selection::Weighted).
-    pub(super) virtual_time: i64,
     /// The number of its last lease, as the pool counts leases.
     pub(super) last_lease: u32,
     /// How many leases were given so far.
@@ -86,7 +86,7 @@ pub(super) struct AccountEntry {
 
 impl AccountEntry {
     /// Returns the entry of an account that has not logged in yet.
-    pub(super) fn new(identity: Arc<dyn NamedAuthenticator>, limits: Arc<Limits>, virtual_time: i64, now: i64) -> Self {
+    pub(super) fn new(identity: Arc<dyn NamedAuthenticator>, limits: Arc<Limits>, now: i64) -> Self {
         let joining = Quarantine { cause: QuarantineCause::Joining, until: None, error: None };
         let mut rare = Rare::default();
         rare.change(|rare| rare.quarantine = Some(joining));
@@ -100,9 +100,9 @@ impl AccountEntry {
             refresh_kind: RefreshKind::Valid,
             exchange: ExchangeState::Planned,
             has_joined: false,
+            is_live: false,
             failures: 0,
             arrival: now,
-            virtual_time,
             last_lease: 0,
             calls: 0,
             held: 0,
@@ -131,7 +131,7 @@ impl AccountEntry {
 
     /// Returns the account's tags, with the one that stands for all accounts.
     pub(super) fn tags(&self) -> impl Iterator<Item = TagIndex> {
-        std::iter::once(ALL).chain(self.limits.tags.iter().copied())
+        tags_of(&self.limits)
     }
 
     /// Returns whether the account has the tag.

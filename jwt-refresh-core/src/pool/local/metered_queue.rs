@@ -6,15 +6,16 @@
 //! group only the first account of each tag and class stands in the queue. So when a shared limit
 //! is used up, these few are taken out, however many accounts there are behind them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cost_class::{CostClass, MOST_LOOKED_AT, cost_class};
-use super::rank::{Rank, Slot};
+use super::groups::tags_of;
+use super::rank::{Rank, Slot, Standing};
 use super::shared_limits::GroupIndex;
 use super::waiters::WaiterId;
-use crate::pool::limits::{ALL, TagIndex};
+use crate::pool::limits::{Limits, TagIndex};
 
-type Ready = BTreeMap<(TagIndex, CostClass), BTreeSet<(Rank, Slot)>>;
+type Ready = BTreeMap<(TagIndex, CostClass), BTreeSet<(Standing, Slot)>>;
 
 /// What becomes due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,16 +27,17 @@ pub(super) enum Due {
 #[derive(Debug, Default)]
 pub(super) struct MeteredQueue {
     ready: Ready,
-    places: HashMap<Slot, Place>,
-    groups: HashMap<GroupIndex, Group>,
+    places: BTreeMap<Slot, Place>,
+    groups: BTreeMap<GroupIndex, Group>,
     /// When accounts and groups may serve calls that cost more than now.
     due: BTreeSet<(i64, Due)>,
 }
 
 /// Where an account stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Place {
-    ready: Option<(Rank, CostClass)>,
+    /// Its rank for each of its tags.
+    ready: Option<(Vec<Rank>, CostClass)>,
     due: Option<i64>,
 }
 
@@ -46,7 +48,7 @@ struct Group {
     due: Option<i64>,
     members: Ready,
     /// Those of its accounts that stand in the queue.
-    shown: Vec<(TagIndex, CostClass, Rank, Slot)>,
+    shown: Vec<(TagIndex, CostClass, Standing, Slot)>,
     /// Callers that wait for one of its accounts alone.
     keyed: BTreeSet<(WaiterId, Slot)>,
 }
@@ -56,43 +58,41 @@ impl MeteredQueue {
         self.places.is_empty()
     }
 
-    /// Says whether an account is ready, with its rank and the class of what a call may cost by its
-    /// own limits, and when that is to be looked at again.
-    pub(super) fn set(
-        &mut self,
-        slot: Slot,
-        tags: &[TagIndex],
-        group: Option<GroupIndex>,
-        ready: Option<(Rank, CostClass)>,
-        due: Option<i64>,
-    ) {
+    /// Says whether an account is ready, with its rank for each of its tags and the class of what a
+    /// call may cost by its own limits, and when that is to be looked at again.
+    pub(super) fn set(&mut self, slot: Slot, limits: &Limits, ready: Option<(Vec<Rank>, CostClass)>, due: Option<i64>) {
         let place = self.places.entry(slot).or_default();
-        let old = std::mem::replace(place, Place { ready, due });
-        self.move_due(Due::Account(slot), old.due, due);
-        if old.ready == ready {
+        let old_due = std::mem::replace(&mut place.due, due);
+        let is_moved = place.ready != ready;
+        let old_ready = if is_moved { std::mem::replace(&mut place.ready, ready.clone()) } else { None };
+        self.move_due(Due::Account(slot), old_due, due);
+        if !is_moved {
             return;
         }
-        let accounts = match group {
+        let accounts = match limits.group {
             Some(group) => &mut self.groups.entry(group).or_default().members,
             None => &mut self.ready,
         };
-        for tag in tags.iter().copied().chain([ALL]) {
-            if let Some((rank, class)) = old.ready {
-                remove(accounts, (tag, class), (rank, slot));
-            }
-            if let Some((rank, class)) = ready {
-                accounts.entry((tag, class)).or_default().insert((rank, slot));
-            }
+        let places = |ready: Option<(Vec<Rank>, CostClass)>| {
+            let (ranks, class) = ready.unwrap_or_default();
+            let standings = ranks.into_iter().map(|rank| Standing { tier: limits.tier, rank });
+            tags_of(limits).zip(standings).map(move |(tag, standing)| ((tag, class), (standing, slot)))
+        };
+        for (place, account) in places(old_ready) {
+            remove(accounts, place, account);
         }
-        if let Some(group) = group {
+        for (place, account) in places(ready) {
+            accounts.entry(place).or_default().insert(account);
+        }
+        if let Some(group) = limits.group {
             self.show(group);
         }
     }
 
     /// Forgets an account.
-    pub(super) fn remove(&mut self, slot: Slot, tags: &[TagIndex], group: Option<GroupIndex>) {
+    pub(super) fn remove(&mut self, slot: Slot, limits: &Limits) {
         if self.places.contains_key(&slot) {
-            self.set(slot, tags, group, None, None);
+            self.set(slot, limits, None, None);
             self.places.remove(&slot);
         }
     }
@@ -121,25 +121,25 @@ impl MeteredQueue {
     /// Puts the first accounts of a group into the queue, in place of those that were the first.
     fn show(&mut self, group: GroupIndex) {
         let Some(state) = self.groups.get_mut(&group) else { return };
-        let first = |((tag, class), accounts): (&(TagIndex, CostClass), &BTreeSet<(Rank, Slot)>)| {
-            let &(rank, slot) = accounts.first()?;
-            Some((*tag, (*class).min(state.class?), rank, slot))
+        let first = |((tag, class), accounts): (&(TagIndex, CostClass), &BTreeSet<(Standing, Slot)>)| {
+            let &(standing, slot) = accounts.first()?;
+            Some((*tag, (*class).min(state.class?), standing, slot))
         };
         let shown: Vec<_> = state.members.iter().filter_map(first).collect();
         if shown == state.shown {
             return;
         }
-        for (tag, class, rank, slot) in std::mem::replace(&mut state.shown, shown.clone()) {
-            remove(&mut self.ready, (tag, class), (rank, slot));
+        for (tag, class, standing, slot) in std::mem::replace(&mut state.shown, shown.clone()) {
+            remove(&mut self.ready, (tag, class), (standing, slot));
         }
-        for (tag, class, rank, slot) in shown {
-            self.ready.entry((tag, class)).or_default().insert((rank, slot));
+        for (tag, class, standing, slot) in shown {
+            self.ready.entry((tag, class)).or_default().insert((standing, slot));
         }
     }
 
     /// Returns the first account of a tag of those whose class says that they can serve a call of
     /// that cost.
-    pub(super) fn first_above(&self, tag: TagIndex, cost: u64) -> Option<(Rank, Slot)> {
+    pub(super) fn first_above(&self, tag: TagIndex, cost: u64) -> Option<(Standing, Slot)> {
         let class = cost_class(cost.saturating_sub(1)) + u8::from(cost > 1);
         let above = self.ready.range((tag, class)..=(tag, CostClass::MAX));
         above.filter_map(|(_, accounts)| accounts.first().copied()).min()
@@ -147,7 +147,7 @@ impl MeteredQueue {
 
     /// Returns the first accounts of a tag that are of the class of that cost, if that does not
     /// tell whether they can serve it.
-    pub(super) fn same_class(&self, tag: TagIndex, cost: u64) -> Vec<(Rank, Slot)> {
+    pub(super) fn same_class(&self, tag: TagIndex, cost: u64) -> Vec<(Standing, Slot)> {
         if cost.is_power_of_two() {
             return Vec::new();
         }
@@ -203,7 +203,7 @@ impl MeteredQueue {
     }
 }
 
-fn remove(ready: &mut Ready, place: (TagIndex, CostClass), account: (Rank, Slot)) {
+fn remove(ready: &mut Ready, place: (TagIndex, CostClass), account: (Standing, Slot)) {
     if let Some(accounts) = ready.get_mut(&place) {
         accounts.remove(&account);
         if accounts.is_empty() {
@@ -215,9 +215,12 @@ fn remove(ready: &mut Ready, place: (TagIndex, CostClass), account: (Rank, Slot)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::limits::ALL;
+    use crate::pool::local::groups::tests::limits;
 
-    fn rank(order: i64) -> Rank {
-        Rank::at(order)
+    /// The rank of an account, for each of its tags.
+    fn ready(limits: &Limits, order: i64, class: CostClass) -> Option<(Vec<Rank>, CostClass)> {
+        Some((tags_of(limits).map(|_| Rank::at(order)).collect(), class))
     }
 
     fn first(queue: &MeteredQueue, tag: TagIndex, cost: u64) -> Option<Slot> {
@@ -228,14 +231,15 @@ mod tests {
     #[test]
     fn an_account_is_found_by_tag_and_by_what_a_call_may_cost() {
         let mut queue = MeteredQueue::default();
-        queue.set(1, &[], None, Some((rank(1), cost_class(10))), None);
-        queue.set(2, &[5], None, Some((rank(2), cost_class(1000))), None);
+        let (plain, tagged) = (limits(0, &[]), limits(0, &[5]));
+        queue.set(1, &plain, ready(&plain, 1, cost_class(10)), None);
+        queue.set(2, &tagged, ready(&tagged, 2, cost_class(1000)), None);
         assert_eq!([1, 9, 100, 2000].map(|cost| first(&queue, ALL, cost)), [Some(1), Some(1), Some(2), None]);
         assert_eq!(first(&queue, 5, 1), Some(2));
         assert_eq!(queue.first_above(ALL, 10).map(|(_, slot)| slot), Some(2), "1 may not have as much");
         assert_eq!(queue.first_above(ALL, 8).map(|(_, slot)| slot), Some(1));
         assert_eq!(queue.nearly(ALL, 5000), [2, 1]);
-        queue.remove(2, &[5], None);
+        queue.remove(2, &tagged);
         assert_eq!((first(&queue, ALL, 100), first(&queue, 5, 1)), (None, None));
     }
 
@@ -243,13 +247,14 @@ mod tests {
     fn a_group_stands_in_the_queue_by_its_first_accounts_and_closes_as_one() {
         let mut queue = MeteredQueue::default();
         for slot in 0..1000 {
-            queue.set(slot, &[1 + slot % 2], Some(0), Some((rank(slot.into()), 63)), None);
+            let limits = Limits { group: Some(0), ..limits(0, &[1 + slot % 2]) };
+            queue.set(slot, &limits, ready(&limits, slot.into(), 63), None);
         }
         assert_eq!(first(&queue, ALL, 1), None, "nothing is known of its limits yet");
         queue.set_group(0, Some(cost_class(100)), None);
         assert_eq!((first(&queue, ALL, 60), first(&queue, 2, 60), first(&queue, ALL, 200)), (Some(0), Some(1), None));
         assert!(queue.ready.values().map(BTreeSet::len).sum::<usize>() <= 3);
-        queue.set(0, &[1], Some(0), None, None);
+        queue.set(0, &Limits { group: Some(0), ..limits(0, &[1]) }, None, None);
         assert_eq!(first(&queue, ALL, 1), Some(1));
         queue.set_group(0, None, None);
         assert!(first(&queue, ALL, 1).is_none() && queue.ready.is_empty());
@@ -258,12 +263,25 @@ mod tests {
     #[test]
     fn accounts_and_groups_are_due_in_the_order_of_their_times() {
         let mut queue = MeteredQueue::default();
-        queue.set(1, &[], None, None, Some(20));
+        let plain = limits(0, &[]);
+        queue.set(1, &plain, None, Some(20));
         queue.set_group(3, None, Some(10));
         assert_eq!((queue.next_due(), queue.pop_due(9)), (Some(10), None));
         assert_eq!((queue.pop_due(30), queue.pop_due(30)), (Some(Due::Group(3)), Some(Due::Account(1))));
-        queue.set(1, &[], None, None, Some(40));
-        queue.set(1, &[], None, None, None);
+        queue.set(1, &plain, None, Some(40));
+        queue.set(1, &plain, None, None);
         assert_eq!(queue.next_due(), None);
+    }
+
+    #[test]
+    fn an_account_of_a_tier_that_serves_first_goes_before_one_with_a_better_rank() {
+        let mut queue = MeteredQueue::default();
+        let tiers = [2, 0, 1].map(|tier| limits(tier, &[]));
+        for (slot, limits) in (1..).zip(&tiers) {
+            queue.set(slot, limits, ready(limits, slot.into(), 63), None);
+        }
+        assert_eq!(first(&queue, ALL, 1), Some(2));
+        queue.remove(2, &tiers[1]);
+        assert_eq!(first(&queue, ALL, 1), Some(3));
     }
 }

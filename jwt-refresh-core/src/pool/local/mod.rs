@@ -27,8 +27,12 @@ mod endpoint;
 mod endpoints;
 mod entry;
 mod event_queue;
+mod groups;
 mod heap;
 mod job;
+mod key_ring;
+mod key_rings;
+mod lease_timeouts;
 mod lifecycle;
 mod limit_states;
 mod metered_queue;
@@ -39,6 +43,7 @@ mod pool_account;
 mod quarantined;
 mod rank;
 mod rare;
+mod rate_queue;
 mod ready_queue;
 mod renew;
 mod scheduler;
@@ -50,6 +55,7 @@ mod stored;
 mod table;
 mod tags;
 mod time;
+mod virtual_time;
 mod waiters;
 
 use std::fmt;
@@ -62,7 +68,7 @@ use super::close_report::CloseReport;
 use super::event::PoolEvent;
 use super::provider::provide_leases;
 use super::request::LeaseRequest;
-use super::status::PoolStatus;
+use super::status::{PoolStatus, QuarantinedAccount};
 use crate::error::Error;
 use crate::events::Events;
 
@@ -245,10 +251,23 @@ impl Pool {
         self.0.flush().await;
     }
 
-    /// Returns a snapshot of the pool. It lists the accounts in quarantine, so the call takes time
-    /// in proportion to their number, under the pool's lock.
+    /// Returns a snapshot of the pool. It takes a fraction of a millisecond, however many accounts
+    /// there are, and lists at most 100 of those in quarantine.
     pub fn status(&self) -> PoolStatus {
         self.0.status()
+    }
+
+    /// Returns all accounts that do not serve, in no particular order. They are copied in portions,
+    /// while the pool goes on: an account that returns meanwhile may be missing, and one that goes
+    /// into quarantine may not be there yet.
+    pub fn quarantined(&self) -> impl Iterator<Item = QuarantinedAccount> + use<> {
+        let (pool, mut next) = (Arc::clone(&self.0), 0);
+        let portions = std::iter::from_fn(move || {
+            let (portion, from) = pool.quarantined_from(next)?;
+            next = from;
+            Some(portion)
+        });
+        portions.flatten()
     }
 }
 

@@ -14,6 +14,9 @@ use crate::runtime;
 /// How long jobs that were cut off may take to end.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
+/// How many accounts in quarantine are looked at for one that had a failure, for each cause.
+const LOOKED_AT: usize = 1024;
+
 /// Waits until `accounts` accounts serve, for the time `within` at most.
 pub(super) async fn wait_ready(pool: &Arc<PoolShared>, accounts: usize, within: Duration) -> Result<(), Error> {
     let deadline = Moment::since_boot((pool.clock.moment() + within).boot);
@@ -48,8 +51,9 @@ fn not_ready(pool: &Arc<PoolShared>, wanted: usize, within: Duration) -> Error {
 
 fn reasons(state: &PoolState) -> Vec<Reason> {
     let example = |cause| {
-        let mut failed = state.quarantined().filter(|(_, quarantine)| quarantine.cause == cause);
-        failed.find_map(|(entry, quarantine)| Some((entry.identity.name().to_owned(), quarantine.error.clone()?)))
+        let looked_at = state.quarantined_from(0).take(LOOKED_AT);
+        let mut failed = looked_at.filter(|(.., quarantine)| quarantine.cause == cause);
+        failed.find_map(|(_, entry, quarantine)| Some((entry.identity.name().to_owned(), quarantine.error.clone()?)))
     };
     let causes = state.counters.quarantined.each().filter(|(_, count)| *count > 0);
     causes.map(|(cause, count)| (cause, count, example(cause))).collect()

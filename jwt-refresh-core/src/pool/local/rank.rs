@@ -1,5 +1,7 @@
 //! How a pool numbers its accounts, and how it sorts them.
 
+use crate::pool::limits::Tier;
+
 /// An account's index in the pool's table.
 pub(super) type Slot = u32;
 
@@ -19,4 +21,11 @@ impl Rank {
     pub(super) const fn at(time: i64) -> Self {
         Self { order: time, last_lease: 0 }
     }
+}
+
+/// Where an account stands among those that are ready: first by its tier, then by its rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Standing {
+    pub(super) tier: Tier,
+    pub(super) rank: Rank,
 }

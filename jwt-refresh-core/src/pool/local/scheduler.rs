@@ -29,6 +29,10 @@ pub(super) fn start(pool: &Arc<PoolShared>) {
     });
 }
 
+/// How many exchanges are begun under the lock, one after the other. If more are due, the task begins
+/// them right afterwards.
+const JOBS_AT_ONCE: usize = 64;
+
 async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
     #[cfg(feature = "metrics")]
     let mut gauges = Gauges::default();
@@ -36,7 +40,8 @@ async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
         let until = {
             let Some(pool) = pool.upgrade() else { return };
             let (jobs, until) = pool.change(|state, now| {
-                let jobs: Vec<_> = std::iter::from_fn(|| state.begin(now)).collect();
+                state.complete_key_rings();
+                let jobs: Vec<_> = std::iter::from_fn(|| state.begin(now)).take(JOBS_AT_ONCE).collect();
                 state.planned_wake = state.wake_at();
                 (jobs, state.planned_wake)
             });
@@ -44,7 +49,8 @@ async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
                 renew::spawn(&pool, job);
             }
             #[cfg(feature = "metrics")]
-            let until = until.min(gauges.show(pool.id, &pool.clock, || pool.status_by_cause()));
+            let until = until.min(gauges.show(pool.id, &pool.clock, || pool.totals_only()));
+            let_others_in(&pool).await;
             until
         };
         // Only time since boot counts, which cannot be stepped.
@@ -53,5 +59,16 @@ async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
             () = wake.notified() => {}
             () = clock.sleep_until(until) => {}
         }
+    }
+}
+
+/// Waits while somebody else waits for the pool's lock, though not for long. A thread that waits for
+/// a lock is woken more slowly than this task would take the lock again, if much is due.
+async fn let_others_in(pool: &PoolShared) {
+    for _ in 0..1000 {
+        if !pool.is_contended() {
+            return;
+        }
+        tokio::task::yield_now().await;
     }
 }

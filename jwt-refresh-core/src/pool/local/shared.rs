@@ -9,14 +9,16 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use http::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::job::{Job, Request, leave};
-use super::state::{Granted, PoolState};
+use super::lease_timeouts::HeldLease;
+use super::rank::Slot;
+use super::state::{Granted, ListedAccount, PoolState};
 use super::stored::PoolStore;
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::error::Error;
@@ -27,16 +29,20 @@ use crate::pool::lease::{Lease, LeaseBackend, Report};
 use crate::pool::limit::Call;
 use crate::pool::limits::Pin;
 use crate::pool::policy::PoolPolicy;
-#[cfg(feature = "metrics")]
-use crate::pool::quarantine::CauseCounts;
 use crate::pool::rate_headers::advertised;
-use crate::pool::status::PoolStatus;
+use crate::pool::status::{PoolStatus, QuarantinedAccount};
 use crate::renewal;
 use crate::runtime;
 use crate::session::StoredAccount;
 use crate::store::DynStore;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 use crate::token::AccessToken;
+
+/// How many accounts are listed under the lock, one after the other.
+const ACCOUNTS_AT_ONCE: usize = 1024;
+
+/// How many accounts in quarantine a status lists.
+const QUARANTINED_LISTED: usize = 100;
 
 pub(super) struct PoolShared {
     pub(super) id: u64,
@@ -44,6 +50,8 @@ pub(super) struct PoolShared {
     pub(super) policy: Arc<PoolPolicy>,
     pub(super) runtime: Handle,
     state: Mutex<PoolState>,
+    /// How many threads wait for the lock of the state.
+    contenders: AtomicUsize,
     /// Wakes the scheduler, if something is due earlier than it planned to wake, or if the pool has
     /// ended.
     pub(super) wake: Arc<Notify>,
@@ -70,6 +78,7 @@ impl PoolShared {
         Self {
             id: renewal::next_id(),
             state: Mutex::new(PoolState::new(&policy, now)),
+            contenders: AtomicUsize::new(0),
             clock,
             policy: Arc::new(policy),
             runtime,
@@ -85,23 +94,23 @@ impl PoolShared {
     /// Changes the state under the lock, then releases the lock and answers the waiters that the
     /// change has an answer for. Returns what `change` returns.
     pub(super) fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut PoolState, i64) -> T) -> T {
-        let (result, replies, has_milestone, events) = {
-            let mut state = self.state.lock();
+        let (result, aftermath, has_milestone, events) = {
+            let mut state = self.lock();
             let milestones = state.milestones;
             let moment = self.clock.moment();
             let now = moment.boot.as_nanos();
             state.set_wall_clock(moment.wall.as_nanos(), now);
             state.process_due(now);
             let result = change(&mut state, now);
-            let replies = state.finish_change(now);
+            let aftermath = state.finish_change(now);
             let wake_at = state.wake_at();
             if wake_at < state.planned_wake {
                 state.planned_wake = wake_at;
                 self.wake.notify_one();
             }
-            (result, replies, state.milestones != milestones, state.events.begin())
+            (result, aftermath, state.milestones != milestones, state.events.begin())
         };
-        for (reply, answer) in replies {
+        for (reply, answer) in aftermath.replies {
             // If the caller does not wait any more, `send` returns the lease. It is dropped here,
             // and goes to the next waiter. If the waker of one caller panics, the others are
             // answered all the same.
@@ -127,7 +136,7 @@ impl PoolShared {
                     let _ = catch_unwind(AssertUnwindSafe(|| self.events.close()));
                 }
             }
-            next = self.state.lock().events.next();
+            next = self.lock().events.next();
         }
     }
 
@@ -164,6 +173,20 @@ impl PoolShared {
                 () = &mut timer => return Ok(self.change(&mut look)),
             }
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
+        self.state.try_lock().unwrap_or_else(|| {
+            self.contenders.fetch_add(1, Ordering::Relaxed);
+            let state = self.state.lock();
+            self.contenders.fetch_sub(1, Ordering::Relaxed);
+            state
+        })
+    }
+
+    /// Returns whether somebody waits for the lock.
+    pub(super) fn is_contended(&self) -> bool {
+        self.contenders.load(Ordering::Relaxed) > 0
     }
 
     /// Returns the lease that was granted.
@@ -205,7 +228,13 @@ impl PoolShared {
         if self.store.is_none() {
             return Vec::new();
         }
-        self.state.lock().identities().filter_map(|identity| identity.stored().cloned()).collect()
+        let mut stored = Vec::new();
+        for start in (0..).step_by(ACCOUNTS_AT_ONCE) {
+            let state = self.lock();
+            let Some(identities) = state.identities(start..start + ACCOUNTS_AT_ONCE) else { break };
+            stored.extend(identities.filter_map(|identity| identity.stored().cloned()));
+        }
+        stored
     }
 
     /// Waits until no renewal is under way, and what they brought is in the store.
@@ -220,25 +249,34 @@ impl PoolShared {
         self.store.is_some()
     }
 
-    /// Returns the status, with the accounts in quarantine.
+    /// Returns the status, with those accounts in quarantine that return first.
     pub(super) fn status(self: &Arc<Self>) -> PoolStatus {
-        self.change(|state, now| {
-            let quarantined: Vec<_> = state
-                .quarantined()
-                .map(|(entry, quarantine)| state.quarantined_account(entry, quarantine, now))
-                .collect();
-            PoolStatus { quarantined, ..self.totals(state, now) }
-        })
+        let (totals, listed) = self.change(|state, now| {
+            let listed = state.first_quarantined(QUARANTINED_LISTED).into_iter();
+            let listed: Vec<_> = listed.map(|(entry, quarantine)| state.listed(entry, quarantine, now)).collect();
+            (self.totals(state, now), listed)
+        });
+        PoolStatus { quarantined: listed.into_iter().map(ListedAccount::named).collect(), ..totals }
     }
 
-    /// Returns the status with the number of accounts in quarantine for each cause instead of the
-    /// accounts, of which there may be a million.
+    /// Returns the status without the list of accounts in quarantine.
     #[cfg(feature = "metrics")]
-    pub(super) fn status_by_cause(self: &Arc<Self>) -> (PoolStatus, CauseCounts) {
-        self.change(|state, now| (self.totals(state, now), state.counters.quarantined))
+    pub(super) fn totals_only(self: &Arc<Self>) -> PoolStatus {
+        self.change(|state, now| self.totals(state, now))
     }
 
-    /// Returns the status without the accounts in quarantine.
+    /// Returns the accounts in quarantine from this slot on, at most as many as are listed at once,
+    /// and the slot to go on from. `None` if there are no more.
+    pub(super) fn quarantined_from(self: &Arc<Self>, slot: Slot) -> Option<(Vec<QuarantinedAccount>, Slot)> {
+        let listed = self.change(|state, now| {
+            let listed = state.quarantined_from(slot).take(ACCOUNTS_AT_ONCE);
+            listed.map(|(slot, entry, quarantine)| (slot, state.listed(entry, quarantine, now))).collect::<Vec<_>>()
+        });
+        let &(last, _) = listed.last()?;
+        Some((listed.into_iter().map(|(_, listed)| listed.named()).collect(), last.saturating_add(1)))
+    }
+
+    /// Returns the status without the list of accounts in quarantine.
     #[expect(clippy::cast_precision_loss, reason = "ratios of counts that large need no more digits")]
     fn totals(&self, state: &mut PoolState, now: i64) -> PoolStatus {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
@@ -252,8 +290,10 @@ impl PoolShared {
             active,
             failing: state.failing(),
             quarantined: Vec::new(),
+            causes: state.counters.quarantined,
             waiting: state.waiting(),
             leases,
+            leases_timed_out: state.counters.leases_timed_out,
             average_ttl: state.counters.average_ttl(now),
             refresh_success: (exchanges > 0.0).then(|| succeeded / exchanges),
             requests_per_token_per_minute: state.counters.per_minute(now) / (active.max(1) as f64),
@@ -299,11 +339,15 @@ struct LocalLease {
 }
 
 impl LocalLease {
+    fn held(&self) -> HeldLease {
+        let Granted { handle, group, .. } = self.granted;
+        HeldLease { handle, group, cost: self.cost.load(Ordering::Relaxed) }
+    }
+
     /// Gives the account back, unless that was done before.
     fn release(&self) {
         if !self.released.swap(true, Ordering::AcqRel) {
-            let Granted { handle, group, .. } = self.granted;
-            self.pool.change(|state, now| state.release(handle, group, self.cost.load(Ordering::Relaxed), now));
+            self.pool.change(|state, now| state.release(self.granted.lease, self.held(), now));
         }
     }
 }
@@ -337,11 +381,12 @@ impl LeaseBackend for LocalLease {
     }
 
     fn spent(&self, cost: u64) {
-        let Granted { handle, group, call, .. } = self.granted;
+        let Granted { lease, call, .. } = self.granted;
         self.pool.change(|state, now| {
             if !self.released.load(Ordering::Acquire) {
-                let charged = self.cost.swap(cost, Ordering::Relaxed);
-                state.spent(handle, group, Call { cost: charged, ..call }, cost, now);
+                let held = self.held();
+                self.cost.store(cost, Ordering::Relaxed);
+                state.spent(lease, held, call.leased, cost, now);
             }
         });
     }
@@ -358,7 +403,7 @@ impl LeaseBackend for LocalLease {
         let Granted { handle, call, .. } = self.granted;
         let is_first = !self.observed.swap(true, Ordering::AcqRel);
         self.pool.change(|state, now| {
-            let is_in_flight = !self.released.load(Ordering::Acquire);
+            let is_in_flight = !self.released.load(Ordering::Acquire) && state.is_held(self.granted.lease);
             let call = Call { cost: self.cost.load(Ordering::Relaxed), ..call };
             state.observe(handle, &said, call, is_first, is_in_flight, now);
         });

@@ -1,8 +1,10 @@
 //! The tags that callers can ask for, and how many accounts have each. A further tag stands for all
 //! accounts together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::pages::Pages;
 use crate::pool::limits::{ALL, TagIndex};
 
 /// How many accounts have a tag.
@@ -24,34 +26,50 @@ struct HighestCosts {
 }
 
 #[derive(Debug)]
+struct Tag {
+    /// `None` for the tag that stands for all accounts.
+    name: Option<Arc<str>>,
+    count: TagCount,
+}
+
+/// There may be as many tags as accounts. So all of it grows by pages and nodes, and neither adding
+/// a tag nor looking one up takes time in proportion to their number.
+#[derive(Debug)]
 pub(super) struct Tags {
-    indices: HashMap<Box<str>, TagIndex>,
-    counts: Vec<TagCount>,
+    indices: BTreeMap<Arc<str>, TagIndex>,
+    tags: Pages<Tag>,
     /// Only for tags of which an account has a limit on cost.
     highest_costs: BTreeMap<TagIndex, HighestCosts>,
 }
 
 impl Tags {
     pub(super) fn new() -> Self {
-        Self { indices: HashMap::new(), counts: vec![TagCount::default()], highest_costs: BTreeMap::new() }
+        let mut tags = Pages::default();
+        tags.push(Tag { name: None, count: TagCount::default() });
+        Self { indices: BTreeMap::new(), tags, highest_costs: BTreeMap::new() }
     }
 
     pub(super) fn index(&self, name: &str) -> Option<TagIndex> {
         self.indices.get(name).copied()
     }
 
-    /// Gives a new tag its name. `tag` must be the next number.
-    pub(super) fn add(&mut self, tag: TagIndex, name: &str) {
-        self.counts.push(TagCount::default());
-        self.indices.insert(name.into(), tag);
+    /// Returns the number of a tag, which is a new one if there was no tag of that name.
+    pub(super) fn index_or_new(&mut self, name: &str) -> TagIndex {
+        if let Some(tag) = self.index(name) {
+            return tag;
+        }
+        let (tag, name) = (TagIndex::try_from(self.tags.len()).unwrap_or(TagIndex::MAX), Arc::from(name));
+        self.tags.push(Tag { name: Some(Arc::clone(&name)), count: TagCount::default() });
+        self.indices.insert(name, tag);
+        tag
     }
 
     pub(super) fn name(&self, tag: TagIndex) -> Option<&str> {
-        self.indices.iter().find(|(_, index)| **index == tag).map(|(name, _)| &**name)
+        self.tags.get(tag as usize)?.name.as_deref()
     }
 
     pub(super) fn count(&self, tag: TagIndex) -> TagCount {
-        self.counts.get(tag as usize).copied().unwrap_or_default()
+        self.tags.get(tag as usize).map(|tag| tag.count).unwrap_or_default()
     }
 
     /// Returns how many accounts there are.
@@ -140,8 +158,8 @@ impl Tags {
     ) {
         for tag in tags {
             let costs = (highest != u64::MAX).then(|| self.highest_costs.entry(tag).or_default());
-            if let Some(count) = self.counts.get_mut(tag as usize) {
-                change(count, costs);
+            if let Some(tag) = self.tags.get_mut(tag as usize) {
+                change(&mut tag.count, costs);
             }
         }
     }

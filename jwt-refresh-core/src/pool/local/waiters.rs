@@ -14,8 +14,8 @@ use crate::pool::limits::TagIndex;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Selector {
     pub(super) tag: TagIndex,
-    /// The point on the ring of the caller's key, which selects one account.
-    pub(super) key: Option<u32>,
+    /// The hash of the caller's key, which selects one account.
+    pub(super) key: Option<u64>,
     pub(super) cost: u64,
 }
 
@@ -26,6 +26,8 @@ pub(super) enum WaitFor {
     Tag(TagIndex),
     /// The account that the caller's key belongs to.
     Account(Slot),
+    /// Until an account with the tag has a live token, so that the caller's key belongs to one.
+    LiveAccount(TagIndex),
 }
 
 /// The number of a waiter. Waiters are numbered in the order in which they came.
@@ -56,6 +58,14 @@ pub(super) struct Waiters {
     /// For which caller an account saves up.
     saving: HashMap<Slot, WaiterId>,
     last: WaiterId,
+    wakes: Wakes,
+}
+
+/// When what callers wait for may come true by the passing of time.
+#[derive(Debug, Default)]
+struct Wakes {
+    times: BTreeMap<WaitFor, i64>,
+    by_time: BTreeSet<(i64, WaitFor)>,
 }
 
 impl Line {
@@ -84,6 +94,23 @@ impl Line {
     }
 }
 
+impl Wakes {
+    fn set_earlier(&mut self, wait_for: WaitFor, time: i64) {
+        if self.times.get(&wait_for).is_some_and(|planned| *planned <= time) {
+            return;
+        }
+        self.remove(wait_for);
+        self.times.insert(wait_for, time);
+        self.by_time.insert((time, wait_for));
+    }
+
+    fn remove(&mut self, wait_for: WaitFor) {
+        if let Some(time) = self.times.remove(&wait_for) {
+            self.by_time.remove(&(time, wait_for));
+        }
+    }
+}
+
 impl Waiters {
     /// Adds a caller at the end of the queue.
     pub(super) fn join(&mut self, waiter: Waiter) -> WaiterId {
@@ -102,12 +129,40 @@ impl Waiters {
     pub(super) fn remove(&mut self, id: WaiterId) -> Option<Waiter> {
         let waiter = self.by_id.remove(&id)?;
         self.unsaved.0.remove(&(waiter.wait_for, cost_class(waiter.selector.cost), id));
+        if !self.is_awaited(waiter.wait_for) {
+            self.wakes.remove(waiter.wait_for);
+        }
         Some(waiter)
     }
 
     /// Returns all callers, in the order in which they came.
     pub(super) fn ids(&self) -> Vec<WaiterId> {
         self.by_id.keys().copied().collect()
+    }
+
+    /// Returns whether a caller waits for a tag or an account.
+    pub(super) fn is_awaited(&self, wait_for: WaitFor) -> bool {
+        let all = (wait_for, CostClass::MIN, WaiterId::MIN)..=(wait_for, CostClass::MAX, WaiterId::MAX);
+        [&self.unsaved, &self.saved].into_iter().any(|line| line.0.range(all.clone()).next().is_some())
+    }
+
+    /// Plans to look after those that wait for something at `time`, if that is earlier than planned.
+    pub(super) fn wake_by(&mut self, wait_for: WaitFor, time: i64) {
+        if self.is_awaited(wait_for) {
+            self.wakes.set_earlier(wait_for, time);
+        }
+    }
+
+    /// Returns what is to be looked after by now. It is then not planned any more.
+    pub(super) fn pop_wake(&mut self, now: i64) -> Option<WaitFor> {
+        let (_, wait_for) = self.wakes.by_time.first().filter(|(time, _)| *time <= now).copied()?;
+        self.wakes.remove(wait_for);
+        Some(wait_for)
+    }
+
+    /// Returns when something is to be looked after next.
+    pub(super) fn next_wake(&self) -> Option<i64> {
+        self.wakes.by_time.first().map(|&(time, _)| time)
     }
 
     pub(super) fn get(&self, id: WaiterId) -> Option<&Waiter> {
@@ -209,5 +264,22 @@ mod tests {
         assert_eq!(waiters.first_within(tag, 7), Some(seven), "another account may serve it");
         assert_eq!(waiters.end_saving(3), Some(seven));
         assert_eq!(waiters.first_unsaved(tag, 4, 999), Some(seven));
+    }
+
+    #[test]
+    fn a_wake_is_at_the_earliest_time_that_was_planned_and_ends_with_the_last_waiter() {
+        let mut waiters = Waiters::default();
+        let (tag, account) = (WaitFor::Tag(ALL), WaitFor::Account(7));
+        waiters.wake_by(tag, 5);
+        assert_eq!(waiters.next_wake(), None, "nobody waits");
+        let id = waiters.join(waiter(tag, 1));
+        waiters.join(waiter(account, 9));
+        for (wait_for, time) in [(tag, 30), (tag, 10), (tag, 20), (account, 40)] {
+            waiters.wake_by(wait_for, time);
+        }
+        assert_eq!((waiters.next_wake(), waiters.pop_wake(9), waiters.pop_wake(10)), (Some(10), None, Some(tag)));
+        waiters.wake_by(tag, 15);
+        waiters.remove(id).unwrap();
+        assert_eq!((waiters.pop_wake(50), waiters.pop_wake(50)), (Some(account), None));
     }
 }

@@ -384,6 +384,9 @@ fn terms(account: &Account) -> Result<String, Error> {
     if !terms.further.is_empty() || account.shared_limits().next().is_some() {
         return Err(failure::not_in_redis(&named(account.identity.name()), "a limit other than a rate of calls"));
     }
+    if terms.tier != 0 {
+        return Err(failure::not_in_redis(&named(account.identity.name()), "a tier"));
+    }
     let limited = |number: u32| (number < u32::MAX).then_some(number);
     let mut tags: Vec<String> = account.tags.iter().map(|name| tag(name)).collect();
     tags.sort_unstable();

@@ -12,7 +12,7 @@ use super::place::failed;
 use super::scripts::STATUS;
 use super::wire;
 use crate::error::Error;
-use crate::pool::quarantine::QuarantineCause;
+use crate::pool::quarantine::{CauseCounts, QuarantineCause};
 use crate::pool::status::{PoolStatus, QuarantinedAccount};
 
 impl Fleet {
@@ -63,10 +63,12 @@ impl Raw {
         PoolStatus {
             accounts: self.accounts,
             active,
+            causes: CauseCounts::of_each(quarantined.iter().map(|account| account.cause)),
             failing: 0,
             quarantined,
             waiting: super::record::whole(self.over_workers("waiting")).try_into().unwrap_or(usize::MAX),
             leases: super::record::whole(leases),
+            leases_timed_out: 0,
             average_ttl: left.and_then(|left| Duration::try_from_secs_f64(left).ok()),
             refresh_success: (exchanges > 0.0).then(|| succeeded / exchanges),
             requests_per_token_per_minute: self.over_workers("rate") / (active.max(1) as f64),

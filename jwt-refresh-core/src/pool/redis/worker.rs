@@ -11,6 +11,7 @@ use super::place::{Cloak, Settings};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::pool::account::Account;
+use crate::pool::failure;
 use crate::pool::policy::PoolPolicy;
 use crate::redis::{Subscription, Subscriptions};
 use crate::renewal::revoke;
@@ -209,6 +210,9 @@ impl AuthWorkerBuilder {
         }
         if self.holds.lease < PULSE * 2 {
             return wrong("leases must count for at least 4 s without a word from their holders");
+        }
+        if self.policy.lease_timeout.is_some() {
+            return Err(failure::not_in_redis("the policy", "a lease time-out (leases have a `lease_ttl` there)"));
         }
         let vault = Cloak {
             #[cfg(feature = "seal")]

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::pool::quarantine::QuarantineCause;
+use crate::pool::quarantine::{CauseCounts, QuarantineCause};
 
 /// A snapshot of a pool, returned by [`Pool::status`](crate::pool::Pool::status). `Display` shows
 /// it as a table, and `serde::Serialize` is for programs:
@@ -20,8 +20,10 @@ use crate::pool::quarantine::QuarantineCause;
 ///   "quarantined": [
 ///     { "account": "ada@example.com", "cause": "rate_limited", "returns_in_seconds": 12.5 }
 ///   ],
+///   "quarantined_by_cause": { "rate_limited": 1 },
 ///   "waiting": 3,
 ///   "leases": 12345,
+///   "leases_timed_out": 0,
 ///   "average_ttl_seconds": 1800.0,
 ///   "refresh_success": 0.987,
 ///   "requests_per_token_per_minute": 12.3,
@@ -42,12 +44,19 @@ pub struct PoolStatus {
     /// or their token endpoint is out of order. Those among them that have a token serve until it
     /// expires. A `RedisPool` does not count them, and says 0.
     pub failing: usize,
-    /// The accounts that do not serve.
+    /// The accounts that do not serve: at most 100, those first that return first.
+    /// [`quarantined_for`](Self::quarantined_for) counts all of them, and
+    /// [`Pool::quarantined`](crate::pool::Pool::quarantined) lists them.
     pub quarantined: Vec<QuarantinedAccount>,
+    /// How many accounts do not serve, for each cause.
+    pub(in crate::pool) causes: CauseCounts,
     /// How many callers wait for a lease.
     pub waiting: usize,
     /// How many leases the pool has given so far.
     pub leases: u64,
+    /// How many of them were not given back within the
+    /// [time-out](crate::pool::PoolPolicy::lease_timeout).
+    pub leases_timed_out: u64,
     /// How long the tokens held live from now on, on average; `None` if there is none that expires.
     pub average_ttl: Option<Duration>,
     /// The share of logins and refreshes that succeeded, from 0 to 1; `None` before the first.
@@ -87,6 +96,11 @@ pub enum Health {
 }
 
 impl PoolStatus {
+    /// Returns how many accounts do not serve for a cause.
+    pub fn quarantined_for(&self, cause: QuarantineCause) -> usize {
+        self.causes.of(cause)
+    }
+
     /// Returns whether most, some or none of the accounts serve, and can renew their tokens.
     pub fn health(&self) -> Health {
         match self.active {
@@ -124,9 +138,12 @@ impl fmt::Display for PoolStatus {
         row(f, "health", self.health().to_string())?;
         row(f, "active / target", format!("{} / {}", self.active, self.accounts))?;
         row(f, "cannot renew", self.failing.to_string())?;
-        row(f, "quarantined", self.quarantined.len().to_string())?;
+        row(f, "quarantined", self.causes.total().to_string())?;
         row(f, "callers waiting", self.waiting.to_string())?;
         row(f, "leases", self.leases.to_string())?;
+        if self.leases_timed_out > 0 {
+            row(f, "leases that timed out", self.leases_timed_out.to_string())?;
+        }
         let ttl = self.average_ttl.map_or_else(|| "–".to_owned(), |ttl| format!("{:.0} s", ttl.as_secs_f64()));
         row(f, "average token life left", ttl)?;
         let success = self.refresh_success.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0));
@@ -144,7 +161,7 @@ impl fmt::Display for PoolStatus {
             };
             writeln!(f, "│ {:<25} {cause:<19} {until:>8} │", shortened(account, 25))?;
         }
-        if let Some(more @ 1..) = self.quarantined.len().checked_sub(ACCOUNTS_SHOWN) {
+        if let Some(more @ 1..) = self.causes.total().checked_sub(ACCOUNTS_SHOWN) {
             writeln!(f, "│ {:<54} │", format!("… and {more} more"))?;
         }
         write!(f, "└{line}┘")
@@ -178,8 +195,12 @@ mod tests {
                 .cycle()
                 .take(12)
                 .collect(),
+            causes: CauseCounts::of_each(
+                [QuarantineCause::UsageCap, QuarantineCause::Joining].into_iter().cycle().take(12),
+            ),
             waiting: 3,
             leases: 12_345,
+            leases_timed_out: 7,
             average_ttl: Some(Duration::from_secs(1800)),
             refresh_success: Some(0.987),
             requests_per_token_per_minute: 12.3,

@@ -7,23 +7,33 @@
 use serde_core::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::{Health, PoolStatus, QuarantinedAccount};
-use crate::pool::quarantine::QuarantineCause;
+use crate::pool::quarantine::{CauseCounts, QuarantineCause};
 
 impl Serialize for PoolStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("PoolStatus", 11)?;
+        let mut fields = serializer.serialize_struct("PoolStatus", 13)?;
         fields.serialize_field("health", &self.health())?;
         fields.serialize_field("accounts", &self.accounts)?;
         fields.serialize_field("active", &self.active)?;
         fields.serialize_field("failing", &self.failing)?;
         fields.serialize_field("quarantined", &self.quarantined)?;
+        fields.serialize_field("quarantined_by_cause", &self.causes)?;
         fields.serialize_field("waiting", &self.waiting)?;
         fields.serialize_field("leases", &self.leases)?;
+        fields.serialize_field("leases_timed_out", &self.leases_timed_out)?;
         fields.serialize_field("average_ttl_seconds", &self.average_ttl.map(|ttl| ttl.as_secs_f64()))?;
         fields.serialize_field("refresh_success", &self.refresh_success)?;
         fields.serialize_field("requests_per_token_per_minute", &self.requests_per_token_per_minute)?;
         fields.serialize_field("auth_overhead", &self.auth_overhead)?;
         fields.end()
+    }
+}
+
+impl Serialize for CauseCounts {
+    /// Leaves out the causes that no account is in quarantine for.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let causes = self.each().filter(|(_, count)| *count > 0);
+        serializer.collect_map(causes.map(|(cause, count)| (cause.name(), count)))
     }
 }
 
@@ -75,8 +85,10 @@ mod tests {
                 quarantined("ada", QuarantineCause::RateLimited, Some(Duration::from_millis(12_500)), None),
                 quarantined("bob", QuarantineCause::Joining, None, Some(Error::denied("the password is wrong"))),
             ],
+            causes: CauseCounts::of_each([QuarantineCause::RateLimited, QuarantineCause::Joining]),
             waiting: 3,
             leases: 12_345,
+            leases_timed_out: 2,
             average_ttl: Some(Duration::from_secs(1800)),
             refresh_success: None,
             requests_per_token_per_minute: 12.25,
@@ -91,8 +103,10 @@ mod tests {
                 { "account": "ada", "cause": "rate_limited", "returns_in_seconds": 12.5, "error": null },
                 { "account": "bob", "cause": "joining", "returns_in_seconds": null, "error": "the password is wrong; check the credentials" },
             ],
+            "quarantined_by_cause": { "joining": 1, "rate_limited": 1 },
             "waiting": 3,
             "leases": 12_345,
+            "leases_timed_out": 2,
             "average_ttl_seconds": 1800.0,
             "refresh_success": null,
             "requests_per_token_per_minute": 12.25,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::PoolState;
 use crate::error::{Error, ErrorKind};
 use crate::pool::local::entry::AccountHandle;
+use crate::pool::local::lease_timeouts::{HeldLease, LeaseId};
 use crate::pool::local::rank::Slot;
 use crate::pool::local::rare::RareState;
-use crate::pool::local::shared_limits::GroupIndex;
 use crate::pool::local::time::{LONG_AGO, after};
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
@@ -15,14 +15,29 @@ use crate::renewal::RefreshCredential;
 use crate::token::AccessToken;
 
 impl PoolState {
-    /// Takes a lease back, and gives the account to the next waiter.
-    pub(in crate::pool::local) fn release(
-        &mut self,
-        handle: AccountHandle,
-        group: Option<GroupIndex>,
-        cost: u64,
-        now: i64,
-    ) {
+    /// Takes a lease back, unless it has timed out: then its place may be another lease's by now.
+    pub(in crate::pool::local) fn release(&mut self, id: LeaseId, lease: HeldLease, now: i64) {
+        if self.lease_timeouts.given_back(id) {
+            self.end_lease(lease, now);
+        }
+    }
+
+    /// Returns whether a lease that was not given back has not timed out.
+    pub(in crate::pool::local) fn is_held(&self, id: LeaseId) -> bool {
+        self.lease_timeouts.is_held(id)
+    }
+
+    /// Takes the leases back that have timed out.
+    pub(super) fn end_timed_out(&mut self, now: i64) {
+        while self.lease_timeouts.next_due().is_some_and(|time| time <= now) && self.take_step() {
+            let Some(lease) = self.lease_timeouts.pop_due(now) else { return };
+            self.counters.leases_timed_out += 1;
+            self.end_lease(lease, now);
+        }
+    }
+
+    /// Ends a lease, and gives its account to the next waiter.
+    fn end_lease(&mut self, HeldLease { handle, group, cost }: HeldLease, now: i64) {
         self.counters.held -= 1;
         self.end_shared(group, cost, now);
         if let Some(entry) = self.table.by_handle(handle) {

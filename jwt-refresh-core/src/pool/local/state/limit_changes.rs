@@ -10,7 +10,6 @@ use crate::pool::local::entry::AccountHandle;
 use crate::pool::local::limit_states::{LimitStates, Reading};
 use crate::pool::local::metered_queue::Due;
 use crate::pool::local::rank::Slot;
-use crate::pool::local::ready_queue::Position;
 use crate::pool::local::waiters::{WaitFor, Waiter, WaiterId};
 
 impl PoolState {
@@ -59,14 +58,14 @@ impl PoolState {
     fn take_out(&mut self, slot: Slot, now: i64) -> Vec<(WaiterId, Waiter)> {
         let saved_for = self.end_saving(slot, now);
         self.unsaved.extend(saved_for);
-        self.set_position(slot, Position::Idle);
+        self.set_idle(slot);
         let mut keyed = Vec::new();
         while let Some(id) = self.waiters.first(WaitFor::Account(slot)) {
             let Some(waiter) = self.leave(id, now) else { break };
             keyed.push((id, Waiter { saver: None, ..waiter }));
         }
         if let Some(entry) = self.table.get(slot) {
-            self.metered.remove(slot, &entry.limits.tags, entry.limits.group);
+            self.metered.remove(slot, &entry.limits);
         }
         keyed
     }

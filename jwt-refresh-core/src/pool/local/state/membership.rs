@@ -10,7 +10,6 @@ use crate::pool::limits::{Limits, TagIndex};
 use crate::pool::local::endpoints::UNKNOWN;
 use crate::pool::local::entry::{AccountEntry, ExchangeState};
 use crate::pool::local::limit_states::LimitStates;
-use crate::pool::local::ready_queue::Position;
 use crate::pool::local::time::NEVER;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::pool::start::FirstToken;
@@ -39,7 +38,7 @@ impl PoolState {
         // The limits may be refused, so they are checked before anything is changed.
         account.limits(Box::default(), None, UNKNOWN)?;
         self.shared_limits.check(account.shared_limits())?;
-        let mut tags: Vec<TagIndex> = account.tags.iter().map(|tag| self.tag_index(tag)).collect();
+        let mut tags: Vec<TagIndex> = account.tags.iter().map(|tag| self.tags.index_or_new(tag)).collect();
         tags.sort_unstable();
         tags.dedup();
         let at = self.at(now);
@@ -48,7 +47,7 @@ impl PoolState {
         let limits = self.share_limits(account.limits(tags.into(), group, endpoint)?);
 
         let Some(account) = offered.take() else { return Ok(()) };
-        let mut entry = AccountEntry::new(account.identity, limits, self.virtual_time, now);
+        let mut entry = AccountEntry::new(account.identity, Arc::clone(&limits), now);
         if !entry.limits.further.is_empty() {
             let states = LimitStates::new(&entry.limits.further, 0, at);
             entry.rare.change(|rare| rare.limits = Some(Box::new(states)));
@@ -58,7 +57,7 @@ impl PoolState {
         if let Some(group) = group {
             self.group_changed(group, now);
         }
-        self.quarantined.insert(slot, None, None);
+        self.quarantined.insert(slot, &limits, None, None);
         self.counters.quarantined.change(None, Some(QuarantineCause::Joining));
         match first {
             None => self.exchange_due(slot, now),
@@ -73,18 +72,18 @@ impl PoolState {
         let slot = self.table.find(name)?;
         let saved_for = self.end_saving(slot, now);
         self.unsaved.extend(saved_for);
-        self.set_position(slot, Position::Idle);
         self.plan_exchange(slot, None, now);
         self.timers.set(slot, None);
         // As if the account were in quarantine for ever, so that no caller waits for it any more,
         // and as if that had been told, so that there is no event of it.
         self.table.get_mut(slot)?.rare.change(|rare| rare.told = Some(QuarantineCause::Denied));
         self.set_quarantine(slot, Some(Quarantine { cause: QuarantineCause::Denied, until: Some(NEVER), error: None }));
-        self.quarantined.remove(slot, Some(NEVER));
         self.counters.quarantined.change(Some(QuarantineCause::Denied), None);
         let entry = self.table.remove(slot)?;
         self.milestones += 1;
-        self.metered.remove(slot, &entry.limits.tags, entry.limits.group);
+        self.quarantined.remove(slot, &entry.limits, Some(NEVER));
+        self.ready_queue.forget(slot, &entry.limits);
+        self.metered.remove(slot, &entry.limits);
         self.tags.account_removed(entry.tags(), self.most(&entry));
         if let Some(group) = entry.limits.group {
             self.shared_limits.leave(group);
@@ -106,16 +105,6 @@ impl PoolState {
             self.revoke_later(&entry.identity, entry.limits.endpoint, entry.credential());
         }
         Some(entry)
-    }
-
-    /// Returns the number of a tag, which is new if no account had the tag before.
-    fn tag_index(&mut self, name: &str) -> TagIndex {
-        if let Some(tag) = self.tags.index(name) {
-            return tag;
-        }
-        let tag = self.ready_queue.add_tag();
-        self.tags.add(tag, name);
-        tag
     }
 
     /// Returns the limits of the account that was added last if they are equal, else `limits`.

@@ -12,6 +12,7 @@ use crate::pool::limit::{Advertised, Call, Now, Unit};
 use crate::pool::limits::Limits;
 use crate::pool::local::cost_class::{CostClass, cost_class, next_class};
 use crate::pool::local::entry::{AccountEntry, AccountHandle};
+use crate::pool::local::lease_timeouts::{HeldLease, LeaseId};
 use crate::pool::local::limit_states::{LimitStates, Reading};
 use crate::pool::local::metered_queue::Due;
 use crate::pool::local::rank::{Rank, Slot};
@@ -42,7 +43,7 @@ impl PoolState {
             if cause == Some(QuarantineCause::QuotaUsedUp) && self.is_used_up(slot, now).is_none() {
                 self.set_quarantine(slot, None);
             }
-            self.later.push(Due::Account(slot));
+            self.later.push_back(Due::Account(slot));
             self.later.extend(self.group(slot).map(Due::Group));
         }
     }
@@ -79,7 +80,7 @@ impl PoolState {
     }
 
     /// Returns the most that a call may cost now, by all limits of the account.
-    fn headroom(&mut self, slot: Slot, now: i64) -> u64 {
+    pub(super) fn headroom(&mut self, slot: Slot, now: i64) -> u64 {
         let (own, at) = (self.own_headroom(slot, now), self.at(now));
         match self.group(slot) {
             Some(group) if own > 0 => own.min(self.shared_limits.headroom(group, Some(slot), at)),
@@ -117,18 +118,17 @@ impl PoolState {
     pub(super) fn can_serve(&mut self, slot: Slot, cost: u64, now: i64) -> bool {
         let Some(entry) = self.table.get(slot) else { return false };
         if !entry.is_metered() {
-            return self.ready_queue.is_ready(slot);
+            return self.ready_queue.next_call(slot, &entry.limits).is_some_and(|time| time <= now);
         }
         entry.serves() && self.waiters.saved_for_by(slot).is_none() && self.headroom(slot, now) >= cost
     }
 
     /// Returns the account that serves a call next.
     pub(super) fn first_ready(&mut self, selector: Selector, now: i64) -> Option<Slot> {
-        let plain = self.ready_queue.first(selector.tag);
+        let plain = self.ready_queue.first(selector.tag, now);
         if self.metered.is_empty() {
-            return plain;
+            return plain.map(|(_, slot)| slot);
         }
-        let plain = plain.and_then(|slot| Some((self.rank(slot)?, slot)));
         let likely = self.metered.same_class(selector.tag, selector.cost);
         let likely = likely.into_iter().find(|&(_, slot)| self.can_serve(slot, selector.cost, now));
         let first = [plain, likely, self.metered.first_above(selector.tag, selector.cost)];
@@ -162,13 +162,15 @@ impl PoolState {
         let class = (headroom > 0).then(|| cost_class(headroom));
         let next = class.map_or(Some(1), next_class).filter(|cost| *cost <= most);
         let due = next.and_then(|cost| self.own_ready_at(slot, cost, now)).filter(|due| *due > now);
-        let ready = self.rank(slot).zip(class);
-        self.set_metered(slot, ready, due);
+        let Some(entry) = self.table.get(slot) else { return };
+        let next_call = entry.limits.rate.next_call(entry.arrival);
+        let ranks = self.ready_queue.ranks(slot, &entry.limits, next_call, entry.last_lease);
+        self.set_metered(slot, class.map(|class| (ranks, class)), due);
     }
 
-    fn set_metered(&mut self, slot: Slot, ready: Option<(Rank, CostClass)>, due: Option<i64>) {
+    fn set_metered(&mut self, slot: Slot, ready: Option<(Vec<Rank>, CostClass)>, due: Option<i64>) {
         if let Some(entry) = self.table.get(slot) {
-            self.metered.set(slot, &entry.limits.tags, entry.limits.group, ready, due);
+            self.metered.set(slot, &entry.limits, ready, due);
         }
     }
 
@@ -237,7 +239,7 @@ impl PoolState {
     /// Ends that an account saves up. Returns the caller for which it did.
     pub(super) fn end_saving(&mut self, slot: Slot, now: i64) -> Option<WaiterId> {
         let id = self.waiters.end_saving(slot)?;
-        self.later.push(Due::Account(slot));
+        self.later.push_back(Due::Account(slot));
         if let Some(group) = self.group(slot) {
             self.shared_limits.end_saving(group, slot);
             self.refresh_related(group, now);
@@ -250,8 +252,9 @@ impl PoolState {
     pub(super) fn join(&mut self, id: Option<WaiterId>, waiter: Waiter) -> WaiterId {
         let keyed = match waiter.wait_for {
             WaitFor::Account(slot) => self.group(slot).map(|group| (group, slot)),
-            WaitFor::Tag(_) => None,
+            WaitFor::Tag(_) | WaitFor::LiveAccount(_) => None,
         };
+        let wait_for = waiter.wait_for;
         let id = match id {
             Some(id) => {
                 self.waiters.rejoin(id, waiter);
@@ -262,6 +265,7 @@ impl PoolState {
         if let Some((group, slot)) = keyed {
             self.metered.keyed_joined(group, id, slot);
         }
+        self.plan_wake(wait_for);
         id
     }
 
@@ -286,6 +290,7 @@ impl PoolState {
         let slots = match waiter.wait_for {
             WaitFor::Account(slot) => vec![slot],
             WaitFor::Tag(tag) => self.metered.nearly(tag, waiter.selector.cost),
+            WaitFor::LiveAccount(_) => return,
         };
         for slot in slots {
             if self.waiters.get(id).is_none_or(|waiter| waiter.saver.is_some()) {
@@ -305,16 +310,15 @@ impl PoolState {
         }
     }
 
-    /// Counts that a call in flight costs `to` instead of what it was charged.
-    pub(in crate::pool::local) fn spent(
-        &mut self,
-        handle: AccountHandle,
-        group: Option<GroupIndex>,
-        call: Call,
-        to: u64,
-        now: i64,
-    ) {
-        let at = self.at(now);
+    /// Counts that the call of a lease costs `to` instead of what it was charged. A lease that has
+    /// timed out counts no more.
+    pub(in crate::pool::local) fn spent(&mut self, id: LeaseId, lease: HeldLease, leased: i64, to: u64, now: i64) {
+        if !self.lease_timeouts.is_held(id) {
+            return;
+        }
+        self.lease_timeouts.set_cost(id, to);
+        let HeldLease { handle, group, cost } = lease;
+        let (call, at) = (Call { cost, leased }, self.at(now));
         if let Some(group) = group {
             self.shared_limits.correct(group, call, to, at);
             self.group_changed(group, now);
@@ -354,7 +358,7 @@ impl PoolState {
         let Some(entry) = self.table.by_handle(handle) else { return };
         if entry.rare.get().limits.is_none() {
             // It was a plain account until now.
-            self.ready_queue.set_position(handle.slot, &entry.limits.tags, Position::Idle);
+            self.ready_queue.set_position(handle.slot, &entry.limits, Position::Idle);
             let in_flight_cost = call.cost.saturating_mul(entry.held.into());
             let states = LimitStates::new(&entry.limits.further, in_flight_cost, at);
             entry.rare.change(|rare| rare.limits = Some(Box::new(states)));
@@ -394,8 +398,10 @@ impl PoolState {
 
     /// Does what is due: an account or a group may serve calls that it could not before.
     pub(super) fn process_metered(&mut self, now: i64) {
-        while let Some(due) = self.metered.pop_due(now) {
-            self.serve_due(due, now);
+        while self.metered.next_due().is_some_and(|time| time <= now) && self.take_step() {
+            if let Some(due) = self.metered.pop_due(now) {
+                self.serve_due(due, now);
+            }
         }
     }
 
@@ -415,24 +421,27 @@ impl PoolState {
             // Each of them rests until the quota is full again.
             let members: Vec<_> =
                 self.metered.accounts().into_iter().filter(|&slot| self.group(slot) == Some(group)).collect();
-            return members.into_iter().for_each(|slot| self.place(slot, now));
+            return self.later.extend(members.into_iter().map(Due::Account));
         }
         for saver in self.shared_limits.savers(group) {
             self.dispatch(saver, now);
         }
         while !self.waiters.is_empty() {
+            if self.steps == 0 {
+                return self.later.push_back(Due::Group(group));
+            }
             let candidates = self.metered.of_group(group).into_iter();
             let mut candidates: Vec<_> =
                 candidates.filter_map(|slot| Some((self.oldest_waiter(slot)?, slot))).collect();
             candidates.sort_unstable();
-            let served = self.replies.len();
+            let served = self.aftermath.replies.len();
             for (_, slot) in candidates {
                 self.dispatch(slot, now);
-                if self.replies.len() > served {
+                if self.aftermath.replies.len() > served {
                     break;
                 }
             }
-            if self.replies.len() == served {
+            if self.aftermath.replies.len() == served {
                 return;
             }
         }

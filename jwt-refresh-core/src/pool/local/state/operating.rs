@@ -12,7 +12,6 @@ use crate::pool::local::lifecycle::{Closed, Lifecycle};
 use crate::pool::local::time::{LONG_AGO, NEVER, until};
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
-use crate::pool::status::QuarantinedAccount;
 use crate::pool::strikes::Strikes;
 
 /// How far an account is drained.
@@ -53,24 +52,9 @@ impl PoolState {
             remaining_calls,
             remaining_cost,
             expires_in: expires.map(|expires| until(now, expires)),
-            quarantine: entry.quarantine().map(|quarantine| self.quarantined_account(entry, quarantine, now)),
+            quarantine: entry.quarantine().map(|quarantine| self.listed(entry, quarantine, now).named()),
             last_error: rare.last_error.clone(),
         })
-    }
-
-    /// Returns an account in quarantine, as a status shows it.
-    pub(in crate::pool::local) fn quarantined_account(
-        &self,
-        entry: &AccountEntry,
-        quarantine: &Quarantine,
-        now: i64,
-    ) -> QuarantinedAccount {
-        QuarantinedAccount {
-            account: entry.identity.name().to_owned(),
-            cause: quarantine.cause,
-            returns_in: self.return_time(entry, quarantine).map(|time| until(now, time)),
-            error: quarantine.error.clone(),
-        }
     }
 
     /// Returns whether the pool still has the account.
@@ -142,7 +126,7 @@ impl PoolState {
         self.lifecycle = Lifecycle::Closing(Closed { waiters: waiting.len(), jobs, cut_off: 0 });
         for id in waiting {
             if let Some(waiter) = self.leave(id, now) {
-                self.replies.push((waiter.reply, Err(failure::closed())));
+                self.aftermath.replies.push((waiter.reply, Err(failure::closed())));
             }
         }
         self.milestones += 1;

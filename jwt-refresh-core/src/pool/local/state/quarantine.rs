@@ -5,9 +5,8 @@ use crate::pool::limits::TagIndex;
 use crate::pool::local::entry::{AccountEntry, ExchangeState};
 use crate::pool::local::metered_queue::Due;
 use crate::pool::local::rank::Slot;
-use crate::pool::local::ready_queue::Position;
 use crate::pool::local::time::NEVER;
-use crate::pool::local::waiters::{WaitFor, Waiter, Waiters};
+use crate::pool::local::waiters::WaitFor;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 
 impl PoolState {
@@ -58,15 +57,18 @@ impl PoolState {
     /// Puts an account into quarantine, or ends its quarantine if `quarantine` is `None`.
     pub(super) fn set_quarantine(&mut self, slot: Slot, quarantine: Option<Quarantine>) {
         let Some(entry) = self.table.get_mut(slot) else { return };
-        let was_open = entry.is_open();
+        let (was_open, old_cause) = (entry.is_open(), entry.rare.get().cause());
         let old_until = entry.quarantine().and_then(|old| old.until);
         match &quarantine {
-            Some(new) => self.quarantined.insert(slot, old_until, new.until),
-            None => self.quarantined.remove(slot, old_until),
+            Some(new) => self.quarantined.insert(slot, &entry.limits, old_until, new.until),
+            None => self.quarantined.remove(slot, &entry.limits, old_until),
         }
-        let (old_cause, new_cause) = (entry.rare.get().cause(), quarantine.as_ref().map(|new| new.cause));
+        let new_cause = quarantine.as_ref().map(|new| new.cause);
         self.counters.quarantined.change(old_cause, new_cause);
-        entry.rare.change(|rare| rare.quarantine = quarantine);
+        let is_away = quarantine.is_some();
+        let old = entry.rare.change(|rare| std::mem::replace(&mut rare.quarantine, quarantine));
+        // An error may hold values of the user's, whose drop must not run under the lock.
+        self.aftermath.errors.extend(old.and_then(|old| old.error));
         match (was_open, entry.is_open()) {
             (false, true) => {
                 if let Some(entry) = self.table.get(slot) {
@@ -76,12 +78,13 @@ impl PoolState {
             (true, false) => self.close(slot),
             _ => {}
         }
-        if self.table.get(slot).is_some_and(|entry| entry.quarantine().is_some()) {
-            self.set_position(slot, Position::Idle);
+        if is_away {
+            self.set_idle(slot);
             if self.waiters.saved_for_by(slot).is_some() {
-                self.later.push(Due::Account(slot));
+                self.later.push_back(Due::Account(slot));
             }
         }
+        self.update_live(slot);
         if old_cause.is_none() != new_cause.is_none() {
             self.milestones += 1;
         }
@@ -93,57 +96,25 @@ impl PoolState {
         let Some(entry) = self.table.get(slot) else { return };
         let most = self.most(entry);
         self.tags.account_closed(entry.tags(), most);
-        self.newly_limited.extend(entry.tags());
-        let tags_without_open = entry.tags().filter(|&tag| self.tags.count(tag).open == 0);
-        self.newly_closed.extend(tags_without_open.map(WaitFor::Tag).chain([WaitFor::Account(slot)]));
-    }
-
-    /// Redirects the callers that wait for a closed tag or account: each gets a lease, waits for
-    /// something else, or is told why it cannot wait.
-    pub(super) fn redirect_waiters(&mut self, now: i64) {
-        while let Some(wait_for) = self.newly_closed.pop() {
-            let is_open = match wait_for {
-                WaitFor::Tag(tag) => self.tags.count(tag).open > 0,
-                WaitFor::Account(slot) => self.table.get(slot).is_some_and(AccountEntry::is_open),
-            };
-            while let Some(id) = self.waiters.first(wait_for).filter(|_| !is_open) {
-                let Some(Waiter { selector, reply, .. }) = self.leave(id, now) else { break };
-                match self.acquire(selector, now) {
-                    Ok(Ok(granted)) => self.replies.push((reply, Ok(granted))),
-                    Err(error) => self.replies.push((reply, Err(error))),
-                    Ok(Err(wait_for)) => {
-                        self.join(Some(id), Waiter { selector, wait_for, reply, saver: None });
-                        self.unsaved.push(id);
-                    }
-                }
+        for tag in entry.tags().filter(|_| !self.waiters.is_empty()) {
+            self.newly_limited.push_back(tag);
+            if self.tags.count(tag).open == 0 {
+                self.redirects.extend([WaitFor::Tag(tag), WaitFor::LiveAccount(tag)]);
             }
         }
-        while let Some(tag) = self.newly_limited.pop() {
-            self.refuse_costs(tag, now);
-        }
     }
 
-    /// Tells the callers whose calls cost more than any open account of a tag allows that they
-    /// cannot wait.
-    fn refuse_costs(&mut self, tag: TagIndex, now: i64) {
-        let (_, highest) = self.tags.highest_costs(tag);
-        let wait_for = WaitFor::Tag(tag);
-        let first = |waiters: &Waiters| {
-            let found =
-                [waiters.first_unsaved(wait_for, highest, u64::MAX), waiters.first_saved(wait_for, highest, u64::MAX)];
-            found.into_iter().flatten().min().filter(|_| highest < u64::MAX)
-        };
-        while let Some(id) = first(&self.waiters) {
-            let Some(Waiter { selector, reply, .. }) = self.leave(id, now) else { return };
-            let Err(error) = self.check_open(selector, now) else { return };
-            self.replies.push((reply, Err(error)));
-        }
-    }
-
-    /// Ends the rests that are over, and has logins tried again whose pause is over.
-    pub(super) fn end_rests(&mut self, now: i64) {
-        while let Some(slot) = self.quarantined.pop_due(now) {
-            let Some(entry) = self.table.get(slot) else { continue };
+    /// Ends rests that are over, and has logins tried again whose pause is over: those of accounts
+    /// with the tag, of the first tier first.
+    ///
+    /// A million rests may be over at once. Each change of the state ends some of them, and a lease
+    /// ends some with its tag before it is refused, or goes to another tier.
+    pub(super) fn end_rests(&mut self, tag: TagIndex, now: i64) {
+        while let Some(slot) = self.quarantined.due(tag, now) {
+            if !self.take_step() {
+                return;
+            }
+            let Some(entry) = self.table.get(slot) else { return };
             match entry.quarantine().filter(|quarantine| !quarantine.cause.is_rest()).cloned() {
                 // The exchange is tried again, so new tokens may be on their way.
                 Some(quarantine) => {

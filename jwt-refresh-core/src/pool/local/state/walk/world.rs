@@ -15,6 +15,8 @@ use crate::error::Error;
 use crate::pool::account::Account;
 use crate::pool::lease::Lease;
 use crate::pool::limit::{Call, Limit, Unit};
+use crate::pool::local::key_ring::hash;
+use crate::pool::local::lease_timeouts::HeldLease;
 use crate::pool::local::state::{Granted, PoolState};
 use crate::pool::local::waiters::WaiterId;
 use crate::pool::policy::{PoolPolicy, Selection};
@@ -143,7 +145,7 @@ impl World {
         self.state.set_wall_clock(self.wall, self.now);
         self.state.process_due(self.now);
         let result = change(&mut self.state, self.now);
-        for (reply, answer) in self.state.finish_change(self.now) {
+        for (reply, answer) in self.state.finish_change(self.now).replies {
             let granted = answer.unwrap_or_else(|error| panic!("{error}"));
             if reply.is_closed() {
                 self.give_back(&granted);
@@ -160,8 +162,8 @@ impl World {
 
     /// Gives a lease back that came for a caller who had gone.
     fn give_back(&mut self, granted: &Granted) {
-        let (handle, group, cost) = (granted.handle, granted.group, granted.call.cost);
-        self.change(|state, now| state.release(handle, group, cost, now));
+        let charge = charge(granted, granted.call.cost);
+        self.change(|state, now| state.release(granted.lease, charge, now));
     }
 
     /// Returns the caller whose channel is closed now, or `None` if it came in the same change.
@@ -218,11 +220,12 @@ impl World {
         let UnderWay { granted, spends, answer, .. } = call;
         let name = granted.identity.name().to_owned();
         let Call { cost, .. } = granted.call;
-        let (handle, group) = (granted.handle, granted.group);
+        let handle = granted.handle;
         let mut charged = cost;
         if spends != cost {
             charged = spends;
-            self.change(|state, now| state.spent(handle, group, granted.call, spends, now));
+            let before = charge(&granted, cost);
+            self.change(|state, now| state.spent(granted.lease, before, granted.call.leased, spends, now));
         }
         let is_told = self.ledgers[&name][0].limit.rule == CountedRule::Fixed;
         if let Some(headers) = answer.filter(|_| is_told) {
@@ -232,7 +235,7 @@ impl World {
                 state.observe(handle, &said, Call { cost: charged, ..granted.call }, true, true, now);
             });
         }
-        self.change(|state, now| state.release(handle, group, charged, now));
+        self.change(|state, now| state.release(granted.lease, charge(&granted, charged), now));
     }
 
     /// Lets time pass until `end`, while callers come as others are served.
@@ -287,7 +290,7 @@ impl World {
     fn ask(&mut self, tag: Option<&str>, key: Option<&str>, cost: u64) {
         let (reply, mut answer) = oneshot::channel();
         let asked = self.change(|state, now| {
-            let selector = state.selector(tag, key, cost).unwrap();
+            let selector = state.selector(tag, key.map(hash), cost).unwrap();
             match state.acquire(selector, now) {
                 Ok(Ok(granted)) => Some(Ok(granted)),
                 Ok(Err(wait_for)) => Some(Err(state.enqueue(selector, wait_for, reply, now))),
@@ -361,4 +364,9 @@ fn shared_limit((is_strict, amount): (bool, u64)) -> Counted {
     } else {
         Counted { unit: Unit::Requests, amount, rule: CountedRule::Bucket(3) }
     }
+}
+
+/// Returns what a lease is charged to, if its call costs `cost`.
+fn charge(granted: &Granted, cost: u64) -> HeldLease {
+    HeldLease { handle: granted.handle, group: granted.group, cost }
 }
