@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use jwt_refresh::pool::{Account, Lease, LeaseRequest, Pool, PoolPolicy, Selection};
-use jwt_refresh::{Error, ManualClock, TokenProvider};
+use jwt_refresh::pool::{Account, Lease, LeaseRequest, Limit, Pool, PoolPolicy, Selection};
+use jwt_refresh::{Clock, Error, ManualClock, TokenProvider};
 
 use crate::ACCOUNTS;
 use crate::timing::Times;
@@ -33,7 +33,8 @@ pub(crate) fn measure() -> Result<(), Error> {
     in_quarantine(&pool)?;
     runtime.block_on(with_keys(&pool))?;
     after_rests(&pool, &clock);
-    Ok(())
+    drop((pool, clock));
+    runtime.block_on(with_a_shared_quota())
 }
 
 /// Returns a pool of accounts that need no login. One in a thousand has the tag `rare`, and another
@@ -136,4 +137,25 @@ fn after_rests(pool: &Pool, clock: &ManualClock) {
     Times::of(10_000, |_| pool.ready()).expect_most("the leases that follow", AFTER_A_PAUSE);
     Times::of(10_000, |key| at_once(pool.lease().key(format!("user-{key}"))))
         .expect_most("those with a key", AFTER_A_PAUSE);
+}
+
+/// All accounts share a quota, which is used up; then the wall clock is put forward by a day.
+async fn with_a_shared_quota() -> Result<(), Error> {
+    const QUOTA: usize = 1000;
+    let quota = Limit::daily(QUOTA as u64).shared("organisation");
+    let (pool, clock) = pool(Selection::Soonest, |account| account.limit(quota.clone()))?;
+    Times::of(QUOTA, |_| pool.ready().expect("of the quota something is left"))
+        .expect_most("leases of a shared quota", OTHERS);
+    let refused = |_| assert!(at_once(pool.lease()).is_none_or(|lease| lease.is_err()));
+    Times::of(10_000, refused).expect_most("leases once it is used up", OTHERS);
+    let begun = Instant::now();
+    while pool.status().active > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    println!("all accounts of the quota rest after {:?}", begun.elapsed());
+
+    clock.step_to(Clock::from(&clock).now() + 24 * 3600 * SECOND);
+    let times = Times::of(QUOTA, |_| drop(at_once(pool.lease())));
+    times.expect_most("leases after the wall clock was put forward by a day", OTHERS);
+    Ok(())
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use jwt_refresh::pool::{Account, Lease, LeaseRequest, Pool, PoolBuilder, Selection};
-use jwt_refresh::{ErrorKind, ManualClock};
+use jwt_refresh::pool::{Account, Lease, LeaseRequest, Limit, Pool, PoolBuilder, QuarantineCause, Selection};
+use jwt_refresh::{Clock, ErrorKind, ManualClock};
 
 use crate::policy;
 use crate::scripted::{Does, Log, Scripted};
@@ -88,6 +88,28 @@ async fn accounts_whose_rates_allow_a_call_at_the_same_moment_serve_in_the_right
         let again: Vec<_> = (0..MANY).map(|_| at_once(pool.lease()).unwrap()).collect();
         assert!(again == expected, "{selection:?}: {:?} and not {:?}", &again[..20], &expected[..20]);
     }
+}
+
+#[tokio::test]
+async fn all_accounts_of_a_shared_quota_rest_when_it_is_used_up_and_are_back_on_the_next_day() {
+    let clock = ManualClock::new();
+    let quota = || Limit::daily(10).shared("organisation");
+    let pool = pool_of(&clock, MANY, |_, account| account.limit(quota())).build().unwrap();
+    pool.add(Account::api_key("own", "its-key").tier(1)).unwrap();
+    for _ in 0..10 {
+        assert_ne!(at_once(pool.lease()), Some("own".to_owned()));
+    }
+    assert_eq!(at_once(pool.lease()), Some("own".to_owned()), "though not all others rest yet");
+    until("all others rest", async || pool.status().active == 1).await;
+    assert_eq!(pool.status().quarantined_for(QuarantineCause::QuotaUsedUp), MANY);
+
+    let now = Clock::from(&clock).now();
+    clock.step_to(now + 24 * HOUR);
+    until("all are back", async || pool.status().active == MANY + 1).await;
+    for _ in 0..10 {
+        assert_ne!(at_once(pool.lease()), Some("own".to_owned()));
+    }
+    assert_eq!(at_once(pool.lease()), Some("own".to_owned()));
 }
 
 #[tokio::test]

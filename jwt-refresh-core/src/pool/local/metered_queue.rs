@@ -31,6 +31,8 @@ pub(super) struct MeteredQueue {
     groups: BTreeMap<GroupIndex, Group>,
     /// When accounts and groups may serve calls that cost more than now.
     due: BTreeSet<(i64, Due)>,
+    /// The accounts that are to be looked at again: those of a group, or all, from this slot on.
+    rechecks: BTreeMap<Option<GroupIndex>, Slot>,
 }
 
 /// Where an account stands.
@@ -46,6 +48,8 @@ struct Group {
     /// The class of the most that a call may cost by the shared limits, if any call may be made.
     class: Option<CostClass>,
     due: Option<i64>,
+    /// Whether its accounts rest until a quota is full again.
+    is_used_up: bool,
     members: Ready,
     /// Those of its accounts that stand in the queue.
     shown: Vec<(TagIndex, CostClass, Standing, Slot)>,
@@ -197,9 +201,37 @@ impl MeteredQueue {
         self.due.first().map(|&(time, _)| time)
     }
 
-    /// Returns all accounts, ready or not.
-    pub(super) fn accounts(&self) -> Vec<Slot> {
-        self.places.keys().copied().collect()
+    /// Notes whether a quota of a group is used up. If it was not before, all accounts of the group
+    /// are to be looked at again.
+    pub(super) fn set_used_up(&mut self, group: GroupIndex, is_used_up: bool) {
+        let state = self.groups.entry(group).or_default();
+        let was_used_up = std::mem::replace(&mut state.is_used_up, is_used_up);
+        if is_used_up && !was_used_up {
+            self.rechecks.insert(Some(group), 0);
+        }
+    }
+
+    /// Notes that all accounts are to be looked at again, ready or not.
+    pub(super) fn recheck_all(&mut self) {
+        self.rechecks.insert(None, 0);
+    }
+
+    /// Returns whether accounts are to be looked at again.
+    pub(super) fn has_to_recheck(&self) -> bool {
+        !self.rechecks.is_empty()
+    }
+
+    /// Takes the next account that is to be looked at again if it is of the group, or in any case if
+    /// there is none.
+    pub(super) fn next_to_recheck(&mut self) -> Option<(Slot, Option<GroupIndex>)> {
+        while let Some(mut first) = self.rechecks.first_entry() {
+            if let Some((&slot, _)) = self.places.range(*first.get()..).next() {
+                first.insert(slot.saturating_add(1));
+                return Some((slot, *first.key()));
+            }
+            first.remove();
+        }
+        None
     }
 }
 
@@ -271,6 +303,25 @@ mod tests {
         queue.set(1, &plain, None, Some(40));
         queue.set(1, &plain, None, None);
         assert_eq!(queue.next_due(), None);
+    }
+
+    #[test]
+    fn the_accounts_that_are_to_be_looked_at_again_are_taken_one_by_one() {
+        let (mut queue, plain) = (MeteredQueue::default(), limits(0, &[]));
+        (1..=3).for_each(|slot| queue.set(slot, &plain, None, None));
+        for is_used_up in [true, true, false, false, true] {
+            queue.set_used_up(7, is_used_up);
+        }
+        let all = |queue: &mut MeteredQueue| std::iter::from_fn(|| queue.next_to_recheck()).collect::<Vec<_>>();
+        assert_eq!(all(&mut queue), [1, 2, 3].map(|slot| (slot, Some(7))));
+        queue.set_used_up(7, true);
+        assert!(!queue.has_to_recheck(), "they rest already");
+        queue.recheck_all();
+        assert_eq!(queue.next_to_recheck(), Some((1, None)));
+        queue.remove(2, &plain);
+        queue.set(4, &plain, None, None);
+        assert_eq!(all(&mut queue), [(3, None), (4, None)]);
+        assert!(!queue.has_to_recheck());
     }
 
     #[test]

@@ -38,13 +38,27 @@ impl PoolState {
         if step.unsigned_abs() < CLOCK_STEP.unsigned_abs() || self.metered.is_empty() {
             return;
         }
-        for slot in self.metered.accounts() {
+        self.metered.recheck_all();
+    }
+
+    /// Looks at accounts again of which a quota was used up, or whose day may be another since the
+    /// wall clock was stepped.
+    pub(super) fn recheck_metered(&mut self, now: i64) {
+        while self.metered.has_to_recheck() && self.take_step() {
+            let Some((slot, of_group)) = self.metered.next_to_recheck() else { return };
+            let group = self.group(slot);
+            if of_group.is_some() && of_group != group {
+                continue;
+            }
             let cause = self.table.get(slot).and_then(|entry| entry.rare.get().cause());
-            if cause == Some(QuarantineCause::QuotaUsedUp) && self.is_used_up(slot, now).is_none() {
+            let rests = of_group.is_none() && cause == Some(QuarantineCause::QuotaUsedUp);
+            if rests && self.is_used_up(slot, now).is_none() {
                 self.set_quarantine(slot, None);
             }
-            self.later.push_back(Due::Account(slot));
-            self.later.extend(self.group(slot).map(Due::Group));
+            if let Some(group) = group {
+                self.refresh_group(group, now);
+            }
+            self.dispatch(slot, now);
         }
     }
 
@@ -417,11 +431,11 @@ impl PoolState {
     pub(super) fn dispatch_group(&mut self, group: GroupIndex, now: i64) {
         self.refresh_group(group, now);
         let until = self.shared_limits.used_up_until(group, 1, self.at(now));
-        if until.is_some_and(|until| until > after(now, self.max_inline_wait)) {
-            // Each of them rests until the quota is full again.
-            let members: Vec<_> =
-                self.metered.accounts().into_iter().filter(|&slot| self.group(slot) == Some(group)).collect();
-            return self.later.extend(members.into_iter().map(Due::Account));
+        let is_used_up = until.is_some_and(|until| until > after(now, self.max_inline_wait));
+        // Each of its accounts rests until the quota is full again.
+        self.metered.set_used_up(group, is_used_up);
+        if is_used_up {
+            return;
         }
         for saver in self.shared_limits.savers(group) {
             self.dispatch(saver, now);

@@ -190,6 +190,7 @@ impl PoolState {
         self.end_timed_out(now);
         self.serve_waiters(now);
         self.process_metered(now);
+        self.recheck_metered(now);
         self.sort_ready(now);
         self.steps = STEPS;
     }
@@ -229,6 +230,7 @@ impl PoolState {
             || !self.newly_limited.is_empty()
             || !self.later.is_empty()
             || !self.unsaved.is_empty()
+            || self.metered.has_to_recheck()
             || self.key_rings.is_to_complete()
     }
 
@@ -237,6 +239,7 @@ impl PoolState {
     /// released.
     pub(super) fn finish_change(&mut self, now: i64) -> Aftermath {
         loop {
+            self.recheck_metered(now);
             self.redirect_waiters(now);
             if (self.later.is_empty() && self.unsaved.is_empty()) || !self.take_step() {
                 break;
