@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jwt_refresh::ManualClock;
-use jwt_refresh::pool::{Account, Pool, PoolBuilder, Selection};
+use jwt_refresh::pool::{Account, Limit, Pool, PoolBuilder, Selection};
 
 use crate::support::{SECOND, until};
 use crate::{is_pending, policy};
@@ -85,6 +85,24 @@ async fn tags_and_keys_stay_within_the_first_tier_that_can_serve_them() {
     pool.lease().tag("eu").await.unwrap().quota_used_up(None);
     assert_eq!(of_tag("eu").await, "c");
     assert_eq!(pool.lease().key("any").tag("eu").await.unwrap().account(), "c");
+}
+
+#[tokio::test]
+async fn a_further_tier_serves_calls_that_cost_more_than_the_first_allows_now() {
+    for selection in [Selection::Soonest, Selection::RoundRobin, Selection::Weighted] {
+        let clock = ManualClock::new();
+        let first = api_key("first", 0).limit(Limit::cost(100, SECOND).burst(100));
+        let pool = Pool::builder().clock(&clock).accounts([api_key("further", 1), first]);
+        let pool = pool.policy(policy().selection(selection)).build().unwrap();
+        let served = async |cost| pool.lease().cost(cost).await.unwrap().account().to_owned();
+        for _ in 0..3 {
+            assert_eq!(served(60).await, "first", "{selection:?}");
+            assert_eq!(served(60).await, "further", "{selection:?}");
+            assert_eq!(served(30).await, "first", "{selection:?}");
+            assert_eq!(served(30).await, "further", "{selection:?}");
+            clock.advance(2 * SECOND);
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use jwt_refresh::pool::{Pool, Selection};
+use jwt_refresh::pool::{Limit, Pool, Selection};
 
 use crate::support::{SECOND, World};
 use crate::{active, policy};
@@ -98,4 +98,22 @@ async fn weights_hold_for_accounts_that_wait_for_their_rates_now_and_then() {
     }
     // In each pair one account serves the first call and the other has to serve the second.
     assert!(uses["a0"] >= 990, "{uses:?}");
+}
+
+#[tokio::test]
+async fn weights_hold_for_accounts_with_further_limits_whatever_the_calls_cost() {
+    let world = World::with_accounts(3);
+    let limited = |number, tag: &str, weight| {
+        world.account(number).tag(tag).weight(weight).limit(Limit::cost(1_000_000_000, SECOND).burst(1_000_000_000))
+    };
+    let accounts = [limited(0, "eu", 9), limited(1, "eu", 1), limited(2, "us", 1)];
+    let pool = world.pool_of(accounts).policy(policy().selection(Selection::Weighted)).build().unwrap();
+    active(&pool, 3).await;
+    let mut uses = HashMap::<String, u32>::new();
+    for call in 0..1000 {
+        let lease = pool.lease().tag("eu").cost(1 + call % 7 * 100).await.unwrap();
+        *uses.entry(lease.account().to_owned()).or_default() += 1;
+        pool.lease().tag("us").cost(3).await.unwrap();
+    }
+    assert!(uses["a0"].abs_diff(900) <= 1, "{uses:?}");
 }

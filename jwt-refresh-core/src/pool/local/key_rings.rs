@@ -1,6 +1,6 @@
 //! The rings of a pool: one for each tag that a caller with a key has asked for, and each tier.
 //!
-//! A ring takes about 14 bytes for each of its accounts, so it is made when a caller asks for it
+//! A ring takes about 15 bytes for each of its accounts, so it is made when a caller asks for it
 //! first. In a pool of a million accounts that takes longer than the lock may be held, so it is
 //! made in portions. Meanwhile accounts may come and go.
 

@@ -25,6 +25,10 @@ use crate::pool::quarantine::QuarantineCause;
 /// How much the wall clock may move beside the clock since boot before it counts as stepped.
 const CLOCK_STEP: i64 = 1_000_000_000;
 
+/// How many accounts are looked at again, one after the other. A shared quota that is used up may
+/// have a million; the scheduler looks at the others in further changes.
+const RECHECKED_AT_ONCE: usize = 16;
+
 impl PoolState {
     /// Returns the present time on both clocks.
     pub(super) fn at(&self, now: i64) -> Now {
@@ -44,7 +48,7 @@ impl PoolState {
     /// Looks at accounts again of which a quota was used up, or whose day may be another since the
     /// wall clock was stepped.
     pub(super) fn recheck_metered(&mut self, now: i64) {
-        while self.metered.has_to_recheck() && self.take_step() {
+        for _ in 0..RECHECKED_AT_ONCE {
             let Some((slot, of_group)) = self.metered.next_to_recheck() else { return };
             let group = self.group(slot);
             if of_group.is_some() && of_group != group {
