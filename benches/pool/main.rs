@@ -1,7 +1,7 @@
 //! Measures a pool of a million accounts, and fails above its bounds: the memory and time that each
 //! account takes, how evenly keys and weights share out the calls, how long a caller can be held up
-//! by the pool's lock, and whether the tokens are refreshed in time. The server is in memory, so that
-//! only the pool is measured.
+//! by the pool's lock, and whether the tokens are refreshed in time. The server is in memory, so
+//! that only the pool is measured.
 //!
 //! `cargo bench --bench pool -- cost shares` measures these two parts alone.
 
@@ -19,8 +19,10 @@ const ACCOUNTS: usize = 1_000_000;
 /// How many logins and refreshes may run at once.
 const EXCHANGES: usize = 64;
 
+type Measure = fn() -> Result<(), Error>;
+
 /// Each part, by its name.
-const PARTS: [(&str, fn() -> Result<(), Error>); 5] = [
+const PARTS: [(&str, Measure); 5] = [
     ("accounts", accounts::measure),
     ("cost", cost::measure),
     ("shares", shares::measure),

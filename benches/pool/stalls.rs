@@ -30,7 +30,7 @@ pub(crate) fn measure() -> Result<(), Error> {
         after_a_pause(selection)?;
     }
     let (pool, clock) = resting()?;
-    in_quarantine(&pool)?;
+    in_quarantine(&pool);
     runtime.block_on(with_keys(&pool))?;
     after_rests(&pool, &clock);
     drop((pool, clock));
@@ -96,7 +96,7 @@ fn resting() -> Result<(Pool, ManualClock), Error> {
     Ok((pool, clock))
 }
 
-fn in_quarantine(pool: &Pool) -> Result<(), Error> {
+fn in_quarantine(pool: &Pool) {
     Times::of(100, |_| pool.status()).expect("the status of a pool whose accounts rest", STATUS);
     let error = |_| match at_once(pool.lease().tag("away")) {
         Some(Err(error)) => error,
@@ -110,7 +110,6 @@ fn in_quarantine(pool: &Pool) -> Result<(), Error> {
     let begun = Instant::now();
     let listed = pool.quarantined().count();
     println!("all {listed} accounts that rest listed in {:?}", begun.elapsed());
-    Ok(())
 }
 
 /// Leases with keys: of all accounts, of which one in a thousand serves, and of those with a tag.

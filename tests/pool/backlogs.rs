@@ -31,7 +31,9 @@ async fn rest(pool: &Pool, accounts: usize, rest: Duration) {
     for _ in 0..accounts {
         leases.push(pool.lease().await.unwrap());
     }
-    leases.iter().for_each(|lease| lease.quota_used_up(Some(rest)));
+    for lease in leases {
+        lease.quota_used_up(Some(rest));
+    }
     assert_eq!(pool.status().active, 0);
 }
 
@@ -52,7 +54,7 @@ async fn a_lease_is_not_refused_because_other_accounts_return_at_the_same_moment
 async fn a_tier_that_returns_with_many_others_serves_first_at_once() {
     for selection in [Selection::Soonest, Selection::RoundRobin, Selection::Weighted] {
         let clock = ManualClock::new();
-        let tier = |number: usize| if number == MANY - 1 { 0 } else { 1 };
+        let tier = |number: usize| u8::from(number != MANY - 1);
         let pool = pool_of(&clock, MANY, |number, account| account.concurrency(1).tier(tier(number)));
         let pool = pool.policy(policy().selection(selection)).build().unwrap();
         rest(&pool, MANY, HOUR).await;
@@ -151,7 +153,9 @@ async fn a_live_token_is_found_behind_many_that_expired_unseen() {
     let pool = Pool::builder().clock(&clock).accounts(short.iter().map(Scripted::account)).build().unwrap();
     until("all serve", async || pool.status().active == MANY).await;
     pool.add(Account::api_key("lives", "key").rate(1, 10 * HOUR)).unwrap();
-    short.iter().for_each(|script| script.set(Does::Hangs));
+    for script in &short {
+        script.set(Does::Hangs);
+    }
     // It is used last, so all others go before it.
     while pool.lease().await.unwrap().account() != "lives" {}
     clock.advance(11 * HOUR);

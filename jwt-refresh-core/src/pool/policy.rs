@@ -106,10 +106,10 @@ impl PoolPolicy {
         self
     }
 
-    /// Sets after how long a lease ends that was not given back, such as one that was leaked or whose
-    /// task hangs. Its account then has room for another lease, and the status
-    /// [counts](super::PoolStatus::leases_timed_out) it. The token that it holds is not affected, and
-    /// to give it back later does nothing.
+    /// Sets after how long a lease ends that was not given back, such as one that was leaked or
+    /// whose task hangs. Its account then has room for another lease, and the status
+    /// [counts](super::PoolStatus::leases_timed_out) it. The token that it holds is not affected,
+    /// and to give it back later does nothing.
     ///
     /// A call that takes longer than this goes on beside those that the account's limits allow, so
     /// let it be longer than any call. It is measured in time since boot. By default leases have no

@@ -73,9 +73,9 @@ impl LeaseRequest {
         self
     }
 
-    /// Asks for the account that this key belongs to. Equal keys belong to the same account, in every
-    /// process whose pool has accounts of the same names, and each account has nearly the same share
-    /// of all keys. If an account is added or removed, only keys of that account move.
+    /// Asks for the account that this key belongs to. Equal keys belong to the same account, in
+    /// every process whose pool has accounts of the same names, and each account has nearly the
+    /// same share of all keys. If an account is added or removed, only keys of that account move.
     ///
     /// While the account has no live token (it is in quarantine, logs in, or renews its token), its
     /// keys belong to other accounts, again the same for equal keys. They return when it is back.

@@ -20,8 +20,8 @@ const ODDS: u64 = 128;
 const ROUNDS: u64 = 64 * ODDS;
 
 /// Returns the hash of a key, or of an account's name: FNV-1a with 64 bits
-/// (draft-eastlake-fnv), and then the finalizer of MurmurHash3, since the high bits of FNV-1a alone
-/// are poor.
+/// (draft-eastlake-fnv), and then the finalizer of `MurmurHash3`, since the high bits of FNV-1a
+/// alone are poor.
 pub(super) fn hash(text: &str) -> u64 {
     let fnv = text
         .bytes()

@@ -5,6 +5,7 @@
 //! made in portions. Meanwhile accounts may come and go.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::groups::tags_of;
 use super::key_ring::{KeyRing, Point};
@@ -28,8 +29,8 @@ impl KeyRings {
     /// Returns whether the rings of a tag are there. If they were not asked for before, they are to
     /// be made from now on.
     pub(super) fn are_complete(&mut self, tag: TagIndex) -> bool {
-        if !self.tags.contains_key(&tag) {
-            self.tags.insert(tag, TagRings::new());
+        if let Entry::Vacant(new) = self.tags.entry(tag) {
+            new.insert(TagRings::new());
             self.incomplete.insert(tag, 0);
         }
         !self.incomplete.contains_key(&tag)
@@ -108,7 +109,7 @@ mod tests {
     fn a_ring_that_is_made_while_accounts_come_and_go_is_that_of_the_live_ones() {
         let (slots, plain) = (10 * PORTION + 7, limits(0, &[]));
         // Those that change become live, or live no more, while the ring is half made.
-        let (before, after) = (|slot: Slot| slot % 3 == 0, |slot: Slot| slot % 3 == 1);
+        let (before, after) = (|slot: Slot| slot.is_multiple_of(3), |slot: Slot| slot % 3 == 1);
         let mut rings = KeyRings::default();
         assert!(!rings.are_complete(ALL));
         for _ in 0..5 {

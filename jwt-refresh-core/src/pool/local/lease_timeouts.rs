@@ -12,7 +12,7 @@ pub(super) type LeaseId = u64;
 
 /// What a lease holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct HeldLease {
+pub(super) struct LeaseCharge {
     pub(super) handle: AccountHandle,
     /// The group that the call was charged to.
     pub(super) group: Option<GroupIndex>,
@@ -24,7 +24,7 @@ pub(super) struct HeldLease {
 pub(super) struct LeaseTimeouts {
     timeout: Option<Duration>,
     /// When each lease ends. It is empty without a time-out.
-    held: BTreeMap<LeaseId, (i64, HeldLease)>,
+    held: BTreeMap<LeaseId, (i64, LeaseCharge)>,
 }
 
 impl LeaseTimeouts {
@@ -33,7 +33,7 @@ impl LeaseTimeouts {
     }
 
     /// Notes that a lease was granted. Its number must be higher than all before.
-    pub(super) fn granted(&mut self, id: LeaseId, lease: HeldLease, now: i64) {
+    pub(super) fn granted(&mut self, id: LeaseId, lease: LeaseCharge, now: i64) {
         if let Some(timeout) = self.timeout {
             self.held.insert(id, (after(now, timeout), lease));
         }
@@ -57,7 +57,7 @@ impl LeaseTimeouts {
     }
 
     /// Takes a lease that has timed out. The oldest goes first.
-    pub(super) fn pop_due(&mut self, now: i64) -> Option<HeldLease> {
+    pub(super) fn pop_due(&mut self, now: i64) -> Option<LeaseCharge> {
         let oldest = self.held.first_entry().filter(|oldest| oldest.get().0 <= now)?;
         Some(oldest.remove().1)
     }
@@ -72,20 +72,20 @@ impl LeaseTimeouts {
 mod tests {
     use super::*;
 
-    fn lease(slot: u32) -> HeldLease {
-        HeldLease { handle: AccountHandle { slot, serial: 0 }, group: None, cost: 1 }
+    fn lease(slot: u32) -> LeaseCharge {
+        LeaseCharge { handle: AccountHandle { slot, serial: 0 }, group: None, cost: 1 }
     }
 
     #[test]
     fn a_lease_ends_once_by_being_given_back_or_by_its_time() {
         let mut leases = LeaseTimeouts::new(Some(Duration::from_nanos(10)));
-        for id in 1..=3 {
-            leases.granted(id, lease(id as u32), 100 + id as i64);
+        for (id, slot, now) in [(1, 1, 101), (2, 2, 102), (3, 3, 103)] {
+            leases.granted(id, lease(slot), now);
         }
         assert!(leases.given_back(2) && leases.is_held(1));
         leases.set_cost(1, 7);
         assert_eq!((leases.next_due(), leases.pop_due(110)), (Some(111), None));
-        assert_eq!(leases.pop_due(111), Some(HeldLease { cost: 7, ..lease(1) }));
+        assert_eq!(leases.pop_due(111), Some(LeaseCharge { cost: 7, ..lease(1) }));
         assert!(!leases.is_held(1) && !leases.given_back(1), "it has timed out");
         assert_eq!((leases.pop_due(200), leases.pop_due(200)), (Some(lease(3)), None));
     }

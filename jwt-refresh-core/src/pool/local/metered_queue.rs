@@ -221,8 +221,8 @@ impl MeteredQueue {
         !self.rechecks.is_empty()
     }
 
-    /// Takes the next account that is to be looked at again if it is of the group, or in any case if
-    /// there is none.
+    /// Takes the next account that is to be looked at again if it is of the group, or in any case
+    /// if there is none.
     pub(super) fn next_to_recheck(&mut self) -> Option<(Slot, Option<GroupIndex>)> {
         while let Some(mut first) = self.rechecks.first_entry() {
             if let Some((&slot, _)) = self.places.range(*first.get()..).next() {
@@ -251,8 +251,8 @@ mod tests {
     use crate::pool::local::groups::tests::limits;
 
     /// The rank of an account, for each of its tags.
-    fn ready(limits: &Limits, order: i64, class: CostClass) -> Option<(Vec<Rank>, CostClass)> {
-        Some((tags_of(limits).map(|_| Rank::at(order)).collect(), class))
+    fn ready(limits: &Limits, order: i64, class: CostClass) -> (Vec<Rank>, CostClass) {
+        (tags_of(limits).map(|_| Rank::at(order)).collect(), class)
     }
 
     fn first(queue: &MeteredQueue, tag: TagIndex, cost: u64) -> Option<Slot> {
@@ -264,8 +264,8 @@ mod tests {
     fn an_account_is_found_by_tag_and_by_what_a_call_may_cost() {
         let mut queue = MeteredQueue::default();
         let (plain, tagged) = (limits(0, &[]), limits(0, &[5]));
-        queue.set(1, &plain, ready(&plain, 1, cost_class(10)), None);
-        queue.set(2, &tagged, ready(&tagged, 2, cost_class(1000)), None);
+        queue.set(1, &plain, Some(ready(&plain, 1, cost_class(10))), None);
+        queue.set(2, &tagged, Some(ready(&tagged, 2, cost_class(1000))), None);
         assert_eq!([1, 9, 100, 2000].map(|cost| first(&queue, ALL, cost)), [Some(1), Some(1), Some(2), None]);
         assert_eq!(first(&queue, 5, 1), Some(2));
         assert_eq!(queue.first_above(ALL, 10).map(|(_, slot)| slot), Some(2), "1 may not have as much");
@@ -280,7 +280,7 @@ mod tests {
         let mut queue = MeteredQueue::default();
         for slot in 0..1000 {
             let limits = Limits { group: Some(0), ..limits(0, &[1 + slot % 2]) };
-            queue.set(slot, &limits, ready(&limits, slot.into(), 63), None);
+            queue.set(slot, &limits, Some(ready(&limits, slot.into(), 63)), None);
         }
         assert_eq!(first(&queue, ALL, 1), None, "nothing is known of its limits yet");
         queue.set_group(0, Some(cost_class(100)), None);
@@ -329,7 +329,7 @@ mod tests {
         let mut queue = MeteredQueue::default();
         let tiers = [2, 0, 1].map(|tier| limits(tier, &[]));
         for (slot, limits) in (1..).zip(&tiers) {
-            queue.set(slot, limits, ready(limits, slot.into(), 63), None);
+            queue.set(slot, limits, Some(ready(limits, slot.into(), 63)), None);
         }
         assert_eq!(first(&queue, ALL, 1), Some(2));
         queue.remove(2, &tiers[1]);

@@ -13,13 +13,13 @@ use super::rank::{Rank, Slot};
 const BLOCK: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Waiting {
+struct WaitingAccount {
     until: i64,
     slot: Slot,
     rank: Rank,
 }
 
-impl Waiting {
+impl WaitingAccount {
     fn key(&self) -> (i64, Slot) {
         (self.until, self.slot)
     }
@@ -29,7 +29,7 @@ impl Waiting {
 #[derive(Debug)]
 struct Block {
     /// Sorted by their keys.
-    accounts: Vec<Waiting>,
+    accounts: Vec<WaitingAccount>,
     /// The first in rank.
     first: (Rank, Slot),
 }
@@ -43,7 +43,7 @@ pub(super) struct RateQueue {
 impl RateQueue {
     /// Adds an account that is not in the queue.
     pub(super) fn insert(&mut self, slot: Slot, until: i64, rank: Rank) {
-        let account = Waiting { until, slot, rank };
+        let account = WaitingAccount { until, slot, rank };
         if let Some((_, block)) = self.blocks.range_mut(..=account.key()).next_back() {
             if let Some(rest) = block.insert(account) {
                 self.blocks.insert(rest.key(), rest);
@@ -114,23 +114,23 @@ impl RateQueue {
         self.front().map(|account| account.until)
     }
 
-    fn front(&self) -> Option<&Waiting> {
+    fn front(&self) -> Option<&WaitingAccount> {
         self.blocks.first_key_value()?.1.accounts.first()
     }
 }
 
 impl Block {
-    fn of(accounts: Vec<Waiting>) -> Self {
+    fn of(accounts: Vec<WaitingAccount>) -> Self {
         let first = first_in_rank(&accounts);
         Self { accounts, first }
     }
 
     fn key(&self) -> (i64, Slot) {
-        self.accounts.first().map(Waiting::key).unwrap_or_default()
+        self.accounts.first().map(WaitingAccount::key).unwrap_or_default()
     }
 
     /// Adds an account. Returns what is now too much, as a block to follow this one.
-    fn insert(&mut self, account: Waiting) -> Option<Self> {
+    fn insert(&mut self, account: WaitingAccount) -> Option<Self> {
         let at = self.accounts.partition_point(|other| other.key() < account.key());
         if self.accounts.len() < BLOCK {
             self.accounts.insert(at, account);
@@ -143,9 +143,9 @@ impl Block {
         }
         let mut rest = self.accounts.split_off(BLOCK / 2);
         if at <= BLOCK / 2 {
-            self.accounts.insert(at, account)
+            self.accounts.insert(at, account);
         } else {
-            rest.insert(at - BLOCK / 2, account)
+            rest.insert(at - BLOCK / 2, account);
         }
         self.first = first_in_rank(&self.accounts);
         Some(Self::of(rest))
@@ -153,7 +153,7 @@ impl Block {
 
     /// Removes an account. Returns how many are left.
     fn remove(&mut self, key: (i64, Slot)) -> usize {
-        if let Ok(at) = self.accounts.binary_search_by_key(&key, Waiting::key) {
+        if let Ok(at) = self.accounts.binary_search_by_key(&key, WaitingAccount::key) {
             let account = self.accounts.remove(at);
             if self.first == (account.rank, account.slot) {
                 self.first = first_in_rank(&self.accounts);
@@ -172,7 +172,7 @@ impl Block {
 }
 
 /// Returns the first in rank. Of no accounts, which no block has, that is the last rank there is.
-fn first_in_rank(accounts: &[Waiting]) -> (Rank, Slot) {
+fn first_in_rank(accounts: &[WaitingAccount]) -> (Rank, Slot) {
     let first = accounts.iter().map(|account| (account.rank, account.slot)).min();
     first.unwrap_or((Rank::at(i64::MAX), Slot::MAX))
 }

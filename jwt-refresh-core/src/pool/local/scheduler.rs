@@ -29,8 +29,8 @@ pub(super) fn start(pool: &Arc<PoolShared>) {
     });
 }
 
-/// How many exchanges are begun under the lock, one after the other. If more are due, the task begins
-/// them right afterwards.
+/// How many exchanges are begun under the lock, one after the other. If more are due, the task
+/// begins them right afterwards.
 const JOBS_AT_ONCE: usize = 64;
 
 async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
@@ -62,8 +62,8 @@ async fn run(pool: Weak<PoolShared>, wake: Arc<Notify>, clock: Clock) {
     }
 }
 
-/// Waits while somebody else waits for the pool's lock, though not for long. A thread that waits for
-/// a lock is woken more slowly than this task would take the lock again, if much is due.
+/// Waits while somebody else waits for the pool's lock, though not for long. A thread that waits
+/// for a lock is woken more slowly than this task would take the lock again, if much is due.
 async fn let_others_in(pool: &PoolShared) {
     for _ in 0..1000 {
         if !pool.is_contended() {

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::job::{Job, Request, leave};
-use super::lease_timeouts::HeldLease;
+use super::lease_timeouts::LeaseCharge;
 use super::rank::Slot;
 use super::state::{Granted, ListedAccount, PoolState};
 use super::stored::PoolStore;
@@ -339,9 +339,9 @@ struct LocalLease {
 }
 
 impl LocalLease {
-    fn held(&self) -> HeldLease {
+    fn held(&self) -> LeaseCharge {
         let Granted { handle, group, .. } = self.granted;
-        HeldLease { handle, group, cost: self.cost.load(Ordering::Relaxed) }
+        LeaseCharge { handle, group, cost: self.cost.load(Ordering::Relaxed) }
     }
 
     /// Gives the account back, unless that was done before.

@@ -37,7 +37,7 @@ struct Tag {
 #[derive(Debug)]
 pub(super) struct Tags {
     indices: BTreeMap<Arc<str>, TagIndex>,
-    tags: Pages<Tag>,
+    all: Pages<Tag>,
     /// Only for tags of which an account has a limit on cost.
     highest_costs: BTreeMap<TagIndex, HighestCosts>,
 }
@@ -46,7 +46,7 @@ impl Tags {
     pub(super) fn new() -> Self {
         let mut tags = Pages::default();
         tags.push(Tag { name: None, count: TagCount::default() });
-        Self { indices: BTreeMap::new(), tags, highest_costs: BTreeMap::new() }
+        Self { indices: BTreeMap::new(), all: tags, highest_costs: BTreeMap::new() }
     }
 
     pub(super) fn index(&self, name: &str) -> Option<TagIndex> {
@@ -58,18 +58,18 @@ impl Tags {
         if let Some(tag) = self.index(name) {
             return tag;
         }
-        let (tag, name) = (TagIndex::try_from(self.tags.len()).unwrap_or(TagIndex::MAX), Arc::from(name));
-        self.tags.push(Tag { name: Some(Arc::clone(&name)), count: TagCount::default() });
+        let (tag, name) = (TagIndex::try_from(self.all.len()).unwrap_or(TagIndex::MAX), Arc::from(name));
+        self.all.push(Tag { name: Some(Arc::clone(&name)), count: TagCount::default() });
         self.indices.insert(name, tag);
         tag
     }
 
     pub(super) fn name(&self, tag: TagIndex) -> Option<&str> {
-        self.tags.get(tag as usize)?.name.as_deref()
+        self.all.get(tag as usize)?.name.as_deref()
     }
 
     pub(super) fn count(&self, tag: TagIndex) -> TagCount {
-        self.tags.get(tag as usize).map(|tag| tag.count).unwrap_or_default()
+        self.all.get(tag as usize).map(|tag| tag.count).unwrap_or_default()
     }
 
     /// Returns how many accounts there are.
@@ -158,7 +158,7 @@ impl Tags {
     ) {
         for tag in tags {
             let costs = (highest != u64::MAX).then(|| self.highest_costs.entry(tag).or_default());
-            if let Some(tag) = self.tags.get_mut(tag as usize) {
+            if let Some(tag) = self.all.get_mut(tag as usize) {
                 change(&mut tag.count, costs);
             }
         }

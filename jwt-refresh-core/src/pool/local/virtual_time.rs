@@ -1,8 +1,8 @@
 //! The shares of weighted accounts within one group: start-time fair queueing.
 //!
 //! Each account has a virtual time, which a lease moves on by 1/weight, and the account with the
-//! lowest one is next. Each group counts for itself: leases of other tags, or of other tiers, change
-//! nothing about the shares in it.
+//! lowest one is next. Each group counts for itself: leases of other tags, or of other tiers,
+//! change nothing about the shares in it.
 
 use std::collections::BTreeMap;
 

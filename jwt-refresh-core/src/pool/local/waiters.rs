@@ -146,7 +146,8 @@ impl Waiters {
         [&self.unsaved, &self.saved].into_iter().any(|line| line.0.range(all.clone()).next().is_some())
     }
 
-    /// Plans to look after those that wait for something at `time`, if that is earlier than planned.
+    /// Plans to look after those that wait for something at `time`, if that is earlier than
+    /// planned.
     pub(super) fn wake_by(&mut self, wait_for: WaitFor, time: i64) {
         if self.is_awaited(wait_for) {
             self.wakes.set_earlier(wait_for, time);

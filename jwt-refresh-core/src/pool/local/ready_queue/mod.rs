@@ -3,8 +3,8 @@
 //! that time. Every operation takes O(log n), however many accounts become ready at once.
 //!
 //! By [`Selection::Soonest`] accounts are sorted by when their rates allow a call, so the first is
-//! the first to become ready, and an account does not have to be moved when it does. Otherwise those
-//! that wait are in a `rate_queue` of their group.
+//! the first to become ready, and an account does not have to be moved when it does. Otherwise
+//! those that wait are in a `rate_queue` of their group.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ enum Ranked {
 /// Where an account is in the orders of its groups. The ranks by [`Selection::Weighted`] differ
 /// from group to group in their `order`, which is not used then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum OrderPlace {
     Nowhere,
     Ready(Rank),
     Waiting { until: i64, rank: Rank },
@@ -74,7 +74,7 @@ impl ReadyQueue {
         let to = self.place_for(to);
         let keeps_place = match (from, to) {
             // The account was not leased, so it keeps the virtual time by which it is sorted.
-            (Place::Ready(old), Place::Ready(new)) if self.selection == Selection::Weighted => {
+            (OrderPlace::Ready(old), OrderPlace::Ready(new)) if self.selection == Selection::Weighted => {
                 old.last_lease == new.last_lease
             }
             _ => from == to,
@@ -86,7 +86,7 @@ impl ReadyQueue {
             let Some(order) = self.orders.entry(tag, limits.tier, || Order::new(tag)) else { continue };
             order.set(slot, from, to, self.selection);
         }
-        self.set_waiting_until(slot, if let Place::Waiting { until, .. } = to { until } else { LONG_AGO });
+        self.set_waiting_until(slot, if let OrderPlace::Waiting { until, .. } = to { until } else { LONG_AGO });
     }
 
     /// Counts a lease of an account as one for a tag. The account's position is to be set again
@@ -123,8 +123,8 @@ impl ReadyQueue {
         })
     }
 
-    /// Returns the ranks of an account that is not in this queue but in that of metered accounts: one
-    /// for each of its tags, the one that stands for all accounts first.
+    /// Returns the ranks of an account that is not in this queue but in that of metered accounts:
+    /// one for each of its tags, the one that stands for all accounts first.
     pub(super) fn ranks(&mut self, slot: Slot, limits: &Limits, next_call: i64, last_lease: u32) -> Vec<Rank> {
         let order = |queue: &mut Self, tag| match queue.selection {
             Selection::Soonest => next_call,
@@ -140,10 +140,10 @@ impl ReadyQueue {
     /// Returns when an account serves next, or `None` if it is idle.
     pub(super) fn next_call(&self, slot: Slot, limits: &Limits) -> Option<i64> {
         match self.place(slot, limits) {
-            Place::Nowhere => None,
-            Place::Ready(rank) if self.selection == Selection::Soonest => Some(rank.order),
-            Place::Ready(_) => Some(LONG_AGO),
-            Place::Waiting { until, .. } => Some(until),
+            OrderPlace::Nowhere => None,
+            OrderPlace::Ready(rank) if self.selection == Selection::Soonest => Some(rank.order),
+            OrderPlace::Ready(_) => Some(LONG_AGO),
+            OrderPlace::Waiting { until, .. } => Some(until),
         }
     }
 
@@ -158,29 +158,29 @@ impl ReadyQueue {
         self.orders.tiers(ALL).find_map(|(_, order)| order.waiting.due(now))
     }
 
-    fn place(&self, slot: Slot, limits: &Limits) -> Place {
+    fn place(&self, slot: Slot, limits: &Limits) -> OrderPlace {
         let Some(Order { ready: Ranked::Heap(ready), .. }) = self.orders.get(ALL, limits.tier) else {
-            return Place::Nowhere;
+            return OrderPlace::Nowhere;
         };
         if let Some(rank) = ready.rank(slot) {
-            return Place::Ready(rank);
+            return OrderPlace::Ready(rank);
         }
         match self.waiting_until.get(slot as usize) {
-            Some(&until) if until != LONG_AGO => Place::Waiting { until, rank: Rank::at(0) },
-            _ => Place::Nowhere,
+            Some(&until) if until != LONG_AGO => OrderPlace::Waiting { until, rank: Rank::at(0) },
+            _ => OrderPlace::Nowhere,
         }
     }
 
-    fn place_for(&self, position: Position) -> Place {
+    fn place_for(&self, position: Position) -> OrderPlace {
         match position {
-            Position::Idle => Place::Nowhere,
+            Position::Idle => OrderPlace::Nowhere,
             Position::Serving { next_call, last_lease, .. } if self.selection == Selection::Soonest => {
-                Place::Ready(Rank { order: next_call, last_lease })
+                OrderPlace::Ready(Rank { order: next_call, last_lease })
             }
             Position::Serving { next_call, waits: true, last_lease } => {
-                Place::Waiting { until: next_call, rank: Rank { order: 0, last_lease } }
+                OrderPlace::Waiting { until: next_call, rank: Rank { order: 0, last_lease } }
             }
-            Position::Serving { last_lease, .. } => Place::Ready(Rank { order: 0, last_lease }),
+            Position::Serving { last_lease, .. } => OrderPlace::Ready(Rank { order: 0, last_lease }),
         }
     }
 
@@ -204,30 +204,30 @@ impl Order {
     }
 
     /// Moves an account from one place to another.
-    fn set(&mut self, slot: Slot, from: Place, to: Place, selection: Selection) {
+    fn set(&mut self, slot: Slot, from: OrderPlace, to: OrderPlace, selection: Selection) {
         let is_weighted = selection == Selection::Weighted;
         let old = match from {
-            Place::Ready(rank) if is_weighted => {
+            OrderPlace::Ready(rank) if is_weighted => {
                 Some(Rank { order: self.shares.time(slot).unwrap_or_default(), ..rank })
             }
-            Place::Ready(rank) => Some(rank),
-            Place::Waiting { until, .. } => {
+            OrderPlace::Ready(rank) => Some(rank),
+            OrderPlace::Waiting { until, .. } => {
                 self.waiting.remove(slot, until);
                 None
             }
-            Place::Nowhere => None,
+            OrderPlace::Nowhere => None,
         };
         let ranked = |shares: &mut VirtualTimes, rank: Rank| {
             if is_weighted { Rank { order: shares.enter(slot), ..rank } } else { rank }
         };
         let new = match to {
-            Place::Ready(rank) => Some(ranked(&mut self.shares, rank)),
-            Place::Waiting { until, rank } => {
+            OrderPlace::Ready(rank) => Some(ranked(&mut self.shares, rank)),
+            OrderPlace::Waiting { until, rank } => {
                 let rank = ranked(&mut self.shares, rank);
                 self.waiting.insert(slot, until, rank);
                 None
             }
-            Place::Nowhere => None,
+            OrderPlace::Nowhere => None,
         };
         self.ready.set(slot, old, new);
     }

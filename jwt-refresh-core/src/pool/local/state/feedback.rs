@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::PoolState;
 use crate::error::{Error, ErrorKind};
 use crate::pool::local::entry::AccountHandle;
-use crate::pool::local::lease_timeouts::{HeldLease, LeaseId};
+use crate::pool::local::lease_timeouts::{LeaseCharge, LeaseId};
 use crate::pool::local::rank::Slot;
 use crate::pool::local::rare::RareState;
 use crate::pool::local::time::{LONG_AGO, after};
@@ -16,7 +16,7 @@ use crate::token::AccessToken;
 
 impl PoolState {
     /// Takes a lease back, unless it has timed out: then its place may be another lease's by now.
-    pub(in crate::pool::local) fn release(&mut self, id: LeaseId, lease: HeldLease, now: i64) {
+    pub(in crate::pool::local) fn release(&mut self, id: LeaseId, lease: LeaseCharge, now: i64) {
         if self.lease_timeouts.given_back(id) {
             self.end_lease(lease, now);
         }
@@ -37,7 +37,7 @@ impl PoolState {
     }
 
     /// Ends a lease, and gives its account to the next waiter.
-    fn end_lease(&mut self, HeldLease { handle, group, cost }: HeldLease, now: i64) {
+    fn end_lease(&mut self, LeaseCharge { handle, group, cost }: LeaseCharge, now: i64) {
         self.counters.held -= 1;
         self.end_shared(group, cost, now);
         if let Some(entry) = self.table.by_handle(handle) {

@@ -8,7 +8,7 @@ use crate::pool::failure::{self, FirstToReturn};
 use crate::pool::limit::Call;
 use crate::pool::limits::ALL;
 use crate::pool::local::entry::AccountHandle;
-use crate::pool::local::lease_timeouts::HeldLease;
+use crate::pool::local::lease_timeouts::LeaseCharge;
 use crate::pool::local::rank::Slot;
 use crate::pool::local::ready_queue::Position;
 use crate::pool::local::time::until;
@@ -169,7 +169,7 @@ impl PoolState {
         }
         let call = Call { cost: to.cost, leased: now };
         let lease = self.counters.leases;
-        self.lease_timeouts.granted(lease, HeldLease { handle, group, cost: to.cost }, now);
+        self.lease_timeouts.granted(lease, LeaseCharge { handle, group, cost: to.cost }, now);
         Some(Granted { handle, identity, token, pin, lease, call, group })
     }
 

@@ -12,7 +12,7 @@ use crate::pool::limit::{Advertised, Call, Now, Unit};
 use crate::pool::limits::Limits;
 use crate::pool::local::cost_class::{CostClass, cost_class, next_class};
 use crate::pool::local::entry::{AccountEntry, AccountHandle};
-use crate::pool::local::lease_timeouts::{HeldLease, LeaseId};
+use crate::pool::local::lease_timeouts::{LeaseCharge, LeaseId};
 use crate::pool::local::limit_states::{LimitStates, Reading};
 use crate::pool::local::metered_queue::Due;
 use crate::pool::local::rank::{Rank, Slot};
@@ -330,12 +330,12 @@ impl PoolState {
 
     /// Counts that the call of a lease costs `to` instead of what it was charged. A lease that has
     /// timed out counts no more.
-    pub(in crate::pool::local) fn spent(&mut self, id: LeaseId, lease: HeldLease, leased: i64, to: u64, now: i64) {
+    pub(in crate::pool::local) fn spent(&mut self, id: LeaseId, lease: LeaseCharge, leased: i64, to: u64, now: i64) {
         if !self.lease_timeouts.is_held(id) {
             return;
         }
         self.lease_timeouts.set_cost(id, to);
-        let HeldLease { handle, group, cost } = lease;
+        let LeaseCharge { handle, group, cost } = lease;
         let (call, at) = (Call { cost, leased }, self.at(now));
         if let Some(group) = group {
             self.shared_limits.correct(group, call, to, at);

@@ -75,8 +75,8 @@ pub(super) struct Granted {
 }
 
 /// How many steps a change of the state takes at most for what is due, such as the end of a rest or
-/// a reply to a waiter. A million of them may be due at once, after a pause; the scheduler takes the
-/// rest in further changes, so that callers get leases in between.
+/// a reply to a waiter. A million of them may be due at once, after a pause; the scheduler takes
+/// the rest in further changes, so that callers get leases in between.
 const STEPS: u32 = 64;
 
 /// How many accounts whose rate allows a call again are moved with each change. It is more than a
@@ -117,8 +117,8 @@ pub(super) struct PoolState {
     last_generation: u64,
     /// What has changed so that callers who wait for it are to wait for something else.
     redirects: VecDeque<WaitFor>,
-    /// Tags of which fewer accounts are open, while callers may wait for a call that costs more than
-    /// the others allow.
+    /// Tags of which fewer accounts are open, while callers may wait for a call that costs more
+    /// than the others allow.
     newly_limited: VecDeque<TagIndex>,
     /// Accounts and groups that may serve callers after a change.
     later: VecDeque<Due>,
@@ -181,8 +181,8 @@ impl PoolState {
         }
     }
 
-    /// Does what is due by the passing of time: callers get leases of accounts whose limits allow it
-    /// by now, and accounts return whose rest is over.
+    /// Does what is due by the passing of time: callers get leases of accounts whose limits allow
+    /// it by now, and accounts return whose rest is over.
     pub(super) fn process_due(&mut self, now: i64) {
         self.steps = STEPS;
         self.handle_alarms(now);
@@ -195,8 +195,8 @@ impl PoolState {
         self.steps = STEPS;
     }
 
-    /// Moves accounts to where they belong whose rate allows a call by now. They serve without that,
-    /// but the next one is found faster among few of them.
+    /// Moves accounts to where they belong whose rate allows a call by now. They serve without
+    /// that, but the next one is found faster among few of them.
     fn sort_ready(&mut self, now: i64) {
         for _ in 0..SORTED_AT_ONCE {
             let Some(slot) = self.ready_queue.due(now) else { return };
@@ -234,8 +234,8 @@ impl PoolState {
             || self.key_rings.is_to_complete()
     }
 
-    /// Ends a change of the state: callers for whom it changed what they wait for are redirected, and
-    /// those that it has something for are served. Returns what is to be done after the lock is
+    /// Ends a change of the state: callers for whom it changed what they wait for are redirected,
+    /// and those that it has something for are served. Returns what is to be done after the lock is
     /// released.
     pub(super) fn finish_change(&mut self, now: i64) -> Aftermath {
         loop {

@@ -1,8 +1,8 @@
 //! The callers that wait, and how they get their leases.
 //!
-//! An account that becomes ready goes to the caller that has waited longest of those that would take
-//! it, before a newcomer can have it. There may be ten thousand callers, and a change of the state
-//! answers some of them at most; those that are left are looked after in the next.
+//! An account that becomes ready goes to the caller that has waited longest of those that would
+//! take it, before a newcomer can have it. There may be ten thousand callers, and a change of the
+//! state answers some of them at most; those that are left are looked after in the next.
 
 use super::PoolState;
 use crate::pool::limits::TagIndex;
@@ -155,8 +155,8 @@ impl PoolState {
         }
     }
 
-    /// Tells the callers whose calls cost more than any open account of a tag allows that they cannot
-    /// wait. Returns whether all of them were told.
+    /// Tells the callers whose calls cost more than any open account of a tag allows that they
+    /// cannot wait. Returns whether all of them were told.
     fn refuse_costs(&mut self, tag: TagIndex, now: i64) -> bool {
         let (_, highest) = self.tags.highest_costs(tag);
         let wait_for = WaitFor::Tag(tag);
