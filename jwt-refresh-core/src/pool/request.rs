@@ -82,7 +82,7 @@ impl LeaseRequest {
     /// While the account is at its rate or its concurrency, the caller waits for it.
     ///
     /// The first caller with a key for a [tag](Self::tag) may wait until the pool has sorted the
-    /// accounts for that: about a second if there are a million.
+    /// accounts for that: half a second if there are a million.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
