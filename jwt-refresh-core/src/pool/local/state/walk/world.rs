@@ -16,7 +16,7 @@ use crate::pool::account::Account;
 use crate::pool::lease::Lease;
 use crate::pool::limit::{Call, Limit, Unit};
 use crate::pool::local::key_ring::hash;
-use crate::pool::local::lease_timeouts::HeldLease;
+use crate::pool::local::lease_timeouts::LeaseCharge;
 use crate::pool::local::state::{Granted, PoolState};
 use crate::pool::local::waiters::WaiterId;
 use crate::pool::policy::{PoolPolicy, Selection};
@@ -367,6 +367,6 @@ fn shared_limit((is_strict, amount): (bool, u64)) -> Counted {
 }
 
 /// Returns what a lease is charged to, if its call costs `cost`.
-fn charge(granted: &Granted, cost: u64) -> HeldLease {
-    HeldLease { handle: granted.handle, group: granted.group, cost }
+fn charge(granted: &Granted, cost: u64) -> LeaseCharge {
+    LeaseCharge { handle: granted.handle, group: granted.group, cost }
 }
