@@ -125,7 +125,7 @@ impl World {
             let limit = if is_strict {
                 Limit::cost(amount * 10, Duration::from_secs(10)).strict()
             } else {
-                Limit::requests(amount, Duration::from_secs(10)).burst(3)
+                Limit::requests(amount, Duration::from_secs(10)).burst(amount / 5)
             };
             account = account.limit(limit.shared("organisation"));
         }
@@ -362,7 +362,8 @@ fn shared_limit((is_strict, amount): (bool, u64)) -> Counted {
     if is_strict {
         Counted { unit: Unit::Cost, amount: amount * 10, rule: CountedRule::Window }
     } else {
-        Counted { unit: Unit::Requests, amount, rule: CountedRule::Bucket(3) }
+        // With a smaller burst, two limits that are about as tight do not both fill: see `Limit`.
+        Counted { unit: Unit::Requests, amount, rule: CountedRule::Bucket(amount / 5) }
     }
 }
 
