@@ -1,6 +1,17 @@
+// The first definition of a link counts, so these lead within the documentation, and those of
+// README within the repository.
+#![doc = include_str!("guide/links.md")]
+#![doc = include_str!("../docs/call.md")]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
+
+// Its snippets show every feature, so they are tested with all of them.
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(doctest, feature = "blocking", feature = "redis", feature = "reqwest", feature = "seal")
+))]
+pub mod guide;
 
 #[doc(inline)]
 pub use jwt_refresh_core::{jwt, pool, store};
