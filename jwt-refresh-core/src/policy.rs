@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// ```
 /// # use std::time::Duration;
-/// use jwt_refresh_core::Policy;
+/// use jwt_refresh::Policy;
 ///
 /// let policy = Policy::default().leeway(Duration::from_secs(60)).refresh_ahead(0.2);
 /// ```

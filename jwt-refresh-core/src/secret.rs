@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// is dropped.
 ///
 /// ```
-/// let password = jwt_refresh_core::Secret::from("hunter2");
+/// let password = jwt_refresh::Secret::from("hunter2");
 /// assert_eq!(format!("{password:?}"), "Secret(…)");
 /// ```
 #[derive(Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use crate::token::{RefreshToken, Tokens};
 /// It contains no token and no other value of an answer.
 ///
 /// ```
-/// # use jwt_refresh_core::{Error, HttpAuthenticator, LoginTrial};
+/// # use jwt_refresh::{Error, HttpAuthenticator, LoginTrial};
 /// # async fn doc(api: HttpAuthenticator) -> Result<(), Error> {
 /// let trial = LoginTrial::run(api).await?;
 /// println!("{trial}");

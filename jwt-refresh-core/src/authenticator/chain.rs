@@ -28,9 +28,9 @@ use crate::token::{RefreshToken, Tokens};
 /// missing for it and no other one gets tokens, the refresh token is kept for when there is one.
 ///
 /// ```
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
+/// # fn main() -> Result<(), jwt_refresh::Error> {
 /// # #[cfg(feature = "reqwest")] {
-/// use jwt_refresh_core::{Chain, ClientAuth, HttpAuthenticator, SecretSource, Session};
+/// use jwt_refresh::{Chain, ClientAuth, HttpAuthenticator, SecretSource, Session};
 ///
 /// let with = |secret| {
 ///     let client = ClientAuth::basic("catalog", secret);

@@ -28,8 +28,8 @@ const LOOPBACK: [SocketAddr; 2] =
 /// [account of a pool](crate::pool::Account::client) takes the closure itself, too.
 ///
 /// ```
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
-/// use jwt_refresh_core::{HttpAuthenticator, HttpClient, Session};
+/// # fn main() -> Result<(), jwt_refresh::Error> {
+/// use jwt_refresh::{HttpAuthenticator, HttpClient, Session};
 ///
 /// let client = HttpClient::new(|| reqwest::Client::builder().user_agent("catalog/1.0"));
 /// let login = HttpAuthenticator::builder("https://api.example/auth/login")

@@ -38,7 +38,7 @@ use crate::token::{RefreshToken, Tokens};
 ///
 /// ```
 /// # #[cfg(feature = "reqwest")] mod doc {
-/// use jwt_refresh_core::{Authenticator, Error, Secret, TokenFields, Tokens};
+/// use jwt_refresh::{Authenticator, Error, Secret, TokenFields, Tokens};
 ///
 /// struct KeyAndSecret { http: reqwest::Client, host: String, key: String, secret: Secret }
 ///

@@ -100,9 +100,9 @@ impl Tokens {
     /// error code.
     ///
     /// ```
-    /// # fn main() -> Result<(), jwt_refresh_core::Error> {
+    /// # fn main() -> Result<(), jwt_refresh::Error> {
     /// use http::{HeaderMap, StatusCode};
-    /// use jwt_refresh_core::{TokenFields, Tokens};
+    /// use jwt_refresh::{TokenFields, Tokens};
     ///
     /// let (status, headers) = (StatusCode::OK, HeaderMap::new());
     /// let body = br#"{"access_token": "a"}"#;

@@ -141,7 +141,7 @@ impl Clock {
 ///
 /// ```
 /// # use std::time::Duration;
-/// use jwt_refresh_core::{Clock, ManualClock};
+/// use jwt_refresh::{Clock, ManualClock};
 ///
 /// let manual = ManualClock::new();
 /// let clock = Clock::from(&manual);

@@ -22,13 +22,13 @@ impl Jwt {
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
-    /// use jwt_refresh_core::jwt::Jwt;
+    /// use jwt_refresh::jwt::Jwt;
     ///
     /// let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjEzMDA4MTkzODB9.c2ln";
     /// let jwt = Jwt::decode(token)?;
     /// let text = jwt.explain(SystemTime::UNIX_EPOCH + Duration::from_secs(1_300_818_660));
     /// assert!(text.contains("expires in 12 min"));
-    /// # Ok::<(), jwt_refresh_core::jwt::DecodeError>(())
+    /// # Ok::<(), jwt_refresh::jwt::DecodeError>(())
     /// ```
     pub fn explain(&self, now: SystemTime) -> String {
         let mut text = Lines::default();

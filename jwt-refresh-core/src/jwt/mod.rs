@@ -36,13 +36,13 @@ const MAX_LENGTH: usize = 256 * 1024;
 /// it is in the token.
 ///
 /// ```
-/// use jwt_refresh_core::jwt::Jwt;
+/// use jwt_refresh::jwt::Jwt;
 ///
 /// let jwt = Jwt::decode("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjEzMDA4MTkzODB9.c2ln")?;
 /// assert_eq!(jwt.header().algorithm(), Some("HS256"));
 /// assert_eq!(jwt.claims().subject(), Some("ada"));
 /// assert_eq!(jwt.signature(), "c2ln");
-/// # Ok::<(), jwt_refresh_core::jwt::DecodeError>(())
+/// # Ok::<(), jwt_refresh::jwt::DecodeError>(())
 /// ```
 #[derive(Clone)]
 pub struct Jwt {

@@ -14,7 +14,7 @@ use crate::send::answer_head::{AnswerHead, TokenVerdict};
 ///
 /// ```
 /// # enum ApiError { Status(u16), Other }
-/// # use jwt_refresh_core::Unauthorized;
+/// # use jwt_refresh::Unauthorized;
 /// impl Unauthorized for ApiError {
 ///     fn is_unauthorized(&self) -> bool {
 ///         matches!(self, Self::Status(401))
@@ -34,7 +34,7 @@ use crate::send::answer_head::{AnswerHead, TokenVerdict};
 ///
 /// ```
 /// # use std::{error::Error, fmt};
-/// # use jwt_refresh_core::Unauthorized;
+/// # use jwt_refresh::Unauthorized;
 /// # #[derive(Debug)]
 /// # struct ApiError(u16);
 /// # impl Unauthorized for ApiError {
@@ -68,13 +68,13 @@ use crate::send::answer_head::{AnswerHead, TokenVerdict};
 /// #         }
 /// #     }
 /// # }
-/// # use jwt_refresh_core::Unauthorized;
+/// # use jwt_refresh::Unauthorized;
 /// impl Unauthorized for ApiError {
 ///     fn is_unauthorized(&self) -> bool {
 ///         matches!(self, Self::SessionExpired) || <dyn Error>::is_unauthorized(self)
 ///     }
 /// }
-/// # let ours = jwt_refresh_core::Error::denied("401");
+/// # let ours = jwt_refresh::Error::denied("401");
 /// # assert!(ApiError::SessionExpired.is_unauthorized());
 /// # assert!(!ApiError::Other(ours.into()).is_unauthorized());
 /// ```

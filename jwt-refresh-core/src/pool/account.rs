@@ -24,8 +24,8 @@ use crate::token::{RefreshToken, Tokens};
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use jwt_refresh_core::pool::Account;
-/// # use jwt_refresh_core::Authenticator;
+/// # use jwt_refresh::pool::Account;
+/// # use jwt_refresh::Authenticator;
 /// # fn account(login: impl Authenticator) -> Account {
 /// Account::new("ada@example.com", login)
 ///     .rate(10, Duration::from_secs(1))
@@ -86,8 +86,8 @@ impl Account {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use jwt_refresh_core::Secret;
-    /// # use jwt_refresh_core::pool::Account;
+    /// # use jwt_refresh::Secret;
+    /// # use jwt_refresh::pool::Account;
     /// # fn account(key: Secret) -> Account {
     /// Account::api_key("team-a", key).header("x-api-key").rate(10, Duration::from_secs(1))
     /// # }

@@ -25,7 +25,7 @@ pub enum Selection {
 /// The numbers that a pool goes by.
 ///
 /// ```
-/// use jwt_refresh_core::pool::{PoolPolicy, Selection};
+/// use jwt_refresh::pool::{PoolPolicy, Selection};
 ///
 /// let policy = PoolPolicy::default().selection(Selection::Weighted).exchanges(32);
 /// ```

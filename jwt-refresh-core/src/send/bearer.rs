@@ -9,9 +9,9 @@ use crate::token::AccessToken;
 /// ready-made header value of the token, which is marked sensitive.
 ///
 /// ```
-/// use jwt_refresh_core::Bearer;
+/// use jwt_refresh::Bearer;
 ///
-/// # fn doc(token: &jwt_refresh_core::AccessToken) -> http::Result<()> {
+/// # fn doc(token: &jwt_refresh::AccessToken) -> http::Result<()> {
 /// let mut request = http::Request::get("https://api.example/orders").bearer(token).body(())?;
 /// request.headers_mut().bearer(token);
 /// # Ok(()) }

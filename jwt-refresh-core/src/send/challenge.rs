@@ -10,7 +10,7 @@ const MOST_CHALLENGES: usize = 32;
 /// `Bearer error="invalid_token"` (RFC 6750 §3).
 ///
 /// ```
-/// # use jwt_refresh_core::Challenge;
+/// # use jwt_refresh::Challenge;
 /// # let mut headers = http::HeaderMap::new();
 /// # let value = r#"Basic, Bearer error="insufficient_user_authentication", acr_values="mfa""#;
 /// # headers.insert("www-authenticate", http::HeaderValue::from_static(value));

@@ -10,10 +10,10 @@ use crate::token::AccessToken;
 /// token is from what the server answered, and returns the response as it was:
 ///
 /// ```no_run
-/// # use jwt_refresh_core::pool::Lease;
+/// # use jwt_refresh::pool::Lease;
 /// # #[cfg(feature = "reqwest")]
 /// # async fn doc(http: reqwest::Client, token: Lease) -> Result<(), reqwest::Error> {
-/// use jwt_refresh_core::{Bearer, Observed};
+/// use jwt_refresh::{Bearer, Observed};
 ///
 /// let request = http.get("https://api.example/products").bearer(&token);
 /// let products = request.send().await?.observed(&token).error_for_status()?.text().await?;

@@ -19,8 +19,8 @@ use crate::token::AccessToken;
 /// a next page, can lead a token elsewhere.
 ///
 /// ```
-/// # use jwt_refresh_core::RequestRule;
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
+/// # use jwt_refresh::RequestRule;
+/// # fn main() -> Result<(), jwt_refresh::Error> {
 /// let rule = RequestRule::for_origin("https://api.example")?.and_origin("https://files.example")?;
 /// # Ok(()) }
 /// ```
@@ -135,8 +135,8 @@ impl RequestRule {
     /// `insufficient_user_authentication` (RFC 9470 §3): a new token would not change that.
     ///
     /// ```
-    /// # use jwt_refresh_core::RequestRule;
-    /// # fn main() -> Result<(), jwt_refresh_core::Error> {
+    /// # use jwt_refresh::RequestRule;
+    /// # fn main() -> Result<(), jwt_refresh::Error> {
     /// let rule = RequestRule::for_origin("https://api.example")?
     ///     .rejected_if(|status, headers| status == 419 || headers.contains_key("x-expired"));
     /// # Ok(()) }
@@ -152,7 +152,7 @@ impl RequestRule {
     /// Without it such requests fail, because reqwest would take the header along.
     ///
     /// ```
-    /// # use jwt_refresh_core::RequestRule;
+    /// # use jwt_refresh::RequestRule;
     /// # use http::HeaderName;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let header = HeaderName::from_static("x-auth-token");

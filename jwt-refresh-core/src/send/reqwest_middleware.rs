@@ -18,8 +18,8 @@ use crate::provider::TokenProvider;
 /// before this one, so that each of its tries has a fresh token.
 ///
 /// ```
-/// # use jwt_refresh_core::{RequestAuth, RequestRule, Session};
-/// # fn doc(session: Session) -> Result<(), jwt_refresh_core::Error> {
+/// # use jwt_refresh::{RequestAuth, RequestRule, Session};
+/// # fn doc(session: Session) -> Result<(), jwt_refresh::Error> {
 /// let rule = RequestRule::for_origin("https://api.example")?;
 /// let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())
 ///     .with(RequestAuth::new(session, rule))

@@ -59,8 +59,8 @@ pub struct RequestAuthService<S, P> {
 /// hyper, a channel of tonic.
 ///
 /// ```
-/// # use jwt_refresh_core::{RequestAuth, RequestAuthService, RequestRule, Session};
-/// # fn doc<S>(session: Session, client: S) -> Result<(), jwt_refresh_core::Error> {
+/// # use jwt_refresh::{RequestAuth, RequestAuthService, RequestRule, Session};
+/// # fn doc<S>(session: Session, client: S) -> Result<(), jwt_refresh::Error> {
 /// use tower_layer::Layer;
 ///
 /// let rule = RequestRule::for_origin("https://api.example")?;
@@ -75,8 +75,8 @@ pub struct RequestAuthService<S, P> {
 /// trailers after a body it comes too late. A call with a stream of messages is not sent again.
 ///
 /// ```
-/// # use jwt_refresh_core::RequestRule;
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
+/// # use jwt_refresh::RequestRule;
+/// # fn main() -> Result<(), jwt_refresh::Error> {
 /// let rule = RequestRule::for_origin("https://api.example")?.rejected_if(|status, headers| {
 ///     status == 401 || headers.get("grpc-status").is_some_and(|status| status == "16")
 /// });

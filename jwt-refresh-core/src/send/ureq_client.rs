@@ -28,7 +28,7 @@ impl<P: TokenProvider> RequestAuth<P> {
     /// before.
     ///
     /// ```no_run
-    /// # use jwt_refresh_core::{RequestAuth, RequestRule, Session};
+    /// # use jwt_refresh::{RequestAuth, RequestRule, Session};
     /// # fn doc(session: Session) -> Result<(), Box<dyn std::error::Error>> {
     /// let auth = RequestAuth::new(session, RequestRule::for_origin("https://api.example")?);
     /// let agent = ureq::agent();

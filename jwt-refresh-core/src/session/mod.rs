@@ -72,8 +72,8 @@ pub use updates::Updates;
 ///
 /// ```no_run
 /// # #[cfg(feature = "reqwest")]
-/// # async fn doc() -> Result<(), jwt_refresh_core::Error> {
-/// use jwt_refresh_core::{HttpAuthenticator, Session};
+/// # async fn doc() -> Result<(), jwt_refresh::Error> {
+/// use jwt_refresh::{HttpAuthenticator, Session};
 ///
 /// let api = HttpAuthenticator::builder("https://api.example/auth/login")
 ///     .refresh_url("https://api.example/auth/refresh")
@@ -175,7 +175,7 @@ impl Session {
     /// [`RequestAuth::execute`](crate::RequestAuth::execute), which says more of it.
     ///
     /// ```no_run
-    /// # use jwt_refresh_core::{HttpAuthenticator, RequestRule, Session};
+    /// # use jwt_refresh::{HttpAuthenticator, RequestRule, Session};
     /// # async fn doc(login: HttpAuthenticator) -> Result<(), Box<dyn std::error::Error>> {
     /// let rule = RequestRule::for_origin("https://api.example")?;
     /// let session = Session::builder(login).requests(rule).connect().await?;
@@ -344,7 +344,7 @@ impl Session {
     /// ```no_run
     /// # #[cfg(feature = "redis")]
     /// # async fn doc(
-    /// #     session: jwt_refresh_core::Session,
+    /// #     session: jwt_refresh::Session,
     /// #     connection: redis::aio::MultiplexedConnection,
     /// # ) -> redis::RedisResult<()> {
     /// let mut updates = session.updates();

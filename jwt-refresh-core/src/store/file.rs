@@ -51,9 +51,9 @@ use crate::runtime;
 /// is left, the disk fails or hangs.
 ///
 /// ```
-/// # use jwt_refresh_core::store::{FileStore, StoreEntry, TokenStore};
+/// # use jwt_refresh::store::{FileStore, StoreEntry, TokenStore};
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), jwt_refresh_core::store::StoreError> {
+/// # async fn main() -> Result<(), jwt_refresh::store::StoreError> {
 /// # let folder = std::env::temp_dir().join(format!("jwt-refresh-doc-{}", std::process::id()));
 /// let store = FileStore::new(&folder);
 /// let entry = StoreEntry { revision: 1, data: b"tokens".to_vec().into() };

@@ -38,7 +38,7 @@ const LONGEST_GAP: u32 = 8;
 /// hundred accounts.
 ///
 /// ```no_run
-/// # use jwt_refresh_core::store::KeyringStore;
+/// # use jwt_refresh::store::KeyringStore;
 /// let store = KeyringStore::new("com.example.catalog", "/home/alice/.local/state/catalog");
 /// ```
 #[derive(Clone)]

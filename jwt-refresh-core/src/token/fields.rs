@@ -48,8 +48,8 @@ impl LifetimeUnit {
 /// A token may stand behind the word `Bearer`, as it does in some headers.
 ///
 /// ```
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
-/// use jwt_refresh_core::{LifetimeUnit, TokenFields};
+/// # fn main() -> Result<(), jwt_refresh::Error> {
+/// use jwt_refresh::{LifetimeUnit, TokenFields};
 ///
 /// let fields = TokenFields::default()
 ///     .access_token("data.accessToken")

@@ -23,8 +23,8 @@ use crate::error::Error;
 ///
 /// ```
 /// # use std::time::Duration;
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
-/// use jwt_refresh_core::Tokens;
+/// # fn main() -> Result<(), jwt_refresh::Error> {
+/// use jwt_refresh::Tokens;
 ///
 /// let tokens = Tokens::new("SlAV32hkKG")?
 ///     .refresh_token("8xLOxBtZp8")
@@ -161,8 +161,8 @@ impl Tokens {
     /// The value may be a secret, so do not log it.
     ///
     /// ```
-    /// # fn main() -> Result<(), jwt_refresh_core::Error> {
-    /// use jwt_refresh_core::Tokens;
+    /// # fn main() -> Result<(), jwt_refresh::Error> {
+    /// use jwt_refresh::Tokens;
     ///
     /// let answer = br#"{"access_token": "a", "instance_url": "https://eu.api.example"}"#;
     /// let tokens = Tokens::from_json(answer)?;
@@ -174,7 +174,7 @@ impl Tokens {
     ///
     /// ```
     /// # use std::sync::OnceLock;
-    /// # use jwt_refresh_core::{Authenticator, Error, RefreshToken, Tokens};
+    /// # use jwt_refresh::{Authenticator, Error, RefreshToken, Tokens};
     /// struct Crm<A> { inner: A, instance: OnceLock<String> }
     ///
     /// impl<A: Authenticator> Authenticator for Crm<A> {

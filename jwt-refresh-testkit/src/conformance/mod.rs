@@ -1,7 +1,7 @@
 //! Checks that an implementation of [`TokenStore`] does what the trait promises.
 //!
 //! ```
-//! use jwt_refresh_core::store::MemoryStore;
+//! use jwt_refresh::store::MemoryStore;
 //! use jwt_refresh_testkit::conformance;
 //!
 //! # #[tokio::main(flavor = "current_thread")]

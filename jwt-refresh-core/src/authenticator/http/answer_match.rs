@@ -12,7 +12,7 @@ use crate::token::{AnswerParts, AnswerPlace};
 /// with values in them, or with both.
 ///
 /// ```
-/// use jwt_refresh_core::AnswerMatch;
+/// use jwt_refresh::AnswerMatch;
 ///
 /// // 200 with `{"code": 4011}`
 /// let expired = AnswerMatch::status(200).with("code", 4011);

@@ -52,8 +52,8 @@ use crate::token::{RefreshToken, TokenFields, Tokens};
 /// By default, the fields of a login are posted as JSON, and so is `{refresh_token}` for a refresh:
 ///
 /// ```
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
-/// use jwt_refresh_core::HttpAuthenticator;
+/// # fn main() -> Result<(), jwt_refresh::Error> {
+/// use jwt_refresh::HttpAuthenticator;
 ///
 /// let api = HttpAuthenticator::builder("https://api.example/api/auth/login")
 ///     .refresh_url("https://api.example/api/auth/refresh")
@@ -66,8 +66,8 @@ use crate::token::{RefreshToken, TokenFields, Tokens};
 /// Everything else is described by [`HttpRequest`]s and [`TokenFields`]:
 ///
 /// ```
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
-/// use jwt_refresh_core::{HttpAuthenticator, HttpRequest, SecretSource, TokenFields};
+/// # fn main() -> Result<(), jwt_refresh::Error> {
+/// use jwt_refresh::{HttpAuthenticator, HttpRequest, SecretSource, TokenFields};
 ///
 /// let login = HttpRequest::post("https://api.example/sessions")
 ///     .json_field("user.name", "ada")
@@ -113,8 +113,8 @@ impl HttpAuthenticator {
     /// the values.
     ///
     /// ```
-    /// # fn doc(logins: Vec<(String, String)>) -> Result<(), jwt_refresh_core::Error> {
-    /// use jwt_refresh_core::HttpAuthenticator;
+    /// # fn doc(logins: Vec<(String, String)>) -> Result<(), jwt_refresh::Error> {
+    /// use jwt_refresh::HttpAuthenticator;
     ///
     /// let login = HttpAuthenticator::builder("https://api.example/auth/login")
     ///     .field("email", "")

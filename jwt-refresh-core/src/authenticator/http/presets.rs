@@ -21,8 +21,8 @@ impl HttpAuthenticator {
     /// again.
     ///
     /// ```
-    /// # fn main() -> Result<(), jwt_refresh_core::Error> {
-    /// use jwt_refresh_core::{ClientAuth, HttpAuthenticator, SecretSource};
+    /// # fn main() -> Result<(), jwt_refresh::Error> {
+    /// use jwt_refresh::{ClientAuth, HttpAuthenticator, SecretSource};
     ///
     /// let client = ClientAuth::basic("catalog", SecretSource::env("CLIENT_SECRET"));
     /// let api = HttpAuthenticator::client_credentials("https://id.example/token", client)

@@ -21,7 +21,7 @@ use crate::error::public_part;
 /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) before anything is sent.
 ///
 /// ```
-/// use jwt_refresh_core::HttpRequest;
+/// use jwt_refresh::HttpRequest;
 ///
 /// let refresh = HttpRequest::post("https://api.example/oauth/token")
 ///     .form_field("grant_type", "refresh_token")

@@ -94,7 +94,7 @@ impl Tokens {
     /// tokens keep the server's `Date`. An answer of more than 256 KiB is not read.
     ///
     /// ```
-    /// # use jwt_refresh_core::{Error, Secret, TokenFields, Tokens};
+    /// # use jwt_refresh::{Error, Secret, TokenFields, Tokens};
     /// # async fn doc(http: reqwest::Client, url: &str) -> Result<Tokens, Error> {
     /// # let (key, secret) = ("key", Secret::from("secret"));
     /// let answer = http.post(url).basic_auth(key, Some(secret.expose())).send().await?;

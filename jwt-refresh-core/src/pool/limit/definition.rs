@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind};
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use jwt_refresh_core::pool::{Account, Limit};
-/// # use jwt_refresh_core::Authenticator;
+/// # use jwt_refresh::pool::{Account, Limit};
+/// # use jwt_refresh::Authenticator;
 /// # const MINUTE: Duration = Duration::from_secs(60);
 /// # fn account(login: impl Authenticator) -> Account {
 /// Account::new("ada@example.com", login)

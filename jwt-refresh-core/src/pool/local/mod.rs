@@ -91,10 +91,10 @@ pub use pool_account::PoolAccount;
 ///
 /// ```no_run
 /// # #[cfg(feature = "reqwest")]
-/// # async fn doc(logins: Vec<(String, String)>) -> Result<(), jwt_refresh_core::Error> {
+/// # async fn doc(logins: Vec<(String, String)>) -> Result<(), jwt_refresh::Error> {
 /// # use std::time::Duration;
-/// use jwt_refresh_core::pool::{Account, Pool};
-/// use jwt_refresh_core::HttpAuthenticator;
+/// use jwt_refresh::pool::{Account, Pool};
+/// use jwt_refresh::HttpAuthenticator;
 ///
 /// let mut pool = Pool::builder();
 /// for (email, password) in logins {

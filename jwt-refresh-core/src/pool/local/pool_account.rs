@@ -23,7 +23,7 @@ use crate::pool::limit::Limit;
 ///
 /// ```
 /// # use std::time::Duration;
-/// # async fn doc(pool: jwt_refresh_core::pool::Pool) -> Result<(), jwt_refresh_core::Error> {
+/// # async fn doc(pool: jwt_refresh::pool::Pool) -> Result<(), jwt_refresh::Error> {
 /// let ada = pool.account("ada@example.com")?;
 /// ada.quarantine("its owner is on leave", Duration::from_secs(86_400))?;
 /// println!("{:?}", ada.stats()?);

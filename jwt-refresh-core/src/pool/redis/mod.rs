@@ -50,8 +50,8 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 /// Clones are handles to the same pool.
 ///
 /// ```no_run
-/// # async fn doc() -> Result<(), jwt_refresh_core::Error> {
-/// use jwt_refresh_core::pool::RedisPool;
+/// # async fn doc() -> Result<(), jwt_refresh::Error> {
+/// use jwt_refresh::pool::RedisPool;
 ///
 /// let pool = RedisPool::builder("redis://worker:password@redis.example.com/0", "catalog").build()?;
 /// let lease = pool.lease().await?;

@@ -26,10 +26,10 @@ use crate::store::SealKey;
 ///
 /// ```no_run
 /// # #[cfg(feature = "reqwest")]
-/// # async fn doc(logins: Vec<(String, String)>) -> Result<(), jwt_refresh_core::Error> {
+/// # async fn doc(logins: Vec<(String, String)>) -> Result<(), jwt_refresh::Error> {
 /// # use std::time::Duration;
-/// use jwt_refresh_core::pool::{Account, AuthWorker};
-/// use jwt_refresh_core::HttpAuthenticator;
+/// use jwt_refresh::pool::{Account, AuthWorker};
+/// use jwt_refresh::HttpAuthenticator;
 ///
 /// let mut worker = AuthWorker::builder("redis://auth:password@redis.example.com/0", "catalog");
 /// for (email, password) in logins {

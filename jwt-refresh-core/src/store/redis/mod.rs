@@ -34,10 +34,10 @@ static LOOKS: LookRate = LookRate::new(Duration::from_secs(5), Duration::from_mi
 /// processes on many machines that share a login. Clones are the same store.
 ///
 /// ```no_run
-/// use jwt_refresh_core::store::RedisStore;
+/// use jwt_refresh::store::RedisStore;
 ///
 /// let store = RedisStore::new("rediss://app:password@redis.example.com:6380/0")?;
-/// # Ok::<(), jwt_refresh_core::store::StoreError>(())
+/// # Ok::<(), jwt_refresh::store::StoreError>(())
 /// ```
 ///
 /// The URL is `redis://user:password@host:port/database`, where all but the host may be left out.

@@ -15,7 +15,7 @@ use crate::store::{StoreError, StoreErrorKind};
 /// [`to_paserk`](Self::to_paserk) shows it, and it is wiped when dropped.
 ///
 /// ```
-/// # use jwt_refresh_core::store::{SealKey, StoreError};
+/// # use jwt_refresh::store::{SealKey, StoreError};
 /// # fn main() -> Result<(), StoreError> {
 /// let key = SealKey::generate()?;
 /// let again: SealKey = key.to_paserk().expose().parse()?;

@@ -29,7 +29,7 @@ pub use key::SealKey;
 /// Leases, waits and cancellation are those of the store.
 ///
 /// ```no_run
-/// # use jwt_refresh_core::store::{FileStore, SealKey, Sealed, StoreError};
+/// # use jwt_refresh::store::{FileStore, SealKey, Sealed, StoreError};
 /// # fn main() -> Result<(), StoreError> {
 /// // The variable holds `k4.local.…`, as `SealKey::generate` makes it.
 /// let key = SealKey::from_env("CATALOG_TOKEN_KEY")?;
