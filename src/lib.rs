@@ -9,7 +9,15 @@
 // Its snippets show every feature, so they are tested with all of them.
 #[cfg(any(
     all(doc, not(doctest)),
-    all(doctest, feature = "blocking", feature = "redis", feature = "reqwest", feature = "seal")
+    all(
+        doctest,
+        feature = "redis",
+        feature = "reqwest",
+        feature = "reqwest-middleware",
+        feature = "seal",
+        feature = "tower",
+        feature = "ureq"
+    )
 ))]
 pub mod guide;
 
