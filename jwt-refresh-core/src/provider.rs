@@ -28,6 +28,31 @@ pub type Renewal<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 /// Only [`fresh`](Self::fresh) and [`rejected`](Self::rejected) are required.
 /// [`ready`](Self::ready) is the fast path: a provider that knows without waiting that its token is
 /// fresh returns it there, and no future is created.
+///
+/// ```
+/// use jwt_refresh::{AccessToken, Error, ErrorKind, Renewal, TokenProvider};
+///
+/// /// A token that a person has pasted, and that nothing can renew.
+/// struct Pasted(AccessToken);
+///
+/// impl TokenProvider for Pasted {
+///     type Token = AccessToken;
+///
+///     fn ready(&self) -> Option<AccessToken> {
+///         Some(self.0.clone())
+///     }
+///
+///     fn fresh(&self) -> Renewal<AccessToken> {
+///         let token = self.0.clone();
+///         Box::pin(async { Ok(token) })
+///     }
+///
+///     fn rejected(&self, _: &AccessToken) -> Renewal<AccessToken> {
+///         let what = "the pasted token is not valid any more";
+///         Box::pin(async move { Err(Error::new(ErrorKind::ReauthenticationRequired, what)) })
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not provide access tokens",
     label = "not a `TokenProvider`",

@@ -30,6 +30,21 @@ impl Session {
 }
 
 /// Builds a [`Session`]. Returned by [`Session::builder`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jwt_refresh::store::MemoryStore;
+/// use jwt_refresh::{Authenticator, Policy, Session};
+///
+/// fn session(login: impl Authenticator) -> Session {
+///     Session::builder(login)
+///         .store(MemoryStore::new(), "ada@example.com")
+///         .policy(Policy::default().login_timeout(Duration::from_secs(60)))
+///         .keep_fresh()
+///         .build()
+/// }
+/// ```
 #[must_use = "a builder does nothing until `build` or `connect` is called"]
 pub struct SessionBuilder {
     authenticator: Arc<dyn DynAuthenticator>,

@@ -65,6 +65,48 @@ impl fmt::Debug for StoreEntry {
 ///
 /// `account` is the name that the user gave the session; it holds no secret. Every future may be
 /// dropped at any time; what it would have done is then done or not.
+///
+/// ```
+/// use jwt_refresh::store::{StoreEntry, StoreError, TokenStore};
+///
+/// /// Keeps the accounts of one customer apart from those of the others.
+/// struct OfCustomer<S> {
+///     customer: String,
+///     store: S,
+/// }
+///
+/// impl<S> OfCustomer<S> {
+///     fn name(&self, account: &str) -> String {
+///         format!("{}:{account}", self.customer)
+///     }
+/// }
+///
+/// impl<S: TokenStore> TokenStore for OfCustomer<S> {
+///     type Lease = S::Lease;
+///
+///     async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
+///         self.store.load(&self.name(account)).await
+///     }
+///
+///     async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
+///         self.store.save(&self.name(account), entry).await
+///     }
+///
+///     async fn lease(&self, account: &str) -> Result<S::Lease, StoreError> {
+///         self.store.lease(&self.name(account)).await
+///     }
+///
+///     async fn delete_corrupt(&self, account: &str) -> Result<(), StoreError> {
+///         self.store.delete_corrupt(&self.name(account)).await
+///     }
+///
+///     async fn changed(&self, account: &str, revision: u64) {
+///         self.store.changed(&self.name(account), revision).await
+///     }
+/// }
+/// ```
+///
+/// `jwt_refresh_testkit::conformance` checks what this trait promises.
 pub trait TokenStore: Send + Sync + 'static {
     /// The right to renew an account. It is given back when it is dropped, and, though perhaps
     /// later, when the process that holds it dies.

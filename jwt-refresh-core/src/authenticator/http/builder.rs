@@ -33,6 +33,20 @@ impl HttpAuthenticator {
 }
 
 /// Configures a [`HttpAuthenticator`]. Created by [`HttpAuthenticator::builder`].
+///
+/// ```
+/// use jwt_refresh::{Error, HttpAuthenticator, HttpClient, SecretSource};
+///
+/// fn login() -> Result<HttpAuthenticator, Error> {
+///     HttpAuthenticator::builder("https://api.example/auth/login")
+///         .refresh_url("https://api.example/auth/refresh")
+///         .revocation_url("https://api.example/auth/revoke")
+///         .field("email", "ada@example.com")
+///         .secret_field("password", SecretSource::file("/run/secrets/password"))
+///         .client(HttpClient::new(|| reqwest::Client::builder().user_agent("catalog/1.0")))
+///         .build()
+/// }
+/// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HttpAuthenticatorBuilder {
     description: Description,

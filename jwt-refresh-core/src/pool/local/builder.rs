@@ -20,6 +20,20 @@ impl Pool {
 }
 
 /// Sets up a [`Pool`]. Returned by [`Pool::builder`].
+///
+/// ```
+/// use jwt_refresh::Error;
+/// use jwt_refresh::pool::{Account, Pool, PoolPolicy, Selection};
+/// use jwt_refresh::store::FileStore;
+///
+/// fn pool(accounts: Vec<Account>) -> Result<Pool, Error> {
+///     Pool::builder()
+///         .accounts(accounts)
+///         .policy(PoolPolicy::default().selection(Selection::RoundRobin).queue(1_000))
+///         .store(FileStore::new("/var/lib/catalog"))
+///         .build()
+/// }
+/// ```
 #[must_use = "a builder does nothing until `build` is called"]
 #[derive(Default)]
 pub struct PoolBuilder {

@@ -31,6 +31,19 @@ const LONGEST_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Sets up a [`RedisStore`]; made by [`RedisStore::builder`]. A time of more than a hundred years
 /// (`Duration::MAX`) counts as a hundred years.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jwt_refresh::store::{RedisStore, StoreError};
+///
+/// fn store() -> Result<RedisStore, StoreError> {
+///     RedisStore::builder("redis://user:password@redis.example/0")
+///         .prefix("catalog")
+///         .timeout(Duration::from_secs(2))
+///         .build()
+/// }
+/// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RedisStoreBuilder {
     url: Secret,
