@@ -59,12 +59,12 @@ pub struct RequestAuthService<S, P> {
 /// hyper, a channel of tonic.
 ///
 /// ```
-/// # use jwt_refresh::{RequestAuth, RequestAuthService, RequestRule, Session};
+/// # use jwt_refresh::{RequestAuth, RequestRule, Session};
 /// # fn doc<S>(session: Session, client: S) -> Result<(), jwt_refresh::Error> {
 /// use tower_layer::Layer;
 ///
 /// let rule = RequestRule::for_origin("https://api.example")?;
-/// let client: RequestAuthService<S, Session> = RequestAuth::new(session, rule).layer(client);
+/// let client = RequestAuth::new(session, rule).layer(client);
 /// # Ok(()) }
 /// ```
 ///
