@@ -23,9 +23,15 @@ pub(super) struct Telemetry {
     refused_in_a_row: AtomicU32,
     waits: AtomicU64,
     last_error: Mutex<Option<Error>>,
+    /// Made when there is a first receiver, of either.
+    channels: OnceLock<Box<Channels>>,
+}
+
+/// Where a session's program can wait for what happens.
+struct Channels {
     events: EventChannel<Event>,
-    /// Sent on when there is a new token. Made when there is a first receiver.
-    token_changes: OnceLock<watch::Sender<()>>,
+    /// Sent on when there is a new token.
+    token_changes: watch::Sender<()>,
 }
 
 /// The values of the counters.
@@ -48,8 +54,7 @@ impl Telemetry {
             refused_in_a_row: AtomicU32::new(0),
             waits: AtomicU64::new(0),
             last_error: Mutex::new(None),
-            events: EventChannel::new(),
-            token_changes: OnceLock::new(),
+            channels: OnceLock::new(),
         }
     }
 
@@ -98,30 +103,36 @@ impl Telemetry {
         if let Event::Failed(error) | Event::ReauthenticationRequired(error) = &event {
             *self.last_error.lock() = Some(error.clone());
         }
+        let Some(channels) = self.channels.get() else { return };
         if matches!(event, Event::Renewed | Event::Adopted) {
-            self.token_changed();
+            channels.token_changes.send_replace(());
         }
-        self.events.send(event);
+        channels.events.send(event);
     }
 
     pub(super) fn events(&self) -> Events<Event> {
-        self.events.receiver()
+        self.channels().events.receiver()
     }
 
     /// Tells all receivers that there is a new token.
     pub(super) fn token_changed(&self) {
-        if let Some(changes) = self.token_changes.get() {
-            changes.send_replace(());
+        if let Some(channels) = self.channels.get() {
+            channels.token_changes.send_replace(());
         }
     }
 
     pub(super) fn token_changes(&self) -> watch::Receiver<()> {
-        self.token_changes.get_or_init(|| watch::Sender::new(())).subscribe()
+        self.channels().token_changes.subscribe()
     }
 
     /// Returns whether somebody waits for new tokens.
     pub(super) fn has_token_receivers(&self) -> bool {
-        self.token_changes.get().is_some_and(|changes| changes.receiver_count() > 0)
+        self.channels.get().is_some_and(|channels| channels.token_changes.receiver_count() > 0)
+    }
+
+    fn channels(&self) -> &Channels {
+        self.channels
+            .get_or_init(|| Box::new(Channels { events: EventChannel::new(), token_changes: watch::Sender::new(()) }))
     }
 
     pub(super) fn counts(&self) -> Counts {
