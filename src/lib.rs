@@ -21,6 +21,9 @@
 ))]
 pub mod guide;
 
+#[cfg(feature = "oauth")]
+#[doc(inline)]
+pub use jwt_refresh_core::oauth;
 #[doc(inline)]
 pub use jwt_refresh_core::{jwt, pool, store};
 

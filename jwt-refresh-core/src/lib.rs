@@ -38,6 +38,8 @@ mod timer;
 mod token;
 mod trial;
 
+#[cfg(feature = "oauth")]
+pub use authenticator::oauth;
 #[cfg(feature = "reqwest")]
 pub use authenticator::{
     AnswerMatch, ClientAuth, HttpAuthenticator, HttpAuthenticatorBuilder, HttpClient, HttpRequest, SecretSource,

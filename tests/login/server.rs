@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use jwt_refresh_testkit::{Answer, ReceivedRequest, Route, TestServer};
+use jwt_refresh_testkit::{Answer, Endpoint, Fault, ReceivedRequest, Route, TestServer, Times};
 use serde_json::Value;
 
 /// A request that arrived. What a test asks of it has to be there.
@@ -66,6 +66,12 @@ impl Server {
             server.route(route.public())
         });
         Self { kit: server.start(), looked_at: Mutex::default() }
+    }
+
+    /// Lets the next request of this method fail.
+    #[allow(dead_code, reason = "the tests of descriptions do not use it")]
+    pub(crate) fn inject(&self, method: &'static str, fault: Fault) {
+        self.kit.inject(Endpoint::Route(method, "/{*path}"), fault, Times::Once);
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

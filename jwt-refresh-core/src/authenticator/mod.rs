@@ -8,6 +8,8 @@ mod dynamic;
 mod http;
 #[cfg(feature = "reqwest")]
 mod http_client;
+#[cfg(feature = "oauth")]
+pub mod oauth;
 mod refresh_by_login;
 mod refusal;
 mod response;

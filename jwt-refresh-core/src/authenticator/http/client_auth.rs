@@ -49,19 +49,19 @@ impl ClientAuth {
         Self(Method::Public { id: id.into() })
     }
 
-    pub(super) fn id(&self) -> &str {
+    pub(in crate::authenticator) fn id(&self) -> &str {
         let (Method::Basic { id, .. } | Method::InBody { id, .. } | Method::Public { id }) = &self.0;
         id
     }
 
-    pub(super) fn secret(&self) -> Option<&SecretSource> {
+    pub(in crate::authenticator) fn secret(&self) -> Option<&SecretSource> {
         match &self.0 {
             Method::Basic { secret, .. } | Method::InBody { secret, .. } => Some(secret),
             Method::Public { .. } => None,
         }
     }
 
-    pub(super) fn is_basic(&self) -> bool {
+    pub(in crate::authenticator) fn is_basic(&self) -> bool {
         matches!(self.0, Method::Basic { .. })
     }
 

@@ -12,7 +12,7 @@ use crate::plaintext::{Plaintext, is_local_name};
 /// The URL of a token endpoint to which credentials may be sent. Its path and its query may have
 /// placeholders.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Endpoint {
+pub(in crate::authenticator) struct Endpoint {
     /// The URL, with filler for placeholders.
     url: Url,
     template: Option<Template>,
@@ -21,10 +21,10 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Parses a URL without placeholders.
-    #[cfg(test)]
-    fn parse(url: &str, plaintext: Plaintext) -> Result<Self, Error> {
-        Self::of(url, Template::parse(url).ok().unwrap(), plaintext)
+    /// Checks a URL without placeholders.
+    #[cfg(any(test, feature = "oauth"))]
+    pub(in crate::authenticator) fn parse(url: &str, plaintext: Plaintext) -> Result<Self, Error> {
+        Self::of(url, Template::literal(url), plaintext)
     }
 
     /// Checks a URL, and returns an error if credentials must not be sent there. `text` is what the
@@ -60,12 +60,12 @@ impl Endpoint {
         Ok(Self { url, template: Some(template).filter(|_| has_placeholders), shown })
     }
 
-    pub(super) fn is_plaintext(&self) -> bool {
+    pub(in crate::authenticator) fn is_plaintext(&self) -> bool {
         self.url.scheme() == "http"
     }
 
     /// Returns the host if it is a name of this machine.
-    pub(super) fn local_name(&self) -> Option<&str> {
+    pub(in crate::authenticator) fn local_name(&self) -> Option<&str> {
         match self.url.host()? {
             Host::Domain(name) => Some(name).filter(|name| is_local_name(name)),
             Host::Ipv4(_) | Host::Ipv6(_) => None,
@@ -73,7 +73,7 @@ impl Endpoint {
     }
 
     /// Returns scheme, host and port.
-    pub(super) fn origin(&self) -> String {
+    pub(in crate::authenticator) fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
     }
 

@@ -9,7 +9,7 @@ mod client_auth;
 #[cfg(feature = "config")]
 mod config;
 mod description;
-mod endpoint;
+pub(super) mod endpoint;
 mod given;
 mod har;
 mod mistake;
@@ -19,7 +19,7 @@ mod request;
 mod secret_source;
 mod shared_description;
 mod template;
-mod transport;
+pub(super) mod transport;
 mod values;
 
 use std::fmt;

@@ -85,7 +85,7 @@ impl SecretSource {
     /// # Errors
     ///
     /// [`ErrorKind::SecretUnavailable`], with the name and the source.
-    pub(super) async fn read(&self, name: &str) -> Result<Secret, Error> {
+    pub(in crate::authenticator) async fn read(&self, name: &str) -> Result<Secret, Error> {
         if let SecretOrigin::Given(secret) = &self.0 {
             return Ok(secret.clone());
         }

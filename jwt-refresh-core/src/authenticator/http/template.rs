@@ -41,6 +41,12 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// Returns a text in which braces mean nothing.
+    #[cfg(any(test, feature = "oauth"))]
+    pub(super) fn literal(text: &str) -> Self {
+        Self(vec![Part::Text(Zeroizing::new(text.to_owned()))])
+    }
+
     /// Returns the names of the values that the text stands for.
     pub(super) fn placeholders(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {

@@ -18,26 +18,26 @@ use crate::token::{TokenFields, Tokens};
 const LONGEST_BODY: usize = 256 * 1024;
 
 /// A request with all values in it.
-pub(super) struct Outgoing {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<String>,
+pub(in crate::authenticator) struct Outgoing {
+    pub(in crate::authenticator) method: Method,
+    pub(in crate::authenticator) url: Url,
+    pub(in crate::authenticator) headers: HeaderMap,
+    pub(in crate::authenticator) body: Option<String>,
 }
 
 /// The HTTP client that sends the credentials.
 #[derive(Clone)]
-pub(super) struct Transport(Arc<reqwest::Client>);
+pub(in crate::authenticator) struct Transport(Arc<reqwest::Client>);
 
 impl Transport {
     /// Returns the client of the user's settings for these endpoints.
-    pub(super) fn new(client: &HttpClient, local: &LocalEndpoints) -> Result<Self, Error> {
+    pub(in crate::authenticator) fn new(client: &HttpClient, local: &LocalEndpoints) -> Result<Self, Error> {
         client.shared_exchanges(local).map(Self)
     }
 
     /// Sends a request and returns the whole answer. `action` names the request in errors, and
     /// `endpoint` is where it goes.
-    pub(super) async fn send(
+    pub(in crate::authenticator) async fn send(
         &self,
         action: &str,
         endpoint: &Endpoint,
@@ -56,7 +56,7 @@ impl Transport {
 
     /// Asks for the headers of `endpoint`. Returns an error if the server does not answer, is out
     /// of order, or asks to be left alone.
-    pub(super) async fn probe(&self, endpoint: &Endpoint) -> Result<(), Error> {
+    pub(in crate::authenticator) async fn probe(&self, endpoint: &Endpoint) -> Result<(), Error> {
         let answer = self.0.head(endpoint.public_url()).send().await;
         let answer = answer.map_err(|error| failure("probe", error).at(endpoint))?;
         let status = answer.status();

@@ -1,0 +1,168 @@
+//! The requests of one login, refresh or revocation, and what their answers mean.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use huskarl::core as protocol;
+use huskarl::core::http::{HttpResponse, Idempotency};
+use huskarl::core::platform::MaybeSendBoxFuture;
+use serde_json::Value;
+
+use super::wire::Wire;
+use crate::authenticator::refusal::Asked;
+use crate::authenticator::response::TokenResponse;
+use crate::error::{Error, ErrorKind};
+use crate::json::Object;
+use crate::sync::Mutex;
+use crate::token::{TokenFields, Tokens};
+
+/// The HTTP client that huskarl is given for one login, refresh or revocation. It keeps the last
+/// answer: what that means for the tokens is decided by the same table as for every other
+/// authenticator, and not by huskarl, which knows of no refresh token in doubt.
+#[derive(Clone)]
+pub(super) struct Exchange(Arc<SharedExchange>);
+
+struct SharedExchange {
+    wire: Wire,
+    action: &'static str,
+    asked: Asked,
+    last: Mutex<Option<Sent>>,
+}
+
+/// A request that was sent, or was to be sent, and what came of it.
+struct Sent {
+    method: Method,
+    url: String,
+    answer: Result<TokenResponse, Error>,
+}
+
+impl Exchange {
+    pub(super) fn login(wire: &Wire) -> Self {
+        Self::new(wire, "login", Asked::Login)
+    }
+
+    pub(super) fn refresh(wire: &Wire) -> Self {
+        Self::new(wire, "refresh", Asked::Refresh)
+    }
+
+    pub(super) fn revocation(wire: &Wire) -> Self {
+        Self::new(wire, "revocation", Asked::Refresh)
+    }
+
+    pub(super) fn discovery(wire: &Wire) -> Self {
+        Self::new(wire, "discovery", Asked::Login)
+    }
+
+    fn new(wire: &Wire, action: &'static str, asked: Asked) -> Self {
+        Self(Arc::new(SharedExchange { wire: wire.clone(), action, asked, last: Mutex::new(None) }))
+    }
+
+    /// Returns the tokens in the last answer, if huskarl took it, or the reason why there are none.
+    pub(super) fn tokens<T>(&self, result: Result<T, protocol::Error>) -> Result<Tokens, Error> {
+        if let Err(error) = result {
+            return Err(self.failure(&error));
+        }
+        match self.0.last.lock().take() {
+            Some(Sent { url, answer: Ok(answer), .. }) => {
+                answer.tokens(self.0.action, Some(self.0.asked), &TokenFields::default()).map_err(|error| error.at(url))
+            }
+            _ => Err(Error::new(ErrorKind::BadAnswer, "no request was sent, and an answer came")),
+        }
+    }
+
+    /// Returns the error of a request that huskarl calls failed.
+    ///
+    /// huskarl's own words are repeated only if no server had a say in them: they quote answers.
+    pub(super) fn failure(&self, error: &protocol::Error) -> Error {
+        let SharedExchange { action, asked, .. } = &*self.0;
+        let Some(Sent { url, answer, .. }) = self.0.last.lock().take() else {
+            let what = format!("the {action} cannot be sent");
+            return Error::new(ErrorKind::Configuration, what).detailed(format!("{error:#}"));
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return error,
+        };
+        if !answer.status.is_success() {
+            return answer.refusal(action, Some(*asked)).at(url);
+        }
+        let what = format!("the answer to the {action} is none that OAuth 2.0 allows");
+        let unlike = Error::new(ErrorKind::BadAnswer, what)
+            .detailed(unlike_standard(&answer))
+            .advising("for a server that differs from the standard there is `HttpAuthenticator`");
+        answer.without_value(unlike, action, Some(*asked)).at(url)
+    }
+
+    /// Returns the error of a discovery. No credential was sent.
+    pub(super) fn discovery_failure(&self, error: &protocol::Error, issuer: &str) -> Error {
+        let document = |answer: &TokenResponse| match Object::parse(&answer.body).ok()?.at("issuer") {
+            Ok(Some(Value::String(named))) => Some(named),
+            _ => None,
+        };
+        let named = match &*self.0.last.lock() {
+            Some(Sent { answer: Ok(answer), .. }) if answer.status.is_success() => Some(document(answer)),
+            _ => None,
+        };
+        let failed = self.failure(error);
+        let at = |error: Error| failed.endpoint().into_iter().fold(error, Error::at);
+        let failed = match named {
+            Some(Some(named)) if named != issuer => {
+                let error = Error::new(ErrorKind::Configuration, "the discovery document is that of another issuer");
+                at(error).advising("configure the issuer exactly as the document writes it (RFC 8414 §3.3)")
+            }
+            Some(_) => {
+                let error = Error::new(ErrorKind::BadAnswer, "the discovery document cannot be used");
+                at(error).advising("check that the issuer is that of an OAuth 2.0 server (RFC 8414 §2)")
+            }
+            None if failed.kind() == ErrorKind::Denied => {
+                let refused = failed.restated(ErrorKind::Configuration, "the server refuses the discovery".to_owned());
+                refused.advising("check the issuer, or name the endpoints: `Server::endpoints`")
+            }
+            None => failed,
+        };
+        failed.leaving_in_doubt(false)
+    }
+
+    async fn send(&self, request: Request<Bytes>) -> Result<HttpResponse, protocol::Error> {
+        let (method, url) = (request.method().clone(), request.uri().to_string());
+        let answer = self.0.wire.send(self.0.action, request).await;
+        let response = answer.as_ref().map(|answer| HttpResponse {
+            status: answer.status,
+            headers: answer.headers.clone(),
+            // Wiped when huskarl drops it.
+            body: Bytes::from_owner(answer.body.clone()),
+        });
+        // The message is for no one: `failure` returns the error itself.
+        let response = response.map_err(|_| protocol::Error::new(protocol::RetryAdvice::No, "no answer"));
+        let mut last = self.0.last.lock();
+        // The keys for an ID token are fetched after the tokens have come, and bring none.
+        if method == Method::POST || last.as_ref().is_none_or(|last| last.method != Method::POST) {
+            *last = Some(Sent { method, url, answer });
+        }
+        response
+    }
+}
+
+impl protocol::http::HttpClient for Exchange {
+    /// Sends the request once, whatever its idempotency.
+    fn execute(
+        &self,
+        request: Request<Bytes>,
+        _: Idempotency,
+    ) -> MaybeSendBoxFuture<'_, Result<HttpResponse, protocol::Error>> {
+        Box::pin(self.send(request))
+    }
+}
+
+/// Says what is wrong with an answer that huskarl did not take.
+fn unlike_standard(answer: &TokenResponse) -> &'static str {
+    let Ok(object) = Object::parse(&answer.body) else { return "it is not JSON" };
+    match (object.at("access_token"), object.at("token_type")) {
+        (Ok(Some(Value::String(_))), Ok(Some(Value::String(token_type)))) => {
+            if token_type.eq_ignore_ascii_case("bearer") { "" } else { "its `token_type` is not `Bearer`" }
+        }
+        (Ok(Some(Value::String(_))), _) => "its `token_type` is missing (RFC 6749 §5.1)",
+        _ => "its `access_token` is missing (RFC 6749 §5.1)",
+    }
+}
