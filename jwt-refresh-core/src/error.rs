@@ -133,6 +133,9 @@ pub(crate) enum AnswerBody {
     Other,
 }
 
+/// What is said of an authenticator that has no login. One that has a login says why it cannot now.
+const NO_LOGIN_OF_ITS_OWN: &str = "this authenticator cannot log in by itself";
+
 impl Error {
     /// Creates an error of `kind`. `what` says what happened, as a clause that starts in lower
     /// case. It must not contain a secret.
@@ -163,7 +166,7 @@ impl Error {
 
     /// Returns the error of an authenticator that cannot log in by itself.
     pub fn login_unavailable() -> Self {
-        Self::new(ErrorKind::LoginUnavailable, "this authenticator cannot log in by itself")
+        Self::new(ErrorKind::LoginUnavailable, NO_LOGIN_OF_ITS_OWN)
     }
 
     /// Wraps an error of the authenticator itself, which must not contain a secret.
@@ -222,6 +225,12 @@ impl Error {
     /// Returns whether there is no way to log in, so that nothing is left to try.
     pub(crate) fn lacks_login(&self) -> bool {
         self.0.no_login
+    }
+
+    /// Returns why there is no login, if the authenticator has said more than that it has none.
+    pub(crate) fn why_no_login(&self) -> Option<&str> {
+        let says_why = self.0.kind == ErrorKind::LoginUnavailable && self.0.what != NO_LOGIN_OF_ITS_OWN;
+        says_why.then_some(&*self.0.what)
     }
 
     /// Returns the error with another kind and other words.

@@ -12,6 +12,13 @@ use crate::error::{Error, ErrorKind};
 use crate::policy::DEFAULT_TIMEOUT;
 use crate::provider::Renewal;
 
+/// How long a person may take if no policy says so.
+#[cfg(feature = "oauth")]
+const LONGEST_FOR_PERSON: Duration = Duration::from_secs(600);
+/// How much of a login remains for the requests after the part of a person, at most a quarter.
+#[cfg(feature = "oauth")]
+const RESERVE_FOR_REQUESTS: Duration = Duration::from_secs(10);
+
 tokio::task_local! {
     /// The endpoint that the current request waits for, if it waits for one.
     static WAITS_FOR: RefCell<Option<String>>;
@@ -61,6 +68,17 @@ pub(super) async fn before_request<T>(preparation: impl Future<Output = T>) -> R
     let left = DEADLINE.try_with(|deadline| deadline.saturating_duration_since(Instant::now()));
     let most = left.unwrap_or(DEFAULT_TIMEOUT) / 2;
     tokio::time::timeout(most, preparation).await.map_err(|_| most)
+}
+
+/// Returns until when a person may take for their part of a login: for as long as the login has
+/// left, but for what the requests after it may need. If it was called by itself, that is ten
+/// minutes.
+#[cfg(feature = "oauth")]
+pub(super) fn persons_deadline() -> Instant {
+    let now = Instant::now();
+    let Ok(deadline) = DEADLINE.try_with(|deadline| *deadline) else { return now + LONGEST_FOR_PERSON };
+    let left = deadline.saturating_duration_since(now);
+    now + left.saturating_sub((left / 4).min(RESERVE_FOR_REQUESTS))
 }
 
 fn unanswered(action: &str, timeout: Duration) -> Error {

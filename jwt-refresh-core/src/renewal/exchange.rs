@@ -155,7 +155,8 @@ impl<C: RenewalContext> Renewer<'_, C> {
             Ok((tokens, times)) => self.refreshed(tokens, times, token, sequence),
             Err(error) if error.kind() == ErrorKind::Denied && login.kind() == ErrorKind::LoginUnavailable => {
                 let what = "a refresh whose answer never came has spent the refresh token";
-                Outcome::failed(error.into_final(what).detailed(NO_LOGIN).lacking_login(), RefreshCredential::None)
+                let why = login.why_no_login().unwrap_or(NO_LOGIN);
+                Outcome::failed(error.into_final(what).detailed(why).lacking_login(), RefreshCredential::None)
             }
             Err(error) if error.kind() == ErrorKind::Denied => refresh_and_login_failure(error, login),
             Err(error) => Outcome::failed(error, credential),
@@ -236,7 +237,8 @@ fn login_failure(login: Error) -> Error {
         ErrorKind::Denied if login.body().is_some() => login.clone().into_final(login.what()),
         ErrorKind::Denied => login.into_final("the login was denied"),
         ErrorKind::LoginUnavailable => {
-            login.into_final("there is nothing to refresh with, and no way to log in").lacking_login()
+            let what = login.why_no_login().unwrap_or("there is nothing to refresh with, and no way to log in");
+            login.clone().into_final(what).lacking_login()
         }
         _ => login,
     }
@@ -248,7 +250,8 @@ fn login_failure(login: Error) -> Error {
 fn refresh_and_login_failure(refresh: Error, login: Error) -> Outcome {
     let error = match login.kind() {
         ErrorKind::LoginUnavailable => {
-            refresh.into_final("the refresh token is no longer accepted").detailed(NO_LOGIN).lacking_login()
+            let why = login.why_no_login().unwrap_or(NO_LOGIN);
+            refresh.into_final("the refresh token is no longer accepted").detailed(why).lacking_login()
         }
         _ => login_failure(login),
     };

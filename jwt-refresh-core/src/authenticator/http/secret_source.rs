@@ -20,8 +20,8 @@ use crate::store::keyring_password;
 /// The longest file that is read as a secret, in bytes.
 const LONGEST_FILE: u64 = 64 * 1024;
 
-/// Where a secret of a [`HttpAuthenticator`](crate::HttpAuthenticator) comes from. A string or a
-/// [`Secret`] is one, too: the secret itself.
+/// Where a secret of a [`HttpAuthenticator`](crate::HttpAuthenticator) or of an `OAuth` comes from.
+/// A string or a [`Secret`] is one, too: the secret itself.
 ///
 /// A secret is read for each login and each refresh that sends it, and never kept. So one that is
 /// replaced while a session runs is used at the next exchange. One that cannot be read fails that

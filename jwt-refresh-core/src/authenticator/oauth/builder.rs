@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::OAuth;
 use super::client::Client;
-use super::grant::Grant;
+use super::grant::{Grant, GrantKind};
+use super::redirect::Redirect;
 use super::server::{Discovery, Server};
 use super::settings::OAuthSettings;
 use super::wire::Wire;
@@ -91,7 +92,7 @@ impl OAuthBuilder {
     pub fn build(self) -> Result<OAuth, Error> {
         let wire = Wire::new(self.http, self.plaintext);
         self.server.check(&wire)?;
-        self.settings.check()?;
+        self.settings.check(&self.server)?;
         // A client that cannot be set up is a mistake that shows here.
         wire.transport(&wire.endpoint(self.server.url())?)?;
         let (settings, discovery) = (Arc::new(self.settings), Arc::new(Discovery::new(self.server)));
@@ -100,13 +101,20 @@ impl OAuthBuilder {
 }
 
 impl OAuthSettings {
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, server: &Server) -> Result<(), Error> {
         let mistake = |what: &str| Err(Error::new(ErrorKind::Configuration, what.to_owned()));
         if self.client.is_none() && self.grant.needs_client() {
             return mistake("the grant needs a client: name it by `client_auth`");
         }
         if self.client.is_none() && self.audience.is_some() && !self.grant.has_audience() {
             return mistake("`audience` needs a client: name it by `client_auth`");
+        }
+        if let GrantKind::AuthorizationCode(wanted) = &self.grant.0 {
+            Redirect::parse(&wanted.redirect_uri)?;
+            let asks_for_id_token = self.scope.iter().flatten().any(|scope| scope == "openid");
+            if asks_for_id_token && !server.has_issuer() {
+                return mistake("the scope `openid` needs the issuer, whose keys verify the ID token");
+            }
         }
         Ok(())
     }

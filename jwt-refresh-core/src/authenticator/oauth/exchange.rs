@@ -94,6 +94,21 @@ impl Exchange {
         answer.without_value(unlike, action, Some(*asked)).at(url)
     }
 
+    /// Returns whether a request was sent since the last answer was looked at.
+    pub(super) fn has_sent(&self) -> bool {
+        self.0.last.lock().is_some()
+    }
+
+    /// Forgets the last answer, so that what follows is not taken for it.
+    pub(super) fn forget(&self) {
+        self.0.last.lock().take();
+    }
+
+    /// Returns the error for the last answer, which is a refusal.
+    pub(super) fn refusal(&self) -> Error {
+        self.failure(&protocol::Error::new(protocol::RetryAdvice::No, "it was refused"))
+    }
+
     /// Returns the error of a discovery. No credential was sent.
     pub(super) fn discovery_failure(&self, error: &protocol::Error, issuer: &str) -> Error {
         let document = |answer: &TokenResponse| match Object::parse(&answer.body).ok()?.at("issuer") {
@@ -160,7 +175,11 @@ fn unlike_standard(answer: &TokenResponse) -> &'static str {
     let Ok(object) = Object::parse(&answer.body) else { return "it is not JSON" };
     match (object.at("access_token"), object.at("token_type")) {
         (Ok(Some(Value::String(_))), Ok(Some(Value::String(token_type)))) => {
-            if token_type.eq_ignore_ascii_case("bearer") { "" } else { "its `token_type` is not `Bearer`" }
+            if token_type.eq_ignore_ascii_case("bearer") {
+                "its `id_token` is missing, or cannot be verified (OpenID Connect Core 1.0 §3.1.3.7)"
+            } else {
+                "its `token_type` is not `Bearer`"
+            }
         }
         (Ok(Some(Value::String(_))), _) => "its `token_type` is missing (RFC 6749 §5.1)",
         _ => "its `access_token` is missing (RFC 6749 §5.1)",

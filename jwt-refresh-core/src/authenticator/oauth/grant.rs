@@ -1,16 +1,22 @@
 //! By which grant a login gets its tokens.
 
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 
+use super::device_code::DeviceCode;
 use crate::authenticator::http::SecretSource;
+use crate::error::{Error, ErrorKind};
 
 /// How a login gets tokens. For a refresh it makes no difference.
 #[derive(Clone, Debug)]
 pub struct Grant(pub(super) GrantKind);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum GrantKind {
+    AuthorizationCode(AuthorizationCode),
     ClientCredentials,
+    DeviceCode(Arc<dyn Fn(&DeviceCode) + Send + Sync>),
     JwtBearer(SecretSource),
     TokenExchange(Box<TokenExchange>),
     RefreshOnly,
@@ -21,6 +27,36 @@ impl Grant {
     /// refresh, even if the server has issued a refresh token.
     pub fn client_credentials() -> Self {
         Self(GrantKind::ClientCredentials)
+    }
+
+    /// A person logs in on another device (RFC 8628). `show` is called with what they have to be
+    /// shown, and returns at once; it is called anew for each login.
+    ///
+    /// They have as long as the code is good for, and less than the time-out of a login:
+    /// [`Policy::login_timeout`](crate::Policy::login_timeout), which is 30 s unless it is set. If
+    /// that passes, the login fails with [`ErrorKind::LoginUnavailable`], and is not tried again by
+    /// itself: `session.login()` shows another code.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jwt_refresh_core::Error> {
+    /// use std::time::Duration;
+    ///
+    /// use jwt_refresh_core::oauth::{Grant, OAuth};
+    /// use jwt_refresh_core::{ClientAuth, Policy, Session};
+    ///
+    /// let grant = Grant::device_code(|code| {
+    ///     println!("Enter {} at {}", code.user_code(), code.verification_uri());
+    /// });
+    /// let login = OAuth::builder("https://id.example", grant)
+    ///     .client_auth(ClientAuth::public("tv"))
+    ///     .scope("offline_access")
+    ///     .build()?;
+    /// let policy = Policy::default().login_timeout(Duration::from_secs(600));
+    /// let session = Session::builder(login).policy(policy).build();
+    /// # Ok(()) }
+    /// ```
+    pub fn device_code(show: impl Fn(&DeviceCode) + Send + Sync + 'static) -> Self {
+        Self(GrantKind::DeviceCode(Arc::new(show)))
     }
 
     /// A signed JWT of an authority that the server trusts (RFC 7523 §2.1). It is read for each
@@ -39,6 +75,93 @@ impl Grant {
     /// Returns whether the client has to say who it is.
     pub(super) fn needs_client(&self) -> bool {
         !matches!(self.0, GrantKind::JwtBearer(_) | GrantKind::TokenExchange(_))
+    }
+}
+
+type Opener = dyn Fn(&str) -> io::Result<()> + Send + Sync;
+
+/// A person logs in in a browser on this machine: authorization code with PKCE (RFC 6749 §4.1,
+/// RFC 7636, RFC 8252). The server sends the browser back to a port of this machine, where the
+/// login waits for it. If the server takes pushed requests (RFC 9126), the request is pushed. An ID
+/// token is verified (`OpenID` Connect Core 1.0 §3.1.3.7).
+///
+/// They have less than the time-out of a login:
+/// [`Policy::login_timeout`](crate::Policy::login_timeout), which is 30 s unless it is set. If that
+/// passes, or if a browser comes with something else than the answer to this login, the login fails
+/// with [`ErrorKind::LoginUnavailable`], and is not tried again by itself: `session.login()` opens
+/// the browser again.
+///
+/// ```
+/// # fn main() -> Result<(), jwt_refresh_core::Error> {
+/// use std::process::Command;
+/// use std::time::Duration;
+///
+/// use jwt_refresh_core::oauth::{AuthorizationCode, OAuth};
+/// use jwt_refresh_core::{ClientAuth, Policy, Session};
+///
+/// let grant = AuthorizationCode::new(|url| Command::new("xdg-open").arg(url).spawn().map(drop));
+/// let login = OAuth::builder("https://id.example", grant)
+///     .client_auth(ClientAuth::public("cli"))
+///     .scope("openid offline_access")
+///     .build()?;
+/// let policy = Policy::default().login_timeout(Duration::from_secs(600));
+/// let session = Session::builder(login).policy(policy).build();
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct AuthorizationCode {
+    open: Arc<Opener>,
+    pub(super) redirect_uri: String,
+}
+
+impl AuthorizationCode {
+    /// Calls `open` with the URL at which the person logs in, to open a browser there or to show
+    /// it. It returns at once, and is called anew for each login.
+    ///
+    /// If it returns an error, such as that the browser is not installed, the login fails with
+    /// [`ErrorKind::LoginUnavailable`].
+    pub fn new(open: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self { open: Arc::new(open), redirect_uri: "http://127.0.0.1/callback".to_owned() }
+    }
+
+    /// Sets the redirect URI that the client has at the server. The default is
+    /// `http://127.0.0.1/callback`. Without a port, each login has a free one, which servers have
+    /// to allow (RFC 8252 §7.3); for one that does not, write the port.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uri = uri.into();
+        self
+    }
+
+    pub(super) fn open(&self, url: &str) -> Result<(), Error> {
+        (self.open)(url).map_err(|error| {
+            let error = Error::new(ErrorKind::LoginUnavailable, "the browser cannot be opened").caused_by(error);
+            error.advising("install it, or show the URL to the person")
+        })
+    }
+}
+
+impl From<AuthorizationCode> for Grant {
+    fn from(grant: AuthorizationCode) -> Self {
+        Self(GrantKind::AuthorizationCode(grant))
+    }
+}
+
+impl fmt::Debug for AuthorizationCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationCode").field("redirect_uri", &self.redirect_uri).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for GrantKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AuthorizationCode(grant) => grant.fmt(f),
+            Self::ClientCredentials => f.write_str("ClientCredentials"),
+            Self::DeviceCode(_) => f.write_str("DeviceCode"),
+            Self::JwtBearer(assertion) => f.debug_tuple("JwtBearer").field(assertion).finish(),
+            Self::TokenExchange(exchange) => exchange.fmt(f),
+            Self::RefreshOnly => f.write_str("RefreshOnly"),
+        }
     }
 }
 

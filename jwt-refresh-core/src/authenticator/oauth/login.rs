@@ -50,6 +50,8 @@ impl<'a> TokenRequest<'a> {
             GrantKind::ClientCredentials => self.client_credentials().await,
             GrantKind::JwtBearer(assertion) => self.jwt_bearer(assertion).await,
             GrantKind::TokenExchange(exchange) => self.token_exchange(exchange).await,
+            GrantKind::AuthorizationCode(wanted) => self.authorization_code(wanted).await,
+            GrantKind::DeviceCode(show) => self.device_code(&**show).await,
             GrantKind::RefreshOnly => Err(Error::login_unavailable()),
         }
     }
@@ -146,7 +148,7 @@ impl<'a> TokenRequest<'a> {
     }
 
     /// Returns the server, and the client, which the grant needs.
-    fn identified(self) -> Result<(AuthorizationServerMetadata, Authentication), Error> {
+    pub(super) fn identified(self) -> Result<(AuthorizationServerMetadata, Authentication), Error> {
         let missing = || Error::new(ErrorKind::Configuration, "the grant needs a client");
         Ok((self.metadata, self.authentication.ok_or_else(missing)?))
     }

@@ -4,20 +4,26 @@
 //!
 //! This module needs the feature `oauth`, and Rust 1.92.
 
+mod browser;
 mod builder;
 mod client;
+mod device;
+mod device_code;
 mod exchange;
 mod grant;
 mod login;
+mod redirect;
 mod server;
 mod settings;
+mod verifier;
 mod wire;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use self::builder::OAuthBuilder;
-pub use self::grant::{Grant, TokenExchange, TokenType};
+pub use self::device_code::DeviceCode;
+pub use self::grant::{AuthorizationCode, Grant, TokenExchange, TokenType};
 pub use self::server::Server;
 
 use self::grant::GrantKind;

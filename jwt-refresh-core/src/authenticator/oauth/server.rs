@@ -82,6 +82,11 @@ impl Server {
         }
     }
 
+    /// Returns whether the server says who it is, which an ID token has to repeat.
+    pub(super) fn has_issuer(&self) -> bool {
+        matches!(self.0, Kind::Issuer(_))
+    }
+
     /// Returns an error if credentials must not be sent to one of the URLs.
     pub(super) fn check(&self, wire: &Wire) -> Result<(), Error> {
         let urls: Vec<&String> = match &self.0 {
