@@ -6,6 +6,7 @@ mod device;
 mod discovery;
 mod grants;
 mod key;
+mod private_key;
 mod provider;
 #[path = "../login/server.rs"]
 #[allow(dead_code, reason = "the tests of descriptions use the rest of it")]

@@ -8,6 +8,7 @@ use super::grant::{Grant, GrantKind};
 use super::redirect::Redirect;
 use super::server::{Discovery, Server};
 use super::settings::OAuthSettings;
+use super::signing_key::SigningKey;
 use super::wire::Wire;
 use crate::authenticator::http::ClientAuth;
 use crate::authenticator::http_client::HttpClient;
@@ -42,6 +43,25 @@ impl OAuthBuilder {
     /// refresh and revocation. What the server says of the methods that it takes does not count.
     pub fn client_auth(mut self, client: ClientAuth) -> Self {
         self.settings.client = Some(Client::Secret(client));
+        self
+    }
+
+    /// Lets the client authenticate by a JWT that it signs (`private_key_jwt`, RFC 7523 §2.2,
+    /// `OpenID` Connect Core 1.0 §9), instead of [`client_auth`](Self::client_auth).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jwt_refresh_core::Error> {
+    /// use jwt_refresh_core::SecretSource;
+    /// use jwt_refresh_core::oauth::{Grant, OAuth, SigningKey};
+    ///
+    /// let key = SigningKey::pem(SecretSource::file("/run/secrets/client.pem")).id("2026-11");
+    /// let api = OAuth::builder("https://id.example", Grant::client_credentials())
+    ///     .private_key_jwt("catalog", key)
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn private_key_jwt(mut self, client_id: impl Into<String>, key: SigningKey) -> Self {
+        self.settings.client = Some(Client::Key { id: client_id.into(), key });
         self
     }
 

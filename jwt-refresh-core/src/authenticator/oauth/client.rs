@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use huskarl::core::Error as ProtocolError;
 use huskarl::core::client_auth::{
-    AuthenticationContext, AuthenticationParams, ClientAuthentication, ClientSecret, NoAuth,
+    Audience, AuthenticationContext, AuthenticationParams, ClientAuthentication, ClientSecret, JwtBearer, NoAuth,
 };
 use huskarl::core::platform::MaybeSendBoxFuture;
 use huskarl::core::secrets::{ProvidedSecret, SecretString};
 
+use super::signing_key::SigningKey;
 use crate::authenticator::http::ClientAuth;
 use crate::error::Error;
 
@@ -18,6 +19,8 @@ use crate::error::Error;
 pub(super) enum Client {
     /// By a secret, or not at all.
     Secret(ClientAuth),
+    /// By a JWT that it signs (`private_key_jwt`, RFC 7523 §2.2).
+    Key { id: String, key: SigningKey },
 }
 
 /// What huskarl is told of the client for one exchange.
@@ -32,16 +35,19 @@ impl Client {
     pub(super) fn id(&self) -> &str {
         match self {
             Self::Secret(auth) => auth.id(),
+            Self::Key { id, .. } => id,
         }
     }
 
-    /// Reads what the client authenticates with.
+    /// Reads what the client authenticates with. An assertion is for the issuer, if it is known:
+    /// one for the token endpoint could be used by a server that names the endpoint of another one
+    /// as its own.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SecretUnavailable`](crate::error::ErrorKind::SecretUnavailable) if it cannot be
     /// read.
-    pub(super) async fn authentication(&self) -> Result<Authentication, Error> {
+    pub(super) async fn authentication(&self, has_issuer: bool) -> Result<Authentication, Error> {
         let (method, allowed): (Arc<dyn ClientAuthentication>, _) = match self {
             Self::Secret(auth) => match auth.secret() {
                 None => (Arc::new(NoAuth), "none"),
@@ -51,6 +57,15 @@ impl Client {
                     (Arc::new(ClientSecret::new(ProvidedSecret::new(secret))), name)
                 }
             },
+            Self::Key { key, .. } => {
+                let audience = match key.audience() {
+                    Some(audience) => Audience::Custom(audience.into()),
+                    None if has_issuer => Audience::Issuer,
+                    None => Audience::TargetEndpoint,
+                };
+                let assertion = JwtBearer::builder().signer(key.read().await?).audience(audience).build();
+                (Arc::new(assertion), "private_key_jwt")
+            }
         };
         Ok(Authentication { client_id: self.id().to_owned(), method, allowed: vec![allowed.to_owned()] })
     }
@@ -93,6 +108,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Secret(auth) => auth.fmt(f),
+            Self::Key { id, key } => f.debug_struct("PrivateKey").field("id", id).field("key", key).finish(),
         }
     }
 }

@@ -37,7 +37,9 @@ impl<'a> TokenRequest<'a> {
         settings: &'a OAuthSettings,
         metadata: &AuthorizationServerMetadata,
     ) -> Result<Self, Error> {
-        let (authentication, mut metadata) = (settings.authentication().await?, metadata.clone());
+        // That of a server whose endpoints were named is empty.
+        let has_issuer = !metadata.issuer.is_empty();
+        let (authentication, mut metadata) = (settings.authentication(has_issuer).await?, metadata.clone());
         if let Some(authentication) = &authentication {
             metadata.token_endpoint_auth_methods_supported.clone_from(&authentication.allowed);
             metadata.revocation_endpoint_auth_methods_supported.clone_from(&authentication.allowed);

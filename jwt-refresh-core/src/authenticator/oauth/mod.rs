@@ -15,6 +15,7 @@ mod login;
 mod redirect;
 mod server;
 mod settings;
+mod signing_key;
 mod verifier;
 mod wire;
 
@@ -25,6 +26,7 @@ pub use self::builder::OAuthBuilder;
 pub use self::device_code::DeviceCode;
 pub use self::grant::{AuthorizationCode, Grant, TokenExchange, TokenType};
 pub use self::server::Server;
+pub use self::signing_key::SigningKey;
 
 use self::grant::GrantKind;
 use self::login::TokenRequest;

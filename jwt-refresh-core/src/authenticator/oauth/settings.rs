@@ -20,9 +20,9 @@ impl OAuthSettings {
     }
 
     /// Reads what the client authenticates with, if there is a client.
-    pub(super) async fn authentication(&self) -> Result<Option<Authentication>, Error> {
+    pub(super) async fn authentication(&self, has_issuer: bool) -> Result<Option<Authentication>, Error> {
         match &self.client {
-            Some(client) => client.authentication().await.map(Some),
+            Some(client) => client.authentication(has_issuer).await.map(Some),
             None => Ok(None),
         }
     }
