@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jwt_refresh::store::FileStore;
-use jwt_refresh::{HttpAuthenticator, Policy, Session};
+use jwt_refresh::{HttpAuthenticator, Policy, Session, SessionBuilder};
 use serde::{Deserialize, Serialize};
 
+use crate::browser;
 use crate::support::{end_of_input, http_client, orders};
 
 /// A session hands out no token that has less than 0.5 s of its 10 s left. If more than this passes
@@ -16,12 +17,29 @@ const LATE: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Orders {
-    /// The description. It takes its URL from the environment.
-    pub(crate) description: PathBuf,
+    pub(crate) login: Login,
     /// The URL of the API.
     pub(crate) api: String,
     /// The folder of the store.
     pub(crate) folder: PathBuf,
+}
+
+/// How a process logs in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Login {
+    /// By this description. It takes its URL from the environment.
+    Description(PathBuf),
+    /// In a browser, at this issuer.
+    Browser(String),
+}
+
+impl Login {
+    fn session(&self) -> SessionBuilder {
+        match self {
+            Self::Description(file) => Session::builder(HttpAuthenticator::from_file(file).unwrap().build().unwrap()),
+            Self::Browser(issuer) => Session::builder(browser::login(issuer)),
+        }
+    }
 }
 
 /// What a process has done when it ends.
@@ -39,11 +57,10 @@ pub(crate) struct Report {
 async fn follows_orders() {
     let orders: Orders = serde_json::from_str(&orders().expect("orders")).unwrap();
     let ended = end_of_input();
-    let api = HttpAuthenticator::from_file(&orders.description).unwrap().build().unwrap();
     // The disk of a busy machine may be slow, and that is not what is tested.
     let policy = Policy::default().store_timeout(Duration::from_secs(20));
     let store = FileStore::new(&orders.folder);
-    let session = Session::builder(api).policy(policy).store(store, "ada").build();
+    let session = orders.login.session().policy(policy).store(store, "ada").build();
     let mut report = Report::default();
     let http = http_client();
     while !ended.load(Ordering::Acquire) {

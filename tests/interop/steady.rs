@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::child::{Orders, Report};
+use crate::child::{Login, Orders, Report};
 use crate::scenario::{CLIENT, JWT, OPAQUE, SLIDING, Scenario, simplejwt};
 use crate::server::{Rotation, Server, Stats};
 use crate::support::{Process, child_command, until};
@@ -17,14 +17,15 @@ const SHORTEST_BETWEEN: Duration = Duration::from_millis(7900);
 
 /// Lets eight processes start at once on an empty store, and stops them after some lifetimes.
 async fn call_together(scenario: Scenario, renewals: impl Fn(&Stats) -> u64) {
-    let (server, folder) = (Server::start(scenario.software).await, tempfile::tempdir().unwrap());
-    let orders = Orders {
-        description: scenario.path(),
-        api: format!("{}{}", server.url(), scenario.api),
-        folder: folder.path().to_owned(),
-    };
+    let server = Server::start(scenario.software).await;
+    call_together_by(Login::Description(scenario.path()), &server, scenario, renewals).await;
+}
+
+async fn call_together_by(login: Login, server: &Server, scenario: Scenario, renewals: impl Fn(&Stats) -> u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let orders = Orders { login, api: format!("{}{}", server.url(), scenario.api), folder: folder.path().to_owned() };
     let begun = Instant::now();
-    let children: Vec<_> = (0..PROCESSES).map(|_| start(&orders, scenario, &server)).collect();
+    let children: Vec<_> = (0..PROCESSES).map(|_| start(&orders, scenario, server)).collect();
     for number in 1..=LIFETIMES {
         until("the next renewal", async || renewals(&server.stats().await) >= number).await;
     }
@@ -68,6 +69,12 @@ async fn eight_processes_share_opaque_tokens_that_a_reuse_would_revoke() {
 #[tokio::test]
 async fn eight_processes_share_jwts_that_a_reuse_would_revoke() {
     call_together(JWT, |stats| stats.refreshes).await;
+}
+
+#[tokio::test]
+async fn eight_processes_share_a_login_in_one_browser() {
+    let server = Server::start(JWT.software).await;
+    call_together_by(Login::Browser(server.url()), &server, JWT, |stats| stats.refreshes).await;
 }
 
 #[tokio::test]

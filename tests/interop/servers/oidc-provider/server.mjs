@@ -14,6 +14,11 @@ const stats = { logins: 0, refreshes: 0, refused: 0, revoked_grants: 0, rejected
 
 const { privateKey } = await jose.generateKeyPair('RS256', { extractable: true });
 const jwk = { ...(await jose.exportJWK(privateKey)), alg: 'RS256', use: 'sig', kid: 'k1' };
+// The key of a client that signs. A test reads it at /client-key.
+const clientKeys = await jose.generateKeyPair('ES256', { extractable: true });
+const clientJwk = { ...(await jose.exportJWK(clientKeys.publicKey)), alg: 'ES256', use: 'sig', kid: 'client' };
+const clientPem = await jose.exportPKCS8(clientKeys.privateKey);
+const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
 const resourceServer = {
   scope: 'read write', audience: api, accessTokenTTL: accessTtl, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } },
 };
@@ -22,22 +27,34 @@ const client = {
   client_secret: 'catalog-secret', grant_types: ['password', 'refresh_token', 'client_credentials'],
   redirect_uris: [], response_types: [], scope: `${openid} read write`,
 };
+const person = { scope: `${openid} read write`, token_endpoint_auth_method: 'none', application_type: 'native' };
 const provider = new Provider(issuer, {
   clients: [
     { ...client, client_id: 'catalog', token_endpoint_auth_method: 'client_secret_basic' },
     { ...client, client_id: 'catalog-post', token_endpoint_auth_method: 'client_secret_post' },
+    {
+      client_id: 'signer', token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [clientJwk] },
+      grant_types: ['client_credentials'], redirect_uris: [], response_types: [], scope: 'read write',
+    },
+    {
+      ...person, client_id: 'cli', grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'],
+      redirect_uris: ['http://127.0.0.1/callback'],
+    },
+    { ...person, client_id: 'tv', grant_types: [deviceGrant, 'refresh_token'], redirect_uris: [], response_types: [] },
   ],
   jwks: { keys: [jwk] },
   cookies: { keys: ['test'] },
   clockTolerance: 0, // By default tokens live for 15 s longer than `expires_in` says.
   scopes: ['openid', 'offline_access', 'read', 'write'],
   findAccount: (_ctx, id) => (id in users ? { accountId: id, claims: async () => ({ sub: id }) } : undefined),
+  interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
   rotateRefreshToken: true,
   issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
   ttl: { AccessToken: accessTtl, ClientCredentials: accessTtl, RefreshToken: refreshTtl, IdToken: accessTtl, Grant: 3600 },
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
     revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
@@ -69,8 +86,35 @@ provider.registerGrantType('password', async (ctx) => {
   };
 }, ['username', 'password', 'resource'], ['resource']);
 
+// What a person who is Ada agrees to.
+async function granted(clientId) {
+  const grant = new provider.Grant({ clientId, accountId: 'ada' });
+  grant.addOIDCScope(person.scope);
+  grant.addResourceScope(api, 'read write');
+  return grant.save();
+}
+
+// The pages on which a person logs in and agrees: they do so at once.
+async function interact(req, res) {
+  const { prompt, params } = await provider.interactionDetails(req, res);
+  const result = prompt.name === 'login'
+    ? { login: { accountId: 'ada' } } : { consent: { grantId: await granted(params.client_id) } };
+  return provider.interactionFinished(req, res, result);
+}
+
+// The page on which a person enters the code of a device.
+async function enter(req, res) {
+  const userCode = new URL(req.url, issuer).searchParams.get('user_code').replaceAll('-', '');
+  const code = await provider.DeviceCode.findByUserCode(userCode, { ignoreExpiration: true });
+  const { scope, resource } = code.params;
+  const grantId = await granted(code.clientId);
+  Object.assign(code, { accountId: 'ada', authTime: Math.floor(Date.now() / 1000), grantId, scope, resource });
+  await code.save();
+  res.writeHead(200).end();
+}
+
 provider.on('grant.success', (ctx) => { stats[ctx.oidc.params.grant_type === 'refresh_token' ? 'refreshes' : 'logins'] += 1; });
-provider.on('grant.error', () => { stats.refused += 1; });
+provider.on('grant.error', (_ctx, error) => { if (error.error !== 'authorization_pending') stats.refused += 1; });
 provider.on('grant.revoked', () => { stats.revoked_grants += 1; });
 provider.on('server_error', (_ctx, error) => console.error(error));
 
@@ -89,6 +133,9 @@ async function callApi(req, res) {
 const handle = provider.callback();
 http.createServer((req, res) => {
   if (req.url === '/stats') return res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(stats));
+  if (req.url === '/client-key') return res.writeHead(200).end(clientPem);
+  if (req.url.startsWith('/interaction/')) return interact(req, res);
+  if (req.url.startsWith('/enter')) return enter(req, res);
   const isApi = req.url.startsWith('/api/');
   if (isApi || req.url === '/me') res.on('finish', () => { if (res.statusCode === 401) stats.rejected += 1; });
   return isApi ? callApi(req, res) : handle(req, res);

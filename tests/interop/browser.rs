@@ -1,0 +1,44 @@
+//! A browser without a screen: it follows redirects, and keeps cookies.
+
+use std::collections::BTreeMap;
+
+use jwt_refresh::ClientAuth;
+use jwt_refresh::oauth::{AuthorizationCode, OAuth};
+use reqwest::redirect;
+use url::Url;
+
+/// The resource that the server has, and its scopes.
+pub(crate) const RESOURCE: &str = "urn:test:api";
+pub(crate) const SCOPE: &str = "openid offline_access read write";
+
+/// How many redirects a login takes at most.
+const MOST_REDIRECTS: usize = 20;
+
+/// A login by a person in this browser.
+pub(crate) fn login(issuer: &str) -> OAuth {
+    let grant = AuthorizationCode::new(|url| {
+        tokio::spawn(visit(Url::parse(url).unwrap()));
+        Ok(())
+    });
+    let builder = OAuth::builder(issuer, grant).client_auth(ClientAuth::public("cli"));
+    builder.scope(SCOPE).resource(RESOURCE).build().unwrap()
+}
+
+async fn visit(mut url: Url) {
+    let http = reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap();
+    let mut cookies = BTreeMap::new();
+    for _ in 0..MOST_REDIRECTS {
+        let sent: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let answer = http.get(url.clone()).header("cookie", sent.join("; ")).send().await.unwrap();
+        for cookie in answer.headers().get_all("set-cookie") {
+            let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+            cookies.insert(name.to_owned(), value.to_owned());
+        }
+        let Some(location) = answer.headers().get("location") else {
+            assert_eq!(answer.status(), 200, "{url}");
+            return;
+        };
+        url = url.join(location.to_str().unwrap()).unwrap();
+    }
+    panic!("redirected for ever, last to {url}");
+}
