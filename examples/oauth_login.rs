@@ -44,10 +44,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [issuer, client_id, url, scope @ ..] = &arguments[..] else {
         return Err("usage: oauth_login ISSUER CLIENT_ID URL [SCOPE]".into());
     };
-    let login = OAuth::builder(issuer, grant())
-        .client_auth(ClientAuth::public(client_id))
-        .scope(scope.join(" "))
-        .build()?;
+    let login =
+        OAuth::builder(issuer, grant()).client_auth(ClientAuth::public(client_id)).scope(scope.join(" ")).build()?;
     // A person takes longer than a program.
     let policy = Policy::default().login_timeout(Duration::from_secs(600));
     let store = FileStore::new("oauth_login");
