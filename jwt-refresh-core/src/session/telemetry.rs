@@ -24,11 +24,11 @@ pub(super) struct Telemetry {
     waits: AtomicU64,
     last_error: Mutex<Option<Error>>,
     /// Made when there is a first receiver, of either.
-    channels: OnceLock<Box<Channels>>,
+    channels: OnceLock<Box<EventChannels>>,
 }
 
 /// Where a session's program can wait for what happens.
-struct Channels {
+struct EventChannels {
     events: EventChannel<Event>,
     /// Sent on when there is a new token.
     token_changes: watch::Sender<()>,
@@ -130,9 +130,10 @@ impl Telemetry {
         self.channels.get().is_some_and(|channels| channels.token_changes.receiver_count() > 0)
     }
 
-    fn channels(&self) -> &Channels {
-        self.channels
-            .get_or_init(|| Box::new(Channels { events: EventChannel::new(), token_changes: watch::Sender::new(()) }))
+    fn channels(&self) -> &EventChannels {
+        self.channels.get_or_init(|| {
+            Box::new(EventChannels { events: EventChannel::new(), token_changes: watch::Sender::new(()) })
+        })
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -50,9 +50,9 @@ impl OAuthBuilder {
     /// `OpenID` Connect Core 1.0 §9), instead of [`client_auth`](Self::client_auth).
     ///
     /// ```
-    /// # fn main() -> Result<(), jwt_refresh_core::Error> {
-    /// use jwt_refresh_core::SecretSource;
-    /// use jwt_refresh_core::oauth::{Grant, OAuth, SigningKey};
+    /// # fn main() -> Result<(), jwt_refresh::Error> {
+    /// use jwt_refresh::SecretSource;
+    /// use jwt_refresh::oauth::{Grant, OAuth, SigningKey};
     ///
     /// let key = SigningKey::pem(SecretSource::file("/run/secrets/client.pem")).id("2026-11");
     /// let api = OAuth::builder("https://id.example", Grant::client_credentials())

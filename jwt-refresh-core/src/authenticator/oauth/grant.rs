@@ -38,11 +38,11 @@ impl Grant {
     /// itself: `session.login()` shows another code.
     ///
     /// ```
-    /// # fn main() -> Result<(), jwt_refresh_core::Error> {
+    /// # fn main() -> Result<(), jwt_refresh::Error> {
     /// use std::time::Duration;
     ///
-    /// use jwt_refresh_core::oauth::{Grant, OAuth};
-    /// use jwt_refresh_core::{ClientAuth, Policy, Session};
+    /// use jwt_refresh::oauth::{Grant, OAuth};
+    /// use jwt_refresh::{ClientAuth, Policy, Session};
     ///
     /// let grant = Grant::device_code(|code| {
     ///     println!("Enter {} at {}", code.user_code(), code.verification_uri());
@@ -92,12 +92,12 @@ type Opener = dyn Fn(&str) -> io::Result<()> + Send + Sync;
 /// the browser again.
 ///
 /// ```
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
+/// # fn main() -> Result<(), jwt_refresh::Error> {
 /// use std::process::Command;
 /// use std::time::Duration;
 ///
-/// use jwt_refresh_core::oauth::{AuthorizationCode, OAuth};
-/// use jwt_refresh_core::{ClientAuth, Policy, Session};
+/// use jwt_refresh::oauth::{AuthorizationCode, OAuth};
+/// use jwt_refresh::{ClientAuth, Policy, Session};
 ///
 /// let grant = AuthorizationCode::new(|url| Command::new("xdg-open").arg(url).spawn().map(drop));
 /// let login = OAuth::builder("https://id.example", grant)
@@ -170,9 +170,9 @@ impl fmt::Debug for GrantKind {
 /// The tokens are read for each login, and never kept. The client need not authenticate.
 ///
 /// ```
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
-/// use jwt_refresh_core::SecretSource;
-/// use jwt_refresh_core::oauth::{OAuth, TokenExchange, TokenType};
+/// # fn main() -> Result<(), jwt_refresh::Error> {
+/// use jwt_refresh::SecretSource;
+/// use jwt_refresh::oauth::{OAuth, TokenExchange, TokenType};
 ///
 /// let workload = SecretSource::file("/var/run/secrets/tokens/workload");
 /// let api = OAuth::builder("https://sts.example", TokenExchange::new(workload, TokenType::jwt()))

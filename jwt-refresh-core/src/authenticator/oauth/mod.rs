@@ -42,9 +42,9 @@ use crate::token::{RefreshToken, Tokens};
 /// Logs in to an OAuth 2.0 server by one of its grants, refreshes and revokes.
 ///
 /// ```
-/// # fn main() -> Result<(), jwt_refresh_core::Error> {
-/// use jwt_refresh_core::oauth::{Grant, OAuth};
-/// use jwt_refresh_core::{ClientAuth, SecretSource, Session};
+/// # fn main() -> Result<(), jwt_refresh::Error> {
+/// use jwt_refresh::oauth::{Grant, OAuth};
+/// use jwt_refresh::{ClientAuth, SecretSource, Session};
 ///
 /// let login = OAuth::builder("https://id.example", Grant::client_credentials())
 ///     .client_auth(ClientAuth::basic("catalog", SecretSource::env("CLIENT_SECRET")))
