@@ -11,6 +11,7 @@
     all(doc, not(doctest)),
     all(
         doctest,
+        feature = "oauth",
         feature = "redis",
         feature = "reqwest",
         feature = "reqwest-middleware",
