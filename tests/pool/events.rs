@@ -80,20 +80,23 @@ async fn an_account_that_cannot_log_in_is_told_once_for_each_cause_and_each_deni
     let mut events = pool.events();
     pool.add(ada.account()).unwrap();
     assert_eq!(next(&mut events).await, "ada out: not logged in yet, with an error");
-    // The pool hears of a failure a little after it was answered, so a pause may begin at any time.
-    // No time passes once the next request has begun, so that there is no second denial.
-    let ask_again = async || {
-        let asked = log.begun().len();
-        until("it is asked again", async || {
-            clock.advance(SECOND);
-            log.begun().len() > asked
-        })
-        .await;
-    };
-    ask_again().await;
+    let asked = log.begun().len();
+    until("it is asked again", async || {
+        clock.advance(SECOND);
+        log.begun().len() > asked
+    })
+    .await;
     until("that has failed, too", async || log.running() == 0).await;
+    // The next request waits while no time passes, so that there is one denial and no second.
+    ada.set(Does::Waits);
+    until("a request waits", async || {
+        if log.running() == 0 {
+            clock.advance(SECOND);
+        }
+        log.running() == 1
+    })
+    .await;
     ada.set(Does::Denies);
-    ask_again().await;
     assert_eq!(next(&mut events).await, "ada denied");
     assert_eq!(next(&mut events).await, "ada out: login denied, with an error");
     ada.set(Does::Lives(HOUR));
