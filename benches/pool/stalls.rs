@@ -18,7 +18,7 @@ const STATUS: Duration = Duration::from_millis(5);
 /// The longest that an error, a removal, or a lease of a rare tag may take.
 const OTHERS: Duration = Duration::from_millis(1);
 
-/// One account in so many has the tag.
+/// The tag is on one account out of this many.
 const RARE: usize = 1000;
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
-    /// Calls `call` so many times, and measures each call.
+    /// Makes `calls` calls of `call`, and measures each.
     pub(crate) fn of<T>(calls: usize, mut call: impl FnMut(usize) -> T) -> Self {
         let mut times = Vec::with_capacity(calls);
         for number in 0..calls {

@@ -1,5 +1,5 @@
-//! A server on this machine that limits each key: so many calls, and so many tokens, in each
-//! second. Its answers say what is left.
+//! A server on this machine that limits the calls and the tokens of each key in a second. Its
+//! answers say what is left.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -14,7 +14,7 @@ use crate::server::{Seen, Server};
 /// What was shown: the code, where to enter it, and both in one.
 type Shown = Arc<Mutex<Vec<(String, String, Option<String>)>>>;
 
-/// A server that answers requests for tokens like this. Its codes are good for so many seconds.
+/// A server that answers requests for tokens by `answer`. Codes expire after `expires_in` seconds.
 fn device_server(expires_in: u64, mut answer: impl FnMut(&Seen, usize) -> Answer + Send + 'static) -> Server {
     let mut asked = 0;
     provider(move |request, _| {

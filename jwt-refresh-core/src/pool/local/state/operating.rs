@@ -16,7 +16,7 @@ use crate::pool::strikes::Strikes;
 
 /// How far an account is drained.
 pub(in crate::pool::local) enum DrainProgress {
-    /// So many leases are held.
+    /// How many leases are held.
     Held(u32),
     /// It was put back into service.
     Lifted,
