@@ -1,27 +1,32 @@
-//! Six processes that share a pool of accounts through Redis. Two of them log in and keep the
-//! tokens fresh. The other four use the tokens and never see a password or a refresh token. One of
-//! the first two is killed after a while, and the other takes over its work.
+//! Eight processes that share accounts through Redis. Two of them log in and keep the tokens fresh.
+//! The other six use the tokens and never see a password or a refresh token. A table shows how many
+//! accounts each of the six may use, while the work moves from some of them to others, and while
+//! one process of each kind is killed.
 //!
 //! ```sh
 //! cargo run --example worker_fleet --features redis
 //! ```
 //!
-//! The example needs redis-server. All six processes are this program again, and their arguments
+//! The example needs redis-server. All eight processes are this program again, and their arguments
 //! say which role they have.
 
 use std::io::ErrorKind;
 use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jwt_refresh::pool::{Account, AuthWorker, PoolPolicy, RedisPool};
 use jwt_refresh::prelude::*;
 use jwt_refresh_testkit::TestServer;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinSet;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 const POOL: &str = "catalog";
-const ACCOUNTS: usize = 10;
+const ACCOUNTS: usize = 12;
 /// How many calls each account may make a second.
 const RATE: u32 = 20;
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,10 +35,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The role that has the credentials, logs in, and keeps the tokens fresh.
 async fn auth_worker(redis: &str, api: &str) -> Result<(), Error> {
-    // At most two renewals at once, and a short time until another worker takes over, so that the
-    // example can show it. The defaults suit tokens that live for minutes.
+    // At most two renewals at once, and short times until others go on with what a dead process
+    // had, so that the example can show it. The defaults suit tokens that live for minutes.
     let policy = PoolPolicy::default().exchanges(2);
-    let mut worker = AuthWorker::builder(redis, POOL).policy(policy).timeout(SECOND / 2).claim_ttl(SECOND);
+    let worker = AuthWorker::builder(redis, POOL).policy(policy).timeout(SECOND / 2);
+    let mut worker = worker.claim_ttl(SECOND).share_time(SECOND);
     for email in emails() {
         let login = HttpAuthenticator::builder(format!("{api}/api/auth/login"))
             .refresh_url(format!("{api}/api/auth/refresh"))
@@ -44,21 +50,32 @@ async fn auth_worker(redis: &str, api: &str) -> Result<(), Error> {
     }
     let worker = worker.build()?;
     stdin_closed().await;
-    worker.close().await;
+    worker.close(5 * SECOND).await;
     Ok(())
 }
 
 /// The role that uses the tokens. For each call the pool chooses the account that can serve
-/// soonest, among all processes.
+/// soonest, among those that this process has a share of. It pulls while it is told to, and tells
+/// how many accounts it may use.
 async fn extraction_worker(redis: &str, api: &str) -> Result<(), Error> {
     let pool = RedisPool::builder(redis, POOL).build()?;
-    let catalog = Catalog { http: reqwest::Client::new(), api: api.to_owned(), pool: pool.clone() };
-    let pulling = futures_util::future::join_all((0..16).map(|_| catalog.pull()));
-    tokio::select! {
-        _ = pulling => {}
-        () = stdin_closed() => {}
+    let catalog = Arc::new(Catalog { http: reqwest::Client::new(), api: api.to_owned(), pool: pool.clone() });
+    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    let mut pulling = JoinSet::new();
+    let mut tell = tokio::time::interval(SECOND / 10);
+    loop {
+        tokio::select! {
+            order = orders.next_line() => match order?.as_deref() {
+                Some(WORK) => (0..16).for_each(|_| _ = pulling.spawn(Arc::clone(&catalog).pull())),
+                Some(_) => pulling.shutdown().await,
+                None => break,
+            },
+            _ = tell.tick() => println!("{}", pool.local_status().active),
+        }
     }
-    Ok(pool.flush().await?)
+    pulling.shutdown().await;
+    pool.close().await;
+    Ok(())
 }
 
 struct Catalog {
@@ -80,7 +97,7 @@ impl Catalog {
         Ok(answer.error_for_status()?.text().await?)
     }
 
-    async fn pull(&self) {
+    async fn pull(self: Arc<Self>) {
         for id in 1.. {
             if let Err(error) = self.product(id).await {
                 eprintln!("{error}");
@@ -102,12 +119,9 @@ fn emails() -> impl Iterator<Item = String> {
 
 // The rest shows both roles at work, with a server on this machine whose tokens live for 3 seconds.
 
-/// The time after which an auth worker is killed, at its next refreshes.
-const KILL: Duration = Duration::from_secs(3);
-/// The time after which the example ends.
-const END: Duration = Duration::from_secs(10);
-/// How often the status of the pool is printed.
-const SHOW: Duration = Duration::from_millis(2500);
+/// What an extraction worker is told.
+const WORK: &str = "work";
+const REST: &str = "rest";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -131,58 +145,116 @@ async fn show() -> Result<(), Error> {
     let redis = Redis::start()?;
     let server = TestServer::builder().access_lifetime(3 * SECOND).latency(SECOND / 5).rate_limit(RATE, SECOND);
     let server = emails().fold(server, |server, email| server.account(&email, "secret")).start();
-    let pool = RedisPool::builder(&redis.url, POOL).build()?;
-    let start = |role| start(role, &redis.url, server.base_url());
-    let (mut victim, other) = (start("auth")?, start("auth")?);
-    while !pool.status().await.is_ok_and(|status| status.active == ACCOUNTS) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    let begin = |role| start(role, &redis.url, server.base_url());
+    let (mut victim, other) = (begin("auth")?, begin("auth")?);
+    let mut workers = (0..6).map(|_| Worker::new(begin("extraction")?)).collect::<Result<Vec<_>, Error>>()?;
+    while workers.iter().map(Worker::serves).sum::<usize>() < ACCOUNTS {
+        tokio::time::sleep(SECOND / 50).await;
     }
-    println!("{ACCOUNTS} accounts serve; four processes begin to use them");
+    let table = Table { server: &server, begun: Instant::now() };
+    table.head(&format!("{ACCOUNTS} accounts serve: how many each of six extraction workers may use"));
 
-    let begun = Instant::now();
-    let mut workers = (0..4).map(|_| start("extraction")).collect::<Result<Vec<_>, _>>()?;
-    workers.push(other);
-    watch(&pool, &server, begun, KILL).await?;
+    table.rows(&workers, 1).await;
+    table.head("the first three begin to work");
+    tell(&mut workers[..3], WORK).await?;
+    table.rows(&workers, 3).await;
+    table.head("the work moves to the other three");
+    tell(&mut workers[..3], REST).await?;
+    tell(&mut workers[3..], WORK).await?;
+    table.rows(&workers, 3).await;
+    table.head("all six work");
+    tell(&mut workers[..3], WORK).await?;
+    table.rows(&workers, 2).await;
+
+    workers[5].child.kill().await?;
+    workers[5].served.store(0, Ordering::Relaxed);
+    table.head("the last is killed: others get its accounts within its share time of a second");
+    table.rows(&workers, 3).await;
+    workers[5] = Worker::new(begin("extraction")?)?;
+    tell(&mut workers[5..], WORK).await?;
     // Each of the two auth workers makes at most two refreshes at once, and the server counts a
     // refresh before it sends the answer. So the next four refreshes are two of each worker, and
     // their answers are still on their way.
     let refreshes = server.stats().refreshes + 4;
     while server.stats().refreshes < refreshes {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(SECOND / 200).await;
     }
+    let logins = server.stats().logins;
     victim.kill().await?;
-    let killed = Instant::now();
-    println!("{:>4.1} s   an auth worker is killed in the middle of refreshes", begun.elapsed().as_secs_f64());
-    let last_login = watch(&pool, &server, begun, END).await?;
-    for worker in workers {
-        end(worker).await?;
+    table.head("it is back, and an auth worker is killed in the middle of refreshes");
+    table.rows(&workers, 4).await;
+    let taken_over = server.stats().logins - logins;
+    for Worker { child, orders, .. } in workers {
+        drop(orders);
+        end(child).await?;
     }
-    summary(&server, begun.elapsed(), last_login.saturating_duration_since(killed));
+    end(other).await?;
+    summary(&server, table.begun.elapsed(), taken_over);
     Ok(())
 }
 
-/// Prints the status of the pool now and then, until `end` has passed since `begun`. Returns when a
-/// new login was last seen, or `begun` if there was none.
-async fn watch(pool: &RedisPool, server: &TestServer, begun: Instant, end: Duration) -> Result<Instant, Error> {
-    let (mut logins, mut last, mut shown) = (server.stats().logins, begun, begun.elapsed());
-    while begun.elapsed() < end {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let now = server.stats().logins;
-        if now > logins {
-            (logins, last) = (now, Instant::now());
-        }
-        if begun.elapsed() >= shown + SHOW {
-            shown = begun.elapsed();
-            println!("{:>4.1} s\n{}", shown.as_secs_f64(), pool.status().await?);
-        }
-    }
-    Ok(last)
+/// An extraction worker, as the process sees it that started it.
+struct Worker {
+    child: Child,
+    orders: ChildStdin,
+    served: Arc<AtomicUsize>,
 }
 
-fn summary(server: &TestServer, time: Duration, within: Duration) {
+impl Worker {
+    fn new(mut child: Child) -> Result<Self, Error> {
+        let (orders, told) = (child.stdin.take().ok_or("no stdin")?, child.stdout.take().ok_or("no stdout")?);
+        let served = Arc::new(AtomicUsize::new(0));
+        let last = Arc::clone(&served);
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(told).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                line.parse().into_iter().for_each(|serves| last.store(serves, Ordering::Relaxed));
+            }
+        });
+        Ok(Self { child, orders, served })
+    }
+
+    /// Returns how many accounts the worker may use, as it has told last.
+    fn serves(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
+    }
+}
+
+/// Tells workers what to do.
+async fn tell(workers: &mut [Worker], order: &str) -> Result<(), Error> {
+    for worker in workers {
+        worker.orders.write_all(format!("{order}\n").as_bytes()).await?;
+    }
+    Ok(())
+}
+
+struct Table<'a> {
+    server: &'a TestServer,
+    begun: Instant,
+}
+
+impl Table<'_> {
+    fn head(&self, what: &str) {
+        println!("{:>4.1} s  {what}", self.begun.elapsed().as_secs_f64());
+    }
+
+    /// Prints a row each second.
+    async fn rows(&self, workers: &[Worker], rows: usize) {
+        for _ in 0..rows {
+            let (since, before) = (Instant::now(), self.server.stats().api_calls);
+            tokio::time::sleep(SECOND).await;
+            let calls = exact(self.server.stats().api_calls - before) / since.elapsed().as_secs_f64();
+            let shares: Vec<_> = workers.iter().map(|worker| format!("{:>4}", worker.serves())).collect();
+            let time = self.begun.elapsed().as_secs_f64();
+            let (shares, most) = (shares.concat(), RATE as usize * ACCOUNTS);
+            println!("{time:>4.1} s  {shares}   {calls:>4.0} of {most} calls a second");
+        }
+    }
+}
+
+fn summary(server: &TestServer, time: Duration, taken_over: u64) {
     let stats = server.stats();
     let calls: Vec<u64> = emails().map(|email| server.account_stats(&email).api_calls).collect();
-    let taken_over = stats.logins.saturating_sub(ACCOUNTS as u64);
     let [all, exchanges] = [stats.api_calls, stats.logins + stats.refreshes].map(exact);
     let seconds = time.as_secs_f64();
     println!("requests           {} in {seconds:.1} s, {:.0} a second", stats.api_calls, all / seconds);
@@ -191,10 +263,7 @@ fn summary(server: &TestServer, time: Duration, within: Duration) {
     println!("logins, refreshes  {}, {}", stats.logins, stats.refreshes);
     match taken_over {
         0 => println!("taken over         nothing: the killed worker was at no exchange just then"),
-        _ => println!(
-            "taken over         {taken_over} of its exchanges, within {:.1} s of the kill",
-            within.as_secs_f64()
-        ),
+        _ => println!("taken over         {taken_over} of its exchanges, each with a login"),
     }
     println!("auth overhead      {:.2} %", 100.0 * exchanges / all.max(1.0));
 }
@@ -206,7 +275,7 @@ fn exact(count: u64) -> f64 {
 /// Starts this program again, in the role `role`.
 fn start(role: &str, redis: &str, api: &str) -> Result<Child, Error> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args([role, redis, api]).stdin(Stdio::piped()).kill_on_drop(true);
+    command.args([role, redis, api]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     Ok(command.spawn()?)
 }
 

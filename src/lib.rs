@@ -2,6 +2,7 @@
 // README within the repository.
 #![doc = include_str!("guide/links.md")]
 #![doc = include_str!("../docs/call.md")]
+#![doc = include_str!("../docs/peers.md")]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -28,10 +29,12 @@ pub use jwt_refresh_core::oauth;
 #[doc(inline)]
 pub use jwt_refresh_core::{jwt, pool, store};
 
+#[cfg(feature = "ureq")]
+pub use jwt_refresh_core::UreqMiddleware;
 pub use jwt_refresh_core::{
-    AccessToken, AnsweredToken, Authenticator, Bearer, Chain, Challenge, Clock, Error, ErrorKind, Event, Events,
-    LifetimeUnit, LoginTrial, ManualClock, Observed, Policy, RefreshToken, Renewal, Secret, Session, SessionBuilder,
-    SessionStats, TokenFields, TokenProvider, Tokens, Unauthorized, Updates,
+    AccessParameters, AccessToken, AnsweredToken, Authenticator, Bearer, Chain, Challenge, ChildSession, Clock, Error,
+    ErrorKind, Event, Events, LifetimeUnit, LoginTrial, ManualClock, Observed, Policy, RefreshToken, Renewal, Secret,
+    Session, SessionBuilder, SessionStats, TokenFields, TokenProvider, Tokens, Unauthorized, Updates,
 };
 #[cfg(feature = "reqwest")]
 pub use jwt_refresh_core::{
@@ -151,7 +154,8 @@ pub mod prelude {
 pub use jwt_refresh_core::__private;
 
 /// Items of the hidden module that the compiler's messages name. If this module were hidden from
-/// the compiler too, they would have their whole path there.
+/// the compiler too, they would have their whole path there. So would the traits among them that
+/// all types implement, which rustdoc therefore lists with each type.
 #[cfg_attr(doc, doc(hidden))]
 pub mod __messages {
     pub use jwt_refresh_core::__private::{

@@ -54,11 +54,12 @@ pub enum ErrorKind {
     /// signing key), it does not pass, so tries in a loop need a limit.
     RejectedAsIssued,
     /// The API answered that the access token lacks a scope (RFC 6750 §3.1, `insufficient_scope`).
-    /// A renewed token would lack it, too.
+    /// A renewed token would lack it, too. If the authenticator can
+    /// [step up](crate::Authenticator::step_up), the login for it was refused or did not bring it.
     InsufficientScope,
     /// The API answered that the login of the access token is too weak or too old for the request
-    /// (RFC 9470 §3, `insufficient_user_authentication`). A renewed token would be of the same
-    /// login.
+    /// (RFC 9470 §3, `insufficient_user_authentication`), or that it lacks claims
+    /// (`insufficient_claims`). A renewed token would be of the same login.
     InsufficientUserAuthentication,
     /// A login or refresh asked its own session or pool for a token, so it would wait for itself.
     Reentrant,
@@ -120,6 +121,16 @@ struct Details {
     /// Whether the failed refresh was in fact a login: no refresh token was sent, and a login after
     /// it would only repeat it.
     by_login: bool,
+    person: PersonsPart,
+}
+
+/// Whether a person has done their part of the failed login. Then it is not repeated unless they
+/// are ready for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PersonsPart {
+    None,
+    #[cfg(feature = "oauth")]
+    Done,
 }
 
 /// What the body of an answer without tokens is.
@@ -155,6 +166,7 @@ impl Error {
             advice: None,
             no_login: false,
             by_login: false,
+            person: PersonsPart::None,
         }))
     }
 
@@ -167,6 +179,12 @@ impl Error {
     /// Returns the error of an authenticator that cannot log in by itself.
     pub fn login_unavailable() -> Self {
         Self::new(ErrorKind::LoginUnavailable, NO_LOGIN_OF_ITS_OWN)
+    }
+
+    /// Returns the error of an authenticator that cannot log in for what an API wants beyond the
+    /// token: see [`Authenticator::step_up`](crate::Authenticator::step_up).
+    pub fn cannot_step_up() -> Self {
+        Self::new(ErrorKind::LoginUnavailable, "this authenticator cannot log in for what the challenge asks")
     }
 
     /// Wraps an error of the authenticator itself, which must not contain a secret.
@@ -293,6 +311,16 @@ impl Error {
         self.0.by_login
     }
 
+    /// Marks this failure as that of a login whose person has done their part.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn of_person(self) -> Self {
+        self.with(|inner| inner.person = PersonsPart::Done)
+    }
+
+    pub(crate) fn is_of_person(&self) -> bool {
+        self.0.person != PersonsPart::None
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Details)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
@@ -330,6 +358,9 @@ impl Error {
     /// session tries again by itself.
     pub fn is_transient(&self) -> bool {
         use ErrorKind as K;
+        if self.is_of_person() {
+            return false;
+        }
         match self.0.kind {
             K::Unreachable
             | K::Unanswered

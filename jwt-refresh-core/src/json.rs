@@ -42,6 +42,12 @@ impl<'a> Object<'a> {
         inner.at(rest)
     }
 
+    /// Returns whether there is a field of this name.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     pub(crate) fn into_fields(self) -> impl Iterator<Item = (String, &'a RawValue)> {
         self.0.into_iter()
     }

@@ -54,13 +54,15 @@ pub use provider::{Renewal, TokenProvider};
 pub use secret::Secret;
 #[cfg(feature = "reqwest")]
 pub use send::ExecuteError;
+#[cfg(feature = "ureq")]
+pub use send::UreqMiddleware;
 pub use send::{AnsweredToken, Bearer, Challenge, Observed};
 #[cfg(feature = "tower")]
 pub use send::{HeldBody, PeekedBody, RequestAuthService};
 #[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
 pub use send::{RequestAuth, RequestRule};
-pub use session::{Event, Session, SessionBuilder, SessionStats, Updates};
-pub use token::{AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};
+pub use session::{ChildSession, Event, Session, SessionBuilder, SessionStats, Updates};
+pub use token::{AccessParameters, AccessToken, LifetimeUnit, RefreshToken, TokenFields, Tokens};
 pub use trial::LoginTrial;
 
 #[doc(hidden)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 
 use crate::error::Error;
+use crate::send::Challenge;
 use crate::token::AccessToken;
 
 /// A boxed future.
@@ -58,7 +59,7 @@ pub type Renewal<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
     label = "not a `TokenProvider`",
     note = "`#[refresh_token]` takes its token from `self.session` unless told otherwise; to take it from elsewhere, write \
             `#[refresh_token(from = self.path.to.session)]`",
-    note = "a `Session` is a `TokenProvider`, and so is a reference, `Box`, `Rc` or `Arc` of one; of a lock guard, write `*guard`"
+    note = "a `Session` is a `TokenProvider`, and so is a reference, `Box`, `Rc` or `Arc` of one; of a lock guard write `*guard`, of a `LazyLock` `*SESSION`"
 )]
 pub trait TokenProvider {
     /// The type of the tokens: an [`AccessToken`], or a value that holds one for as long as the
@@ -137,6 +138,22 @@ pub trait TokenProvider {
         let _ = token;
         None
     }
+
+    /// Reports that the API wants more than `token` has, such as a scope, and returns a future that
+    /// waits for a token with which the call runs again. Returns `None`, as by default, if none can
+    /// be had: then the answer of the API is that of the call.
+    ///
+    /// As with [`rejected`](Self::rejected), the login may begin at once, and a provider that
+    /// already has such a token returns that one.
+    ///
+    /// # Errors
+    ///
+    /// The future returns the reason why the login failed. The provider serves the tokens that it
+    /// had.
+    fn step_up(&self, token: &Self::Token, challenge: &Challenge) -> Option<Renewal<Self::Token>> {
+        let _ = (token, challenge);
+        None
+    }
 }
 
 macro_rules! forward_to_pointee {
@@ -171,6 +188,9 @@ macro_rules! forward_to_pointee {
             #[inline]
             fn rerun(&self, token: &P::Token) -> Option<P::Token> {
                 (**self).rerun(token)
+            }
+            fn step_up(&self, token: &P::Token, challenge: &Challenge) -> Option<Renewal<P::Token>> {
+                (**self).step_up(token, challenge)
             }
         }
     )+};

@@ -49,6 +49,11 @@ impl Timer {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn deadline(&self) -> Moment {
+        self.setting.lock().deadline
+    }
+
     fn wait_for(&self, old: Moment, new: Moment, target: &Weak<dyn OnDeadline>) {
         // In a fork there is no thread that could call the target, and the one that forked may have
         // left the queue locked.

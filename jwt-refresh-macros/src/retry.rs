@@ -24,31 +24,37 @@ use crate::tokens::{braces, located_at};
 //     let mut rerun = false;
 //     let mut vain = ::jwt_refresh::__private::VainRetry::default();
 //     loop {
-//         {
+//         let next = {
 //             let result = RUN;
 //             // If the body may consume `self`:
 //             let _ = &self.session;
 //             if !REJECTED {
 //                 let head = ::jwt_refresh::__private::response(&result).head();
-//                 let ::core::option::Option::Some(other) =
-//                     ::jwt_refresh::__private::served(&self.session, &held, head, rerun)
-//                 else {
+//                 let in_vain = vain.is_seen();
+//                 let next = ::jwt_refresh::__private::next_run(
+//                     &self.session, &held, head, rerun, in_vain,
+//                 );
+//                 if next.is_none() {
 //                     break result;
-//                 };
-//                 held = other;
-//                 rerun = true;
-//                 continue;
-//             }
-//             if vain.is_seen() {
+//                 }
+//                 next
+//             } else if vain.is_seen() {
 //                 break result;
+//             } else {
+//                 ::core::option::Option::None
 //             }
-//         }
-//         if rerun {
-//             let error = ::jwt_refresh::__private::rejected_again(&self.session, &held);
-//             return ::jwt_refresh::__private::CarryError::carry(error);
-//         }
+//         };
+//         let renewal = match next {
+//             ::core::option::Option::Some(renewal) => renewal,
+//             ::core::option::Option::None if rerun => {
+//                 let error = ::jwt_refresh::__private::rejected_again(&self.session, &held);
+//                 return ::jwt_refresh::__private::CarryError::carry(error);
+//             }
+//             ::core::option::Option::None => {
+//                 ::jwt_refresh::__private::rejected(&self.session, &held)
+//             }
+//         };
 //         rerun = true;
-//         let renewal = ::jwt_refresh::__private::rejected(&self.session, &held);
 //         held = match renewal.await { … };
 //     }
 //
@@ -62,15 +68,7 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group, inner: &TokenStream) -> Token
     let token = site.token(&provider);
     let run = run(site, body, inner);
     let rejected = rejected(site, &provider);
-    let fail = site.fail();
-    let renewal = match site.function.shape {
-        Shape::Sync => quote_spanned!(Span::mixed_site()=> #runtime::BlockingGuard::rejected(#provider, &held)),
-        Shape::Async | Shape::Future => quote_spanned!(Span::mixed_site()=> #runtime::rejected(#provider, &held)),
-    };
-    let renewed = site.unwrapped(&match site.function.shape {
-        Shape::Sync => quote_spanned!(Span::mixed_site()=> renewal),
-        Shape::Async | Shape::Future => quote_spanned!(Span::mixed_site()=> renewal.await),
-    });
+    let replaced = replaced(site, &provider);
     // In a closure, literals of which the return type tells the type are taken for unclear ones.
     let literals = (site.function.shape == Shape::Sync).then(|| quote!(#[allow(clippy::default_numeric_fallback)]));
     let unused = site.unused_lease().filter(|_| site.options.token.is_none());
@@ -84,23 +82,54 @@ pub(crate) fn guard(site: &Site<'_>, body: &Group, inner: &TokenStream) -> Token
         let mut rerun = false;
         let mut vain = #runtime::VainRetry::default();
         loop {
-            {
+            let next = {
                 #literals
                 let result = #run;
                 #still_there
-                #rejected
-                if vain.is_seen() {
+                #rejected else if vain.is_seen() {
                     break result;
+                } else {
+                    ::core::option::Option::None
                 }
-            }
-            if rerun {
+            };
+            #replaced
+        }
+    }
+}
+
+/// Returns the statements that replace the token before the body runs again.
+// Output:
+//     let renewal = match next { … };
+//     rerun = true;
+//     held = match renewal.await { … };
+fn replaced(site: &Site<'_>, provider: &TokenStream) -> TokenStream {
+    let runtime = site.runtime();
+    let fail = site.fail();
+    let (stepped_up, renewal) = match site.function.shape {
+        Shape::Sync => (
+            quote_spanned!(Span::mixed_site()=> #runtime::BlockingGuard::wait(renewal)),
+            quote_spanned!(Span::mixed_site()=> #runtime::BlockingGuard::rejected(#provider, &held)),
+        ),
+        Shape::Async | Shape::Future => (
+            quote_spanned!(Span::mixed_site()=> renewal),
+            quote_spanned!(Span::mixed_site()=> #runtime::rejected(#provider, &held)),
+        ),
+    };
+    let renewed = site.unwrapped(&match site.function.shape {
+        Shape::Sync => quote_spanned!(Span::mixed_site()=> renewal),
+        Shape::Async | Shape::Future => quote_spanned!(Span::mixed_site()=> renewal.await),
+    });
+    quote_spanned! {Span::mixed_site()=>
+        let renewal = match next {
+            ::core::option::Option::Some(renewal) => #stepped_up,
+            ::core::option::Option::None if rerun => {
                 let error = #runtime::rejected_again(#provider, &held);
                 return #fail;
             }
-            rerun = true;
-            let renewal = #renewal;
-            held = #renewed;
-        }
+            ::core::option::Option::None => #renewal,
+        };
+        rerun = true;
+        held = #renewed;
     }
 }
 
@@ -275,12 +304,12 @@ fn rejected(site: &Site<'_>, provider: &TokenStream) -> TokenStream {
     let runtime = site.runtime();
     let end = quote_spanned! {Span::mixed_site()=>
         let head = #runtime::response(&result).head();
-        let ::core::option::Option::Some(other) = #runtime::served(#provider, &held, head, rerun) else {
+        let in_vain = vain.is_seen();
+        let next = #runtime::next_run(#provider, &held, head, rerun, in_vain);
+        if next.is_none() {
             break result;
-        };
-        held = other;
-        rerun = true;
-        continue;
+        }
+        next
     };
     if let Some(Retry::ByFunction(Some(when))) = &site.options.retry {
         let place = Place::of(when);

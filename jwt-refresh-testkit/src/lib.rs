@@ -47,7 +47,6 @@
 //!
 //! // Its test, under `#[tokio::test]`:
 //! use jwt_refresh_testkit::{Answer, Route, TestServer};
-//! use serde_json::json;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! async fn an_order_survives_the_end_of_its_token() {

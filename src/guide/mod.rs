@@ -23,6 +23,7 @@ pages! {
     stores "stores.md"
     many_processes "many_processes.md"
     pools "pools.md"
+    fleets "fleets.md"
     other_clients "other_clients.md"
     testing "testing.md"
     observability "observability.md"

@@ -9,6 +9,8 @@ use url::Url;
 
 /// The resource that the server has, and its scopes.
 pub(crate) const RESOURCE: &str = "urn:test:api";
+/// The other one.
+pub(crate) const FILES: &str = "urn:test:files";
 pub(crate) const SCOPE: &str = "openid offline_access read write";
 
 /// How many redirects a login takes at most.
@@ -16,12 +18,26 @@ const MOST_REDIRECTS: usize = 20;
 
 /// A login by a person in this browser.
 pub(crate) fn login(issuer: &str) -> OAuth {
-    let grant = AuthorizationCode::new(|url| {
+    login_for(issuer, SCOPE)
+}
+
+/// A login for these scopes.
+pub(crate) fn login_for(issuer: &str, scope: &str) -> OAuth {
+    let builder = OAuth::builder(issuer, grant()).client_auth(ClientAuth::public("cli"));
+    builder.scope(scope).resource(RESOURCE).other_resource(FILES).build().unwrap()
+}
+
+/// A login for tokens that are bound to a key (DPoP), which the provider's own `/me` takes.
+pub(crate) fn bound_login(issuer: &str) -> OAuth {
+    let builder = OAuth::builder(issuer, grant()).client_auth(ClientAuth::public("cli"));
+    builder.scope("openid offline_access").dpop().build().unwrap()
+}
+
+pub(crate) fn grant() -> AuthorizationCode {
+    AuthorizationCode::new(|url| {
         tokio::spawn(visit(Url::parse(url).unwrap()));
         Ok(())
-    });
-    let builder = OAuth::builder(issuer, grant).client_auth(ClientAuth::public("cli"));
-    builder.scope(SCOPE).resource(RESOURCE).build().unwrap()
+    })
 }
 
 async fn visit(mut url: Url) {

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use jwt_refresh::store::FileStore;
-use jwt_refresh::{HttpAuthenticator, Policy, Session, SessionBuilder};
+use http::header::WWW_AUTHENTICATE;
+use jwt_refresh::store::{FileStore, RedisStore};
+use jwt_refresh::{
+    AccessParameters, AccessToken, Bearer, Error, HttpAuthenticator, Observed, Policy, Session, SessionBuilder,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::browser;
+use crate::browser::{self, FILES};
 use crate::support::{end_of_input, http_client, orders};
 
 /// A session hands out no token that has less than 0.5 s of its 10 s left. If more than this passes
@@ -20,8 +23,26 @@ pub(crate) struct Orders {
     pub(crate) login: Login,
     /// The URL of the API.
     pub(crate) api: String,
-    /// The folder of the store.
-    pub(crate) folder: PathBuf,
+    /// The URL of another API, which takes another token of the login.
+    pub(crate) other_api: Option<String>,
+    pub(crate) store: Place,
+}
+
+/// Where the store of a process is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Place {
+    Folder(PathBuf),
+    /// A Redis at this URL.
+    Redis(String),
+}
+
+impl Place {
+    fn hold(&self, session: SessionBuilder) -> SessionBuilder {
+        match self {
+            Self::Folder(folder) => session.store(FileStore::new(folder), "ada"),
+            Self::Redis(url) => session.store(RedisStore::new(url).unwrap(), "ada"),
+        }
+    }
 }
 
 /// How a process logs in.
@@ -31,6 +52,8 @@ pub(crate) enum Login {
     Description(PathBuf),
     /// In a browser, at this issuer.
     Browser(String),
+    /// Likewise, for tokens that are bound to a key (DPoP).
+    Bound(String),
 }
 
 impl Login {
@@ -38,6 +61,7 @@ impl Login {
         match self {
             Self::Description(file) => Session::builder(HttpAuthenticator::from_file(file).unwrap().build().unwrap()),
             Self::Browser(issuer) => Session::builder(browser::login(issuer)),
+            Self::Bound(issuer) => Session::builder(browser::bound_login(issuer)),
         }
     }
 }
@@ -49,6 +73,8 @@ pub(crate) struct Report {
     pub(crate) rejected: u64,
     /// Calls that were rejected after the machine was busy.
     pub(crate) rejected_late: u64,
+    /// Calls that the API wanted a nonce for.
+    pub(crate) nonces: u64,
     pub(crate) failures: Vec<String>,
 }
 
@@ -59,12 +85,15 @@ async fn follows_orders() {
     let ended = end_of_input();
     // The disk of a busy machine may be slow, and that is not what is tested.
     let policy = Policy::default().store_timeout(Duration::from_secs(20));
-    let store = FileStore::new(&orders.folder);
-    let session = orders.login.session().policy(policy).store(store, "ada").build();
+    let session = orders.store.hold(orders.login.session().policy(policy)).build();
+    let other = session.access_for(AccessParameters::for_resource(FILES));
     let mut report = Report::default();
     let http = http_client();
     while !ended.load(Ordering::Acquire) {
-        call(&session, &http, &orders.api, &mut report).await;
+        call(session.token().await, &http, &orders.api, &mut report).await;
+        if let Some(api) = &orders.other_api {
+            call(other.token().await, &http, api, &mut report).await;
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     session.flush().await;
@@ -72,18 +101,24 @@ async fn follows_orders() {
     println!("\n{}", serde_json::to_string(&report).unwrap());
 }
 
-async fn call(session: &Session, http: &reqwest::Client, api: &str, report: &mut Report) {
-    let token = match session.token().await {
+async fn call(token: Result<AccessToken, Error>, http: &reqwest::Client, api: &str, report: &mut Report) {
+    let token = match token {
         Ok(token) => token,
         Err(error) => return report.failures.push(format!("{error}: {error:?}")),
     };
     let begun = Instant::now();
-    let answer = http.get(api).header("authorization", &token).send().await;
+    let answer = http.get(api).bearer(&token).send().await.observed(&token);
     report.calls += 1;
-    match answer.map(|answer| answer.status().as_u16()) {
-        Ok(200) => {}
-        Ok(401) if begun.elapsed() > LATE => report.rejected_late += 1,
-        Ok(401) => report.rejected += 1,
+    match answer.map(|answer| (answer.status().as_u16(), wants_nonce(&answer))) {
+        Ok((200, _)) => {}
+        Ok((401, true)) => report.nonces += 1,
+        Ok((401, _)) if begun.elapsed() > LATE => report.rejected_late += 1,
+        Ok((401, _)) => report.rejected += 1,
         other => report.failures.push(format!("{other:?}")),
     }
+}
+
+fn wants_nonce(answer: &reqwest::Response) -> bool {
+    let challenges = answer.headers().get_all(WWW_AUTHENTICATE);
+    challenges.iter().any(|challenge| challenge.to_str().unwrap().contains(r#"error="use_dpop_nonce""#))
 }

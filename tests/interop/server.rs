@@ -36,8 +36,11 @@ pub(crate) struct Stats {
     /// Logins and refreshes that were refused.
     pub(crate) refused: u64,
     pub(crate) revoked_grants: u64,
-    /// Calls of the API that were answered 401.
+    /// Calls of the API that were answered 401, but for those that lacked a nonce.
     pub(crate) rejected: u64,
+    /// How often the API or the token endpoint asked for a DPoP nonce.
+    #[serde(default)]
+    pub(crate) nonces: u64,
 }
 
 /// A server that ends with the test.

@@ -3,10 +3,10 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::child::{Login, Orders, Report};
+use crate::child::{Login, Orders, Place, Report};
 use crate::scenario::{CLIENT, JWT, OPAQUE, SLIDING, Scenario, simplejwt};
 use crate::server::{Rotation, Server, Stats};
-use crate::support::{Process, child_command, until};
+use crate::support::{Process, RedisServer, child_command, until};
 
 const PROCESSES: usize = 8;
 /// How many lifetimes a test takes.
@@ -18,14 +18,31 @@ const SHORTEST_BETWEEN: Duration = Duration::from_millis(7900);
 /// Lets eight processes start at once on an empty store, and stops them after some lifetimes.
 async fn call_together(scenario: Scenario, renewals: impl Fn(&Stats) -> u64) {
     let server = Server::start(scenario.software).await;
-    call_together_by(Login::Description(scenario.path()), &server, scenario, renewals).await;
+    call_together_by(Login::Description(scenario.path()), &server, scenario, None, renewals).await;
 }
 
-async fn call_together_by(login: Login, server: &Server, scenario: Scenario, renewals: impl Fn(&Stats) -> u64) {
+async fn call_together_by(
+    login: Login,
+    server: &Server,
+    scenario: Scenario,
+    other_api: Option<String>,
+    renewals: impl Fn(&Stats) -> u64,
+) {
     let folder = tempfile::tempdir().unwrap();
-    let orders = Orders { login, api: format!("{}{}", server.url(), scenario.api), folder: folder.path().to_owned() };
+    let api = format!("{}{}", server.url(), scenario.api);
+    let orders = Orders { login, api, other_api, store: Place::Folder(folder.path().to_owned()) };
+    call_by(&orders, server, scenario, renewals).await;
+}
+
+/// Lets the processes follow these orders, and returns what the server and they have counted.
+async fn call_by(
+    orders: &Orders,
+    server: &Server,
+    scenario: Scenario,
+    renewals: impl Fn(&Stats) -> u64,
+) -> (Stats, Vec<Report>) {
     let begun = Instant::now();
-    let children: Vec<_> = (0..PROCESSES).map(|_| start(&orders, scenario, server)).collect();
+    let children: Vec<_> = (0..PROCESSES).map(|_| start(orders, scenario, server)).collect();
     for number in 1..=LIFETIMES {
         until("the next renewal", async || renewals(&server.stats().await) >= number).await;
     }
@@ -44,6 +61,7 @@ async fn call_together_by(login: Login, server: &Server, scenario: Scenario, ren
     if scenario.file != CLIENT.file {
         assert_eq!(end.logins, 1, "{end:?}");
     }
+    (end, reports)
 }
 
 fn start(orders: &Orders, scenario: Scenario, server: &Server) -> Process {
@@ -74,7 +92,38 @@ async fn eight_processes_share_jwts_that_a_reuse_would_revoke() {
 #[tokio::test]
 async fn eight_processes_share_a_login_in_one_browser() {
     let server = Server::start(JWT.software).await;
-    call_together_by(Login::Browser(server.url()), &server, JWT, |stats| stats.refreshes).await;
+    call_together_by(Login::Browser(server.url()), &server, JWT, None, |stats| stats.refreshes).await;
+}
+
+#[tokio::test]
+async fn eight_processes_share_two_access_tokens_of_a_login() {
+    let server = Server::start(JWT.software).await;
+    let files = Some(format!("{}/api/files", server.url()));
+    // The first refresh gets the second token; then there are two in each lifetime.
+    call_together_by(Login::Browser(server.url()), &server, JWT, files, |stats| stats.refreshes / 2).await;
+}
+
+/// Lets eight processes share tokens that are bound to a key, at a server that wants a nonce in
+/// each proof. The API asks each process for one once, and the token endpoint at most once.
+async fn prove_together(store: Place) {
+    let server = Server::start(OPAQUE.software).await;
+    let api = format!("{}{}", server.url(), OPAQUE.api);
+    let orders = Orders { login: Login::Bound(server.url()), api, other_api: None, store };
+    let (stats, reports) = call_by(&orders, &server, OPAQUE, |stats| stats.refreshes).await;
+    assert!(reports.iter().all(|report| report.nonces == 1), "{reports:?}");
+    assert!(stats.nonces <= 2 * reports.len() as u64, "{stats:?}");
+}
+
+#[tokio::test]
+async fn eight_processes_share_tokens_that_are_bound_to_a_key_and_each_is_asked_once_for_a_nonce() {
+    let folder = tempfile::tempdir().unwrap();
+    prove_together(Place::Folder(folder.path().to_owned())).await;
+}
+
+#[tokio::test]
+async fn eight_processes_share_tokens_that_are_bound_to_a_key_through_redis() {
+    let redis = RedisServer::start().await;
+    prove_together(Place::Redis(redis.url())).await;
 }
 
 #[tokio::test]

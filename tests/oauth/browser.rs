@@ -21,18 +21,18 @@ use crate::server::Server;
 use crate::support::free_port;
 
 /// What the browser was sent to the server with.
-type Sent = HashMap<String, String>;
+pub(crate) type Sent = HashMap<String, String>;
 
 /// A browser that fetches, one after the other, the URLs that `visits` makes of what it was sent
 /// with, and keeps the statuses of the answers.
 #[derive(Clone, Default)]
-struct Browser {
+pub(crate) struct Browser {
     opened: Arc<Mutex<Vec<Sent>>>,
     statuses: Arc<Mutex<Vec<u16>>>,
 }
 
 impl Browser {
-    fn grant(&self, visits: impl Fn(&Sent) -> Vec<String> + Send + Sync + 'static) -> AuthorizationCode {
+    pub(crate) fn grant(&self, visits: impl Fn(&Sent) -> Vec<String> + Send + Sync + 'static) -> AuthorizationCode {
         let browser = self.clone();
         AuthorizationCode::new(move |url| {
             let sent: Sent = Url::parse(url).unwrap().query_pairs().into_owned().collect();
@@ -48,7 +48,7 @@ impl Browser {
         })
     }
 
-    fn opened(&self) -> Vec<Sent> {
+    pub(crate) fn opened(&self) -> Vec<Sent> {
         self.opened.lock().unwrap().clone()
     }
 
@@ -63,11 +63,11 @@ fn back(sent: &Sent, parameters: &str) -> String {
     format!("{}?{parameters}&state={}", sent["redirect_uri"], sent["state"])
 }
 
-fn logged_in(sent: &Sent) -> Vec<String> {
+pub(crate) fn logged_in(sent: &Sent) -> Vec<String> {
     vec![back(sent, "code=c0de")]
 }
 
-fn builder(server: &Server, grant: AuthorizationCode) -> OAuthBuilder {
+pub(crate) fn builder(server: &Server, grant: AuthorizationCode) -> OAuthBuilder {
     OAuth::builder(server.url(""), grant).client_auth(ClientAuth::public("cli"))
 }
 

@@ -32,7 +32,7 @@ fn ed25519() -> (String, Vec<u8>) {
     (pem(key.as_ref()), public)
 }
 
-fn rsa() -> (String, Vec<u8>) {
+pub(crate) fn rsa() -> (String, Vec<u8>) {
     let key = RsaKey::generate(KeySize::Rsa2048).unwrap();
     let public = aws_lc_rs::signature::RsaKeyPair::from_pkcs8(AsDer::<Pkcs8V1Der<'_>>::as_der(&key).unwrap().as_ref());
     (pem(AsDer::<Pkcs8V1Der<'_>>::as_der(&key).unwrap().as_ref()), public.unwrap().public_key().as_ref().to_vec())
@@ -43,7 +43,11 @@ fn client_credentials(server: impl Into<Issuer>, key: SigningKey) -> OAuthBuilde
 }
 
 /// Header and claims of an assertion whose signature is that of the key.
-fn verified(assertion: &str, algorithm: &'static dyn VerificationAlgorithm, public: &[u8]) -> (Value, Value) {
+pub(crate) fn verified(
+    assertion: &str,
+    algorithm: &'static dyn VerificationAlgorithm,
+    public: &[u8],
+) -> (Value, Value) {
     let (signed, signature) = assertion.rsplit_once('.').unwrap();
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     UnparsedPublicKey::new(algorithm, public).verify(signed.as_bytes(), &signature).unwrap();

@@ -53,6 +53,14 @@ pub(crate) fn tokens(number: usize) -> Answer {
     Answer::new(200).json(&answer)
 }
 
+/// A token answer with this access token, and a refresh token with the number in it.
+pub(crate) fn granted(access: &str, number: usize) -> Answer {
+    let refresh = format!("refresh-{number}");
+    let answer =
+        json!({ "access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 3600 });
+    Answer::new(200).json(&answer)
+}
+
 pub(crate) fn refusal(code: &str) -> Answer {
     Answer::new(400).json(&json!({ "error": code, "error_description": "S3cret" }))
 }

@@ -8,14 +8,11 @@ mod gauges;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::io::Write;
-use std::sync::Mutex;
-
 use jwt_refresh::prelude::*;
 use jwt_refresh::{Clock, Error, ErrorKind, Event, ManualClock};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
-use support::{MINUTE, PAST_EXPIRY, SECOND, World};
+use support::{MINUTE, PAST_EXPIRY, SECOND, World, log};
 
 /// Takes twelve tokens from a session: after a login, during a failed refresh, and after a refresh.
 async fn use_a_session(world: &World) -> Session {
@@ -87,29 +84,13 @@ async fn before_a_login_ends_there_is_one_event_unless_it_is_prolonged() {
     assert!(matches!(events.next().await, Some(Event::Renewed)), "it comes once");
 }
 
-/// What the library has logged in this process.
-static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-struct Log;
-
-impl Write for Log {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        LOG.lock().unwrap().extend_from_slice(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 fn warnings_of_refused_refreshes() -> usize {
-    String::from_utf8_lossy(&LOG.lock().unwrap()).matches("refuses every refresh").count()
+    log().matches("refuses every refresh").count()
 }
 
 #[tokio::test]
 async fn a_refresh_that_is_always_refused_warns_once_and_shows_in_the_statistics() {
-    tracing_subscriber::fmt().with_writer(|| Log).init();
+    log();
     let world = World::new();
     let session = world.session().connect().await.unwrap();
     for renewals in 1..=6 {

@@ -56,10 +56,14 @@ async fn adopted_tokens_that_could_not_be_saved_are_not_displaced_by_what_others
         let theirs = other.refresh_now().await.unwrap();
         server.asked();
         let token = session.token().await.unwrap();
-        assert_ne!(token.expose(), theirs.expose());
-        let refresh = format!("refresh {}", adopted.refresh().unwrap().expose());
-        let asked = if life == LIFE { vec![refresh] } else { Vec::new() };
-        assert_eq!(server.asked(), asked);
+        if life == LIFE {
+            assert_ne!(token.expose(), theirs.expose());
+            assert_eq!(server.asked(), [format!("refresh {}", adopted.refresh().unwrap().expose())]);
+        } else {
+            // They may be saved by now, and the others follow already.
+            assert_eq!(token.expose(), adopted.access().expose());
+            assert!(server.asked().is_empty());
+        }
         until("the adopted tokens are in the store", async || store.text().await.contains(token.expose())).await;
         until("others follow", async || other.token().await.unwrap().expose() == token.expose()).await;
     }

@@ -64,17 +64,17 @@ async fn fields_that_a_later_version_has_added_are_kept() {
     let text = String::from_utf8(entry.data.to_vec()).unwrap();
     let other = r#""access":[{"parameters":{"audience":"billing"},"token":"B1","issued_ns":1,"new":[1,{}]},"#;
     let text = text.replace(&format!("\"revision\":{}", entry.revision), &format!("\"revision\":{revision}"));
-    let text = text.replace("\"access\":[", other).replacen('{', r#"{"dpop_key":{"kty":"EC"},"#, 1);
+    let text = text.replace("\"access\":[", other).replacen('{', r#"{"later_key":{"kty":"EC"},"#, 1);
     store.inner().save("ada", &StoreEntry { revision, data: text.into_bytes().into() }).await.unwrap();
     clock.advance(LIFE);
     session.token().await.unwrap();
     let text = store.text().await;
-    for kept in [r#""dpop_key":{"kty":"EC"}"#, r#"{"parameters":{"audience":"billing"},"token":"B1","#, "\"A2\""] {
+    for kept in [r#""later_key":{"kty":"EC"}"#, r#"{"parameters":{"audience":"billing"},"token":"B1","#, "\"A2\""] {
         assert!(text.contains(kept), "{kept} is lost: {text}");
     }
     session.logout().await.unwrap();
     let text = store.text().await;
-    assert!(!text.contains("B1") && !text.contains("dpop_key"), "a logout keeps nothing: {text}");
+    assert!(!text.contains("B1") && !text.contains("later_key"), "a logout keeps nothing: {text}");
 }
 
 #[tokio::test]

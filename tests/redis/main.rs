@@ -1,14 +1,21 @@
-//! The Redis store, and pools in Redis, against a real redis-server: who may write, who may renew,
+//! The Redis store, and fleets, against a real redis-server: who may write, who may renew,
 //! who is notified, and what an outage does.
 
 mod access;
 mod changes;
+#[cfg(feature = "redis-cluster")]
+mod cluster;
 mod conformance;
+mod contract;
 mod entries;
+#[cfg(any(feature = "redis-cluster", feature = "redis-sentinel"))]
+mod fail_over;
+mod fleet;
 mod leases;
 mod outages;
-mod pool;
 mod pool_store;
+#[cfg(feature = "redis-sentinel")]
+mod sentinel;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
@@ -49,4 +56,10 @@ fn kind<T>(result: Result<T, StoreError>) -> Option<StoreErrorKind> {
 fn access_rule(source: &str) -> String {
     let rule = &source[source.find("ACL SETUSER").unwrap()..];
     rule[..rule.find("```").unwrap()].replace("///", " ")
+}
+
+/// What stands in backquotes after `words` in the documentation of a module.
+#[cfg(any(feature = "redis-cluster", feature = "redis-sentinel"))]
+fn quoted_after<'a>(source: &'a str, words: &str) -> &'a str {
+    source.split_once(words).and_then(|(_, rest)| rest.split('`').nth(1)).unwrap()
 }

@@ -1,35 +1,34 @@
 //! Outages: each operation succeeds or fails in time, and the first one after the outage succeeds.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use jwt_refresh::store::{RedisStore, StoreErrorKind, TokenStore};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::support::{RedisServer, entry, free_port, until};
+use crate::support::{Machine, RedisServer, entry, free_port, until};
 use crate::{SHORT_TIMEOUT, SOON, kind, revision, store, with_short_timeouts};
 
 /// Asserts that each operation fails in time.
 async fn all_fail_in_time(store: &RedisStore) {
-    let within = SHORT_TIMEOUT + Duration::from_millis(300);
-    let begun = Instant::now();
-    assert_eq!(kind(store.load("alice").await), Some(StoreErrorKind::Unavailable));
-    assert!(begun.elapsed() < within, "load took {:?}", begun.elapsed());
-    let begun = Instant::now();
-    assert_eq!(kind(store.save("alice", &entry(2, "x")).await), Some(StoreErrorKind::Unavailable));
-    assert!(begun.elapsed() < within, "save took {:?}", begun.elapsed());
-    let begun = Instant::now();
-    assert_eq!(kind(store.lease("alice").await), Some(StoreErrorKind::Unavailable));
-    assert!(begun.elapsed() < within, "lease took {:?}", begun.elapsed());
-    let begun = Instant::now();
-    assert_eq!(kind(store.ping().await), Some(StoreErrorKind::Unavailable));
-    assert!(begun.elapsed() < within, "ping took {:?}", begun.elapsed());
+    let (machine, mut slowest) = (Machine::watch(), Duration::ZERO);
+    let mut fails = async |error: Pin<Box<dyn Future<Output = Option<StoreErrorKind>> + '_>>| {
+        let begun = Instant::now();
+        assert_eq!(error.await, Some(StoreErrorKind::Unavailable));
+        slowest = slowest.max(begun.elapsed());
+    };
+    fails(Box::pin(async { kind(store.load("alice").await) })).await;
+    fails(Box::pin(async { kind(store.save("alice", &entry(2, "x")).await) })).await;
+    fails(Box::pin(async { kind(store.lease("alice").await) })).await;
+    fails(Box::pin(async { kind(store.ping().await) })).await;
+    machine.assert_took(slowest, SHORT_TIMEOUT);
 }
 
 /// Asserts that many operations at once fail in time. They share one connection, or the wait for
 /// one.
 async fn many_fail_in_time(store: &RedisStore) {
-    let begun = Instant::now();
+    let (machine, begun) = (Machine::watch(), Instant::now());
     let asked: Vec<_> = (0..50)
         .map(|_| {
             let store = store.clone();
@@ -39,7 +38,7 @@ async fn many_fail_in_time(store: &RedisStore) {
     for one in asked {
         assert_eq!(one.await.unwrap(), Some(StoreErrorKind::Unavailable));
     }
-    assert!(begun.elapsed() < SHORT_TIMEOUT + Duration::from_millis(300), "{:?}", begun.elapsed());
+    machine.assert_took(begun.elapsed(), SHORT_TIMEOUT);
 }
 
 #[tokio::test]
@@ -100,11 +99,11 @@ async fn a_paused_redis_fails_in_time_and_works_again_after_the_pause() {
     let server = RedisServer::start().await;
     let store = with_short_timeouts(&server.url()).build().unwrap();
     store.save("alice", &entry(1, "x")).await.unwrap();
-    let () = server.run_command("CLIENT PAUSE 3000 ALL").await;
+    let () = server.run_command("CLIENT PAUSE 5000 ALL").await;
     let paused = Instant::now();
     all_fail_in_time(&store).await;
     many_fail_in_time(&store).await;
-    assert!(paused.elapsed() < Duration::from_secs(3), "the pause was long enough");
+    assert!(paused.elapsed() < Duration::from_secs(5), "the pause was long enough");
     until("Redis answers", async || store.ping().await.is_ok()).await;
     // The save that was not answered may or may not have been done.
     let held = revision(&store, "alice").await;

@@ -8,8 +8,8 @@ use jwt_refresh::store::{FileStore, MemoryStore, TokenStore};
 use jwt_refresh::{AccessToken, ErrorKind, Event, Session, Tokens, Updates};
 use jwt_refresh_testkit::TestServer;
 
-use crate::support::until_blocking;
-use crate::{SECOND, World, block_on, current_thread};
+use crate::support::{HOUR, login, until_blocking};
+use crate::{SECOND, World, block_on, current_thread, short};
 
 #[test]
 fn a_runtime_that_is_parked_in_the_middle_of_a_renewal_holds_up_no_caller_elsewhere() {
@@ -53,6 +53,17 @@ fn a_runtime_that_ends_in_the_middle_of_a_renewal_fails_no_caller_elsewhere() {
     first.join().unwrap();
     token.unwrap();
     assert_eq!(world.server.stats().logins, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_paused_time_of_a_test_ends_no_token_and_no_time_out() {
+    let server = TestServer::builder().latency(SECOND / 5).start();
+    let session = Session::builder(login(&server).build().unwrap()).policy(short()).build();
+    session.token().await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    session.token().await.unwrap();
+    let stats = server.stats();
+    assert_eq!((stats.logins, stats.refreshes), (1, 0));
 }
 
 #[test]

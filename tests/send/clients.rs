@@ -6,13 +6,23 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jwt_refresh::prelude::*;
 use jwt_refresh::{RequestAuth, RequestRule};
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use crate::support::{BoxError, http_client};
 
+/// Returns whether a request ends when its future is dropped, and blocks no thread until then.
+pub(crate) fn can_be_cancelled(client: &str) -> bool {
+    !client.starts_with("blocking")
+}
+
 /// Gets a URL, and returns the status of the answer.
 pub(crate) trait Client: Send + Sync {
-    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>>;
+    /// Sends headers with the request that are not the client's.
+    fn get_with(&self, url: String, headers: HeaderMap) -> BoxFuture<'_, Result<u16, BoxError>>;
+
+    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
+        self.get_with(url, HeaderMap::new())
+    }
 }
 
 /// How requests get their token.
@@ -31,9 +41,9 @@ where
         #[cfg(feature = "tower")]
         ("tower", Arc::new(|provider, rule| Arc::new(Layered(layered(RequestAuth::new(provider, rule)))))),
         #[cfg(feature = "ureq")]
-        ("blocking ureq", Arc::new(|provider, rule| Arc::new(Ureq(RequestAuth::new(provider, rule))))),
+        ("blocking ureq", Arc::new(|provider, rule| Arc::new(Ureq(RequestAuth::new(provider, rule), ureq::agent())))),
         #[cfg(feature = "blocking")]
-        ("blocking_execute", Arc::new(|provider, rule| Arc::new(BlockingExecute(RequestAuth::new(provider, rule))))),
+        ("blocking_execute", Arc::new(|provider, rule| Arc::new(BlockingExecute::new(provider, rule)))),
     ]
 }
 
@@ -44,16 +54,16 @@ struct Attribute<P> {
 
 impl<P: TokenProvider<Token: Clone + Sync> + Clone + Send + Sync + 'static> Attribute<P> {
     #[refresh_token(from = self.provider, token, retry)]
-    async fn send(&self, url: String) -> Result<reqwest::Response, BoxError> {
+    async fn send(&self, url: String, headers: HeaderMap) -> Result<reqwest::Response, BoxError> {
         let token: &AccessToken = std::borrow::Borrow::borrow(&token);
-        Ok(self.http.get(url).header(AUTHORIZATION, token).send().await?)
+        Ok(self.http.get(url).headers(headers).header(AUTHORIZATION, token).send().await?)
     }
 }
 
 impl<P: TokenProvider<Token: Clone + Sync> + Clone + Send + Sync + 'static> Client for Attribute<P> {
-    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
+    fn get_with(&self, url: String, headers: HeaderMap) -> BoxFuture<'_, Result<u16, BoxError>> {
         Box::pin(async move {
-            match self.send(url).await {
+            match self.send(url, headers).await {
                 Ok(response) => Ok(response.status().as_u16()),
                 // The error of an attribute whose second token was rejected too.
                 Err(error) => match error.downcast_ref::<jwt_refresh::Error>().and_then(jwt_refresh::Error::status) {
@@ -68,10 +78,10 @@ impl<P: TokenProvider<Token: Clone + Sync> + Clone + Send + Sync + 'static> Clie
 struct Execute<P>(RequestAuth<P>, reqwest::Client);
 
 impl<P: TokenProvider + Send + Sync> Client for Execute<P> {
-    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
+    fn get_with(&self, url: String, headers: HeaderMap) -> BoxFuture<'_, Result<u16, BoxError>> {
         Box::pin(async move {
             let Self(auth, http) = self;
-            Ok(auth.execute(http, http.get(url).build()?).await?.status().as_u16())
+            Ok(auth.execute(http, http.get(url).headers(headers).build()?).await?.status().as_u16())
         })
     }
 }
@@ -85,37 +95,53 @@ pub(crate) fn middleware<P: TokenProvider + Send + Sync + 'static>(
 
 #[cfg(feature = "reqwest-middleware")]
 impl Client for reqwest_middleware::ClientWithMiddleware {
-    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
-        Box::pin(async move { Ok(self.get(url).send().await?.status().as_u16()) })
+    fn get_with(&self, url: String, headers: HeaderMap) -> BoxFuture<'_, Result<u16, BoxError>> {
+        Box::pin(async move { Ok(self.get(url).headers(headers).send().await?.status().as_u16()) })
     }
 }
 
 #[cfg(feature = "blocking")]
-struct BlockingExecute<P>(RequestAuth<P>);
+struct BlockingExecute<P> {
+    auth: RequestAuth<P>,
+    /// Is made by the first thread that may block.
+    http: Arc<std::sync::OnceLock<reqwest::blocking::Client>>,
+}
+
+#[cfg(feature = "blocking")]
+impl<P> BlockingExecute<P> {
+    fn new(provider: P, rule: RequestRule) -> Self {
+        Self { auth: RequestAuth::new(provider, rule), http: Arc::default() }
+    }
+}
 
 #[cfg(feature = "blocking")]
 impl<P: TokenProvider + Clone + Send + Sync + 'static> Client for BlockingExecute<P> {
-    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
-        let auth = self.0.clone();
+    fn get_with(&self, url: String, headers: HeaderMap) -> BoxFuture<'_, Result<u16, BoxError>> {
+        let (auth, http) = (self.auth.clone(), Arc::clone(&self.http));
         let get = move || {
-            let http = reqwest::blocking::Client::builder().no_proxy().build()?;
-            Ok(auth.blocking_execute(&http, http.get(url).build()?)?.status().as_u16())
+            let http = http.get_or_init(|| reqwest::blocking::Client::builder().no_proxy().build().unwrap());
+            Ok(auth.blocking_execute(http, http.get(url).headers(headers).build()?)?.status().as_u16())
         };
         Box::pin(async move { tokio::task::spawn_blocking(get).await? })
     }
 }
 
 #[cfg(feature = "ureq")]
-pub(crate) struct Ureq<P>(pub(crate) RequestAuth<P>);
+struct Ureq<P>(RequestAuth<P>, ureq::Agent);
 
 #[cfg(feature = "ureq")]
 impl<P: TokenProvider + Clone + Send + Sync + 'static> Client for Ureq<P> {
-    fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
-        let auth = self.0.clone();
-        let get = move || match auth.run(&ureq::agent(), http::Request::get(url).body(())?) {
-            Ok(answer) => Ok(answer.status().as_u16()),
-            Err(ureq::Error::StatusCode(status)) => Ok(status),
-            Err(error) => Err(error.into()),
+    fn get_with(&self, url: String, headers: HeaderMap) -> BoxFuture<'_, Result<u16, BoxError>> {
+        let Self(auth, agent) = self;
+        let (auth, agent) = (auth.clone(), agent.clone());
+        let get = move || {
+            let mut request = http::Request::get(url).body(())?;
+            *request.headers_mut() = headers;
+            match auth.run(&agent, request) {
+                Ok(answer) => Ok(answer.status().as_u16()),
+                Err(ureq::Error::StatusCode(status)) => Ok(status),
+                Err(error) => Err(error.into()),
+            }
         };
         Box::pin(async move { tokio::task::spawn_blocking(get).await? })
     }
@@ -152,10 +178,11 @@ mod layer {
     pub(crate) struct Layered<P>(pub(crate) RequestAuthService<Hyper<Body>, P>);
 
     impl<P: TokenProvider + Clone + Send + Sync + 'static> Client for Layered<P> {
-        fn get(&self, url: String) -> BoxFuture<'_, Result<u16, BoxError>> {
+        fn get_with(&self, url: String, headers: HeaderMap) -> BoxFuture<'_, Result<u16, BoxError>> {
             let client = ServiceBuilder::new().layer(FollowRedirectLayer::new()).service(self.0.clone());
             Box::pin(async move {
-                let request = Request::get(url).body(Body::default())?;
+                let mut request = Request::get(url).body(Body::default())?;
+                *request.headers_mut() = headers;
                 Ok(client.oneshot(request).await?.status().as_u16())
             })
         }

@@ -3,9 +3,12 @@
 
 mod challenges;
 mod clients;
+mod crowd;
 mod examples;
+mod giving_up;
 #[cfg(feature = "tower")]
 mod grpc;
+mod http_2;
 mod leases;
 mod nested;
 mod not_retried;
@@ -13,10 +16,14 @@ mod redirects;
 mod rule;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "blocking")]
+mod time_outs;
 #[cfg(feature = "tower")]
 mod tower_layer;
 #[cfg(feature = "ureq")]
 mod ureq_client;
+#[cfg(feature = "ureq")]
+mod ureq_middleware;
 mod workloads;
 
 use jwt_refresh::{RequestRule, Session};

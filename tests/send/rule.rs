@@ -3,8 +3,9 @@
 use jwt_refresh::prelude::*;
 use jwt_refresh::{ErrorKind, ExecuteError, RequestAuth, RequestRule};
 use jwt_refresh_testkit::{Answer, Route, TestServer};
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+use crate::clients::clients;
 use crate::support::{World, http_client};
 use crate::{Cost, PRODUCT, api_requests, cost};
 
@@ -34,18 +35,22 @@ async fn a_session_without_a_rule_sends_nothing_and_says_what_to_write() {
 
 #[tokio::test]
 async fn a_header_that_a_request_has_is_left_alone_or_replaced_if_the_user_says_so() {
-    let world = World::new();
-    let session = world.logged_in().await;
-    let http = http_client();
-    let request = || http.get(world.server.url(PRODUCT)).header(AUTHORIZATION, "Bearer mine").build().unwrap();
+    // A method that is annotated attaches its token itself.
+    for (name, client) in clients::<Session>().into_iter().filter(|(name, _)| *name != "attribute") {
+        let world = World::new();
+        let session = world.logged_in().await;
+        let mine = || HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer mine"))]);
+        let get = async |rule| client(session.clone(), rule).get_with(world.server.url(PRODUCT), mine()).await.unwrap();
 
-    assert_eq!(session.execute(&http, request()).await.unwrap().status(), 401);
-    assert_eq!(api_requests(&world.server)[0].header("authorization"), Some("Bearer mine"));
-    assert_eq!(cost(&world.server), Cost { calls: 0, rejected: 1, logins: 1, refreshes: 0 });
+        assert_eq!(get(world.rule()).await, 401, "{name}");
+        assert_eq!(api_requests(&world.server)[0].header("authorization"), Some("Bearer mine"), "{name}");
+        assert_eq!(cost(&world.server), Cost { calls: 0, rejected: 1, logins: 1, refreshes: 0 }, "{name}");
 
-    let auth = RequestAuth::new(&session, world.rule().replace_existing());
-    assert_eq!(auth.execute(&http, request()).await.unwrap().status(), 200);
-    assert_eq!(api_requests(&world.server).len(), 2);
+        assert_eq!(get(world.rule().replace_existing()).await, 200, "{name}");
+        world.server.rotate_signing_key();
+        assert_eq!(get(world.rule().replace_existing()).await, 200, "{name}");
+        assert_eq!(cost(&world.server), Cost { calls: 2, rejected: 2, logins: 1, refreshes: 1 }, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -83,7 +88,7 @@ fn neither_rule_nor_request_shows_a_token() {
     let token = AccessToken::new("S3cret").unwrap();
     let request = http::Request::get("https://api.example").bearer(&token).body(()).unwrap();
     assert!(!format!("{rule:?} {request:?}").contains("S3cret"));
-    let mut headers = http::HeaderMap::new();
-    headers.insert(AUTHORIZATION, http::HeaderValue::from_static("Basic x"));
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_static("Basic x"));
     assert_eq!(headers.bearer(&token)[AUTHORIZATION], "Bearer S3cret");
 }

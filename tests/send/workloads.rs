@@ -1,17 +1,11 @@
 //! The same workloads through each client.
 
-use std::borrow::Borrow;
-use std::future::poll_fn;
-use std::sync::Arc;
-use std::task::Poll;
-
+use jwt_refresh::RequestAuth;
 use jwt_refresh::prelude::*;
-use jwt_refresh::{Renewal, RequestAuth};
 use jwt_refresh_testkit::{Answer, Endpoint, Fault, Route, TestServer, Times};
-use tokio::sync::{Barrier, OwnedSemaphorePermit, Semaphore};
 
 use crate::clients::{Client, clients};
-use crate::support::{HOUR, PAST_EXPIRY, World, http_client, until};
+use crate::support::{PAST_EXPIRY, World, http_client, until};
 use crate::{Cost, PRODUCT, api_requests, cost};
 
 /// Runs a workload through each client, on a server and a session of its own, and compares what it
@@ -20,7 +14,8 @@ async fn compare(expected: Cost, workload: impl AsyncFn(&World, &Session, &dyn C
     compare_some(&|_| true, expected, workload).await;
 }
 
-async fn compare_some(
+/// Does the same with the clients whose names are meant.
+pub(crate) async fn compare_some(
     is_meant: &dyn Fn(&str) -> bool,
     expected: Cost,
     workload: impl AsyncFn(&World, &Session, &dyn Client),
@@ -33,12 +28,7 @@ async fn compare_some(
     }
 }
 
-/// Returns whether a request ends when its future is dropped, and blocks no thread until then.
-fn can_be_cancelled(client: &str) -> bool {
-    !client.starts_with("blocking")
-}
-
-async fn get(world: &World, client: &dyn Client) -> u16 {
+pub(crate) async fn get(world: &World, client: &dyn Client) -> u16 {
     client.get(world.server.url(PRODUCT)).await.unwrap()
 }
 
@@ -92,26 +82,6 @@ async fn a_request_that_is_not_answered_says_nothing_about_the_token() {
     compare(Cost { calls: 1, rejected: 0, logins: 1, refreshes: 0 }, async |world, _, client| {
         world.server.inject(Endpoint::Api, Fault::DropConnection, Times::Once);
         client.get(world.server.url(PRODUCT)).await.unwrap_err();
-        assert_eq!(get(world, client).await, 200);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_request_that_is_cancelled_while_its_token_is_renewed_costs_one_refresh_and_no_token() {
-    let expected = Cost { calls: 1, rejected: 1, logins: 1, refreshes: 1 };
-    compare_some(&can_be_cancelled, expected, async |world, session, client| {
-        world.server.rotate_signing_key();
-        let waits_before = session.stats().waits;
-        let mut request = client.get(world.server.url(PRODUCT));
-        // Polls the request until the server has rejected it and it waits for the renewal.
-        poll_fn(|context| {
-            assert!(request.as_mut().poll(context).is_pending());
-            if session.stats().waits > waits_before { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        drop(request);
-        until("the refresh has ended", async || session.stats().refreshes == 1).await;
         assert_eq!(get(world, client).await, 200);
     })
     .await;
@@ -179,72 +149,4 @@ fn a_stream_of_the_blocking_client_is_sent_once_and_its_401_handed_on() {
     world.server.rotate_signing_key();
     assert_eq!(post(Body::from("a body")), 200);
     assert_eq!(cost(&world.server), Cost { calls: 1, rejected: 2, logins: 1, refreshes: 2 });
-}
-
-/// Gives each request its token when all have come, and a connection with it.
-#[derive(Clone)]
-struct Crowd {
-    session: Session,
-    all: Arc<Barrier>,
-    connections: Arc<Semaphore>,
-}
-
-#[derive(Clone)]
-struct TokenAndConnection(AccessToken, Arc<OwnedSemaphorePermit>);
-
-impl Borrow<AccessToken> for TokenAndConnection {
-    fn borrow(&self) -> &AccessToken {
-        &self.0
-    }
-}
-
-impl TokenProvider for Crowd {
-    type Token = TokenAndConnection;
-
-    fn fresh(&self) -> Renewal<TokenAndConnection> {
-        let Self { session, all, connections } = self.clone();
-        Box::pin(async move {
-            let token = session.token().await?;
-            all.wait().await;
-            Ok(TokenAndConnection(token, Arc::new(connections.acquire_owned().await.unwrap())))
-        })
-    }
-
-    fn rejected(&self, token: &TokenAndConnection) -> Renewal<TokenAndConnection> {
-        let renewal = self.session.rejected(&token.0);
-        let connection = Arc::clone(&token.1);
-        Box::pin(async move { Ok(TokenAndConnection(renewal.await?, connection)) })
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_thousand_requests_that_are_rejected_at_once_make_one_refresh() {
-    assert_one_refresh(10_000, &can_be_cancelled).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_requests_of_a_hundred_threads_that_are_rejected_at_once_make_one_refresh() {
-    assert_one_refresh(100, &|name| !can_be_cancelled(name)).await;
-}
-
-async fn assert_one_refresh(requests: usize, is_meant: &dyn Fn(&str) -> bool) {
-    for (name, client) in clients::<Crowd>().into_iter().filter(|(name, _)| is_meant(name)) {
-        // On a busy machine this takes longer than the minute that a token usually lives.
-        let world = World::with(TestServer::builder().access_lifetime(HOUR).start());
-        let session = world.logged_in().await;
-        world.server.rotate_signing_key();
-        let crowd =
-            Crowd { session, all: Arc::new(Barrier::new(requests)), connections: Arc::new(Semaphore::new(100)) };
-        let client = client(crowd, world.rule());
-        let request = |_| {
-            let (client, url) = (Arc::clone(&client), world.server.url(PRODUCT));
-            tokio::spawn(async move { client.get(url).await.unwrap() })
-        };
-        let sent: Vec<_> = (0..requests).map(request).collect();
-        for request in sent {
-            assert_eq!(request.await.unwrap(), 200);
-        }
-        let expected = Cost { calls: requests as u64, rejected: requests as u64, logins: 1, refreshes: 1 };
-        assert_eq!(cost(&world.server), expected, "{name}");
-    }
 }

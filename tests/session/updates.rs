@@ -1,7 +1,12 @@
 //! The receiver of tokens, for connections that live long.
 
-use futures_util::FutureExt;
-use jwt_refresh::{Event, Tokens};
+use futures_util::{FutureExt, StreamExt};
+use jwt_refresh::{Bearer, Event, Session, Tokens};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::{accept_hdr_async, connect_async};
 
 use crate::support::{PAST_EXPIRY, World, until};
 
@@ -93,4 +98,62 @@ async fn the_receiver_ends_with_the_session() {
     drop(session);
     until("the wait has ended", async || waiting.is_finished()).await;
     assert!(waiting.await.unwrap().is_none());
+}
+
+/// Accepts connections, and tells what each has in `Authorization`, and when one has ended.
+async fn serve_web_sockets(
+    listener: TcpListener,
+    seen: mpsc::UnboundedSender<String>,
+    ended: mpsc::UnboundedSender<()>,
+) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (seen, ended) = (seen.clone(), ended.clone());
+        tokio::spawn(async move {
+            #[expect(clippy::result_large_err, reason = "the types are those of tungstenite")]
+            let note = |request: &Request, response: Response| {
+                seen.send(request.headers()["authorization"].to_str().unwrap().to_owned()).unwrap();
+                Ok(response)
+            };
+            let mut socket = accept_hdr_async(stream, note).await.unwrap();
+            while let Some(Ok(_)) = socket.next().await {}
+            ended.send(()).unwrap();
+        });
+    }
+}
+
+/// What the documentation of `Session::updates` shows.
+async fn follow(session: &Session, url: String) {
+    let mut updates = session.updates();
+    let mut current = updates.next().await;
+    while let Some(token) = current {
+        let mut request = url.as_str().into_client_request().unwrap();
+        request.headers_mut().bearer(&token);
+        let (mut socket, _) = connect_async(request).await.unwrap();
+        tokio::select! {
+            () = async { while socket.next().await.is_some() {} } => panic!("the server ended the connection"),
+            newer = updates.next() => current = newer,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_web_socket_is_followed_by_another_with_each_new_token() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/feed", listener.local_addr().unwrap());
+    let ((note_seen, mut seen), (note_ended, mut ended)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let server = tokio::spawn(serve_web_sockets(listener, note_seen, note_ended));
+    let world = World::new();
+    let session = world.session().connect().await.unwrap();
+    let client = tokio::spawn({
+        let session = session.clone();
+        async move { follow(&session, url).await }
+    });
+    for _ in 0..3 {
+        let sent = seen.recv().await.unwrap();
+        assert_eq!(sent, format!("Bearer {}", session.token().await.unwrap().expose()));
+        world.pass(PAST_EXPIRY);
+        ended.recv().await.unwrap();
+    }
+    client.abort();
+    server.abort();
 }

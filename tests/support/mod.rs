@@ -7,12 +7,19 @@ mod child;
 mod entry;
 mod http;
 mod http_proxy;
+mod log;
 mod login;
+#[cfg(feature = "redis")]
+mod machine;
 mod process;
 #[cfg(feature = "metrics")]
 mod recorder;
+#[cfg(feature = "redis-cluster")]
+mod redis_cluster;
 #[cfg(feature = "redis")]
 mod redis_proxy;
+#[cfg(feature = "redis-sentinel")]
+mod redis_sentinel;
 #[cfg(feature = "redis")]
 mod redis_server;
 mod until;
@@ -23,14 +30,21 @@ use std::time::Duration;
 pub(crate) use accounts::{PASSWORD, account, account_login, account_name, with_accounts};
 pub(crate) use child::{child_command, end_of_input, orders, test_command};
 pub(crate) use entry::{entry, increment};
-pub(crate) use http::{call_api, free_port, http_client};
+pub(crate) use http::{call_api, free_port, http_client, is_served};
 pub(crate) use http_proxy::HttpProxy;
+pub(crate) use log::log;
 pub(crate) use login::{login, login_at};
+#[cfg(feature = "redis")]
+pub(crate) use machine::Machine;
 pub(crate) use process::Process;
 #[cfg(feature = "metrics")]
 pub(crate) use recorder::Recorded;
+#[cfg(feature = "redis-cluster")]
+pub(crate) use redis_cluster::RedisCluster;
 #[cfg(feature = "redis")]
 pub(crate) use redis_proxy::RedisProxy;
+#[cfg(feature = "redis-sentinel")]
+pub(crate) use redis_sentinel::RedisSentinel;
 #[cfg(feature = "redis")]
 pub(crate) use redis_server::RedisServer;
 pub(crate) use until::{until, until_blocking};

@@ -1,35 +1,41 @@
-//! A proxy before a redis-server, which can lose commands and answers.
+//! A proxy before a redis-server, which can lose commands and answers, and lead to another server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::RedisServer;
 
 /// Passes everything on, unless a test makes it lose something.
 pub(crate) struct RedisProxy {
-    port: u16,
+    pub(crate) port: u16,
     losses: Arc<Losses>,
 }
 
 #[derive(Default)]
 struct Losses {
+    /// The port of the server.
+    server: AtomicU16,
+    next_command: AtomicBool,
     next_answer: AtomicBool,
     answers: AtomicBool,
     commands: AtomicBool,
+    /// Counts how often all connections were cut.
+    cuts: watch::Sender<u32>,
 }
 
 impl RedisProxy {
     pub(crate) async fn before(server: &RedisServer) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let losses = Arc::new(Losses::default());
-        let (server, shared) = (server.port, Arc::clone(&losses));
+        let losses = Arc::new(Losses { server: server.port.into(), ..Losses::default() });
+        let shared = Arc::clone(&losses);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass_on(client, server, Arc::clone(&shared)));
+                tokio::spawn(pass_on(client, Arc::clone(&shared)));
             }
         });
         Self { port, losses }
@@ -37,6 +43,17 @@ impl RedisProxy {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Leads to another server from now on, over new connections.
+    pub(crate) fn lead_to(&self, server: &RedisServer) {
+        self.losses.server.store(server.port, Ordering::SeqCst);
+        self.cut_connections();
+    }
+
+    /// Closes the connection of the next command instead of passing it on.
+    pub(crate) fn cut_next_command(&self) {
+        self.losses.next_command.store(true, Ordering::SeqCst);
     }
 
     /// Passes the next command on, and closes its connection instead of passing the answer on.
@@ -64,29 +81,61 @@ impl RedisProxy {
         self.losses.commands.store(true, Ordering::SeqCst);
         self.lose_answers();
     }
+
+    /// From now on passes everything on again, over new connections.
+    pub(crate) fn pass_everything(&self) {
+        self.cut_connections();
+        self.losses.commands.store(false, Ordering::SeqCst);
+        self.pass_answers();
+    }
+
+    /// Closes all connections, whatever is under way.
+    pub(crate) fn cut_connections(&self) {
+        self.losses.cuts.send_modify(|cuts| *cuts += 1);
+    }
 }
 
-async fn pass_on(client: TcpStream, server: u16, losses: Arc<Losses>) {
+async fn pass_on(client: TcpStream, losses: Arc<Losses>) {
+    let mut cuts = losses.cuts.subscribe();
+    tokio::select! {
+        () = pass_both_ways(client, losses) => {}
+        _ = cuts.changed() => {}
+    }
+}
+
+async fn pass_both_ways(client: TcpStream, losses: Arc<Losses>) {
+    let server = losses.server.load(Ordering::SeqCst);
     let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
     let (mut commands, mut client) = client.into_split();
     let (mut answers, mut server) = server.into_split();
     let shared = Arc::clone(&losses);
-    let passing_commands = tokio::spawn(async move {
+    let pass_commands = async move {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = commands.read(&mut buffer).await {
+            if shared.next_command.swap(false, Ordering::SeqCst) {
+                return;
+            }
             if !shared.commands.load(Ordering::SeqCst) && server.write_all(&buffer[..length]).await.is_err() {
                 break;
             }
         }
-    });
-    let mut buffer = [0; 4096];
-    while let Ok(length @ 1..) = answers.read(&mut buffer).await {
-        if losses.answers.load(Ordering::SeqCst) {
-            continue;
+        // What was asked before the client ended is still answered.
+        drop(server);
+        std::future::pending::<()>().await;
+    };
+    let pass_answers = async move {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = answers.read(&mut buffer).await {
+            if losses.answers.load(Ordering::SeqCst) {
+                continue;
+            }
+            if losses.next_answer.swap(false, Ordering::SeqCst) || client.write_all(&buffer[..length]).await.is_err() {
+                break;
+            }
         }
-        if losses.next_answer.swap(false, Ordering::SeqCst) || client.write_all(&buffer[..length]).await.is_err() {
-            break;
-        }
+    };
+    tokio::select! {
+        () = pass_commands => {}
+        () = pass_answers => {}
     }
-    passing_commands.abort();
 }

@@ -1,6 +1,6 @@
 //! A redis-server for one test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use redis::aio::MultiplexedConnection;
@@ -22,7 +22,10 @@ impl RedisServer {
     }
 
     pub(crate) async fn with_options(options: &[&str]) -> Self {
-        let port = free_port();
+        Self::on_port(free_port(), options).await
+    }
+
+    pub(crate) async fn on_port(port: u16, options: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("jwt-refresh-redis-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let options = options.iter().map(|&option| option.to_owned()).collect();
@@ -31,7 +34,15 @@ impl RedisServer {
         server
     }
 
-    /// Starts the process, again after [`stop`](Self::stop). It starts with no key.
+    /// Returns what its answer to `INFO` has of the field.
+    pub(crate) async fn info(&self, field: &str) -> String {
+        let info: String = self.run_command("INFO").await;
+        let found = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        found.unwrap_or_default().trim().to_owned()
+    }
+
+    /// Starts the process, again after [`stop`](Self::stop). It starts with what
+    /// [`save`](Self::save) has kept, or with no key.
     pub(crate) async fn run(&mut self) {
         let process = Command::new("redis-server")
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -50,6 +61,32 @@ impl RedisServer {
         if let Some(mut process) = self.process.take() {
             process.kill();
         }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Keeps what there is now for the next [`run`](Self::run).
+    pub(crate) async fn save(&self) {
+        self.run_command::<()>("SAVE").await;
+    }
+
+    /// Has the process stand still, with its connections open.
+    #[cfg(unix)]
+    pub(crate) fn pause(&self) {
+        self.process.as_ref().unwrap().pause();
+    }
+
+    /// Lets it go on.
+    #[cfg(unix)]
+    pub(crate) fn resume(&self) {
+        self.process.as_ref().unwrap().resume();
+    }
+
+    /// Where its files are, for as long as this lives.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn url(&self) -> String {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::caller::Calls;
 use crate::child::Message;
 #[cfg(feature = "redis")]
-use crate::child::pool::PoolOrders;
+use crate::child::fleet::FleetOrders;
 use crate::child::session::SessionOrders;
 use crate::support::{Process, child_command, until};
 
@@ -35,9 +35,9 @@ impl From<SessionOrders> for Job {
 }
 
 #[cfg(feature = "redis")]
-impl From<PoolOrders> for Job {
-    fn from(orders: PoolOrders) -> Self {
-        Self::new("child::pool::follows_orders", &orders)
+impl From<FleetOrders> for Job {
+    fn from(orders: FleetOrders) -> Self {
+        Self::new("child::fleet::follows_orders", &orders)
     }
 }
 
@@ -95,6 +95,26 @@ impl Children {
             logs.push(log);
         }
         (logs, sum)
+    }
+}
+
+/// What is done to the processes of a fleet.
+#[cfg(feature = "redis")]
+impl Children {
+    /// Has all processes stand still, with their connections open.
+    pub(crate) fn pause(&self) {
+        self.running.iter().for_each(|child| child.process.pause());
+    }
+
+    /// Lets them go on.
+    pub(crate) fn resume(&self) {
+        self.running.iter().for_each(|child| child.process.resume());
+    }
+
+    /// Kills all processes. Returns what they sent.
+    pub(crate) fn kill_all(mut self) -> Vec<Log> {
+        self.killed.extend(self.running.into_iter().map(Running::kill));
+        self.killed
     }
 }
 

@@ -11,15 +11,22 @@ mod child;
 #[cfg(unix)]
 mod children;
 mod clocks;
+#[cfg(all(unix, feature = "redis"))]
+mod fleet;
+#[cfg(all(unix, feature = "redis"))]
+mod fleet_exactness;
+#[cfg(all(unix, feature = "redis"))]
+mod fleet_faults;
+#[cfg(all(unix, feature = "redis"))]
+mod fleet_kills;
 #[cfg(unix)]
 mod kills;
 mod learnt_limits;
 mod load;
 #[cfg(unix)]
 mod logouts;
-mod outages;
 #[cfg(all(unix, feature = "redis"))]
-mod pool_kills;
+mod outages;
 #[cfg(unix)]
 mod processes;
 mod random;

@@ -10,7 +10,8 @@ use super::http_client::HttpClient;
 use super::refusal::{Asked, judged};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Renewal;
-use crate::token::{RefreshToken, Tokens};
+use crate::send::Challenge;
+use crate::token::{AccessParameters, RefreshToken, Tokens};
 
 /// Authenticators of one server, of which the first that can log in is used, and then always that
 /// one: for example a secret that is mounted into a container, else an environment variable, else
@@ -165,6 +166,12 @@ impl Authenticator for Chain {
         self.first(Asked::Refresh, |member| member.refresh(token.clone()), goes_on).await
     }
 
+    /// As [`refresh`](Self::refresh).
+    async fn refresh_for(&self, token: &RefreshToken, parameters: &AccessParameters) -> Result<Tokens, Error> {
+        let ask = |member: Arc<dyn DynAuthenticator>| member.refresh_for(token.clone(), parameters.clone());
+        self.first(Asked::Refresh, ask, cannot_be_sent).await
+    }
+
     async fn probe(&self) -> Option<Result<(), Error>> {
         let member = self.chosen().or(self.first_member())?;
         Arc::clone(member).probe().await
@@ -178,6 +185,23 @@ impl Authenticator for Chain {
         };
         let members = self.members.iter().map(member).collect::<Result<_, Error>>()?;
         Ok(Self { members, chosen: OnceLock::new() })
+    }
+
+    /// Returns a chain of those members that can step up, with the one chosen that was.
+    fn step_up(&self, challenge: &Challenge) -> Result<Self, Error> {
+        let (mut members, chosen) = (Vec::new(), OnceLock::new());
+        for (number, member) in self.members.iter().enumerate() {
+            let is_chosen = self.chosen.get() == Some(&number);
+            match member.authenticator.step_up(challenge) {
+                Ok(authenticator) => {
+                    let _ = if is_chosen { chosen.set(members.len()) } else { Ok(()) };
+                    members.push(Member { authenticator, denial: Mutex::default() });
+                }
+                Err(error) if is_chosen => return Err(error),
+                Err(_) => {}
+            }
+        }
+        if members.is_empty() { Err(Error::cannot_step_up()) } else { Ok(Self { members, chosen }) }
     }
 
     async fn revoke(&self, token: &RefreshToken) -> Result<(), Error> {

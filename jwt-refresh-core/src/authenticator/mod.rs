@@ -29,10 +29,9 @@ pub(crate) use self::response::retry_after;
 pub(crate) use self::time_limit::within_timeout;
 
 use self::refresh_by_login::log_in_instead;
-use crate::error::Error;
-#[cfg(feature = "reqwest")]
-use crate::error::ErrorKind;
-use crate::token::{RefreshToken, Tokens};
+use crate::error::{Error, ErrorKind};
+use crate::send::Challenge;
+use crate::token::{AccessParameters, RefreshToken, Tokens};
 
 /// Gets tokens from a server. For each account at most one login or refresh runs at a time, in a
 /// task of its own. A call that exceeds the time-outs of the [`Policy`](crate::Policy) is dropped.
@@ -89,7 +88,8 @@ use crate::token::{RefreshToken, Tokens};
 ///   default for other calls (a proxy, a time-out, headers) may not be right for this one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an `Authenticator`",
-    note = "implement `async fn login(&self) -> Result<Tokens, jwt_refresh::Error>`, or configure a `HttpAuthenticator`"
+    note = "implement `async fn login(&self) -> Result<Tokens, jwt_refresh::Error>`, or configure a `HttpAuthenticator`",
+    note = "a builder has to be built first: `.build()?`"
 )]
 pub trait Authenticator: Send + Sync + 'static {
     /// Logs in with the credentials of the authenticator, such as a password, or a key and its
@@ -155,6 +155,55 @@ pub trait Authenticator: Send + Sync + 'static {
         Err(error.advising("implement `Authenticator::with_client` for it, or use a `HttpAuthenticator`"))
     }
 
+    /// Returns this authenticator with logins that also ask for what an API has challenged a token
+    /// for: a scope (RFC 6750 §3.1), or a stronger or more recent login (RFC 9470). Nothing is
+    /// sent. A session then logs in with it, once for all callers, and uses it from then on.
+    ///
+    /// ```
+    /// # use std::collections::BTreeSet;
+    /// # use jwt_refresh::{Authenticator, Challenge, Error, Tokens};
+    /// struct Login { scopes: BTreeSet<String> }
+    ///
+    /// impl Authenticator for Login {
+    /// #   async fn login(&self) -> Result<Tokens, Error> { Tokens::new("a") }
+    ///     fn step_up(&self, challenge: &Challenge) -> Result<Self, Error> {
+    ///         let lacking = challenge.parameter("scope").ok_or_else(Error::cannot_step_up)?;
+    ///         let all = self.scopes.iter().map(String::as_str).chain(lacking.split(' '));
+    ///         Ok(Self { scopes: all.map(str::to_owned).collect() })
+    ///     }
+    ///     // …
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The default returns [`Error::cannot_step_up`]. Then the call ends with the answer of the
+    /// API.
+    fn step_up(&self, challenge: &Challenge) -> Result<Self, Error>
+    where
+        Self: Sized,
+    {
+        let _ = challenge;
+        Err(Error::cannot_step_up())
+    }
+
+    /// Exchanges a refresh token for new tokens, of which the access token is for `parameters`: a
+    /// session calls this for [another access token](crate::Session::access_for) of its login. What
+    /// [`refresh`](Self::refresh) says of requests that are not answered holds here, too.
+    ///
+    /// # Errors
+    ///
+    /// See [above](Self#errors-decide-what-happens-next). The default cannot do it, and returns
+    /// [`ErrorKind::Configuration`].
+    fn refresh_for(
+        &self,
+        token: &RefreshToken,
+        parameters: &AccessParameters,
+    ) -> impl Future<Output = Result<Tokens, Error>> + Send {
+        let _ = (token, parameters);
+        async { Err(Error::new(ErrorKind::Configuration, "this authenticator gets one access token for each login")) }
+    }
+
     /// Tells the server that a refresh token is no longer needed (RFC 7009): at logout, and when
     /// the account is removed from a pool. The default does nothing.
     ///
@@ -187,6 +236,18 @@ impl<T: Authenticator> Authenticator for Arc<T> {
     #[cfg(feature = "reqwest")]
     fn with_client(&self, client: &HttpClient) -> Result<Self, Error> {
         T::with_client(self, client).map(Arc::new)
+    }
+
+    fn step_up(&self, challenge: &Challenge) -> Result<Self, Error> {
+        T::step_up(self, challenge).map(Arc::new)
+    }
+
+    fn refresh_for(
+        &self,
+        token: &RefreshToken,
+        parameters: &AccessParameters,
+    ) -> impl Future<Output = Result<Tokens, Error>> + Send {
+        T::refresh_for(self, token, parameters)
     }
 
     fn revoke(&self, token: &RefreshToken) -> impl Future<Output = Result<(), Error>> + Send {

@@ -57,6 +57,7 @@ const TABLE: &[Row] = {
     &[
         row(Statuses(&[(429, 429), (503, 503), (521, 521), (523, 523), (525, 525), (526, 526)]), NotSpent, NotSpent),
         row(Codes(&["temporarily_unavailable", "slow_down"]), NotSpent, NotSpent),
+        row(Codes(&["use_dpop_nonce", "invalid_dpop_proof"]), NotSpent, NotSpent),
         row(Codes(&["server_error"]), InDoubt, NotSpent),
         row(
             Codes(&[
@@ -160,6 +161,14 @@ pub(crate) fn is_misunderstood(error: &Error) -> bool {
     error.body().is_some() && (by_code || error.status() == Some(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
 
+/// Says what is wrong with the proof of a request (RFC 9449 §5, §8).
+fn unproven(error: &Error, action: &str) -> String {
+    match error.code() {
+        Some("use_dpop_nonce") => format!("the server asks for one DPoP nonce after the other at the {action}"),
+        _ => format!("the server takes no DPoP proof of the {action}"),
+    }
+}
+
 /// Gives an error about an answer its kind and its words.
 fn restated(error: Error, action: &str, asked: Asked) -> Error {
     let (Some(status), Some(body)) = (error.status(), error.body()) else { return error };
@@ -181,6 +190,7 @@ fn restated(error: Error, action: &str, asked: Asked) -> Error {
             status if status.is_server_error() => {
                 (ErrorKind::Unavailable, format!("the server failed at the {action}"))
             }
+            _ if of_code(&["use_dpop_nonce", "invalid_dpop_proof"]) => (ErrorKind::BadAnswer, unproven(&error, action)),
             _ if body == AnswerBody::Page => {
                 (ErrorKind::BadAnswer, format!("a web page came in answer to the {action}"))
             }
@@ -195,6 +205,9 @@ fn restated(error: Error, action: &str, asked: Asked) -> Error {
             error.advising("check the URL; some servers also say so of an account that they do not know")
         }
         ErrorKind::BadAnswer if body == AnswerBody::Page => error.detailed("it may come from a gateway"),
+        ErrorKind::BadAnswer if error.code() == Some("invalid_dpop_proof") => {
+            error.advising("check the clock of this machine, and that the client may use DPoP")
+        }
         ErrorKind::BadAnswer if status.is_redirection() => {
             error.detailed("credentials follow no redirect").advising("configure the final URL")
         }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::macro_support::unused_lease::UnusedToken;
 #[cfg(feature = "blocking")]
 use crate::macro_support::unused_lease::unused_lease;
-use crate::provider::TokenProvider;
+use crate::provider::{Renewal, TokenProvider};
 #[cfg(feature = "blocking")]
 use crate::runtime;
 
@@ -41,6 +41,11 @@ impl BlockingGuard {
     pub fn rejected<P: TokenProvider + ?Sized>(provider: &P, token: &P::Token) -> Result<P::Token, Error> {
         runtime::wait(|| provider.rejected(token))
     }
+
+    /// Waits for a token that is on its way.
+    pub fn wait<T: Send + 'static>(renewal: Renewal<T>) -> Result<T, Error> {
+        runtime::wait(|| renewal)
+    }
 }
 
 #[cfg(feature = "blocking")]
@@ -63,6 +68,11 @@ impl BlockingGuard {
 
     /// Cannot be called.
     pub fn rejected<P: TokenProvider + FeatureBlocking + ?Sized>(_: &P, _: &P::Token) -> Result<P::Token, Error> {
+        unreachable!("nothing implements `FeatureBlocking`")
+    }
+
+    /// Is not called, because there is no token before.
+    pub fn wait<T>(_: Renewal<T>) -> Result<T, Error> {
         unreachable!("nothing implements `FeatureBlocking`")
     }
 }

@@ -7,6 +7,7 @@ mod output;
 mod predicate;
 mod rerun;
 mod response;
+mod shown_status;
 mod unauthorized;
 mod unknown_error;
 mod unused_lease;
@@ -18,7 +19,9 @@ pub use answer::{UnknownError, answer, answer_generic};
 pub use blocking::{BlockingGuard, FeatureBlocking};
 pub use output::{CarryError, GenericError};
 pub use predicate::{UnauthorizedPredicate, UnfitPredicate, retry_if};
-pub use rerun::{Again, BodyRun, Keep, Kept, OtherField, Reused, field, rejected, rejected_again, served};
+#[cfg(any(feature = "reqwest", feature = "tower", feature = "ureq"))]
+pub(crate) use rerun::served;
+pub use rerun::{Again, BodyRun, Keep, Kept, OtherField, Reused, field, next_run, rejected, rejected_again};
 pub use response::response;
 pub use unauthorized::Unauthorized;
 pub use unused_lease::{UnusedToken, UsedByItsMethod, unused_lease};

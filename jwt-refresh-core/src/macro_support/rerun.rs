@@ -1,12 +1,18 @@
 //! Support for methods whose body may run twice: what they keep for the second run, and when there
 //! is one.
 
+use std::any::Any;
+use std::borrow::Borrow;
+use std::future::ready;
 use std::ops::Deref;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use crate::error::{Error, ErrorKind};
 use crate::provider::{Renewal, TokenProvider};
+use crate::send::answer_head::{AnswerHead, ProofFault};
+use crate::send::step_up::step_up;
+use crate::token::AccessToken;
 
 /// A provider, or a reference to one, that a method keeps until it has run.
 #[derive(Debug)]
@@ -41,17 +47,47 @@ pub fn rejected<P: TokenProvider<Token = T> + ?Sized, T>(provider: &P, token: &T
 /// answer was, if the result has it. Returns another token if the body is to run again with that;
 /// after its second run, with `is_rerun`, it does not.
 #[inline]
-pub fn served<P: TokenProvider<Token = T> + ?Sized, T>(
+pub(crate) fn served<P: TokenProvider<Token = T> + ?Sized, T>(
     provider: &P,
     token: &T,
-    head: Option<(StatusCode, &HeaderMap)>,
+    head: Option<AnswerHead<'_>>,
     is_rerun: bool,
 ) -> Option<T> {
     provider.served(token);
-    if let Some((status, headers)) = head {
+    if let Some(AnswerHead { status, headers, .. }) = head {
         provider.answered(token, status, headers);
     }
     if is_rerun { None } else { provider.rerun(token) }
+}
+
+/// Reports the same. Returns the future of the token with which the body is to run again: one of
+/// another account, one after a step-up, or the same with a nonce, unless a request in the body has
+/// stepped up `in_vain`.
+#[inline]
+pub fn next_run<P: TokenProvider<Token = T> + ?Sized, T: Borrow<AccessToken> + Send + 'static>(
+    provider: &P,
+    token: &T,
+    head: Option<AnswerHead<'_>>,
+    is_rerun: bool,
+    in_vain: bool,
+) -> Option<Renewal<T>> {
+    let has_nonce = head.is_some_and(|head| keeps_nonce(token.borrow(), head));
+    if let Some(other) = served(provider, token, head, is_rerun) {
+        return Some(Box::pin(ready(Ok(other))));
+    }
+    let head = head.filter(|head| head.status.is_client_error() && !is_rerun && !in_vain)?;
+    // Another lease would be another account's, with another key.
+    let can_run_again = has_nonce && (token as &dyn Any).is::<AccessToken>();
+    if can_run_again && head.proof_fault() == Some(ProofFault::Nonce) {
+        return Some(provider.fresh());
+    }
+    step_up(provider, token, head)
+}
+
+/// Keeps the nonce in the answer to a request with `token` (RFC 9449 §8.2). Returns whether there
+/// was one.
+fn keeps_nonce(token: &AccessToken, head: AnswerHead<'_>) -> bool {
+    token.key().is_some_and(|key| key.keep_nonce_by_hand(head.url, head.headers))
 }
 
 /// Reports to the provider that the newer token was rejected too, and returns the error for the
@@ -84,7 +120,7 @@ impl BodyRun {
 #[diagnostic::on_unimplemented(
     message = "`retry` may run the body twice, and `{Self}` can be had only once",
     label = "not `Clone`",
-    note = "derive `Clone` for it, or take it by reference or in an `Arc`, or do without `retry` on this method"
+    note = "derive `Clone` for it, make it in the body, take it by reference or in an `Arc`, or do without `retry` on this method"
 )]
 pub trait Again: Clone {}
 

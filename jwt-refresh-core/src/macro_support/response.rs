@@ -5,9 +5,8 @@
 
 use std::ops::Deref;
 
-use http::{HeaderMap, StatusCode};
-
 use crate::send::ResponseHead;
+use crate::send::answer_head::AnswerHead;
 
 /// Returns what says what the response in `result` is, if there is one.
 pub fn response<R>(result: &R) -> ResponseResult<'_, R> {
@@ -24,7 +23,7 @@ pub struct OtherResult<'a, R>(&'a R);
 
 impl<'a, T: ResponseHead, E> ResponseResult<'a, Result<T, E>> {
     #[inline]
-    pub fn head(&self) -> Option<(StatusCode, &'a HeaderMap)> {
+    pub fn head(&self) -> Option<AnswerHead<'a>> {
         self.0.0.as_ref().ok().map(T::head)
     }
 }
@@ -32,7 +31,7 @@ impl<'a, T: ResponseHead, E> ResponseResult<'a, Result<T, E>> {
 impl<'a, R> OtherResult<'a, R> {
     #[expect(clippy::unused_self, reason = "it stands in for the method of `ResponseResult`")]
     #[inline]
-    pub fn head(&self) -> Option<(StatusCode, &'a HeaderMap)> {
+    pub fn head(&self) -> Option<AnswerHead<'a>> {
         None
     }
 }

@@ -2,9 +2,11 @@
 
 use std::error::Error as StdError;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
+use super::shown_status::shows_401;
 use crate::error::{Error, ErrorKind};
+use crate::send::ResponseHead as _;
 use crate::send::answer_head::{AnswerHead, TokenVerdict};
 
 /// An error or a response that can tell whether the access token was rejected.
@@ -22,12 +24,14 @@ use crate::send::answer_head::{AnswerHead, TokenVerdict};
 /// }
 /// ```
 ///
-/// `reqwest::Error`, `reqwest::Response` and `http::Response` implement this trait. Errors that
-/// implement [`std::error::Error`] but not this trait are searched along their
-/// [`source`](std::error::Error::source) chain for a `reqwest::Error`. So are `Box<dyn Error>`,
-/// `anyhow::Error` and `eyre::Report`. The first time that a method returns an error in which the
-/// search finds no type that it knows, a debug event of `tracing` says so. An error that implements
-/// neither trait does not compile with `retry`.
+/// `reqwest::Error`, `reqwest::Response`, `ureq::Error` and `http::Response` implement this trait.
+/// Errors that implement [`std::error::Error`] but not this trait are searched along their
+/// [`source`](std::error::Error::source) chain for a `reqwest::Error` or `ureq::Error`. So are
+/// `Box<dyn Error>`, `anyhow::Error` and `eyre::Report`. An error with `#[error(transparent)]` of
+/// `thiserror` hides the one in it from this search, and is known by its text, which begins as that
+/// of the client does. The first time that a method returns an error in which the search finds
+/// nothing that it knows, a debug event of `tracing` says so. An error that implements neither
+/// trait does not compile with `retry`.
 ///
 /// The search does not find an error of your own in another one, whether or not it implements this
 /// trait. A function does:
@@ -120,26 +124,33 @@ impl Unauthorized for reqwest::Error {
 #[cfg(feature = "reqwest")]
 impl Unauthorized for reqwest::Response {
     fn is_unauthorized(&self) -> bool {
-        is_rejection(self.status(), self.headers())
+        is_rejection(self.head())
     }
 }
 
 #[cfg(all(feature = "reqwest", feature = "blocking"))]
 impl Unauthorized for reqwest::blocking::Response {
     fn is_unauthorized(&self) -> bool {
-        is_rejection(self.status(), self.headers())
+        is_rejection(self.head())
+    }
+}
+
+#[cfg(feature = "ureq")]
+impl Unauthorized for ureq::Error {
+    fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::StatusCode(401))
     }
 }
 
 impl<B> Unauthorized for http::Response<B> {
     fn is_unauthorized(&self) -> bool {
-        is_rejection(self.status(), self.headers())
+        is_rejection(self.head())
     }
 }
 
-/// Returns whether an answer says that the token is not valid.
-fn is_rejection(status: StatusCode, headers: &HeaderMap) -> bool {
-    AnswerHead { status, headers }.verdict() == TokenVerdict::Rejected
+/// Returns whether an answer says that the token is not valid, and not that its proof is not taken.
+fn is_rejection(head: AnswerHead<'_>) -> bool {
+    head.verdict() == TokenVerdict::Rejected && head.proof_fault().is_none()
 }
 
 /// An error of a session that could not renew its token is not a rejected access token, whatever
@@ -162,8 +173,8 @@ impl Unauthorized for dyn StdError + 'static {
     }
 }
 
-/// Returns whether the first `reqwest::Error` or [`Error`] is a 401, in the chain from `error`
-/// along its sources. Returns `None` if there is neither.
+/// Returns whether the first error is a 401 that can tell, in the chain from `error` along its
+/// sources: that of a client or an [`Error`]. Returns `None` if there is none.
 pub(super) fn known_in_chain(error: &(dyn StdError + 'static)) -> Option<bool> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -171,8 +182,15 @@ pub(super) fn known_in_chain(error: &(dyn StdError + 'static)) -> Option<bool> {
         if let Some(error) = error.downcast_ref::<reqwest::Error>() {
             return Some(error.is_unauthorized());
         }
+        #[cfg(feature = "ureq")]
+        if let Some(error) = error.downcast_ref::<ureq::Error>() {
+            return Some(error.is_unauthorized());
+        }
         if let Some(error) = error.downcast_ref::<Error>() {
             return Some(error.is_unauthorized());
+        }
+        if shows_401(error) {
+            return Some(true);
         }
         next = error.source();
     }

@@ -44,13 +44,13 @@ pub struct Account {
     /// What was said of the account that cannot be.
     mistake: Option<&'static str>,
     pub(super) tags: Vec<String>,
-    rate: Option<(u32, Duration)>,
-    burst: u32,
-    concurrency: u32,
-    usage_cap: u32,
-    weight: u32,
-    tier: Tier,
-    further: Vec<Limit>,
+    pub(super) rate: Option<(u32, Duration)>,
+    pub(super) burst: u32,
+    pub(super) concurrency: u32,
+    pub(super) usage_cap: u32,
+    pub(super) weight: u32,
+    pub(super) tier: Tier,
+    pub(super) further: Vec<Limit>,
 }
 
 impl Account {
@@ -268,6 +268,13 @@ impl Account {
         self.client(client)
     }
 
+    /// Returns the account with a value of any type pinned to it, if there is one.
+    #[cfg(feature = "redis")]
+    pub(super) fn pinned(mut self, pin: Option<Pin>) -> Self {
+        self.pin = pin;
+        self
+    }
+
     /// Returns an error if what was said of the account cannot be.
     pub(super) fn check(&self) -> Result<(), Error> {
         let capped_key = (self.has_api_key() && self.usage_cap != u32::MAX).then_some("an API key has no usage cap");
@@ -301,12 +308,6 @@ impl Account {
     pub(super) fn first_token(&mut self, policy: &Policy, now: Moment) -> Result<Option<FirstToken>, Error> {
         let start = std::mem::take(&mut self.start);
         start.first_token(self.identity.name(), policy, now)
-    }
-
-    /// Returns whether the account begins with a login, as all do that a `RedisPool` can have.
-    #[cfg(feature = "redis")]
-    pub(super) fn begins_with_login(&self) -> bool {
-        matches!(self.start, Start::LogIn)
     }
 
     /// Returns the limits that the account shares with others, with their names.

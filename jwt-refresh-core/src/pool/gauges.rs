@@ -1,11 +1,11 @@
 //! Gauges of a pool through the `metrics` facade, for dashboards.
 //!
 //! The scheduler of a local pool sets them every few seconds. So they are right for an idle pool
-//! too, and a lease pays nothing for them. The gauges of a pool in Redis are set each time its
-//! status is asked for.
+//! too, and a lease pays nothing for them. The gauges of a fleet are set each time its status is
+//! asked for, beside those of each of its processes.
 //!
-//! The label `pool` is the number of a local pool, or the name of a pool in Redis. There is no
-//! label for the account: each account would be a time series of its own.
+//! The label `pool` is the number of a local pool, or the name of a fleet. There is no label for
+//! the account: each account would be a time series of its own.
 
 use super::quarantine::CauseCounts;
 use super::status::{Health, PoolStatus};

@@ -1,14 +1,14 @@
-//! How a pool provides tokens, the same for all pools.
+//! How a pool provides tokens.
 
-/// Implements [`TokenProvider`](crate::provider::TokenProvider) for a pool, which must be a tuple
-/// struct of an `Arc` of a [`LeaseSource`](super::request::LeaseSource).
+/// Implements [`TokenProvider`](crate::provider::TokenProvider) for a pool, whose method `shared`
+/// returns the `Arc` of a [`LeaseSource`](super::request::LeaseSource).
 macro_rules! provide_leases {
     ($pool:ty) => {
         impl $crate::provider::TokenProvider for $pool {
             type Token = $crate::pool::lease::Lease;
 
             fn ready(&self) -> Option<Self::Token> {
-                $crate::pool::request::LeaseSource::try_lease(&self.0)
+                $crate::pool::request::LeaseSource::try_lease(self.shared())
             }
 
             fn fresh(&self) -> $crate::provider::Renewal<Self::Token> {
@@ -23,14 +23,14 @@ macro_rules! provide_leases {
 
             /// Reports the rejection.
             fn rejected_again(&self, lease: &Self::Token) {
-                if lease.pool() == $crate::pool::request::LeaseSource::id(&*self.0) {
+                if lease.pool() == $crate::pool::request::LeaseSource::id(&**self.shared()) {
                     lease.rejected();
                 }
             }
 
             /// Reports the answer: see [`Lease::answered`](crate::pool::Lease::answered).
             fn answered(&self, lease: &Self::Token, status: http::StatusCode, headers: &http::HeaderMap) {
-                if lease.pool() == $crate::pool::request::LeaseSource::id(&*self.0) {
+                if lease.pool() == $crate::pool::request::LeaseSource::id(&**self.shared()) {
                     lease.answered(status, headers);
                 }
             }
@@ -39,7 +39,7 @@ macro_rules! provide_leases {
             /// such calls run again.
             fn rerun(&self, lease: &Self::Token) -> Option<Self::Token> {
                 let is_limited = lease.was_rate_limited();
-                is_limited.then(|| $crate::pool::request::LeaseSource::rerun(&self.0)).flatten()
+                is_limited.then(|| $crate::pool::request::LeaseSource::rerun(self.shared())).flatten()
             }
         }
     };

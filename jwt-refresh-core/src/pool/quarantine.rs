@@ -35,12 +35,15 @@ pub enum QuarantineCause {
     /// It was [drained](super::PoolAccount::drain). It does not return until it is
     /// [lifted](super::PoolAccount::lift).
     Drained,
+    /// Another process of the fleet has it at present. Callers may wait for it, and it serves here
+    /// once this process has it. A [`Pool`](super::Pool) by itself has no such account.
+    Elsewhere,
 }
 
 impl QuarantineCause {
     /// Each cause, its name for programs, and its text for people, in the order of the variants.
     /// The names do not change from release to release.
-    const TABLE: [(Self, &'static str, &'static str); 11] = [
+    const TABLE: [(Self, &'static str, &'static str); 12] = [
         (Self::Joining, "joining", "not logged in yet"),
         (Self::Rejected, "rejected", "token rejected"),
         (Self::Denied, "denied", "login denied"),
@@ -52,6 +55,7 @@ impl QuarantineCause {
         (Self::NoLogin, "no_login", "no tokens and no login"),
         (Self::ByHand, "by_hand", "taken out by hand"),
         (Self::Drained, "drained", "drained"),
+        (Self::Elsewhere, "elsewhere", "another process of the fleet has it"),
     ];
 
     /// Returns the name for programs.
@@ -73,7 +77,7 @@ impl QuarantineCause {
 
     /// Returns whether the account returns once it has new tokens, which are to come.
     pub(super) fn needs_tokens(self) -> bool {
-        !self.is_rest() && !self.is_final()
+        !self.is_rest() && !self.is_final() && self != Self::Elsewhere
     }
 
     /// Returns whether the account rests for a time, so that new tokens would not help.
@@ -85,6 +89,15 @@ impl QuarantineCause {
 impl fmt::Display for QuarantineCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(Self::TABLE[*self as usize].2)
+    }
+}
+
+/// As its name for programs.
+#[cfg(feature = "redis")]
+impl<'de> serde::Deserialize<'de> for QuarantineCause {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        Self::by_name(&name).ok_or_else(|| serde::de::Error::custom("no cause of a quarantine has that name"))
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) enum FirstToken {
     /// Tokens, of which the access token may have expired.
     Issued(Box<IssuedTokens>),
     Key(AccessToken),
+    /// None: it never logs in here. Its tokens are supplied by another process of its fleet.
+    #[cfg(feature = "redis")]
+    Supplied,
 }
 
 impl Start {

@@ -11,6 +11,7 @@ use super::policy::doubled;
 /// Refusals are counted by rests and not by answers: requests that were under way when a rest began
 /// could not know of it, so they are no further strikes, however many of them are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "redis", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Strikes {
     count: u8,
     /// When the last rest began.
@@ -63,6 +64,15 @@ impl Strikes {
     /// no strikes.
     pub(super) fn forgive(&mut self) {
         self.count = 0;
+    }
+
+    /// Returns the same with all times later by so much, as another clock counts them.
+    #[cfg(feature = "redis")]
+    pub(super) fn shifted(self, by: i64) -> Self {
+        if self == Self::NONE {
+            return self;
+        }
+        Self { began: self.began.saturating_add(by), until: self.until.saturating_add(by), ..self }
     }
 
     /// Returns whether the last rest is over at the time `now`.

@@ -2,46 +2,31 @@
 //! and opened again when it broke, and no caller waits for longer than the time-out.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, Value};
-use tokio::runtime;
+use redis::aio::PubSub;
+use redis::{Cmd, FromRedisValue, RedisError, Value};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::client::RedisClient;
+use super::current::CurrentConnection;
 use super::failure::RedisFailure;
 use super::script::Script;
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(crate) struct Connection {
-    client: Client,
-    /// Host and port, which name the store in errors.
+    /// Hosts and ports, which name the store in errors.
     name: String,
     timeout: Duration,
-    connect_timeout: Duration,
-    current: Mutex<Option<OpenConnection>>,
-    /// Held while a connection is opened, so that the other callers wait for that one. Counts the
-    /// connections that were opened.
-    opening: tokio::sync::Mutex<u64>,
-}
-
-#[derive(Clone)]
-struct OpenConnection {
-    connection: MultiplexedConnection,
-    /// Tells this connection from those before and after it.
-    number: u64,
-    /// The runtime that the connection was opened on. It drives the connection, which makes no
-    /// progress when the runtime makes none.
-    runtime: runtime::Id,
+    current: Arc<CurrentConnection>,
 }
 
 impl Connection {
-    pub(crate) fn new(client: Client, timeout: Duration, connect_timeout: Duration) -> Self {
-        let name = client.get_connection_info().addr().to_string();
-        let (current, opening) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { client, name, timeout, connect_timeout, current, opening }
+    pub(crate) fn new(client: RedisClient, timeout: Duration, connect_timeout: Duration) -> Self {
+        let name = client.name();
+        Self { name, timeout, current: CurrentConnection::new(client, timeout, connect_timeout) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -82,7 +67,7 @@ impl Connection {
 
     /// Opens a connection for subscriptions, apart from the one for commands.
     pub(super) async fn open_pubsub(&self) -> Result<PubSub, StoreError> {
-        let opened = timeout(self.connect_timeout, self.client.get_async_pubsub()).await;
+        let opened = timeout(self.timeout, self.current.open_pubsub()).await;
         self.explain(flatten(opened))
     }
 
@@ -103,8 +88,8 @@ impl Connection {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut open = self.open(deadline).await?;
-            let answer = timeout_at(deadline, command.query_async(&mut open.connection)).await;
+            let mut open = self.current.open(deadline).await?;
+            let answer = timeout_at(deadline, open.connection.query(command)).await;
             let failure = match flatten(answer) {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
@@ -112,46 +97,11 @@ impl Connection {
             if !failure.is_of_connection() {
                 return Err(failure);
             }
-            self.close(open.number);
+            self.current.replace(&open, &failure);
             if tries == 2 || matches!(failure, RedisFailure::TimedOut) {
                 return Err(failure);
             }
         }
-    }
-
-    /// Returns the current connection, or opens one if there is none that this runtime drives.
-    async fn open(&self, deadline: Instant) -> Result<OpenConnection, RedisFailure> {
-        let runtime = runtime::Handle::current().id();
-        let usable = || self.current().as_ref().filter(|open| open.runtime == runtime).cloned();
-        if let Some(open) = usable() {
-            return Ok(open);
-        }
-        let mut opened = timeout_at(deadline, self.opening.lock()).await?;
-        if let Some(open) = usable() {
-            return Ok(open);
-        }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            // The deadline covers connecting and answering together.
-            .set_response_timeout(None);
-        let opening = self.client.get_multiplexed_async_connection_with_config(&config);
-        let connection = timeout_at(deadline, opening).await??;
-        *opened += 1;
-        let open = OpenConnection { connection, number: *opened, runtime };
-        *self.current() = Some(open.clone());
-        Ok(open)
-    }
-
-    /// Makes the next command open a connection, unless another command has done so already.
-    fn close(&self, number: u64) {
-        let mut current = self.current();
-        if current.as_ref().is_some_and(|open| open.number == number) {
-            *current = None;
-        }
-    }
-
-    fn current(&self) -> MutexGuard<'_, Option<OpenConnection>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read<T: FromRedisValue>(&self, answer: Result<Value, RedisFailure>) -> Result<T, StoreError> {

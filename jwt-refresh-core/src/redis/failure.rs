@@ -1,6 +1,8 @@
 //! Why Redis gave no answer, and the error that the user of a store gets for it. Its words hold
 //! neither user name nor password.
 
+use std::error::Error as _;
+
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use tokio::time::error::Elapsed;
 
@@ -83,14 +85,17 @@ fn is_foreign(error: &RedisError) -> bool {
 }
 
 /// Returns what happened, as the end of a sentence that begins with the store. The details of an
-/// answer are left out, because servers name the user in them. Those of an I/O error are kept: they
-/// come from the system or the TLS library, which know neither user nor password.
+/// answer are left out, because servers name the user in them. Those of an I/O error are kept if
+/// they come from the system or the TLS library, which know neither user nor password; others may
+/// quote an answer.
 fn clause(error: &RedisError) -> String {
     if is_denied(error) {
         return format!("denied access ({}): its rules for this user lack something", error.code().unwrap_or("ERR"));
     }
     if is_cluster(error) {
-        return "is a node of a cluster, which does not hold this account's keys".to_owned();
+        return "is a node of a cluster, which does not hold this account's keys (a URL of a cluster begins with \
+                `redis-cluster://`)"
+            .to_owned();
     }
     if is_foreign(error) {
         return "holds something of another kind under this account's key".to_owned();
@@ -100,7 +105,10 @@ fn clause(error: &RedisError) -> String {
     }
     match error.kind() {
         ErrorKind::AuthenticationFailed => "refused the user or the password".to_owned(),
-        ErrorKind::Io => format!("cannot be reached: {error}"),
+        ErrorKind::Io if error.source().is_some() => format!("cannot be reached: {error}"),
+        ErrorKind::Io => "cannot be reached".to_owned(),
+        #[cfg(feature = "redis-sentinel")]
+        ErrorKind::MasterNameNotFoundBySentinel => "has no master of that name that is up".to_owned(),
         _ => format!("cannot be used: {}", error.category()),
     }
 }

@@ -1,12 +1,18 @@
-//! Redis, for everything in this crate that talks to it: a client for a URL, a connection that is
-//! opened again when it broke, subscriptions to channels, scripts, the parts of key names, and
-//! failures in words that hold no secret.
+//! Redis, for everything in this crate that talks to it: what a URL says, a client for it, a
+//! connection that is opened again when it broke, subscriptions to channels, scripts, the parts of
+//! key names, and failures in words that hold no secret.
 
+mod address;
 mod client;
+#[cfg(feature = "redis-cluster")]
+mod cluster;
 mod connection;
+mod current;
 mod failure;
 mod keys;
 mod script;
+#[cfg(feature = "redis-sentinel")]
+mod sentinel;
 mod subscription;
 
 pub(crate) use client::client;

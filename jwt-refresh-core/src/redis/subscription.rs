@@ -48,19 +48,6 @@ struct ChannelTable {
 pub(crate) struct Subscription(watch::Receiver<u64>);
 
 impl Subscription {
-    /// Returns another subscription, which is notified of what happens from now on.
-    pub(crate) fn resubscribe(&self) -> Self {
-        let mut receiver = self.0.clone();
-        receiver.mark_unchanged();
-        Self(receiver)
-    }
-
-    /// Whether something happened since the last call of [`notified`](Self::notified), or since
-    /// the subscription was made.
-    pub(crate) fn is_notified(&self) -> bool {
-        self.0.has_changed().unwrap_or(true)
-    }
-
     /// Waits until something has happened since the last call, or since the subscription was made.
     pub(crate) async fn notified(&mut self) {
         if self.0.changed().await.is_err() {

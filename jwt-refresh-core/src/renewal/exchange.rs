@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::provider::Renewal;
-use crate::token::{RefreshToken, Tokens};
+use crate::token::{AccessParameters, RefreshToken, Tokens};
 
 /// How many failures in a row it takes until a refresh token that is harmless to send again is in
 /// doubt all the same. Some servers fail with 500 at a refresh token that has expired, and only a
@@ -41,6 +41,11 @@ pub(crate) trait RenewalContext: Sync {
     /// Returns why the server has refused the login, if it has and the same credentials must not be
     /// sent again until the user says so. A pool has its own pauses for that.
     fn refused_login(&self) -> Option<Error> {
+        None
+    }
+
+    /// Returns what the access token is asked for with, if it is not the account's own.
+    fn parameters(&self) -> Option<AccessParameters> {
         None
     }
 
@@ -85,6 +90,11 @@ impl<C: RenewalContext> Renewer<'_, C> {
     async fn exchange(&self, plan: Plan, credential: RefreshCredential, sequence: u64) -> Outcome {
         match (plan, credential) {
             (Plan::LogIn, credential) => self.log_in(credential, sequence).await,
+            (Plan::StepUp, credential) => {
+                let login = self.send_login(&credential, sequence).await;
+                login.unwrap_or_else(|error| Outcome::failed(error, credential))
+            }
+            (Plan::Other, credential) => self.refresh_other(credential, sequence).await,
             (Plan::Renew, RefreshCredential::None) => {
                 let login = self.log_in_unasked(&RefreshCredential::None, sequence).await;
                 login.unwrap_or_else(|error| Outcome::failed(login_failure(error), RefreshCredential::None))
@@ -127,6 +137,26 @@ impl<C: RenewalContext> Renewer<'_, C> {
         match self.log_in_unasked(&RefreshCredential::None, sequence).await {
             Ok(outcome) => outcome,
             Err(login) => refresh_and_login_failure(error, login),
+        }
+    }
+
+    /// Refreshes for an access token with other parameters. A refusal is not held against the
+    /// refresh token: it may be one of the parameters, and if it is not, the next renewal of the
+    /// session's own token finds that out.
+    async fn refresh_other(&self, credential: RefreshCredential, sequence: u64) -> Outcome {
+        let token = credential.token().filter(|_| credential.is_valid()).cloned();
+        let (Some(token), Some(parameters)) = (token, self.context.parameters()) else {
+            let error = Error::new(ErrorKind::Aborted, "there is no refresh token that may be sent");
+            return Outcome::failed(error, credential);
+        };
+        let refresh = Arc::clone(self.context.authenticator()).refresh_for(token.clone(), parameters);
+        match self.send(Action::Refresh, refresh, self.context.policy().refresh_timeout).await {
+            Ok((tokens, times)) => self.refreshed(tokens, times, token, sequence),
+            Err(error) if error.kind() == ErrorKind::Denied => Outcome::failed(error, credential),
+            Err(error) => {
+                let credential = self.after_failed_refresh(token, &error);
+                Outcome::failed(error, credential)
+            }
         }
     }
 
@@ -230,7 +260,7 @@ fn is_out_of_question(login: &Error) -> bool {
 }
 
 /// Returns the error of a failed login. A denial and a missing login are final, because a person
-/// has to act on them; any other failure may pass.
+/// has to act on them, and so is a failure after their part of the login; any other may pass.
 fn login_failure(login: Error) -> Error {
     match login.kind() {
         // An error about an answer says already what is wrong.
@@ -240,6 +270,7 @@ fn login_failure(login: Error) -> Error {
             let what = login.why_no_login().unwrap_or("there is nothing to refresh with, and no way to log in");
             login.clone().into_final(what).lacking_login()
         }
+        _ if login.is_of_person() => login.clone().into_final(login.what()),
         _ => login,
     }
 }

@@ -30,7 +30,8 @@ impl IssuedTokens {
     ///
     /// # Errors
     ///
-    /// If the access token has already expired. With the error comes what to go on with.
+    /// If the access token has already expired, or must not be used. With the error comes what to
+    /// go on with.
     pub(crate) fn issued(
         policy: &Policy,
         tokens: Tokens,
@@ -51,6 +52,9 @@ impl IssuedTokens {
             (None, Some(old)) => RefreshCredential::Reusable(old),
             (None, None) => RefreshCredential::None,
         };
+        if let Some(error) = tokens.refused {
+            return Err((error, credential));
+        }
         if expires.is_some_and(|expires| expires <= times.answered.wall) {
             let error = Error::new(ErrorKind::BadAnswer, "the server issued an access token that has already expired")
                 .advising("check the clocks, and in which unit the server states lifetimes");

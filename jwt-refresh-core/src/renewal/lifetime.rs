@@ -27,6 +27,11 @@ impl Lifetime {
     /// The lifetime of a token that is used until it is rejected.
     const ENDLESS: Self = Self { ahead: Moment::NEVER, due: Moment::NEVER, expires: Moment::NEVER };
 
+    /// Returns whether the token is used until it is rejected.
+    pub(crate) fn is_endless(&self) -> bool {
+        *self == Self::ENDLESS
+    }
+
     /// Returns the lifetime of a token that lives from `start` until the wall clock shows
     /// `expires`, or until it is rejected if there is no `expires`. `jitter` is a random number
     /// from 0 to 1, which lengthens the refresh-ahead window.

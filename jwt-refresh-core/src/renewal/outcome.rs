@@ -31,11 +31,19 @@ impl Outcome {
     pub(crate) fn cut_off(plan: Plan, credential: RefreshCredential) -> Self {
         let what = "the renewal was cut off by a panic or the end of its runtime";
         let left = match plan {
-            Plan::Renew => credential.in_doubt(),
+            Plan::Renew | Plan::Other => credential.in_doubt(),
             // A login sends no refresh token.
-            Plan::LogIn => credential,
+            Plan::LogIn | Plan::StepUp => credential,
         };
         Self::failed(Error::new(ErrorKind::Aborted, what), left)
+    }
+
+    /// Returns the tokens, if there are any.
+    pub(crate) fn issued(&self) -> Option<&IssuedTokens> {
+        match self {
+            Self::Renewed(issued) | Self::Unsaved(issued) | Self::Found(issued) => Some(issued),
+            Self::Failed { .. } | Self::LoggedOut => None,
+        }
     }
 
     /// Returns what the account can be refreshed with from now on.

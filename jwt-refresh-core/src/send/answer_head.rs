@@ -3,7 +3,6 @@
 use http::{HeaderMap, StatusCode};
 
 use super::challenge::Challenge;
-use super::response_head::ResponseHead;
 use crate::error::{Error, ErrorKind};
 
 /// The longest text of a server that an error repeats.
@@ -11,9 +10,11 @@ const LONGEST_REPEATED: usize = 200;
 
 /// The status and the headers of an answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AnswerHead<'a> {
+pub struct AnswerHead<'a> {
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
+    /// Where the answer comes from, after redirects. Not all clients say so.
+    pub(crate) url: Option<&'a str>,
 }
 
 /// What an answer says about the token.
@@ -26,7 +27,16 @@ pub(crate) enum TokenVerdict {
     Insufficient(Insufficient),
 }
 
-/// What a token lacks.
+/// What is wrong with the proof of a request, which says nothing about the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProofFault {
+    /// It has to have another nonce (RFC 9449 §9).
+    Nonce,
+    /// It is not taken (RFC 9449 §7.1).
+    Refused,
+}
+
+/// What a token lacks, or the proof for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Insufficient {
     lacking: Lacking,
@@ -39,15 +49,15 @@ enum Lacking {
     Scope { scope: Option<String> },
     /// RFC 9470 §3
     UserAuthentication { acr_values: Option<String>, max_age: Option<String> },
+    /// A claims challenge, as of Microsoft Entra.
+    Claims,
+    /// A proof with a nonce that the server takes (RFC 9449 §9), which it has given, or not.
+    Nonce { is_given: bool },
+    /// A proof that the server takes (RFC 9449 §7.1).
+    Proof,
 }
 
-impl<'a> AnswerHead<'a> {
-    /// Returns the head of an answer of any client.
-    pub(crate) fn of(response: &'a impl ResponseHead) -> Self {
-        let (status, headers) = response.head();
-        Self { status, headers }
-    }
-
+impl AnswerHead<'_> {
     /// Returns what a 401 or 403 says about the token.
     pub(crate) fn verdict(self) -> TokenVerdict {
         self.verdict_by(|status, _| status == StatusCode::UNAUTHORIZED)
@@ -62,40 +72,90 @@ impl<'a> AnswerHead<'a> {
         if is_rejection(self.status, self.headers) { TokenVerdict::Rejected } else { TokenVerdict::Accepted }
     }
 
+    /// A claims challenge says so too, but where nothing meets it, a renewed token may suffice.
     fn insufficient(self) -> Option<Insufficient> {
-        if !matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        let (_, insufficient) = self.challenge()?;
+        (insufficient.lacking != Lacking::Claims).then_some(insufficient)
+    }
+
+    /// Returns what is wrong with the proof for the request, if a 401 says so and does not say that
+    /// the token is not valid.
+    pub(crate) fn proof_fault(self) -> Option<ProofFault> {
+        if self.status != StatusCode::UNAUTHORIZED {
             return None;
         }
         let challenges = Challenge::in_headers(self.headers);
-        let mut lacking = None;
-        for challenge in &challenges {
+        let codes =
+            || challenges.iter().filter_map(|challenge| Some((challenge.scheme(), challenge.parameter("error")?)));
+        if codes().any(|(_, code)| code == "invalid_token") {
+            return None;
+        }
+        codes().find_map(|(scheme, code)| match (scheme, code) {
+            ("dpop", "use_dpop_nonce") => Some(ProofFault::Nonce),
+            ("dpop", "invalid_dpop_proof") => Some(ProofFault::Refused),
+            _ => None,
+        })
+    }
+
+    /// Returns the challenge that says what the token lacks.
+    pub(crate) fn challenge(self) -> Option<(Challenge, Insufficient)> {
+        if !matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return None;
+        }
+        let mut found = None;
+        for challenge in Challenge::in_headers(self.headers) {
             let repeated = |name| challenge.parameter(name).filter(|value| is_harmless(value)).map(str::to_owned);
-            match challenge.parameter("error") {
+            let lacking = match challenge.parameter("error") {
                 // A token that is not valid may be replaced by one that suffices.
                 Some("invalid_token") => return None,
-                Some("insufficient_scope") => lacking = Some(Lacking::Scope { scope: repeated("scope") }),
+                Some("insufficient_scope") => Lacking::Scope { scope: repeated("scope") },
                 Some("insufficient_user_authentication") => {
-                    let (acr_values, max_age) = (repeated("acr_values"), repeated("max_age"));
-                    lacking = Some(Lacking::UserAuthentication { acr_values, max_age });
+                    Lacking::UserAuthentication { acr_values: repeated("acr_values"), max_age: repeated("max_age") }
                 }
-                _ => {}
-            }
+                Some("insufficient_claims") => Lacking::Claims,
+                _ => continue,
+            };
+            found = Some((challenge, Insufficient { lacking, status: self.status }));
         }
-        lacking.map(|lacking| Insufficient { lacking, status: self.status })
+        found
     }
 }
 
 impl Insufficient {
+    /// Returns what is lacking if the server does not take the proof for the request, and has given
+    /// a nonce with that answer or not.
+    pub(crate) fn of_proof(fault: ProofFault, is_given: bool) -> Self {
+        let lacking = match fault {
+            ProofFault::Nonce => Lacking::Nonce { is_given },
+            ProofFault::Refused => Lacking::Proof,
+        };
+        Self { lacking, status: StatusCode::UNAUTHORIZED }
+    }
+
     /// Returns the code of the challenge.
     pub(crate) fn code(&self) -> &'static str {
         match self.lacking {
             Lacking::Scope { .. } => "insufficient_scope",
             Lacking::UserAuthentication { .. } => "insufficient_user_authentication",
+            Lacking::Claims => "insufficient_claims",
+            Lacking::Nonce { .. } => "use_dpop_nonce",
+            Lacking::Proof => "invalid_dpop_proof",
+        }
+    }
+
+    /// Returns what to do about a proof that is not taken.
+    fn advice(&self) -> Option<&'static str> {
+        match self.lacking {
+            Lacking::Nonce { .. } => Some("all machines of the API have to know the nonces that one of them gives"),
+            Lacking::Proof => {
+                Some("check the clock of this machine, and that no redirect or proxy changes the URL or the method")
+            }
+            _ => None,
         }
     }
 
     pub(crate) fn into_error(self) -> Error {
-        let code = self.code();
+        let (code, advice) = (self.code(), self.advice());
         let (kind, what, detail) = match self.lacking {
             Lacking::Scope { scope } => (
                 ErrorKind::InsufficientScope,
@@ -107,8 +167,25 @@ impl Insufficient {
                 "the request needs a login that is stronger or more recent than that of the access token",
                 joined([("acr_values", acr_values), ("max_age", max_age)]),
             ),
+            Lacking::Claims => (
+                ErrorKind::InsufficientUserAuthentication,
+                "the request needs claims that the login of the access token does not bring",
+                None,
+            ),
+            Lacking::Nonce { is_given: true } => (
+                ErrorKind::BadAnswer,
+                "the API asks for a DPoP nonce again, though the proof had the one that it gave",
+                None,
+            ),
+            Lacking::Nonce { is_given: false } => (
+                ErrorKind::BadAnswer,
+                "the API asks for a DPoP nonce and gives none",
+                Some("there is no header `DPoP-Nonce` (RFC 9449 §9)".to_owned()),
+            ),
+            Lacking::Proof => (ErrorKind::BadAnswer, "the API takes no DPoP proof of the request", None),
         };
         let error = Error::new(kind, what).answered(self.status).coded(code);
+        let error = advice.into_iter().fold(error, Error::advising);
         detail.into_iter().fold(error, Error::detailed)
     }
 }
@@ -133,7 +210,7 @@ mod tests {
 
     fn verdict(status: u16, challenge: &'static str) -> TokenVerdict {
         let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))]);
-        AnswerHead { status: StatusCode::from_u16(status).unwrap(), headers: &headers }.verdict()
+        AnswerHead { status: StatusCode::from_u16(status).unwrap(), headers: &headers, url: None }.verdict()
     }
 
     #[test]
@@ -163,6 +240,22 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_of_the_proof_is_told_from_one_of_the_token() {
+        for (status, challenge, fault) in [
+            (401, r#"Bearer, DPoP error="use_dpop_nonce""#, Some(ProofFault::Nonce)),
+            (401, r#"DPoP error="invalid_dpop_proof", algs="ES256""#, Some(ProofFault::Refused)),
+            (401, r#"DPoP error="invalid_token""#, None),
+            (401, r#"DPoP error="use_dpop_nonce", Bearer error="invalid_token""#, None),
+            (401, r#"Bearer error="use_dpop_nonce""#, None),
+            (400, r#"DPoP error="use_dpop_nonce""#, None),
+        ] {
+            let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))]);
+            let head = AnswerHead { status: StatusCode::from_u16(status).unwrap(), headers: &headers, url: None };
+            assert_eq!(head.proof_fault(), fault, "{challenge}");
+        }
+    }
+
+    #[test]
     fn the_error_names_what_the_token_lacks() {
         for (challenge, text) in [
             (
@@ -183,7 +276,7 @@ mod tests {
         ] {
             let headers =
                 HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_bytes(challenge.as_bytes()).unwrap())]);
-            let head = AnswerHead { status: StatusCode::FORBIDDEN, headers: &headers };
+            let head = AnswerHead { status: StatusCode::FORBIDDEN, headers: &headers, url: None };
             let TokenVerdict::Insufficient(insufficient) = head.verdict() else { panic!("{challenge}") };
             let error = insufficient.into_error();
             assert_eq!(error.to_string(), text);

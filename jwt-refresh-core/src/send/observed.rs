@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
+use super::answer_head::AnswerHead;
 use super::response_head::ResponseHead;
 use crate::pool::Lease;
 use crate::token::AccessToken;
@@ -21,7 +22,8 @@ use crate::token::AccessToken;
 /// ```
 ///
 /// [`Lease::answered`] says what the pool does with it. The token of a session is for one account
-/// that has no limits, so nothing happens then, and the same code serves both.
+/// that has no limits, so nothing happens then, and the same code serves both. Only of a token that
+/// is bound to a key is the nonce kept that the server gave.
 pub trait Observed: Sized {
     /// Tells the pool of `token` what the server answered.
     fn observed(self, token: &impl AnsweredToken) -> Self;
@@ -29,26 +31,34 @@ pub trait Observed: Sized {
 
 /// A token, or what holds one, that can be told what a call with it was answered.
 pub trait AnsweredToken {
-    /// Takes the status and the headers of an answer.
-    fn answered(&self, status: StatusCode, headers: &HeaderMap);
+    /// Takes the URL that an answer comes from, if that is known, its status and its headers. If
+    /// the token is bound to a key, an answer of unknown origin is taken for that to the last
+    /// request that [`Bearer`](crate::Bearer) made a proof for.
+    fn answered(&self, url: Option<&str>, status: StatusCode, headers: &HeaderMap);
 }
 
-/// Tells the pool: see [`Lease::answered`](Lease::answered).
+/// Tells the pool: see [`Lease::answered`](Lease::answered). Keeps a nonce, too.
 impl AnsweredToken for Lease {
-    fn answered(&self, status: StatusCode, headers: &HeaderMap) {
+    fn answered(&self, url: Option<&str>, status: StatusCode, headers: &HeaderMap) {
         Self::answered(self, status, headers);
+        let token: &AccessToken = self;
+        token.answered(url, status, headers);
     }
 }
 
-/// Does nothing.
+/// Keeps the nonce for the next requests, if the token is bound to a key (RFC 9449 §8.2).
 impl AnsweredToken for AccessToken {
-    fn answered(&self, _: StatusCode, _: &HeaderMap) {}
+    fn answered(&self, url: Option<&str>, _: StatusCode, headers: &HeaderMap) {
+        if let Some(key) = self.key() {
+            key.keep_nonce_by_hand(url, headers);
+        }
+    }
 }
 
 impl<R: ResponseHead> Observed for R {
     fn observed(self, token: &impl AnsweredToken) -> Self {
-        let (status, headers) = self.head();
-        token.answered(status, headers);
+        let AnswerHead { status, headers, url } = self.head();
+        token.answered(url, status, headers);
         self
     }
 }

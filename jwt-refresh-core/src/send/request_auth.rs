@@ -14,15 +14,19 @@ use super::request_rule::RequestRule;
 /// | reqwest | `execute`, or `blocking_execute` for its blocking client |
 /// | reqwest-middleware (feature of that name) | `ClientBuilder::new(client).with(auth)` |
 /// | hyper, tonic and all of tower (feature `tower`) | `ServiceBuilder::new().layer(auth)` |
-/// | ureq (feature of that name) | `run`, in place of `Agent::run` |
+/// | ureq (feature of that name) | `run`, in place of `Agent::run`, or `ureq_middleware` |
 ///
 /// # How often a request is sent
 ///
 /// Once, and once more if the answer [rejects](RequestRule::rejected_if) the token, a newer one can
-/// be had and the body can be sent twice. Otherwise the caller gets the answer that rejects the
-/// token, a debug event of `tracing` says why it was not sent again, and
-/// `jwt_refresh_not_retried_total` of the feature `metrics` counts it. If the newer token is
-/// rejected too, the caller gets that answer.
+/// be had and the request can be sent twice: not one whose body is a stream, and none in a
+/// middleware of ureq. Otherwise the caller gets the answer that rejects the token, a debug event
+/// of `tracing` says why it was not sent again, and `jwt_refresh_not_retried_total` of the feature
+/// `metrics` counts it. If the newer token is rejected too, the caller gets that answer.
+///
+/// If the answer says what the token lacks (RFC 6750 §3.1, RFC 9470) and the provider can
+/// [log in for that](crate::TokenProvider::step_up), the request is sent once more, too, after the
+/// login and not after a renewal.
 ///
 /// In a method with `#[refresh_token(retry)]` a request is sent as often as without it: one that
 /// has the token from the method's `.bearer(&token)` is left to the method, and after one that was

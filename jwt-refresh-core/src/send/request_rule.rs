@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::answer_head::{AnswerHead, TokenVerdict};
+use super::bearer::DPOP;
 use super::origin::{Origin, Target};
 use crate::error::{Error, ErrorKind};
 use crate::plaintext::Plaintext;
@@ -208,15 +209,24 @@ impl RequestRule {
         self.header_of(token) == AUTHORIZATION
     }
 
-    /// Puts the token into a request. This is done anew for each sending, so what proves the
-    /// possession of a key for one request (RFC 9449) belongs here too.
-    pub(super) fn attach(&self, token: &AccessToken, headers: &mut HeaderMap) -> Result<(), Error> {
+    /// Puts the token into a request to `url`, and the proof for this one request if the token is
+    /// bound to a key (RFC 9449). This is done anew for each sending.
+    pub(super) fn attach(
+        &self,
+        token: &AccessToken,
+        method: &Method,
+        url: &impl fmt::Display,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Error> {
         let value = match self.scheme.as_deref() {
             None => token.header().clone(),
             Some("") => sensitive(token.expose())?,
             Some(scheme) => sensitive(&[scheme, " ", token.expose()].concat())?,
         };
         headers.insert(self.header_of(token).clone(), value);
+        if let Some(key) = token.key() {
+            headers.insert(DPOP, key.proof(method, &url.to_string(), token.expose())?);
+        }
         Ok(())
     }
 

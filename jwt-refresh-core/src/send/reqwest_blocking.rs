@@ -2,13 +2,14 @@
 
 use reqwest::blocking::{Client, Request, Response};
 
-use super::answer_head::{AnswerHead, Insufficient};
+use super::answer_head::Insufficient;
 use super::attempt::{AfterAnswer, Attempt, Delivery};
 use super::execute_error::ExecuteError;
 use super::held_token::hold;
 use super::origin::Target;
 use super::request_auth::RequestAuth;
 use super::reqwest_client::is_from_elsewhere;
+use super::response_head::ResponseHead as _;
 use crate::provider::TokenProvider;
 
 impl<P: TokenProvider> RequestAuth<P> {
@@ -34,12 +35,13 @@ impl<P: TokenProvider> RequestAuth<P> {
         let url = request.url().clone();
         loop {
             let again = attempt.copy(|| request.try_clone());
-            attempt.attach(request.headers_mut())?;
+            let method = request.method().clone();
+            attempt.attach(&method, &url, request.headers_mut())?;
             let mut response = client.execute(request).inspect_err(|_| attempt.unanswered())?;
             let step = if is_from_elsewhere(response.url(), &url) {
                 AfterAnswer::Deliver(attempt.answered_elsewhere())
             } else {
-                attempt.answered(AnswerHead::of(&response), again)
+                attempt.answered(response.head(), again)
             };
             match step {
                 AfterAnswer::Deliver(Delivery { insufficient: Some(insufficient), .. }) => {

@@ -5,13 +5,14 @@ use std::any::TypeId;
 use http::response;
 use reqwest::{Body, Client, Request, Response, ResponseBuilderExt, Url};
 
-use super::answer_head::{AnswerHead, Insufficient};
+use super::answer_head::Insufficient;
 use super::attempt::{AfterAnswer, Attempt, Delivery};
 use super::execute_error::ExecuteError;
 use super::held_body::HeldBody;
 use super::origin::Target;
 use super::request_auth::RequestAuth;
 use super::request_rule::RequestRule;
+use super::response_head::ResponseHead as _;
 use crate::error::Error;
 use crate::provider::TokenProvider;
 use crate::token::AccessToken;
@@ -21,7 +22,8 @@ const HOST_OF_NO_URL: &str = "no.url.provided.local";
 
 impl<P: TokenProvider> RequestAuth<P> {
     /// Sends a request with a fresh token, and once more if the token is
-    /// [rejected](RequestRule::rejected_if).
+    /// [rejected](RequestRule::rejected_if), or does not suffice and the provider can
+    /// [step up](TokenProvider::step_up).
     ///
     /// A request to an origin that the rule does not name is sent without a token, and one whose
     /// body is a stream is sent only once. If the last token was rejected too, that answer is
@@ -38,9 +40,11 @@ impl<P: TokenProvider> RequestAuth<P> {
     /// | the token was rejected and cannot be renewed | the same |
     /// | the token lacks a scope (RFC 6750 §3.1) | `Auth`, [`InsufficientScope`] |
     /// | its login is too weak or old (RFC 9470) | `Auth`, [`InsufficientUserAuthentication`] |
+    /// | the API takes no proof of a bound token (RFC 9449) | `Auth`, [`BadAnswer`] |
     /// | a redirect may take [the header](RequestRule::header) away | `Auth`, [`Configuration`] |
     /// | the request could not be sent or was not answered | [`Http`](ExecuteError::Http) |
     ///
+    /// [`BadAnswer`]: crate::ErrorKind::BadAnswer
     /// [`InsufficientScope`]: crate::ErrorKind::InsufficientScope
     /// [`InsufficientUserAuthentication`]: crate::ErrorKind::InsufficientUserAuthentication
     /// [`Configuration`]: crate::ErrorKind::Configuration
@@ -107,10 +111,11 @@ impl<'a, P: TokenProvider> ReqwestSending<'a, P> {
         }
     }
 
-    fn with_token(attempt: Attempt<'a, P>, mut request: Request) -> Result<(Self, Request), Error> {
+    fn with_token(mut attempt: Attempt<'a, P>, mut request: Request) -> Result<(Self, Request), Error> {
         attempt.check_redirects()?;
         let (url, again) = (request.url().clone(), attempt.copy(|| request.try_clone()));
-        attempt.attach(request.headers_mut())?;
+        let method = request.method().clone();
+        attempt.attach(&method, &url, request.headers_mut())?;
         Ok((Self(Some(WithToken { attempt, url, again })), request))
     }
 
@@ -129,7 +134,7 @@ impl<'a, P: TokenProvider> ReqwestSending<'a, P> {
         let step = if is_from_elsewhere(response.url(), &url) {
             AfterAnswer::Deliver(attempt.answered_elsewhere())
         } else {
-            attempt.answered(AnswerHead::of(&response), again)
+            attempt.answered(response.head(), again)
         };
         match step {
             AfterAnswer::Deliver(Delivery { token, insufficient }) => {

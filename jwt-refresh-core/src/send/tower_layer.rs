@@ -11,13 +11,13 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::answer_head::{AnswerHead, Insufficient};
+use super::answer_head::Insufficient;
 use super::attempt::{AfterAnswer, Attempt, Delivery};
 use super::held_body::HeldBody;
 use super::origin::Target;
 use super::peeked_body::PeekedBody;
 use super::request_auth::RequestAuth;
-use super::response_head::note_shortcoming;
+use super::response_head::{ResponseHead as _, note_shortcoming};
 use crate::provider::{BoxFuture, TokenProvider};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -145,10 +145,11 @@ where
     let mut request = Request::from_parts(head, PeekedBody::peek(body).await);
     loop {
         let again = attempt.copy(|| try_clone(&request));
-        attempt.attach(request.headers_mut())?;
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        attempt.attach(&method, &uri, request.headers_mut())?;
         let sent = service.call(request).await.inspect_err(|_| attempt.unanswered());
         let mut answer = sent.map_err(Into::into)?;
-        (attempt, request) = match attempt.answered(AnswerHead::of(&answer), again) {
+        (attempt, request) = match attempt.answered(answer.head(), again) {
             AfterAnswer::Deliver(Delivery { token, insufficient }) => {
                 note_shortcoming(answer.extensions_mut(), insufficient.map(Insufficient::into_error));
                 return Ok(answer.map(|body| HeldBody::new(body, token)));

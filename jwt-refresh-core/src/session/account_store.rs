@@ -54,7 +54,7 @@ struct Known {
     /// The revision of the newest entry seen. A store that shows a lower one has lost what was
     /// written since.
     revision: u64,
-    /// The highest sequence seen in it.
+    /// The highest sequence seen in it, or known from elsewhere.
     sequence: u64,
     /// A logout of this revision, or of an earlier one, is older than the tokens that this session
     /// has got since, so it says nothing.
@@ -261,6 +261,13 @@ impl AccountStore {
     /// Returns the revision of the newest entry seen.
     pub(super) fn seen(&self) -> u64 {
         self.known.lock().revision
+    }
+
+    /// Notes that a token of the account has had this sequence.
+    #[cfg(feature = "redis")]
+    pub(super) fn note_sequence(&self, sequence: u64) {
+        let known = &mut self.known.lock().sequence;
+        *known = sequence.max(*known);
     }
 
     /// Returns the highest sequence seen.

@@ -83,7 +83,7 @@ impl SessionShared {
 
     /// Launches a renewal. Called after the lock is released: a runtime that was shut down drops
     /// the task at once, and the task's guard then takes the lock to complete the renewal.
-    fn launch(self: &Arc<Self>, permit: RenewalPermit, runtime: &RenewalRuntime) -> PendingRenewal {
+    pub(super) fn launch(self: &Arc<Self>, permit: RenewalPermit, runtime: &RenewalRuntime) -> PendingRenewal {
         let pending = permit.pending.clone();
         task::spawn(self, permit, runtime);
         pending

@@ -21,6 +21,8 @@ impl OnDeadline for SessionShared {
     /// Handles a deadline of the session's state. The fast path reads a clock that can be stepped
     /// back; the timer also reads the time since boot, which cannot be stepped.
     fn deadline_passed(self: Arc<Self>) {
+        // This thread may stand still until the next deadline has passed, too.
+        let now = self.cell.clock.moment();
         self.cell.tell_login_end(|event| self.telemetry.send_event(event));
         if self.upkeep == Upkeep::KeepFresh || self.telemetry.has_token_receivers() {
             // Events and the next caller report how the renewal ends.
@@ -28,7 +30,7 @@ impl OnDeadline for SessionShared {
         } else {
             self.cell.update_fast_path();
         }
-        self.cell.update_deadline();
+        self.cell.update_deadline(now);
     }
 }
 

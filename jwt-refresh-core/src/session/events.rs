@@ -9,9 +9,11 @@ use crate::error::Error;
 #[non_exhaustive]
 pub enum Event {
     /// There is a new access token, from a login or refresh of this session, or from one that
-    /// another process did meanwhile.
+    /// another process did meanwhile. It may be one for
+    /// [other parameters](crate::Session::access_for) than the session's own.
     Renewed,
-    /// Another process has put a newer token into the store, and this session took it.
+    /// Another process has put a newer token into the store, and this session took it, for itself
+    /// or for other parameters.
     Adopted,
     /// A renewal failed. It is tried again after a pause. Until then, a token that still lives is
     /// served, unless the store failed and the policy is

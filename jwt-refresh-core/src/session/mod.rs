@@ -3,28 +3,33 @@
 //! `state` is the state machine, with `held`, `login_end`, `outage` and `rejections`; `state_cell`
 //! is its lock, `fast_path` keeps a call with a fresh token cheap, and `shared` is what all clones
 //! of a session share. `connect` and `acquire` serve callers, `pending` is what they wait on,
-//! `task` runs a renewal, `replacement` logs out and adopts tokens, and `background` watches the
-//! clock and the store. `store_sync`, `store_write`, `store_follow`, `pending_writes` and
-//! `account_store` share tokens through a store; `record` is what they share, `record_format` how
-//! that is written, and `record_times` how its times are read on another clock. `stored_account` is
-//! a session that a pool drives. `builder`, `telemetry`, `events`, `updates` and `stats` hold what
-//! their names say.
+//! `task` runs a renewal, `challenged` answers challenges, of which `step_up` is what is known,
+//! `replacement` logs out and adopts tokens, and `background` watches the clock and the store.
+//! `store_sync`, `store_write`, `store_follow`, `pending_writes` and `account_store` share tokens
+//! through a store; `record` is what they share, `record_format` how that is written, and
+//! `record_times` how its times are read on another clock. `stored_account` is a session that a
+//! pool drives. `builder`, `telemetry`, `events`, `updates` and `stats` hold what their names say.
 
 mod account_store;
 mod acquire;
 mod background;
 mod builder;
+mod challenged;
+mod child_session;
+mod children;
 mod connect;
 mod events;
 mod fast_path;
 mod held;
 mod held_lease;
 mod login_end;
+mod other_request;
 mod outage;
 mod pending;
 mod pending_writes;
 mod record;
 mod record_format;
+mod record_others;
 mod record_times;
 mod rejections;
 mod replacement;
@@ -33,6 +38,7 @@ mod shared;
 mod state;
 mod state_cell;
 mod stats;
+mod step_up;
 mod store_follow;
 mod store_sync;
 mod store_write;
@@ -52,11 +58,13 @@ use crate::error::ErrorKind;
 use crate::events::Events;
 use crate::provider::{Renewal, TokenProvider};
 use crate::renewal::Plan;
+use crate::send::Challenge;
 #[cfg(feature = "reqwest")]
 use crate::send::{ExecuteError, reqwest_client};
 use crate::token::{AccessToken, Tokens};
 
 pub use builder::SessionBuilder;
+pub use child_session::ChildSession;
 pub use events::Event;
 pub use stats::SessionStats;
 pub(crate) use stored_account::StoredAccount;
@@ -371,16 +379,29 @@ impl Session {
     /// Where the server ends a connection whose token expires, open the next one with the new token
     /// and go over to it. Where its protocol has a message for a new token, send that instead.
     ///
-    /// ```text
-    /// let mut token = updates.next().await?;
-    /// loop {
-    ///     let mut request = "wss://api.example/feed".into_client_request()?;
-    ///     request.headers_mut().bearer(&token);
-    ///     let (socket, _) = tokio_tungstenite::connect_async(request).await?;
-    ///     tokio::select! {
-    ///         end = read(socket) => return end,
-    ///         Some(newer) = updates.next() => token = newer,
+    /// ```no_run
+    /// use jwt_refresh::{Bearer, Session};
+    /// use tokio::net::TcpStream;
+    /// use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    /// use tokio_tungstenite::tungstenite::Error;
+    /// use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+    ///
+    /// type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+    ///
+    /// /// Reads with `read` until it ends, over one connection after the other.
+    /// async fn follow(session: &Session, read: impl AsyncFn(Socket)) -> Result<(), Error> {
+    ///     let mut updates = session.updates();
+    ///     let mut current = updates.next().await;
+    ///     while let Some(token) = current {
+    ///         let mut request = "wss://api.example/feed".into_client_request()?;
+    ///         request.headers_mut().bearer(&token);
+    ///         let (socket, _) = connect_async(request).await?;
+    ///         tokio::select! {
+    ///             () = read(socket) => return Ok(()),
+    ///             newer = updates.next() => current = newer,
+    ///         }
     ///     }
+    ///     Ok(())
     /// }
     /// ```
     pub fn updates(&self) -> Updates {
@@ -421,6 +442,10 @@ impl TokenProvider for Session {
     #[inline]
     fn served(&self, token: &AccessToken) {
         self.0.cell.served(token.generation());
+    }
+
+    fn step_up(&self, token: &AccessToken, challenge: &Challenge) -> Option<Renewal<AccessToken>> {
+        Some(Box::pin(self.started().step_up(token.generation(), challenge)?))
     }
 }
 

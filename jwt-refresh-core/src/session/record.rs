@@ -11,7 +11,7 @@ use crate::clock::{Moment, Timestamp};
 use crate::policy::Policy;
 use crate::renewal::{IssuedTokens, Lifetime, RefreshCredential};
 use crate::secret::Secret;
-use crate::token::{AccessToken, RefreshToken};
+use crate::token::{AccessToken, ProofKey, RefreshToken};
 
 /// The content of an account's entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) struct Active {
     /// The access token that was asked for without further parameters.
     pub(super) access: Option<StoredToken>,
     /// Access tokens of the same login for other parameters (scope, audience, resource), as they
-    /// were read. This version neither makes nor uses them.
+    /// are written.
     pub(super) others: Vec<Secret>,
     pub(super) credential: RefreshCredential,
     /// Set just before the refresh token is spent, and cleared when the outcome is written. If a
@@ -53,6 +53,8 @@ pub(super) struct Active {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct StoredToken {
     pub(super) token: Secret,
+    /// The key that it is bound to, if any.
+    pub(super) key: Option<ProofKey>,
     pub(super) written: Written,
     pub(super) unknown: UnknownFields,
 }
@@ -94,21 +96,20 @@ impl Record {
 
     /// Returns the record of tokens that follow on `self`, as the clock shows `now`.
     pub(super) fn with_tokens(&self, issued: &IssuedTokens, now: Moment) -> Self {
-        let expires = issued.life.expires.wall;
-        let written = Written {
-            issued: now.wall.as_nanos(),
-            expires: (expires != Timestamp::NEVER).then_some(expires.as_nanos()),
-            server_ahead: issued.server_ahead,
-        };
-        let access = StoredToken { token: issued.token.expose().into(), written, unknown: Vec::new() };
         let active = Active {
-            access: Some(access),
+            access: Some(stored(issued, now)),
             credential: issued.credential.clone(),
             mark: None,
             refresh_expires: issued.login_ends.map(|ends| ends.wall.as_nanos()),
             ..self.active().cloned().unwrap_or_default()
         };
         Self { sequence: issued.sequence, status: LoginStatus::Active(active), ..self.clone() }
+    }
+
+    /// Returns the record of a login, which has no access tokens of the one before.
+    pub(super) fn without_others(&self) -> Self {
+        let active = Active { others: Vec::new(), ..self.active().cloned().unwrap_or_default() };
+        Self { status: LoginStatus::Active(active), ..self.clone() }
     }
 
     /// Returns the record of the tokens of `sequence`, whose access token is not known.
@@ -180,9 +181,20 @@ impl Record {
         now: Moment,
         server_ahead: Option<i64>,
     ) -> Option<IssuedTokens> {
+        self.issued_as(self.active()?.access.as_ref()?, policy, now, server_ahead)
+    }
+
+    /// Does the same for one of the access tokens.
+    pub(super) fn issued_as(
+        &self,
+        stored: &StoredToken,
+        policy: &Policy,
+        now: Moment,
+        server_ahead: Option<i64>,
+    ) -> Option<IssuedTokens> {
         let active = self.active()?;
-        let stored = active.access.as_ref()?;
         let token = AccessToken::new(stored.token.expose()).ok()?;
+        let token = stored.key.iter().cloned().fold(token, |token, key| token.bound_to(key));
         let times = on_this_clock(stored.written, token.dates().expires_at, now.wall, server_ahead);
         let begins = now.at_wall(times.begins);
         let credential = active.credential.clone();
@@ -197,6 +209,18 @@ impl Record {
             sequence: self.sequence,
         })
     }
+}
+
+/// Returns an access token as an entry has it.
+pub(super) fn stored(issued: &IssuedTokens, now: Moment) -> StoredToken {
+    let expires = issued.life.expires.wall;
+    let written = Written {
+        issued: now.wall.as_nanos(),
+        expires: (expires != Timestamp::NEVER).then_some(expires.as_nanos()),
+        server_ahead: issued.server_ahead,
+    };
+    let key = issued.token.key().cloned();
+    StoredToken { token: issued.token.expose().into(), key, written, unknown: Vec::new() }
 }
 
 /// Returns a name for a refresh token that does not tell it.

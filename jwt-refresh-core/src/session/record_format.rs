@@ -15,9 +15,11 @@ use crate::json;
 use crate::renewal::RefreshCredential;
 use crate::secret::Secret;
 use crate::store::{StoreError, StoreErrorKind};
-use crate::token::{AccessToken, RefreshToken};
+use crate::token::{AccessParameters, AccessToken, ProofKey, RefreshToken};
 
 const FORMAT: u64 = 2;
+/// The field with the private key that a token is bound to (RFC 9449).
+const KEY: &str = "dpop_key";
 /// The longest entry that is read, in bytes. No account's tokens are longer.
 const MAX_LEN: usize = 1024 * 1024;
 /// The highest number that is read: it leaves room to count on.
@@ -44,10 +46,13 @@ pub(super) fn write(record: &Record, account: &str, revision: u64) -> Zeroizing<
 }
 
 fn write_active(object: &mut ObjectWriter, active: &Active) {
-    let own = active.access.as_ref().map(write_token);
+    let own = active.access.as_ref().map(|stored| write_token(&BTreeMap::new(), stored));
     let tokens = own.iter().map(|token| str::from_utf8(token).unwrap_or("null"));
     object.array("access", tokens.chain(active.others.iter().map(Secret::expose)));
     object.field("refresh_token", active.credential.token().map(RefreshToken::expose));
+    object.field(KEY, active.credential.token().and_then(RefreshToken::key).map(ProofKey::written));
+    object.field("client_id", active.credential.token().and_then(RefreshToken::client));
+    object.field("issuer", active.credential.token().and_then(RefreshToken::issuer));
     object.field("doubtful", matches!(active.credential, RefreshCredential::InDoubt(_)));
     object.field("reusable", active.credential.is_reusable());
     object.field("refresh_expires_ns", active.refresh_expires);
@@ -55,10 +60,24 @@ fn write_active(object: &mut ObjectWriter, active: &Active) {
     object.raw_fields(&active.unknown);
 }
 
-fn write_token(stored: &StoredToken) -> Zeroizing<Vec<u8>> {
+/// Returns an access token for other parameters than the account's own, as an entry has it.
+pub(super) fn write_other(parameters: &AccessParameters, stored: &StoredToken) -> Secret {
+    let written = write_token(parameters.as_map(), stored);
+    str::from_utf8(&written).unwrap_or("null").into()
+}
+
+/// Reads such an access token. `None` if this version cannot read it, and leaves it alone.
+pub(super) fn read_other(written: &Secret) -> Option<(AccessParameters, StoredToken)> {
+    let mut fields = Fields::parse(written.expose().as_bytes()).ok()?;
+    let parameters = serde_json::from_str(fields.raw("parameters")?.get()).ok()?;
+    Some((AccessParameters::from_entry(parameters), read_token(fields).ok()?))
+}
+
+fn write_token(parameters: &BTreeMap<String, String>, stored: &StoredToken) -> Zeroizing<Vec<u8>> {
     let mut object = ObjectWriter::new();
-    object.field("parameters", BTreeMap::<&str, &str>::new());
+    object.field("parameters", parameters);
     object.field("token", stored.token.expose());
+    object.field(KEY, stored.key.as_ref().map(ProofKey::written));
     object.field("issued_ns", stored.written.issued);
     object.field("expires_ns", stored.written.expires);
     object.field("server_ahead_ns", stored.written.server_ahead);
@@ -160,6 +179,7 @@ fn read_format_1(mut fields: Fields<'_>) -> Result<Record, StoreError> {
         None => None,
         Some(token) => Some(StoredToken {
             token: valid(token, "access_token")?,
+            key: None,
             written: read_times(&mut fields)?,
             unknown: Vec::new(),
         }),
@@ -208,14 +228,19 @@ fn read_tokens(fields: &mut Fields<'_>) -> Result<(Option<StoredToken>, Vec<Secr
             others.push(raw.get().into());
             continue;
         }
-        let text = token.text("token")?.ok_or_else(|| corrupt("has no text in `token`"))?;
-        access = Some(StoredToken {
-            token: valid(text, "token")?,
-            written: read_times(&mut token)?,
-            unknown: token.into_unknown(),
-        });
+        access = Some(read_token(token)?);
     }
     Ok((access, others))
+}
+
+fn read_token(mut fields: Fields<'_>) -> Result<StoredToken, StoreError> {
+    let text = fields.text("token")?.ok_or_else(|| corrupt("has no text in `token`"))?;
+    Ok(StoredToken {
+        token: valid(text, "token")?,
+        key: read_key(&mut fields)?,
+        written: read_times(&mut fields)?,
+        unknown: fields.into_unknown(),
+    })
 }
 
 fn read_times(fields: &mut Fields<'_>) -> Result<Written, StoreError> {
@@ -227,12 +252,29 @@ fn read_times(fields: &mut Fields<'_>) -> Result<Written, StoreError> {
 }
 
 fn read_credential(fields: &mut Fields<'_>) -> Result<RefreshCredential, StoreError> {
-    Ok(match (fields.text("refresh_token")?, fields.flag("doubtful")?, fields.flag("reusable")?) {
+    let token = fields.text("refresh_token")?.map(RefreshToken::from);
+    let (key, client, issuer) = (read_key(fields)?, fields.text("client_id")?, fields.text("issuer")?);
+    let token = token.map(|token| token.bound_to(key).issued_to(client).issued_by(issuer));
+    Ok(match (token, fields.flag("doubtful")?, fields.flag("reusable")?) {
         (None, ..) => RefreshCredential::None,
-        (Some(token), true, _) => RefreshCredential::InDoubt(token.into()),
-        (Some(token), false, true) => RefreshCredential::Reusable(token.into()),
-        (Some(token), false, false) => RefreshCredential::Valid(token.into()),
+        (Some(token), true, _) => RefreshCredential::InDoubt(token),
+        (Some(token), false, true) => RefreshCredential::Reusable(token),
+        (Some(token), false, false) => RefreshCredential::Valid(token),
     })
+}
+
+/// Reads the key that a token is bound to.
+fn read_key(fields: &mut Fields<'_>) -> Result<Option<ProofKey>, StoreError> {
+    let Some(text) = fields.text(KEY)?.map(Secret::from) else { return Ok(None) };
+    match ProofKey::parse(text.expose()) {
+        Some(key) => Ok(Some(key)),
+        None if cfg!(feature = "oauth") => Err(corrupt("has no key in `dpop_key`")),
+        // Whole for a program with the feature, so it is left alone.
+        None => Err(StoreError::new(
+            StoreErrorKind::LaterFormat,
+            "the entry in the store has tokens that are bound to a key (DPoP), which the feature `oauth` reads",
+        )),
+    }
 }
 
 fn is_logged_out(fields: &mut Fields<'_>) -> Result<bool, StoreError> {
@@ -349,6 +391,9 @@ mod tests {
         for record in [
             with(RefreshCredential::InDoubt("r".into())),
             with(RefreshCredential::Reusable("r\"\\\n".into())),
+            with(RefreshCredential::Valid(
+                RefreshToken::from("r").issued_to(Some("client-1".into())).issued_by(Some("https://id.example".into())),
+            )),
             with(RefreshCredential::None),
             record(),
             others,
@@ -358,6 +403,27 @@ mod tests {
         ] {
             assert_eq!(read(&write(&record, "ada", 7), "ada", 7).unwrap(), record);
         }
+    }
+
+    #[test]
+    #[cfg(feature = "oauth")]
+    fn the_key_that_a_token_is_bound_to_is_read_with_it_and_a_strange_one_is_no_key() {
+        let key = ProofKey::generate().unwrap();
+        let tokens = Tokens::new("AccessS3cret").unwrap().refresh_token("RefreshS3cret").bound_to(&key);
+        let issued = IssuedTokens::captured(&Policy::default(), tokens, now(), 3);
+        let record = Record::empty(2).with_tokens(&issued, now());
+        let written = write(&record, "ada", 7);
+        let read_back = read(&written, "ada", 7).unwrap();
+        assert_eq!(read_back, record);
+        let issued = read_back.issued_tokens(&Policy::default(), now(), None).unwrap();
+        assert_eq!(issued.token.key(), Some(&key));
+        assert_eq!(issued.token.header(), "DPoP AccessS3cret");
+        assert_eq!(issued.credential.token().and_then(RefreshToken::key), Some(&key));
+
+        let strange = String::from_utf8(written.to_vec()).unwrap().replace(key.written(), "S3cret");
+        let error = read(strange.as_bytes(), "ada", 7).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        assert!(error.to_string().contains("`dpop_key`") && !error.to_string().contains("S3cret"), "{error}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ impl SessionShared {
             self.telemetry.send_event(event);
             self.begin_write()
         });
+        self.forget_children();
         runtime::run(async move { self.log_out_elsewhere([credential, captured], write).await })
     }
 
@@ -69,6 +70,7 @@ impl SessionShared {
             let sequence = sequence.max(self.overrule_store());
             (IssuedTokens::captured(self.policy(), tokens, now, sequence), self.begin_write())
         });
+        self.forget_children();
         self.telemetry.token_changed();
         self.forget_refused_login();
         runtime::run(async move { self.write_adopted(issued, write).await })
@@ -79,7 +81,7 @@ impl SessionShared {
     fn overrule_store(&self) -> u64 {
         let Some(store) = &self.store else { return 0 };
         store.overrule(store.seen());
-        store.sequence() + 1
+        store.sequence().saturating_add(1)
     }
 
     async fn write_adopted(self: Arc<Self>, issued: IssuedTokens, write: Option<PendingWrite>) -> Result<(), Error> {

@@ -1,9 +1,12 @@
 //! The renewals whose tasks have not ended, and how far each has got. There is one as a rule; after
 //! a logout the one before it may still run.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::other_request::OtherRequest;
 use super::pending::{PendingRenewal, ResultSender};
+use super::step_up::StepUp;
 use crate::renewal::{Action, Plan};
 
 /// How long after its deadline a step is given up. The step's own time-out comes first, and names
@@ -48,6 +51,10 @@ pub(super) struct Running<P> {
     deadline: Instant,
     /// The phase of the session before the renewal.
     pub(super) previous_phase: P,
+    /// The challenge that it answers, if its plan is that.
+    pub(super) step_up: Option<Box<StepUp>>,
+    /// For what it gets an access token, if its plan is that.
+    pub(super) other: Option<Arc<OtherRequest>>,
     pub(super) sender: ResultSender,
 }
 
@@ -81,9 +88,35 @@ impl<P> RunningRenewals<P> {
             sent_refresh: false,
             deadline,
             previous_phase,
+            step_up: None,
+            other: None,
             sender: sender.clone(),
         });
         (sender, before)
+    }
+
+    /// Notes which challenge the newest renewal answers.
+    pub(super) fn answers(&mut self, step_up: StepUp) {
+        if let Some(running) = self.0.last_mut() {
+            running.step_up = Some(Box::new(step_up));
+        }
+    }
+
+    /// Notes for what the newest renewal gets an access token.
+    pub(super) fn gets_other(&mut self, request: Arc<OtherRequest>) {
+        if let Some(running) = self.0.last_mut() {
+            running.other = Some(request);
+        }
+    }
+
+    /// Returns for what a renewal gets an access token, if it is not the session's own.
+    pub(super) fn other(&self, epoch: u64) -> Option<&Arc<OtherRequest>> {
+        self.0.iter().find(|running| running.epoch == epoch)?.other.as_ref()
+    }
+
+    /// Returns the challenge that a renewal answers, if it does.
+    pub(super) fn step_up(&self, epoch: u64) -> Option<&StepUp> {
+        self.0.iter().find(|running| running.epoch == epoch)?.step_up.as_deref()
     }
 
     /// Notes that a renewal takes a step, which may take `timeout`.
@@ -113,6 +146,11 @@ impl<P> RunningRenewals<P> {
     /// Returns the present step of a renewal, unless the renewal has ended.
     pub(super) fn step(&self, epoch: u64) -> Option<Step> {
         self.0.iter().find(|running| running.epoch == epoch).map(|running| running.step)
+    }
+
+    /// Returns whether a renewal has sent a login.
+    pub(super) fn has_sent_login(&self, epoch: u64) -> bool {
+        self.0.iter().any(|running| running.epoch == epoch && running.sent_login)
     }
 
     /// Returns the newest renewal whose task has not ended.

@@ -23,7 +23,7 @@ use crate::runtime::{self, BackgroundTask};
 #[cfg(feature = "reqwest")]
 use crate::send::RequestRule;
 use crate::sync::Mutex;
-use crate::token::{AccessToken, RefreshToken, Tokens};
+use crate::token::{AccessParameters, AccessToken, RefreshToken, Tokens};
 
 /// The fields that are hardly ever written come first: the number of clones is before them, and the
 /// fast path of `cell`, which must not share a cache line with that number, after them.
@@ -51,6 +51,18 @@ pub(super) struct SessionShared {
     pub(super) telemetry: Telemetry,
     /// How many renewals have ended and are not saved yet.
     unsaved: AtomicUsize,
+    /// The sessions that keep other access tokens of the login, if there are any.
+    #[expect(clippy::box_collection, reason = "hardly any session has some")]
+    pub(super) children: Mutex<Option<Box<Vec<Child>>>>,
+}
+
+/// A session that keeps one access token of the login.
+#[derive(Clone)]
+pub(super) struct Child {
+    pub(super) parameters: AccessParameters,
+    pub(super) session: Arc<SessionShared>,
+    /// The sequence of the newest token that it was given, of this login; 0 if it has none.
+    pub(super) sequence: u64,
 }
 
 /// Notified when a session has no renewal any more that is not saved. All sessions share it, since
@@ -124,6 +136,7 @@ impl SessionShared {
             follower: Mutex::default(),
             telemetry: Telemetry::new(),
             unsaved: AtomicUsize::new(0),
+            children: Mutex::default(),
             refused_login: Mutex::default(),
         })
     }
@@ -207,7 +220,15 @@ impl SessionShared {
         if matches!(outcome, Outcome::Found(_)) {
             self.forget_refused_login();
         }
+        let ends_login = match outcome {
+            Outcome::LoggedOut => true,
+            Outcome::Renewed(_) | Outcome::Unsaved(_) => self.cell.lock().has_sent_login(epoch),
+            Outcome::Found(_) | Outcome::Failed { .. } => false,
+        };
         let completed = self.cell.complete(epoch, outcome, |event| self.telemetry.send_event(event));
+        if ends_login {
+            self.forget_children();
+        }
         completed.is_some_and(|Completed { notification, is_current }| {
             notification.send();
             is_current
@@ -263,6 +284,7 @@ impl SessionShared {
     /// Forgets all tokens in this process, because the store says that the session is logged out.
     pub(super) fn log_out_locally(&self) {
         self.cell.log_out(|event| self.telemetry.send_event(event));
+        self.forget_children();
     }
 
     pub(super) fn stats(&self) -> SessionStats {

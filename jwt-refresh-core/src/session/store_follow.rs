@@ -1,7 +1,7 @@
 //! How a session takes over what other processes have written into the store.
 
 use super::account_store::{AccountStore, FoundEntry};
-use super::record::Record;
+use super::record::{Record, StoredToken};
 use super::shared::SessionShared;
 use super::state_cell::Followed;
 use crate::renewal::IssuedTokens;
@@ -33,6 +33,13 @@ impl SessionShared {
         record.issued_tokens(self.policy(), now, server_ahead)
     }
 
+    /// Returns one of the access tokens of a record, as this process sees it.
+    pub(super) fn issued_as(&self, record: &Record, stored: &StoredToken) -> Option<IssuedTokens> {
+        let now = self.cell.clock.moment();
+        let server_ahead = self.store.as_ref().and_then(|store| store.server_ahead(now));
+        record.issued_as(stored, self.policy(), now, server_ahead)
+    }
+
     /// Takes over what another process has written. Returns the revision that was found, or `None`
     /// if the store failed.
     pub(super) async fn follow_store(&self) -> Option<u64> {
@@ -59,6 +66,7 @@ impl SessionShared {
         if store.forget_used(record) {
             self.cell.discard_captured();
         }
+        self.follow_children(record);
         let Some(issued) = self.issued_tokens(record) else { return Followed::Already };
         self.cell.follow(
             issued,
@@ -74,6 +82,10 @@ impl SessionShared {
     /// under way nothing is done, and that renewal is returned, which has to end first.
     fn follow_logout(&self, store: &AccountStore, revision: u64) -> Followed {
         let outdated = || store.pending.are_some() || store.has_seen(revision + 1);
-        self.cell.follow_logout(outdated, |event| self.telemetry.send_event(event))
+        let followed = self.cell.follow_logout(outdated, |event| self.telemetry.send_event(event));
+        if matches!(followed, Followed::Now) {
+            self.forget_children();
+        }
+        followed
     }
 }

@@ -132,7 +132,11 @@ impl SessionShared {
     /// that.
     fn log_out_unsaved(&self, sequence: u64) -> bool {
         let is_idle = || self.store.as_ref().is_some_and(|store| !store.pending.are_some());
-        self.cell.log_out_unsaved(sequence, is_idle, |event| self.telemetry.send_event(event))
+        let is_out = self.cell.log_out_unsaved(sequence, is_idle, |event| self.telemetry.send_event(event));
+        if is_out {
+            self.forget_children();
+        }
+        is_out
     }
 
     /// Saves the tokens of a renewal. Returns false if they could not be saved yet.
@@ -233,7 +237,7 @@ pub(super) fn logged_out(before: Option<&Record>, sequence: u64) -> Record {
 pub(super) fn adopted(before: Option<&Record>, issued: &IssuedTokens, adoption: Adoption, now: Moment) -> Record {
     let before = before.cloned().unwrap_or_else(|| Record::empty(0));
     let sequence = issued.sequence.max(before.sequence + 1);
-    before.with_adopted(&IssuedTokens { sequence, ..issued.clone() }, adoption, now)
+    before.without_others().with_adopted(&IssuedTokens { sequence, ..issued.clone() }, adoption, now)
 }
 
 /// Logs that something is not written yet, and returns the error for the user.

@@ -111,6 +111,15 @@ impl StoredAccount {
         }
     }
 
+    /// Notes that a token of the account has had this sequence, which the store need not know any
+    /// more. The next one gets a higher.
+    #[cfg(feature = "redis")]
+    pub(crate) fn note_sequence(&self, sequence: u64) {
+        if let Some(store) = &self.session.store {
+            store.note_sequence(sequence);
+        }
+    }
+
     /// Notes that the account has tokens.
     fn begun(&self, issued: IssuedTokens) -> IssuedTokens {
         self.has_begun.store(true, Ordering::Release);

@@ -7,12 +7,14 @@ use std::time::SystemTime;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 
+use super::proof_key::ProofKey;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::jwt::{Jwt, TokenDates};
 use crate::secret::Secret;
 
 const SCHEME: &str = "Bearer ";
+const DPOP_SCHEME: &str = "DPoP ";
 
 /// An access token, ready to be sent as `Authorization: Bearer …` (RFC 6750 §2.1), which is marked
 /// sensitive.
@@ -27,12 +29,20 @@ pub struct AccessToken(Arc<TokenData>);
 
 struct TokenData {
     header: HeaderValue,
-    /// The header that an API key is sent in, and `None` for a token. Behind a pointer, since
-    /// nearly all are tokens.
-    key_header: Option<Box<HeaderName>>,
+    /// How it is sent, unless it is a bearer token. Behind a pointer, since nearly all are.
+    other: Option<Box<SentAs>>,
     /// [`Timestamp::NEVER`] if the expiry is unknown.
     expires_at: Timestamp,
     generation: u64,
+}
+
+/// How a token is sent that is no bearer token.
+#[derive(Clone)]
+enum SentAs {
+    /// An API key, in this header.
+    ApiKey(HeaderName),
+    /// With a proof by this key (RFC 9449 §7.1).
+    Bound(ProofKey),
 }
 
 impl AccessToken {
@@ -52,10 +62,9 @@ impl AccessToken {
                 "field `access_token` is empty or has a character that no access token may have",
             ));
         }
-        let mut header = HeaderValue::from_str(&[SCHEME, token].concat())
-            .map_err(|_| Error::new(ErrorKind::BadAnswer, "field `access_token` does not fit into a header"))?;
-        header.set_sensitive(true);
-        Ok(Self(Arc::new(TokenData { header, key_header: None, expires_at: Timestamp::NEVER, generation: 0 })))
+        let header = sensitive(&[SCHEME, token].concat())
+            .ok_or_else(|| Error::new(ErrorKind::BadAnswer, "field `access_token` does not fit into a header"))?;
+        Ok(Self(Arc::new(TokenData { header, other: None, expires_at: Timestamp::NEVER, generation: 0 })))
     }
 
     /// Wraps an API key, which is sent as the value of `header`, or without one as a token is:
@@ -71,26 +80,42 @@ impl AccessToken {
         let key = key.expose();
         let Some(header) = header else {
             let token = Self::new(key).map_err(|_| unsendable())?;
-            return Ok(token.with_key_header(AUTHORIZATION));
+            return Ok(token.sent_as(SentAs::ApiKey(AUTHORIZATION)));
         };
         let name = header.parse::<HeaderName>().map_err(|_| wrong("the header of the API key is no name of one"))?;
-        let value = HeaderValue::from_str(key).ok().filter(|_| !key.is_empty() && key.is_ascii() && key.trim() == key);
-        let mut header = value.ok_or_else(unsendable)?;
-        header.set_sensitive(true);
-        let key = Self(Arc::new(TokenData { header, key_header: None, expires_at: Timestamp::NEVER, generation: 0 }));
-        Ok(key.with_key_header(name))
+        let is_fit = !key.is_empty() && key.is_ascii() && key.trim() == key;
+        let header = sensitive(key).filter(|_| is_fit).ok_or_else(unsendable)?;
+        let key = Self(Arc::new(TokenData { header, other: None, expires_at: Timestamp::NEVER, generation: 0 }));
+        Ok(key.sent_as(SentAs::ApiKey(name)))
     }
 
-    fn with_key_header(mut self, name: HeaderName) -> Self {
+    fn sent_as(mut self, other: SentAs) -> Self {
         if let Some(data) = Arc::get_mut(&mut self.0) {
-            data.key_header = Some(Box::new(name));
+            data.other = Some(Box::new(other));
         }
         self
     }
 
+    /// Returns the token as one that is bound to `key`, which is sent as `Authorization: DPoP …`
+    /// (RFC 9449 §7.1).
+    pub(crate) fn bound_to(&self, key: ProofKey) -> Self {
+        let TokenData { expires_at, generation, .. } = *self.0;
+        // The text was in a header before.
+        let header = sensitive(&[DPOP_SCHEME, self.expose()].concat()).unwrap_or_else(|| self.0.header.clone());
+        Self(Arc::new(TokenData { header, other: Some(Box::new(SentAs::Bound(key))), expires_at, generation }))
+    }
+
+    /// Returns the key that the token is bound to, if any.
+    pub(crate) fn key(&self) -> Option<&ProofKey> {
+        match self.0.other.as_deref() {
+            Some(SentAs::Bound(key)) => Some(key),
+            _ => None,
+        }
+    }
+
     /// Returns whether this is an API key, which no server issued to a session or pool.
     pub(crate) fn is_api_key(&self) -> bool {
-        self.0.key_header.is_some()
+        matches!(self.0.other.as_deref(), Some(SentAs::ApiKey(_)))
     }
 
     /// Returns the same token, with `time` as its expiry on this machine's clock.
@@ -111,9 +136,9 @@ impl AccessToken {
             (data.expires_at, data.generation) = (expires_at, generation);
             return self;
         }
-        let TokenData { header, key_header, .. } = &*self.0;
-        let (header, key_header) = (header.clone(), key_header.clone());
-        Self(Arc::new(TokenData { header, key_header, expires_at, generation }))
+        let TokenData { header, other, .. } = &*self.0;
+        let (header, other) = (header.clone(), other.clone());
+        Self(Arc::new(TokenData { header, other, expires_at, generation }))
     }
 
     /// Returns a copy that shares nothing with `self`, for one thread to clone from: a reference
@@ -126,8 +151,8 @@ impl AccessToken {
         match header {
             Ok(header) => {
                 let TokenData { expires_at, generation, .. } = *self.0;
-                let key_header = self.0.key_header.clone();
-                Self(Arc::new(TokenData { header, key_header, expires_at, generation }))
+                let other = self.0.other.clone();
+                Self(Arc::new(TokenData { header, other, expires_at, generation }))
             }
             Err(_) => self.clone(),
         }
@@ -136,11 +161,18 @@ impl AccessToken {
     /// Returns the name of the header that the token is sent in: `Authorization`, except for an
     /// [API key](crate::pool::Account::api_key) that has another one.
     pub fn header_name(&self) -> &HeaderName {
-        self.0.key_header.as_deref().unwrap_or(&AUTHORIZATION)
+        match self.0.other.as_deref() {
+            Some(SentAs::ApiKey(name)) => name,
+            _ => &AUTHORIZATION,
+        }
     }
 
     /// Returns the value of its header, marked sensitive: `Bearer …`, or an API key that has a
     /// [header](Self::header_name) of its own.
+    ///
+    /// Of a token that is bound to a key (`OAuthBuilder::dpop`) it is `DPoP …`, which an API
+    /// refuses without the proof for the request (RFC 9449 §7.1). [`Bearer`](crate::Bearer) and
+    /// `RequestAuth` add one.
     pub fn header(&self) -> &HeaderValue {
         &self.0.header
     }
@@ -150,7 +182,8 @@ impl AccessToken {
     pub fn expose(&self) -> &str {
         // The header was made from ASCII, so the conversion back cannot fail.
         let value = self.0.header.to_str().unwrap_or_default();
-        value.strip_prefix(SCHEME).unwrap_or(value)
+        let scheme = if self.key().is_some() { DPOP_SCHEME } else { SCHEME };
+        value.strip_prefix(scheme).unwrap_or(value)
     }
 
     /// Returns when the token expires on this machine's clock, or `None` if that is unknown.
@@ -178,6 +211,13 @@ impl AccessToken {
     pub(crate) fn dates(&self) -> TokenDates {
         TokenDates::of(self.expose())
     }
+}
+
+/// Returns a text as the value of a header, marked sensitive.
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 impl From<&AccessToken> for HeaderValue {

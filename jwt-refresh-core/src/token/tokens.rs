@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::access::AccessToken;
 use super::extra::ExtraFields;
+#[cfg(feature = "oauth")]
+use super::proof_key::ProofKey;
 use super::refresh::RefreshToken;
 use crate::error::Error;
 
@@ -41,6 +43,8 @@ pub struct Tokens {
     pub(crate) expires_at: Option<SystemTime>,
     pub(crate) server_time: Option<SystemTime>,
     pub(super) refresh_expires_in: Option<Duration>,
+    /// Why the access token must not be used, if so. What came with it is as good as ever.
+    pub(crate) refused: Option<Error>,
     extra: ExtraFields,
 }
 
@@ -52,16 +56,22 @@ impl Tokens {
     /// [`ErrorKind::BadAnswer`](crate::ErrorKind::BadAnswer) if the token is empty or has a
     /// character that no access token may have; see [`AccessToken::new`].
     pub fn new(access_token: impl AsRef<str>) -> Result<Self, Error> {
-        Ok(Self {
-            access: AccessToken::new(access_token.as_ref())?,
+        AccessToken::new(access_token.as_ref()).map(Self::of)
+    }
+
+    /// Returns tokens with this access token and the key that it is bound to, if any.
+    pub(crate) fn of(access: AccessToken) -> Self {
+        Self {
+            access,
             refresh: None,
             refresh_is_unreadable: false,
             expires_in: None,
             expires_at: None,
             server_time: None,
             refresh_expires_in: None,
+            refused: None,
             extra: ExtraFields::default(),
-        })
+        }
     }
 
     /// Sets the refresh token. An empty one counts as none. If a refresh returns none, the session
@@ -110,6 +120,27 @@ impl Tokens {
             self.expires_at = Some(self.expires_at.map_or(expiry, |stated| stated.min(expiry)));
         }
         self.refresh_expires_in = None;
+    }
+
+    /// Notes that the tokens are bound to `key` (RFC 9449).
+    #[cfg(feature = "oauth")]
+    pub(crate) fn bound_to(self, key: &ProofKey) -> Self {
+        let refresh = self.refresh.map(|token| token.bound_to(Some(key.clone())));
+        Self { access: self.access.bound_to(key.clone()), refresh, ..self }
+    }
+
+    /// Notes that the access token must not be used, and why. The refresh token that came with it
+    /// has replaced the one that was sent, so it is kept, with the key of that one.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn refused(self, why: Error, key: Option<ProofKey>) -> Self {
+        Self { refresh: self.refresh.map(|token| token.bound_to(key)), refused: Some(why), ..self }
+    }
+
+    /// Notes which server issued the tokens, if a resource has named it, and to which client, if
+    /// that has registered itself.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn issued(self, issuer: Option<String>, client: Option<String>) -> Self {
+        Self { refresh: self.refresh.map(|token| token.issued_by(issuer).issued_to(client)), ..self }
     }
 
     /// Adds a value that was captured beside the tokens.

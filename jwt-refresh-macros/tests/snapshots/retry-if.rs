@@ -28,7 +28,7 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
     let mut rerun = false;
     let mut vain = ::jwt_refresh::__private::VainRetry::default();
     loop {
-        {
+        let next = {
             let result = vain
                 .watch(
                     ::core::pin::pin!(
@@ -43,28 +43,35 @@ pub async fn rename(&mut self) -> Result<Product, Error> {
                 .is_rejection()
             {
                 let head = ::jwt_refresh::__private::response(&result).head();
-                let ::core::option::Option::Some(other) = ::jwt_refresh::__private::served(
+                let in_vain = vain.is_seen();
+                let next = ::jwt_refresh::__private::next_run(
                     &provider,
                     &held,
                     head,
                     rerun,
-                ) else {
+                    in_vain,
+                );
+                if next.is_none() {
                     break result;
-                };
-                held = other;
-                rerun = true;
-                continue;
-            }
-            if vain.is_seen() {
+                }
+                next
+            } else if vain.is_seen() {
                 break result;
+            } else {
+                ::core::option::Option::None
             }
-        }
-        if rerun {
-            let error = ::jwt_refresh::__private::rejected_again(&provider, &held);
-            return ::jwt_refresh::__private::CarryError::carry(error);
-        }
+        };
+        let renewal = match next {
+            ::core::option::Option::Some(renewal) => renewal,
+            ::core::option::Option::None if rerun => {
+                let error = ::jwt_refresh::__private::rejected_again(&provider, &held);
+                return ::jwt_refresh::__private::CarryError::carry(error);
+            }
+            ::core::option::Option::None => {
+                ::jwt_refresh::__private::rejected(&provider, &held)
+            }
+        };
         rerun = true;
-        let renewal = ::jwt_refresh::__private::rejected(&provider, &held);
         held = match renewal.await {
             ::core::result::Result::Ok(token) => token,
             ::core::result::Result::Err(error) => {

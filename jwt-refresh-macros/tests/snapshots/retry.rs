@@ -29,7 +29,7 @@ pub async fn rename(
     let mut rerun = false;
     let mut vain = ::jwt_refresh::__private::VainRetry::default();
     loop {
-        {
+        let next = {
             let result = {
                 let token = ::jwt_refresh::__private::BodyRun::argument(&mut held);
                 let (a, b) = ::jwt_refresh::__private::BodyRun::argument(&mut argument3);
@@ -45,28 +45,38 @@ pub async fn rename(
             let answer = ::jwt_refresh::__private::answer(&result);
             if !(answer.value.is_rejection() || answer.error.is_rejection("rename")) {
                 let head = ::jwt_refresh::__private::response(&result).head();
-                let ::core::option::Option::Some(other) = ::jwt_refresh::__private::served(
+                let in_vain = vain.is_seen();
+                let next = ::jwt_refresh::__private::next_run(
                     &self.session,
                     &held,
                     head,
                     rerun,
-                ) else {
+                    in_vain,
+                );
+                if next.is_none() {
                     break result;
-                };
-                held = other;
-                rerun = true;
-                continue;
-            }
-            if vain.is_seen() {
+                }
+                next
+            } else if vain.is_seen() {
                 break result;
+            } else {
+                ::core::option::Option::None
             }
-        }
-        if rerun {
-            let error = ::jwt_refresh::__private::rejected_again(&self.session, &held);
-            return ::jwt_refresh::__private::CarryError::carry(error);
-        }
+        };
+        let renewal = match next {
+            ::core::option::Option::Some(renewal) => renewal,
+            ::core::option::Option::None if rerun => {
+                let error = ::jwt_refresh::__private::rejected_again(
+                    &self.session,
+                    &held,
+                );
+                return ::jwt_refresh::__private::CarryError::carry(error);
+            }
+            ::core::option::Option::None => {
+                ::jwt_refresh::__private::rejected(&self.session, &held)
+            }
+        };
         rerun = true;
-        let renewal = ::jwt_refresh::__private::rejected(&self.session, &held);
         held = match renewal.await {
             ::core::result::Result::Ok(token) => token,
             ::core::result::Result::Err(error) => {

@@ -1,7 +1,7 @@
 //! What child processes do, and what they tell their parent: one line of JSON for each message.
 
 #[cfg(all(unix, feature = "redis"))]
-pub(crate) mod pool;
+pub(crate) mod fleet;
 pub(crate) mod session;
 
 use std::io::Write as _;

@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::fmt::Display;
 
 use jwt_refresh::prelude::*;
@@ -41,10 +42,20 @@ impl<T: Clone + Send + Sync, const N: usize> Api<T, N> {
         Ok(self.value.len())
     }
 
+    /// Takes a session or a pool.
+    #[refresh_token(from = provider, token, retry)]
+    async fn with_lease<P: TokenProvider<Token: Clone + Sync> + Sync>(&self, provider: &P) -> Result<u64> {
+        Ok(shown(token.borrow()))
+    }
+
     #[refresh_token(from = provider, retry)]
     async fn with_any<P: TokenProvider + Clone + Send>(&self, provider: P) -> Result<usize> {
         Ok(self.value.len())
     }
+}
+
+fn shown(token: &AccessToken) -> u64 {
+    token.generation()
 }
 
 #[tokio::test]
@@ -54,5 +65,6 @@ async fn compiles_and_runs() {
     assert_eq!(api.show([1.5, 2.5]).await.unwrap().0, 2);
     assert_eq!(api.with(&api.session).await.unwrap(), 3);
     assert_eq!(api.without_looking(&api.session).await.unwrap(), 1);
+    assert_eq!(api.with_lease(&api.session).await.unwrap(), 2);
     assert_eq!(api.with_any(&api.session).await.unwrap(), 1);
 }

@@ -1,10 +1,10 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, RwLock};
 
 use jwt_refresh::prelude::*;
 
-use crate::api::{Result, Server, assert_send, session};
+use crate::api::{Issuer, Result, Server, assert_send, session};
 
 struct Api {
     auth: Auth,
@@ -90,6 +90,13 @@ async fn thread_local(server: &Server) -> Result<u64> {
     server.call(&token)
 }
 
+static GLOBAL: LazyLock<Session> = LazyLock::new(|| Session::new(Issuer));
+
+#[refresh_token(from = *GLOBAL, token, retry)]
+async fn global(server: &Server) -> Result<u64> {
+    server.call(&token)
+}
+
 #[tokio::test]
 async fn compiles_and_runs() {
     let server = Server::default();
@@ -113,4 +120,5 @@ async fn compiles_and_runs() {
     assert_eq!(assert_send(owned(session().await, server.clone(), "a".to_owned())).await.unwrap(), "a");
     SESSION.set(Some(session().await));
     assert_eq!(assert_send(thread_local(&server)).await.unwrap(), 17);
+    assert_eq!(assert_send(global(&server)).await.unwrap(), 19);
 }

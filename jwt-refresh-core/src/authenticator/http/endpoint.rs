@@ -1,6 +1,8 @@
 //! The URLs to which credentials may be sent: `https`, or this machine.
 
 use std::fmt;
+#[cfg(feature = "oauth")]
+use std::net::Ipv4Addr;
 
 use url::{Host, Position, Url};
 
@@ -69,6 +71,21 @@ impl Endpoint {
         match self.url.host()? {
             Host::Domain(name) => Some(name).filter(|name| is_local_name(name)),
             Host::Ipv4(_) | Host::Ipv6(_) => None,
+        }
+    }
+
+    /// Returns whether the host is this machine, by name or by address.
+    #[cfg(feature = "oauth")]
+    pub(in crate::authenticator) fn is_local(&self) -> bool {
+        let is_local = |address: Ipv4Addr| address.is_loopback() || address.is_unspecified();
+        match self.url.host() {
+            Some(Host::Domain(name)) => is_local_name(name),
+            Some(Host::Ipv4(address)) => is_local(address),
+            Some(Host::Ipv6(address)) => match address.to_ipv4_mapped() {
+                Some(mapped) => is_local(mapped),
+                None => address.is_loopback() || address.is_unspecified(),
+            },
+            None => false,
         }
     }
 
@@ -162,6 +179,25 @@ mod tests {
             ("https://127.0.0.1/x", None),
         ] {
             assert_eq!(Endpoint::parse(url, Plaintext::LoopbackOnly).unwrap().local_name(), name, "{url}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "oauth")]
+    fn this_machine_is_known_by_its_addresses_too() {
+        for (url, is_local) in [
+            ("https://127.1/x", true),
+            ("https://0x7f000001/", true),
+            ("https://0.0.0.0/", true),
+            ("https://[::1]/", true),
+            ("https://[::]/", true),
+            ("https://[::ffff:127.0.0.1]/", true),
+            ("https://a.LocalHost./", true),
+            ("https://api.example/", false),
+            ("https://10.0.0.1/", false),
+            ("https://[2001:db8::1]/", false),
+        ] {
+            assert_eq!(Endpoint::parse(url, Plaintext::LoopbackOnly).unwrap().is_local(), is_local, "{url}");
         }
     }
 

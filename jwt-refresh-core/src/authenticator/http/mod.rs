@@ -33,6 +33,11 @@ pub use self::client_auth::ClientAuth;
 pub use self::request::HttpRequest;
 pub use self::secret_source::SecretSource;
 
+#[cfg(feature = "oauth")]
+pub(super) use self::secret_source::DerivedSecret;
+#[cfg(feature = "oauth")]
+pub(super) use self::template::percent_encoded;
+
 use self::description::PreparedDescription;
 use self::given::GivenValues;
 use self::mistake::{in_file, mistake};

@@ -1,10 +1,15 @@
-//! Where a secret comes from: the program, the environment, a file, or the keyring.
+//! Where a secret comes from: the program, the environment, a file, or the keyring. Or it is made
+//! of another one.
 
 use std::fmt;
 use std::fs::File;
+#[cfg(feature = "oauth")]
+use std::future::Future;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-#[cfg(feature = "keyring")]
+#[cfg(feature = "oauth")]
+use std::pin::Pin;
+#[cfg(any(feature = "keyring", feature = "oauth"))]
 use std::sync::Arc;
 
 #[cfg(feature = "keyring")]
@@ -34,6 +39,26 @@ pub struct SecretSource(SecretOrigin);
 #[derive(Clone)]
 enum SecretOrigin {
     Given(Secret),
+    Stored(StoredSecret),
+    #[cfg(feature = "oauth")]
+    Derived(Arc<dyn DerivedSecret>),
+}
+
+/// A secret that is made anew for each exchange, such as a JWT that a key has signed. `Display`
+/// says what it is made of, and shows nothing of it.
+#[cfg(feature = "oauth")]
+pub(in crate::authenticator) trait DerivedSecret: fmt::Display + Send + Sync {
+    /// Makes the secret.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::SecretUnavailable`] if what it is made of cannot be read.
+    fn derive(&self) -> Pin<Box<dyn Future<Output = Result<Secret, Error>> + Send + '_>>;
+}
+
+/// Where a secret is read from.
+#[derive(Clone)]
+enum StoredSecret {
     Environment(String),
     File(PathBuf),
     #[cfg(feature = "keyring")]
@@ -52,13 +77,13 @@ struct KeyringSource {
 impl SecretSource {
     /// The environment variable `name`.
     pub fn env(name: impl Into<String>) -> Self {
-        Self(SecretOrigin::Environment(name.into()))
+        Self(SecretOrigin::Stored(StoredSecret::Environment(name.into())))
     }
 
     /// A file with the secret in UTF-8 and nothing else, such as a secret that is mounted into a
     /// container, or a projected token of Kubernetes. Line breaks at its end do not count.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self(SecretOrigin::File(path.into()))
+        Self(SecretOrigin::Stored(StoredSecret::File(path.into())))
     }
 
     /// The password of `user` for `service` in the operating system's keyring, which may ask the
@@ -77,7 +102,13 @@ impl SecretSource {
 
     #[cfg(feature = "keyring")]
     fn of_keyring(credentials: Option<Arc<CredentialStore>>, service: String, user: String) -> Self {
-        Self(SecretOrigin::Keyring(Box::new(KeyringSource { credentials, service, user })))
+        let source = KeyringSource { credentials, service, user };
+        Self(SecretOrigin::Stored(StoredSecret::Keyring(Box::new(source))))
+    }
+
+    #[cfg(feature = "oauth")]
+    pub(in crate::authenticator) fn derived(secret: impl DerivedSecret + 'static) -> Self {
+        Self(SecretOrigin::Derived(Arc::new(secret)))
     }
 
     /// Reads the secret. `name` is what the description calls it.
@@ -86,12 +117,14 @@ impl SecretSource {
     ///
     /// [`ErrorKind::SecretUnavailable`], with the name and the source.
     pub(in crate::authenticator) async fn read(&self, name: &str) -> Result<Secret, Error> {
-        if let SecretOrigin::Given(secret) = &self.0 {
-            return Ok(secret.clone());
-        }
+        let source = match &self.0 {
+            SecretOrigin::Given(secret) => return Ok(secret.clone()),
+            SecretOrigin::Stored(source) => source.clone(),
+            #[cfg(feature = "oauth")]
+            SecretOrigin::Derived(secret) => return secret.derive().await,
+        };
         // A disk or a keyring may hang.
-        let source = self.clone();
-        let read = tokio::task::spawn_blocking(move || source.read_blocking());
+        let read = tokio::task::spawn_blocking(move || source.read());
         let read = match time_limit::before_request(read).await {
             Ok(read) => read.unwrap_or_else(|_| Err("its reader ended".to_owned())),
             Err(waited) => Err(format!("it was not read within {:.1} s", waited.as_secs_f32())),
@@ -101,17 +134,18 @@ impl SecretSource {
             Error::new(ErrorKind::SecretUnavailable, what)
         })
     }
+}
 
-    fn read_blocking(&self) -> Result<Secret, String> {
-        let secret = match &self.0 {
-            SecretOrigin::Given(secret) => return Ok(secret.clone()),
-            SecretOrigin::Environment(name) => std::env::var(name).map(Secret::from).map_err(|error| match error {
+impl StoredSecret {
+    fn read(&self) -> Result<Secret, String> {
+        let secret = match self {
+            Self::Environment(name) => std::env::var(name).map(Secret::from).map_err(|error| match error {
                 std::env::VarError::NotPresent => "it is not set".to_owned(),
                 std::env::VarError::NotUnicode(_) => "it is not UTF-8".to_owned(),
             }),
-            SecretOrigin::File(path) => read_file(path),
+            Self::File(path) => read_file(path),
             #[cfg(feature = "keyring")]
-            SecretOrigin::Keyring(entry) => keyring_password(entry.credentials.as_ref(), &entry.service, &entry.user),
+            Self::Keyring(entry) => keyring_password(entry.credentials.as_ref(), &entry.service, &entry.user),
         }?;
         if secret.expose().is_empty() { Err("it is empty".to_owned()) } else { Ok(secret) }
     }
@@ -138,10 +172,20 @@ impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             SecretOrigin::Given(_) => f.write_str("the program"),
-            SecretOrigin::Environment(name) => write!(f, "the environment variable `{name}`"),
-            SecretOrigin::File(path) => write!(f, "the file {}", path.display()),
+            SecretOrigin::Stored(source) => source.fmt(f),
+            #[cfg(feature = "oauth")]
+            SecretOrigin::Derived(secret) => secret.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for StoredSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment(name) => write!(f, "the environment variable `{name}`"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
             #[cfg(feature = "keyring")]
-            SecretOrigin::Keyring(entry) => write!(f, "the keyring ({:?} of {:?})", entry.user, entry.service),
+            Self::Keyring(entry) => write!(f, "the keyring ({:?} of {:?})", entry.user, entry.service),
         }
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn literal(text: &str) -> String {
 }
 
 /// Returns `text` as it may stand in the path and the query of a URL (RFC 3986 §2.1).
-pub(super) fn percent_encoded(text: &str) -> String {
+pub(in crate::authenticator) fn percent_encoded(text: &str) -> String {
     let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
         .map(|byte| if is_unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })

@@ -1,6 +1,7 @@
 //! Sends requests to token endpoints: each on a connection of its own, without redirects, and with
 //! a limit on the size of the answer.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
@@ -16,6 +17,19 @@ use crate::token::{TokenFields, Tokens};
 
 /// The longest body that is read, in bytes. No token endpoint sends a longer one.
 const LONGEST_BODY: usize = 256 * 1024;
+
+/// What servers say of the certificate of a client, or of its signature (RFC 8446 §6.2).
+const CERTIFICATE_ALERTS: [&str; 9] = [
+    "accessdenied",
+    "badcertificate",
+    "certificateexpired",
+    "certificaterequired",
+    "certificaterevoked",
+    "certificateunknown",
+    "decrypterror",
+    "unknownca",
+    "unsupportedcertificate",
+];
 
 /// A request with all values in it.
 pub(in crate::authenticator) struct Outgoing {
@@ -43,15 +57,32 @@ impl Transport {
         endpoint: &Endpoint,
         outgoing: Outgoing,
     ) -> Result<TokenResponse, Error> {
-        let Outgoing { method, url, headers, body } = outgoing;
-        let request = self.0.request(method, url).headers(headers);
-        let request = match body {
-            Some(body) => request.body(body),
-            None => request,
-        };
+        let request = self.request(outgoing);
         let exchange = async { read(action, request.send().await.map_err(|error| failure(action, error))?).await };
         let answer = time_limit::wait_for(action, endpoint.as_ref(), exchange).await;
         answer.map_err(|error| error.at(endpoint))
+    }
+
+    /// Sends a request and returns the status and the headers of the answer. Its body is not read:
+    /// it may have no end.
+    #[cfg(feature = "oauth")]
+    pub(in crate::authenticator) async fn send_for_head(
+        &self,
+        action: &str,
+        endpoint: &Endpoint,
+        outgoing: Outgoing,
+    ) -> Result<(StatusCode, HeaderMap), Error> {
+        let answer = self.request(outgoing).send().await;
+        let answer = answer.map_err(|error| failure(action, error).at(endpoint))?;
+        Ok((answer.status(), answer.headers().clone()))
+    }
+
+    fn request(&self, Outgoing { method, url, headers, body }: Outgoing) -> reqwest::RequestBuilder {
+        let request = self.0.request(method, url).headers(headers);
+        match body {
+            Some(body) => request.body(body),
+            None => request,
+        }
     }
 
     /// Asks for the headers of `endpoint`. Returns an error if the server does not answer, is out
@@ -119,12 +150,33 @@ impl Tokens {
 }
 
 fn failure(action: &str, error: reqwest::Error) -> Error {
+    if is_of_certificate(&error) {
+        let what = format!("the server does not take the TLS certificate of the {action}, or misses one");
+        let error = Error::new(ErrorKind::Unreachable, what).caused_by(error.without_url());
+        return error
+            .advising("give the HTTP client the certificate that the server knows (`ClientBuilder::identity`)");
+    }
     let (kind, what) = if error.is_connect() {
         (ErrorKind::Unreachable, format!("the {action} did not reach the server"))
     } else {
         (ErrorKind::Unanswered, format!("the {action} was sent, and its answer did not come"))
     };
     Error::new(kind, what).caused_by(error.without_url())
+}
+
+/// Returns whether the server has ended the connection with an alert about the certificate of the
+/// client (RFC 8446 §6.2). With TLS 1.3 that comes when the request is on its way, which the server
+/// has not read. The types of such errors are those of several crates, so this reads their words.
+fn is_of_certificate(error: &reqwest::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.map(|cause| letters(&cause.to_string())).any(|words| {
+        words.split_once("alert").is_some_and(|(_, alert)| CERTIFICATE_ALERTS.iter().any(|name| alert.contains(name)))
+    })
+}
+
+/// Returns the letters of a text, in lower case: rustls writes `UnknownCA`, OpenSSL `unknown ca`.
+fn letters(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 /// Converts the errors of authenticators that call reqwest themselves and pass its errors on with

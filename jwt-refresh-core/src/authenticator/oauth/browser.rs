@@ -19,18 +19,25 @@ use crate::token::Tokens;
 
 impl TokenRequest<'_> {
     pub(super) async fn authorization_code(self, wanted: &AuthorizationCode) -> Result<Tokens, Error> {
-        let (exchange, settings) = (Exchange::login(self.wire), self.settings);
+        let (wire, exchange, settings) = (self.wire, Exchange::login(self.wire), self.settings);
         let listener = Redirect::parse(&wanted.redirect_uri)?.listen().await?;
         let (begun, until) = (Instant::now(), time_limit::persons_deadline());
         let pushes = self.metadata.pushed_authorization_request_endpoint.is_some();
         let grant = self.browser_grant(&exchange, &listener).await?;
-        let start =
-            StartInput::builder().maybe_scope(settings.scope.clone()).maybe_resource(settings.resource.clone()).build();
+        let start = StartInput::builder()
+            .maybe_scope(settings.scope.clone())
+            .maybe_resource(settings.authorized_resources())
+            .maybe_acr_values(settings.acr_values.clone())
+            .maybe_max_age(settings.max_age)
+            .build();
         let started = grant.start(start).await.map_err(|error| exchange.failure(&error))?;
         let StartOutput { authorization_url, pending_state, .. } = started;
-        // If the request is pushed, the parameter is in there.
-        let audience = settings.audience.as_deref().filter(|_| !pushes);
-        wanted.open(&with_audience(authorization_url.to_string(), audience))?;
+        // If the request is pushed, they are in there.
+        let others = if pushes { Vec::new() } else { settings.other_parameters() };
+        let authorization_url = with_parameters(authorization_url.to_string(), &others);
+        // Whatever opens it does more with other schemes than show a page.
+        wire.endpoint(&authorization_url)?;
+        wanted.open(&authorization_url)?;
 
         let callback = timeout_at(until, listener.callback()).await;
         let callback = callback.map_err(|_| nobody_came(until - begun, listener.uri()))??;
@@ -41,19 +48,20 @@ impl TokenRequest<'_> {
         } else {
             callback.failed();
         }
-        tokens
+        tokens.map_err(|error| settings.grant.failed_after_login(error))
     }
 
     async fn browser_grant(self, exchange: &Exchange, listener: &Listener) -> Result<AuthorizationCodeGrant, Error> {
-        let audience = self.settings.audience.as_deref();
+        let (others, dpop) = (self.settings.other_parameters(), Arc::clone(&self.dpop));
         let (metadata, client) = self.identified()?;
-        let client = client.with_audience(audience);
+        let client = client.with_parameters(others);
         let grant = AuthorizationCodeGrant::builder_from_metadata(&metadata)
             .map_err(|error| exchange.failure(&error))?
             .client_id(client.client_id)
             .client_auth(client.method)
             .http_client(exchange.clone())
             .redirect_uri(listener.uri())
+            .dpop(dpop)
             .jws_verifier_platform(Arc::new(Verifiers))
             .build();
         grant.await.map_err(|error| exchange.failure(&error))
@@ -102,16 +110,26 @@ fn refused(code: &str) -> Error {
     }
 }
 
+/// How the error of a login begins whose browser did not come back.
+const NOBODY_CAME: &str = "nobody finished the login in the browser";
+
+/// Returns whether `error` is that of a login whose browser did not come back.
+pub(super) fn nobody_came_back(error: &Error) -> bool {
+    error.kind() == ErrorKind::LoginUnavailable && error.what().starts_with(NOBODY_CAME)
+}
+
 fn nobody_came(waited: std::time::Duration, uri: &str) -> Error {
-    let what = format!("nobody finished the login in the browser within {:.0} s", waited.as_secs_f32());
+    let what = format!("{NOBODY_CAME} within {:.0} s", waited.as_secs_f32());
     let error = Error::new(ErrorKind::LoginUnavailable, what).at(uri);
     error.advising("give the person more time (`Policy::login_timeout`), and log in again: `session.login()`")
 }
 
-/// Adds the parameter `audience`, which no RFC has here, to the URL.
-fn with_audience(url: String, audience: Option<&str>) -> String {
-    let Some(audience) = audience else { return url };
-    let separator = if url.contains('?') { '&' } else { '?' };
-    let audience: String = byte_serialize(audience.as_bytes()).collect();
-    format!("{url}{separator}audience={audience}")
+/// Adds parameters to the URL.
+fn with_parameters(mut url: String, parameters: &[(&'static str, String)]) -> String {
+    for (name, value) in parameters {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        url.push(separator);
+        url.extend([name, "="].into_iter().chain(byte_serialize(value.as_bytes())));
+    }
+    url
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use huskarl::core::Error as ProtocolError;
 use huskarl::core::client_auth::{
-    Audience, AuthenticationContext, AuthenticationParams, ClientAuthentication, ClientSecret, JwtBearer, NoAuth,
+    AuthenticationContext, AuthenticationParams, ClientAuthentication, ClientSecret, NoAuth,
 };
 use huskarl::core::platform::MaybeSendBoxFuture;
 use huskarl::core::secrets::{ProvidedSecret, SecretString};
 
+use super::client_assertion::{AssertionForm, ClientAssertion};
 use super::signing_key::SigningKey;
 use crate::authenticator::http::ClientAuth;
 use crate::error::Error;
@@ -21,6 +22,8 @@ pub(super) enum Client {
     Secret(ClientAuth),
     /// By a JWT that it signs (`private_key_jwt`, RFC 7523 §2.2).
     Key { id: String, key: SigningKey },
+    /// By the certificate of its TLS connections (`tls_client_auth`, RFC 8705 §2).
+    Certificate { id: String },
 }
 
 /// What huskarl is told of the client for one exchange.
@@ -35,19 +38,17 @@ impl Client {
     pub(super) fn id(&self) -> &str {
         match self {
             Self::Secret(auth) => auth.id(),
-            Self::Key { id, .. } => id,
+            Self::Key { id, .. } | Self::Certificate { id } => id,
         }
     }
 
-    /// Reads what the client authenticates with. An assertion is for the issuer, if it is known:
-    /// one for the token endpoint could be used by a server that names the endpoint of another one
-    /// as its own.
+    /// Reads what the client authenticates with. An assertion has this form.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SecretUnavailable`](crate::error::ErrorKind::SecretUnavailable) if it cannot be
     /// read.
-    pub(super) async fn authentication(&self, has_issuer: bool) -> Result<Authentication, Error> {
+    pub(super) async fn authentication(&self, form: AssertionForm) -> Result<Authentication, Error> {
         let (method, allowed): (Arc<dyn ClientAuthentication>, _) = match self {
             Self::Secret(auth) => match auth.secret() {
                 None => (Arc::new(NoAuth), "none"),
@@ -58,36 +59,32 @@ impl Client {
                 }
             },
             Self::Key { key, .. } => {
-                let audience = match key.audience() {
-                    Some(audience) => Audience::Custom(audience.into()),
-                    None if has_issuer => Audience::Issuer,
-                    None => Audience::TargetEndpoint,
-                };
-                let assertion = JwtBearer::builder().signer(key.read().await?).audience(audience).build();
+                let audience = key.audience().map(str::to_owned);
+                let assertion = ClientAssertion { signer: key.read().await?, audience, form };
                 (Arc::new(assertion), "private_key_jwt")
             }
+            Self::Certificate { .. } => (Arc::new(NoAuth), "tls_client_auth"),
         };
         Ok(Authentication { client_id: self.id().to_owned(), method, allowed: vec![allowed.to_owned()] })
     }
 }
 
 impl Authentication {
-    /// Sends `audience` beside what the client authenticates with, in each request for tokens. No
-    /// RFC has that parameter for other grants than the token exchange, so huskarl does not know it
-    /// there.
-    pub(super) fn with_audience(self, audience: Option<&str>) -> Self {
-        let Some(audience) = audience else { return self };
-        let method = WithAudience { inner: self.method, audience: audience.to_owned() };
-        Self { method: Arc::new(method), ..self }
+    /// Sends these beside what the client authenticates with, in each request for tokens.
+    pub(super) fn with_parameters(self, parameters: Vec<(&'static str, String)>) -> Self {
+        if parameters.is_empty() {
+            return self;
+        }
+        Self { method: Arc::new(WithParameters { inner: self.method, parameters }), ..self }
     }
 }
 
-struct WithAudience {
+struct WithParameters {
     inner: Arc<dyn ClientAuthentication>,
-    audience: String,
+    parameters: Vec<(&'static str, String)>,
 }
 
-impl ClientAuthentication for WithAudience {
+impl ClientAuthentication for WithParameters {
     fn authenticates_client(&self) -> bool {
         self.inner.authenticates_client()
     }
@@ -98,7 +95,8 @@ impl ClientAuthentication for WithAudience {
     ) -> MaybeSendBoxFuture<'a, Result<AuthenticationParams<'a>, ProtocolError>> {
         Box::pin(async move {
             let mut params = self.inner.authentication_context(context).await?;
-            params.form_params.get_or_insert_default().push(("audience", self.audience.as_str().into()));
+            let others = self.parameters.iter().map(|(name, value)| (*name, value.as_str().into()));
+            params.form_params.get_or_insert_default().extend(others);
             Ok(params)
         })
     }
@@ -108,6 +106,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Secret(auth) => auth.fmt(f),
+            Self::Certificate { id } => f.debug_struct("Certificate").field("id", id).finish(),
             Self::Key { id, key } => f.debug_struct("PrivateKey").field("id", id).field("key", key).finish(),
         }
     }

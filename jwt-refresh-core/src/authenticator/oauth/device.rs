@@ -1,5 +1,6 @@
 //! A login by a person on another device (RFC 8628).
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use huskarl::grant::device_authorization::{DeviceAuthorizationGrant, PendingState, PollError, PollResult, StartInput};
@@ -24,18 +25,21 @@ struct PollLimit {
 
 impl TokenRequest<'_> {
     pub(super) async fn device_code(self, show: &(dyn Fn(&DeviceCode) + Send + Sync)) -> Result<Tokens, Error> {
-        let (exchange, settings) = (Exchange::login(self.wire), self.settings);
+        let (exchange, settings, dpop) = (Exchange::login(self.wire), self.settings, Arc::clone(&self.dpop));
         let until = time_limit::persons_deadline();
         let (metadata, client) = self.identified()?;
-        let client = client.with_audience(settings.audience.as_deref());
+        let client = client.with_parameters(settings.other_parameters());
         let grant = DeviceAuthorizationGrant::builder_from_metadata(&metadata)
             .map_err(|error| exchange.failure(&error))?
             .client_id(client.client_id)
             .client_auth(client.method)
             .http_client(exchange.clone())
+            .dpop(dpop)
             .build();
-        let start =
-            StartInput::builder().maybe_scope(settings.scope.clone()).maybe_resource(settings.resource.clone()).build();
+        let start = StartInput::builder()
+            .maybe_scope(settings.scope.clone())
+            .maybe_resource(settings.authorized_resources())
+            .build();
         let started = grant.start(start).await.map_err(|error| exchange.failure(&error))?;
         let code = DeviceCode {
             user_code: started.user_code,
@@ -45,7 +49,8 @@ impl TokenRequest<'_> {
         };
         let limit = PollLimit::of(&code, until);
         show(&code);
-        poll(&exchange, &grant, started.pending_state, settings.resource.as_deref(), limit).await
+        let tokens = poll(&exchange, &grant, started.pending_state, settings.resource.as_deref(), limit).await;
+        tokens.map_err(|error| settings.grant.failed_after_login(error))
     }
 }
 

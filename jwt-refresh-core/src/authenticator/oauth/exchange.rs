@@ -9,7 +9,8 @@ use huskarl::core::http::{HttpResponse, Idempotency};
 use huskarl::core::platform::MaybeSendBoxFuture;
 use serde_json::Value;
 
-use super::wire::Wire;
+use super::answer_body::body_for_protocol;
+use super::wire::{TlsClient, Wire};
 use crate::authenticator::refusal::Asked;
 use crate::authenticator::response::TokenResponse;
 use crate::error::{Error, ErrorKind};
@@ -48,6 +49,10 @@ impl Exchange {
 
     pub(super) fn revocation(wire: &Wire) -> Self {
         Self::new(wire, "revocation", Asked::Refresh)
+    }
+
+    pub(super) fn registration(wire: &Wire) -> Self {
+        Self::new(wire, "registration", Asked::Login)
     }
 
     pub(super) fn discovery(wire: &Wire) -> Self {
@@ -139,14 +144,32 @@ impl Exchange {
         failed.leaving_in_doubt(false)
     }
 
+    /// Returns the error of a registration. No token was sent.
+    pub(super) fn registration_failure(&self, error: &protocol::Error) -> Error {
+        let failed = self.failure(error);
+        let failed = match failed.kind() {
+            ErrorKind::Denied => {
+                let refused =
+                    failed.restated(ErrorKind::Configuration, "the server refuses to register the client".to_owned());
+                refused.advising("register a client there, and name it by `client_auth`")
+            }
+            ErrorKind::BadAnswer if failed.status().is_some_and(|status| status.is_success()) => {
+                let error = Error::new(ErrorKind::BadAnswer, "the answer to the registration cannot be used");
+                let at = failed.endpoint().into_iter().fold(error, Error::at);
+                at.advising("register a client there, and name it by `client_auth`")
+            }
+            _ => failed,
+        };
+        failed.leaving_in_doubt(false)
+    }
+
     async fn send(&self, request: Request<Bytes>) -> Result<HttpResponse, protocol::Error> {
         let (method, url) = (request.method().clone(), request.uri().to_string());
         let answer = self.0.wire.send(self.0.action, request).await;
         let response = answer.as_ref().map(|answer| HttpResponse {
             status: answer.status,
             headers: answer.headers.clone(),
-            // Wiped when huskarl drops it.
-            body: Bytes::from_owner(answer.body.clone()),
+            body: body_for_protocol(&method, answer),
         });
         // The message is for no one: `failure` returns the error itself.
         let response = response.map_err(|_| protocol::Error::new(protocol::RetryAdvice::No, "no answer"));
@@ -168,6 +191,11 @@ impl protocol::http::HttpClient for Exchange {
     ) -> MaybeSendBoxFuture<'_, Result<HttpResponse, protocol::Error>> {
         Box::pin(self.send(request))
     }
+
+    /// With a certificate the server is asked at its endpoints for that (RFC 8705 §5).
+    fn uses_mtls(&self) -> bool {
+        self.0.wire.connection() == TlsClient::Certified
+    }
 }
 
 /// Says what is wrong with an answer that huskarl did not take.
@@ -177,6 +205,8 @@ fn unlike_standard(answer: &TokenResponse) -> &'static str {
         (Ok(Some(Value::String(_))), Ok(Some(Value::String(token_type)))) => {
             if token_type.eq_ignore_ascii_case("bearer") {
                 "its `id_token` is missing, or cannot be verified (OpenID Connect Core 1.0 §3.1.3.7)"
+            } else if token_type.eq_ignore_ascii_case("dpop") {
+                "its `token_type` is `DPoP`, which takes `dpop()`, or its `id_token` cannot be verified"
             } else {
                 "its `token_type` is not `Bearer`"
             }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::device_code::DeviceCode;
+use super::service_account::ServiceAccount;
 use crate::authenticator::http::SecretSource;
 use crate::error::{Error, ErrorKind};
 
@@ -18,6 +19,7 @@ pub(super) enum GrantKind {
     ClientCredentials,
     DeviceCode(Arc<dyn Fn(&DeviceCode) + Send + Sync>),
     JwtBearer(SecretSource),
+    ServiceAccount(ServiceAccount),
     TokenExchange(Box<TokenExchange>),
     RefreshOnly,
 }
@@ -74,7 +76,23 @@ impl Grant {
 
     /// Returns whether the client has to say who it is.
     pub(super) fn needs_client(&self) -> bool {
-        !matches!(self.0, GrantKind::JwtBearer(_) | GrantKind::TokenExchange(_))
+        !matches!(self.0, GrantKind::JwtBearer(_) | GrantKind::ServiceAccount(_) | GrantKind::TokenExchange(_))
+    }
+
+    /// Returns whether a person logs in at the server.
+    pub(super) fn is_by_person(&self) -> bool {
+        matches!(self.0, GrantKind::AuthorizationCode(_) | GrantKind::DeviceCode(_))
+    }
+}
+
+impl Grant {
+    /// Returns the error of a login whose person has done their part. What would come again is no
+    /// reason to ask them again and again: another login is theirs to begin.
+    pub(super) fn failed_after_login(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::BadAnswer | ErrorKind::Configuration if self.is_by_person() => error.of_person(),
+            _ => error,
+        }
     }
 }
 
@@ -159,6 +177,7 @@ impl fmt::Debug for GrantKind {
             Self::ClientCredentials => f.write_str("ClientCredentials"),
             Self::DeviceCode(_) => f.write_str("DeviceCode"),
             Self::JwtBearer(assertion) => f.debug_tuple("JwtBearer").field(assertion).finish(),
+            Self::ServiceAccount(account) => account.fmt(f),
             Self::TokenExchange(exchange) => exchange.fmt(f),
             Self::RefreshOnly => f.write_str("RefreshOnly"),
         }

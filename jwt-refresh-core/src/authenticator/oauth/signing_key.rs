@@ -1,16 +1,21 @@
-//! The private key by which a client authenticates (RFC 7523 §2.2).
+//! The private key by which a client authenticates (RFC 7523 §2.2), or signs who it is.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, RsaEncoding, RsaKeyPair};
-use huskarl::core::crypto::signer::{JwsSigner, JwsSignerSelector};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use huskarl::core::crypto::signer::JwsSigner;
+use huskarl::core::jwt::Jwt;
 use huskarl::core::platform::MaybeSendBoxFuture;
+use huskarl::core::secrets::SecretString;
 use huskarl::core::{Error as ProtocolError, RetryAdvice};
-use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_core::Serialize;
 
 use crate::authenticator::http::SecretSource;
 use crate::error::{Error, ErrorKind};
@@ -20,8 +25,9 @@ use crate::error::{Error, ErrorKind};
 /// replaced is used at once.
 #[derive(Clone)]
 pub struct SigningKey {
-    pem: SecretSource,
+    pub(super) pem: SecretSource,
     id: Option<String>,
+    certificate: Option<SecretSource>,
     audience: Option<String>,
     pss: bool,
 }
@@ -30,12 +36,19 @@ impl SigningKey {
     /// A key from this source. The algorithm follows from the key: `RS256`, `ES256`, `ES384` or
     /// `EdDSA` (RFC 7518 §3.1, RFC 8037 §3.1).
     pub fn pem(pem: impl Into<SecretSource>) -> Self {
-        Self { pem: pem.into(), id: None, audience: None, pss: false }
+        Self { pem: pem.into(), id: None, certificate: None, audience: None, pss: false }
     }
 
     /// Sets the name by which the server knows the key (`kid`, RFC 7515 §4.1.4).
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
+        self
+    }
+
+    /// Names the key by its certificate in PEM, at servers that know it so (`x5t#S256`, RFC 7515
+    /// §4.1.8). It may be the file that has the key.
+    pub fn certificate(mut self, pem: impl Into<SecretSource>) -> Self {
+        self.certificate = Some(pem.into());
         self
     }
 
@@ -57,22 +70,34 @@ impl SigningKey {
         self.audience.as_deref()
     }
 
-    /// Reads the key.
+    /// Reads the key, and its certificate if it has one.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SecretUnavailable`] if it cannot be read, or is no such key.
     pub(super) async fn read(&self) -> Result<JwtSigner, Error> {
         let pem = self.pem.read("private_key").await?;
-        let unfit = |why: &str| {
-            let what = format!("the secret `private_key` from {} cannot be used: {why}", self.pem);
-            Error::new(ErrorKind::SecretUnavailable, what)
+        let signer = JwtSigner::parse(pem.expose(), self.id.clone());
+        let signer = signer.map_err(|why| unfit("private_key", &self.pem, why))?;
+        let thumbprint = match &self.certificate {
+            Some(certificate) => Some(thumbprint(certificate).await?),
+            None => None,
         };
-        let der =
-            PrivateKeyDer::from_pem_slice(pem.expose().as_bytes()).map_err(|_| unfit("it is no private key in PEM"))?;
-        let key = KeyPair::parse(&der).ok_or_else(|| unfit("it is not RSA, P-256, P-384 or Ed25519"))?;
-        Ok(JwtSigner(Arc::new(NamedKey { key, id: self.id.clone(), pss: self.pss })))
+        Ok(JwtSigner { thumbprint, pss: self.pss, ..signer })
     }
+}
+
+/// Returns the error for a secret that was read.
+pub(super) fn unfit(name: &str, source: &SecretSource, why: &str) -> Error {
+    let what = format!("the secret `{name}` from {source} cannot be used: {why}");
+    Error::new(ErrorKind::SecretUnavailable, what)
+}
+
+async fn thumbprint(certificate: &SecretSource) -> Result<String, Error> {
+    let pem = certificate.read("certificate").await?;
+    let der = CertificateDer::from_pem_slice(pem.expose().as_bytes())
+        .map_err(|_| unfit("certificate", certificate, "it is no certificate in PEM"))?;
+    Ok(URL_SAFE_NO_PAD.encode(digest(&SHA256, &der)))
 }
 
 impl fmt::Debug for SigningKey {
@@ -111,16 +136,31 @@ impl KeyPair {
 }
 
 /// A key that was read, for one exchange.
-#[derive(Clone, Debug)]
-pub(super) struct JwtSigner(Arc<NamedKey>);
-
-struct NamedKey {
+pub(super) struct JwtSigner {
     key: KeyPair,
     id: Option<String>,
+    /// That of the certificate (SHA-256, in Base64).
+    pub(super) thumbprint: Option<String>,
     pss: bool,
 }
 
-impl NamedKey {
+impl JwtSigner {
+    /// Parses a key in PEM. An error says what is wrong with it.
+    pub(super) fn parse(pem: &str, id: Option<String>) -> Result<Self, &'static str> {
+        let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| "it is no private key in PEM")?;
+        let key = KeyPair::parse(&der).ok_or("it is not RSA, P-256, P-384 or Ed25519")?;
+        Ok(Self { key, id, thumbprint: None, pss: false })
+    }
+
+    /// Signs the JWT of a login.
+    pub(super) async fn signed<C: Serialize + Clone>(&self, jwt: &Jwt<'_, (), C>) -> Result<SecretString, Error> {
+        jwt.to_jws_compact(self).await.map_err(|error| {
+            let action = "login";
+            let what = format!("the {action} cannot be sent");
+            Error::new(ErrorKind::Configuration, what).detailed(format!("{error:#}"))
+        })
+    }
+
     fn sign(&self, input: &[u8]) -> Option<Vec<u8>> {
         let random = SystemRandom::new();
         match &self.key {
@@ -137,7 +177,7 @@ impl NamedKey {
     }
 }
 
-impl JwsSigner for NamedKey {
+impl JwsSigner for JwtSigner {
     fn jws_algorithm(&self) -> Cow<'_, str> {
         match &self.key {
             KeyPair::Rsa(_) if self.pss => "PS256",
@@ -158,15 +198,8 @@ impl JwsSigner for NamedKey {
     }
 }
 
-impl JwsSignerSelector for JwtSigner {
-    fn select_signer(&self) -> MaybeSendBoxFuture<'_, Arc<dyn JwsSigner>> {
-        let signer: Arc<dyn JwsSigner> = self.0.clone();
-        Box::pin(async move { signer })
-    }
-}
-
-impl fmt::Debug for NamedKey {
+impl fmt::Debug for JwtSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NamedKey").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("JwtSigner").field("id", &self.id).finish_non_exhaustive()
     }
 }

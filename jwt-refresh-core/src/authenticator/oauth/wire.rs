@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderMap, Request, StatusCode};
 use url::Url;
 
 use crate::authenticator::http::endpoint::Endpoint;
@@ -22,22 +22,56 @@ pub(super) struct Wire(Arc<Clients>);
 struct Clients {
     client: HttpClient,
     plaintext: Plaintext,
+    connection: TlsClient,
+    local_hosts: LocalHosts,
     /// The clients in use, which are shared while they are held.
     transports: Mutex<Vec<(LocalEndpoints, Transport)>>,
 }
 
+/// What the server sees of the client when it connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TlsClient {
+    Anonymous,
+    /// The certificate by which the client authenticates.
+    Certified,
+}
+
+/// Whether requests may go to this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LocalHosts {
+    Admitted,
+    /// What the URLs are is said by another machine, which has no say in what is reached here.
+    Refused,
+}
+
 impl Wire {
-    pub(super) fn new(client: HttpClient, plaintext: Plaintext) -> Self {
-        Self(Arc::new(Clients { client, plaintext, transports: Mutex::default() }))
+    pub(super) fn new(client: HttpClient, plaintext: Plaintext, connection: TlsClient) -> Self {
+        let (local_hosts, transports) = (LocalHosts::Admitted, Mutex::default());
+        Self(Arc::new(Clients { client, plaintext, connection, local_hosts, transports }))
     }
 
     pub(super) fn with_client(&self, client: &HttpClient) -> Self {
-        Self::new(client.clone(), self.0.plaintext)
+        Self::new(client.clone(), self.0.plaintext, self.0.connection).with_local_hosts(self.0.local_hosts)
     }
 
-    /// Returns an endpoint, or an error if credentials must not be sent there.
+    pub(super) fn with_local_hosts(&self, local_hosts: LocalHosts) -> Self {
+        let Clients { client, plaintext, connection, .. } = &*self.0;
+        let (client, transports) = (client.clone(), Mutex::default());
+        Self(Arc::new(Clients { client, plaintext: *plaintext, connection: *connection, local_hosts, transports }))
+    }
+
+    pub(super) fn connection(&self) -> TlsClient {
+        self.0.connection
+    }
+
+    /// Returns an endpoint, or an error if credentials must not be sent there, or nothing at all.
     pub(super) fn endpoint(&self, url: &str) -> Result<Endpoint, Error> {
-        Endpoint::parse(url, self.0.plaintext)
+        let endpoint = Endpoint::parse(url, self.0.plaintext)?;
+        if self.0.local_hosts == LocalHosts::Refused && endpoint.is_local() {
+            let error = Error::new(ErrorKind::Configuration, "a resource on another machine leads to this one").at(url);
+            return Err(error.advising("name the server yourself: `OAuth::builder`"));
+        }
+        Ok(endpoint)
     }
 
     /// Returns the client for an endpoint.
@@ -57,6 +91,21 @@ impl Wire {
 
     /// Sends a request and returns the whole answer.
     pub(super) async fn send(&self, action: &str, request: Request<Bytes>) -> Result<TokenResponse, Error> {
+        let (transport, endpoint, outgoing) = self.outgoing(action, request)?;
+        transport.send(action, &endpoint, outgoing).await
+    }
+
+    /// Sends a request and returns the status and the headers of the answer.
+    pub(super) async fn send_for_head(
+        &self,
+        action: &str,
+        request: Request<Bytes>,
+    ) -> Result<(StatusCode, HeaderMap), Error> {
+        let (transport, endpoint, outgoing) = self.outgoing(action, request)?;
+        transport.send_for_head(action, &endpoint, outgoing).await
+    }
+
+    fn outgoing(&self, action: &str, request: Request<Bytes>) -> Result<(Transport, Endpoint, Outgoing), Error> {
         let url = request.uri().to_string();
         let endpoint = self.endpoint(&url)?;
         let transport = self.transport(&endpoint)?;
@@ -69,6 +118,6 @@ impl Wire {
             headers: parts.headers,
             body: Some(body).filter(|body| !body.is_empty()),
         };
-        transport.send(action, &endpoint, outgoing).await
+        Ok((transport, endpoint, outgoing))
     }
 }

@@ -15,6 +15,7 @@ pub(in crate::pool) struct DailyQuota {
 
 /// What was spent of a day's quota.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "redis", derive(serde::Serialize, serde::Deserialize))]
 pub(in crate::pool) struct DailyUse {
     begin: i64,
     end: i64,
@@ -48,6 +49,13 @@ impl DailyQuota {
     pub(in crate::pool) fn charge(&self, used: &mut DailyUse, cost: u64, wall: i64) {
         self.turn_day(used, wall);
         used.spent = used.spent.saturating_add(cost);
+    }
+
+    /// Returns the use of a day of which nothing is left.
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn used_up(&self, wall: i64) -> DailyUse {
+        let (begin, end) = self.zone.day(wall);
+        DailyUse { begin, end, spent: self.amount }
     }
 
     /// Begins a new day, if one has begun. If the clock was put back to an earlier day, what was

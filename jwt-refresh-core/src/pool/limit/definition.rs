@@ -48,6 +48,7 @@ use crate::error::{Error, ErrorKind};
 /// Give both a burst, of a fifth of what they allow in a period or so: then a cheap call leaves
 /// something for the next expensive one, and 98 % and more is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "redis", derive(serde::Serialize, serde::Deserialize))]
 #[must_use = "a limit does nothing until an account is given it"]
 pub struct Limit {
     unit: Unit,
@@ -58,6 +59,7 @@ pub struct Limit {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "redis", derive(serde::Serialize, serde::Deserialize))]
 enum Period {
     Rate(Duration),
     Strict(Duration),

@@ -36,13 +36,55 @@ impl Gcra {
         Self { interval: rate.time_for(1), ..rate }
     }
 
-    /// Returns the interval and the tolerance in microseconds, rounded so that no call passes too
-    /// early.
+    /// Returns the rate of a share that has `units` of the `of` units that the account is divided
+    /// into. The rates of all shares together allow at most what the whole does, and each has a
+    /// burst of at least 1.
     #[cfg(feature = "redis")]
-    #[expect(clippy::cast_precision_loss, reason = "a double is what Redis counts in")]
-    pub(in crate::pool) fn micros(self) -> (f64, f64) {
-        let interval = (self.interval as f64 / 1e3).ceil();
-        (interval, interval * self.burst.saturating_sub(1) as f64)
+    pub(in crate::pool) fn part(self, units: u32, of: u32) -> Self {
+        if self.amount == 0 || units >= of {
+            return self;
+        }
+        let amount = self.amount.saturating_mul(units.max(1).into());
+        let per = u64::try_from(self.per).unwrap_or(0).saturating_mul(of.into());
+        let burst = u128::from(self.burst) * u128::from(units) / u128::from(of);
+        Self::new(amount, Duration::from_nanos(per), u64::try_from(burst).unwrap_or(u64::MAX).max(1))
+    }
+
+    /// Returns the arrival time under a part of the rate of which `old` was another part.
+    ///
+    /// Units that are gained come with all of their burst owed, here and wherever they go to. So
+    /// units that are lost take as much of what is owed along, and no call is paid for twice.
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn carry_part(self, old: Self, arrival: i64, now: i64) -> i64 {
+        if self == old {
+            return arrival;
+        }
+        if arrival.saturating_sub(now) > old.time_for(old.burst) {
+            // It rests after a 429.
+            return self.block_until(now, old.next_call(arrival));
+        }
+        let owed = self.time_to_pay(old, arrival.saturating_sub(now).max(0));
+        let lost = self.time_for(old.burst.saturating_sub(self.burst));
+        let gained = self.time_for(self.burst.saturating_sub(old.burst));
+        let from = if gained > 0 { now } else { arrival.min(now) };
+        from.saturating_add(owed.saturating_sub(lost).max(0)).saturating_add(gained)
+    }
+
+    /// Returns the time that pays for what the rate `old` pays for in the time `owed`.
+    #[cfg(feature = "redis")]
+    fn time_to_pay(self, old: Self, owed: i64) -> i64 {
+        let [old_per, per] = [old.per, self.per].map(|per| u128::from(per.max(1).unsigned_abs()));
+        let paid = u128::from(old.amount) * u128::from(owed.unsigned_abs());
+        let units = u64::try_from(paid / old_per).unwrap_or(u64::MAX);
+        // A part of a unit, so that a share that is changed often loses nothing.
+        let rest = (paid % old_per * per).div_ceil(old_per * u128::from(self.amount.max(1)));
+        self.time_for(units).saturating_add(i64::try_from(rest).unwrap_or(i64::MAX))
+    }
+
+    /// Returns the arrival time if as much is owed as calls that count `most` can make it owe.
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn all_owed(self, most: u64, now: i64) -> i64 {
+        if self.amount == 0 { now } else { self.charge(now, most.max(self.burst), now) }
     }
 
     /// Returns the most that one call may cost.

@@ -41,6 +41,7 @@ pub(in crate::pool) enum Rule {
 
 /// The state of a limit. That of another kind of limit is taken for a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "redis", derive(serde::Serialize, serde::Deserialize))]
 pub(in crate::pool) enum RuleState {
     /// The theoretical arrival time.
     Arrival(i64),
@@ -89,6 +90,41 @@ impl LimitRule {
             log.begin(if self.unit == Unit::Cost { cost } else { calls });
         }
         state
+    }
+
+    /// Returns the state of the limit if nobody knows what was spent: all that may have been.
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn used_up(&self, now: Now) -> RuleState {
+        match &self.rule {
+            Rule::Rate(rate) => {
+                let most = if self.unit == Unit::Cost { rate.most() } else { 1 };
+                RuleState::Arrival(rate.all_owed(most, now.boot))
+            }
+            Rule::Strict(window) => RuleState::Log(window.used_up(now.boot)),
+            Rule::Daily(quota) => RuleState::Day(quota.used_up(now.wall)),
+        }
+    }
+
+    /// Returns the state that another process has handed over. If `spent_since` nobody knows what,
+    /// only the quota of a day goes by it: the rest is [used up](Self::used_up).
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn taken_over(&self, state: Option<&RuleState>, spent_since: bool, now: Now) -> RuleState {
+        match (&self.rule, state) {
+            (Rule::Daily(_), Some(RuleState::Day(_))) => state.cloned(),
+            (Rule::Rate(_), Some(RuleState::Arrival(_))) | (Rule::Strict(_), Some(RuleState::Log(_))) => {
+                state.cloned().filter(|_| !spent_since)
+            }
+            _ => None,
+        }
+        .unwrap_or_else(|| self.used_up(now))
+    }
+
+    /// Counts that all calls that were in flight elsewhere have ended by now.
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn end_elsewhere(&self, state: &mut RuleState, now: Now) {
+        if let (Rule::Strict(window), RuleState::Log(log)) = (&self.rule, state) {
+            window.end_elsewhere(log, now.boot);
+        }
     }
 
     /// Returns the rate if this is an even rate of calls.
@@ -193,6 +229,27 @@ impl LimitRule {
     pub(in crate::pool) fn end(&self, state: &mut RuleState, cost: u64, now: Now) {
         if let (Rule::Strict(window), RuleState::Log(log)) = (&self.rule, state) {
             window.end(log, self.unit.amount(cost), now.boot);
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+impl RuleState {
+    /// Returns the state for another process, whose clock is ahead by so much.
+    pub(in crate::pool) fn handed_over(&self, ahead: i64) -> Self {
+        match self {
+            Self::Arrival(arrival) => Self::Arrival(arrival.saturating_add(ahead)),
+            Self::Log(log) => Self::Log(log.handed_over(ahead)),
+            // It goes by the wall clock.
+            Self::Day(used) => Self::Day(*used),
+        }
+    }
+
+    /// Returns the state with the calls in flight of another one.
+    pub(in crate::pool) fn with_in_flight_of(self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Log(log), Self::Log(other)) => Self::Log(log.with_in_flight_of(other)),
+            (state, _) => state,
         }
     }
 }

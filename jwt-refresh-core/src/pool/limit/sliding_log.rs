@@ -22,8 +22,11 @@ pub(in crate::pool) struct StrictWindow {
 
 /// The calls that count. All times are in nanoseconds since boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "redis", derive(serde::Serialize, serde::Deserialize))]
 pub(in crate::pool) struct SlidingLog {
     in_flight: u64,
+    /// Calls in flight at processes that had the account before.
+    elsewhere: u64,
     /// Calls that ended, in the order in which they did.
     ended: VecDeque<Ended>,
     /// The sum of all that ended.
@@ -32,6 +35,7 @@ pub(in crate::pool) struct SlidingLog {
 
 /// Calls that ended one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "redis", derive(serde::Serialize, serde::Deserialize))]
 struct Ended {
     first: i64,
     last: i64,
@@ -73,6 +77,25 @@ impl StrictWindow {
     /// Counts a call that ends now.
     pub(in crate::pool) fn end(self, log: &mut SlidingLog, cost: u64, now: i64) {
         log.in_flight = log.in_flight.saturating_sub(cost);
+        self.add_ended(log, cost, now);
+    }
+
+    /// Counts that all calls that were in flight elsewhere have ended by now.
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn end_elsewhere(self, log: &mut SlidingLog, now: i64) {
+        let cost = std::mem::take(&mut log.elsewhere);
+        self.add_ended(log, cost, now);
+    }
+
+    /// Returns the log in which all of the window was spent at the end of a call just now.
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn used_up(self, now: i64) -> SlidingLog {
+        let mut log = SlidingLog::default();
+        self.add_ended(&mut log, self.amount, now);
+        log
+    }
+
+    fn add_ended(self, log: &mut SlidingLog, cost: u64, now: i64) {
         if cost == 0 {
             return;
         }
@@ -95,6 +118,25 @@ impl StrictWindow {
     }
 }
 
+#[cfg(feature = "redis")]
+impl SlidingLog {
+    /// Returns the log for another process, whose clock is ahead by so much.
+    pub(in crate::pool) fn handed_over(&self, ahead: i64) -> Self {
+        let ended = self.ended.iter().map(|&Ended { first, last, amount }| Ended {
+            first: first.saturating_add(ahead),
+            last: last.saturating_add(ahead),
+            amount,
+        });
+        let elsewhere = self.elsewhere.saturating_add(self.in_flight);
+        Self { in_flight: 0, elsewhere, ended: ended.collect(), ended_amount: self.ended_amount }
+    }
+
+    /// Returns the log with the calls in flight of another one.
+    pub(in crate::pool) fn with_in_flight_of(self, other: &Self) -> Self {
+        Self { in_flight: other.in_flight, ..self }
+    }
+}
+
 impl SlidingLog {
     /// Counts a call that is leased.
     pub(in crate::pool) fn begin(&mut self, cost: u64) {
@@ -107,7 +149,7 @@ impl SlidingLog {
     }
 
     fn counted(&self) -> u64 {
-        self.in_flight.saturating_add(self.ended_amount)
+        self.in_flight.saturating_add(self.elsewhere).saturating_add(self.ended_amount)
     }
 }
 

@@ -2,6 +2,7 @@
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "redis", derive(serde::Serialize, serde::Deserialize))]
 pub(in crate::pool) enum Unit {
     /// Calls, whatever they cost.
     Requests,

@@ -2,11 +2,16 @@
 
 use std::fmt;
 
+#[cfg(feature = "redis")]
+use self::named::ZoneName;
+
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
 /// Where a day begins.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "redis", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "redis", serde(into = "ZoneName", try_from = "ZoneName"))]
 pub(in crate::pool) enum Zone {
     /// So many minutes east of UTC.
     Offset(i32),
@@ -45,6 +50,45 @@ impl fmt::Debug for Zone {
             Self::Named(zone) => f.write_str(zone.iana_name().unwrap_or("UTC")),
             #[cfg(feature = "time-zones")]
             Self::Unknown(name) => write!(f, "{name:?}"),
+        }
+    }
+}
+
+/// A zone as one process tells another: by its offset or its name.
+#[cfg(feature = "redis")]
+mod named {
+    use super::Zone;
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(untagged)]
+    pub(super) enum ZoneName {
+        Offset(i32),
+        Name(String),
+    }
+
+    impl From<Zone> for ZoneName {
+        fn from(zone: Zone) -> Self {
+            match zone {
+                Zone::Offset(minutes) => Self::Offset(minutes),
+                #[cfg(feature = "time-zones")]
+                Zone::Named(zone) => Self::Name(zone.iana_name().unwrap_or("UTC").to_owned()),
+                #[cfg(feature = "time-zones")]
+                Zone::Unknown(name) => Self::Name(name.into()),
+            }
+        }
+    }
+
+    impl TryFrom<ZoneName> for Zone {
+        type Error = &'static str;
+
+        fn try_from(zone: ZoneName) -> Result<Self, Self::Error> {
+            match zone {
+                ZoneName::Offset(minutes) => Ok(Self::Offset(minutes)),
+                #[cfg(feature = "time-zones")]
+                ZoneName::Name(name) => Ok(Self::named(&name)),
+                #[cfg(not(feature = "time-zones"))]
+                ZoneName::Name(_) => Err("a day in a time zone by its name needs the feature `time-zones`"),
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::pool::account::Account;
 use crate::pool::policy::PoolPolicy;
+use crate::renewal;
 use crate::runtime;
 use crate::store::{DynStore, TokenStore};
 
@@ -41,6 +42,7 @@ pub struct PoolBuilder {
     policy: PoolPolicy,
     clock: Clock,
     store: Option<Arc<dyn DynStore>>,
+    id: Option<u64>,
 }
 
 impl PoolBuilder {
@@ -87,6 +89,14 @@ impl PoolBuilder {
         self
     }
 
+    /// Sets the number that tells the pool from others in this process. Pools of one number are one
+    /// to an authenticator that asks one of them for a token.
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn id(mut self, id: u64) -> Self {
+        self.id = Some(id);
+        self
+    }
+
     /// Returns the pool, which begins to log its accounts in.
     ///
     /// # Errors
@@ -96,7 +106,8 @@ impl PoolBuilder {
     /// the threads that renew tokens cannot be started.
     pub fn build(self) -> Result<Pool, Error> {
         self.policy.check()?;
-        let pool = Arc::new(PoolShared::new(self.policy, self.clock, self.store, runtime::handle()?));
+        let id = self.id.unwrap_or_else(renewal::next_id);
+        let pool = Arc::new(PoolShared::new(id, self.policy, self.clock, self.store, runtime::handle()?));
         for account in self.accounts {
             pool.add(account)?;
         }
@@ -112,6 +123,6 @@ impl fmt::Debug for PoolBuilder {
             .field("policy", &self.policy)
             .field("clock", &self.clock)
             .field("has_store", &self.store.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -40,6 +40,9 @@ pub(super) enum ExchangeState {
     Due(Priority),
     /// It is under way.
     Running,
+    /// There is none: the account's tokens are supplied by another process of its fleet.
+    #[cfg(feature = "redis")]
+    Supplied,
 }
 
 /// What a refresh token is worth, as its [`RefreshCredential`] says.
@@ -109,6 +112,15 @@ impl AccountEntry {
             used: 0,
             rare,
         }
+    }
+
+    /// Returns whether the account never logs in here, since its tokens are supplied.
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_self, reason = "only fleets have such"))]
+    pub(super) fn is_supplied(&self) -> bool {
+        #[cfg(feature = "redis")]
+        return self.exchange == ExchangeState::Supplied;
+        #[cfg(not(feature = "redis"))]
+        false
     }
 
     /// Returns what the account can refresh with.

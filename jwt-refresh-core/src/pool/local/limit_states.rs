@@ -129,3 +129,33 @@ impl LimitStates {
         self.learnt.observe(said, Answered { call, is_first, others }, by.now.boot);
     }
 }
+
+#[cfg(feature = "redis")]
+impl LimitStates {
+    /// Returns the states for another process, whose clock is ahead by so much.
+    pub(super) fn handed_over(&self, ahead: i64) -> Vec<RuleState> {
+        self.rules.iter().map(|state| state.handed_over(ahead)).collect()
+    }
+
+    /// Returns these states in place of those of an account that it had before, of which calls may
+    /// still be in flight here.
+    pub(super) fn taken_over(rules: Vec<RuleState>, before: Option<&Self>) -> Self {
+        let in_flight = |at: usize| before.and_then(|before| before.rules.get(at));
+        let rules = rules.into_iter().enumerate().map(|(at, state)| match in_flight(at) {
+            Some(before) => state.with_in_flight_of(before),
+            None => state,
+        });
+        let in_flight_cost = before.map_or(0, |before| before.in_flight_cost);
+        Self { rules: rules.collect(), learnt: LearntLimits::default(), in_flight_cost }
+    }
+
+    /// Returns until when no call may be made by what the server said.
+    pub(super) fn blocked_until(&mut self, by: &Reading<'_>) -> Option<i64> {
+        self.learnt.ready_at(1, self.in_flight(by), by.patience, by.now.boot)
+    }
+
+    /// Counts that all calls that were in flight elsewhere have ended by now.
+    pub(super) fn end_elsewhere(&mut self, by: &Reading<'_>) {
+        self.each(by).for_each(|(rule, state)| rule.end_elsewhere(state, by.now));
+    }
+}

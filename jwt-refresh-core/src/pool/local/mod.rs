@@ -15,6 +15,9 @@
 //! `pool_account` is the handle to one account, and `operating` starts up and closes down, which
 //! `lifecycle` keeps track of. `event_queue` holds events until they are sent.
 //!
+//! In a fleet, `shares` is what the pool of one of its processes is told. `share_table` has what
+//! shares the process has, and `changed_accounts` what the fleet has still to be told.
+//!
 //! `api_keys` tells whether a key was given twice. `stored` keeps tokens in a store. `heap` and
 //! `pages` hold many accounts in little memory. `rank` is how accounts are numbered and sorted, and
 //! `time` how the pool counts time.
@@ -22,6 +25,8 @@
 mod acquire;
 mod api_keys;
 mod builder;
+#[cfg(feature = "redis")]
+mod changed_accounts;
 mod cost_class;
 mod endpoint;
 mod endpoints;
@@ -47,8 +52,12 @@ mod rate_queue;
 mod ready_queue;
 mod renew;
 mod scheduler;
+#[cfg(feature = "redis")]
+mod share_table;
 mod shared;
 mod shared_limits;
+#[cfg(feature = "redis")]
+mod shares;
 mod slots;
 mod state;
 mod stored;
@@ -62,7 +71,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::shared::PoolShared;
+pub(in crate::pool) use self::shared::PoolShared;
 use super::account::Account;
 use super::close_report::CloseReport;
 use super::event::PoolEvent;
@@ -268,6 +277,12 @@ impl Pool {
             Some(portion)
         });
         portions.flatten()
+    }
+}
+
+impl Pool {
+    pub(in crate::pool) fn shared(&self) -> &Arc<PoolShared> {
+        &self.0
     }
 }
 

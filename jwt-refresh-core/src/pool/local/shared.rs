@@ -30,8 +30,9 @@ use crate::pool::limit::Call;
 use crate::pool::limits::Pin;
 use crate::pool::policy::PoolPolicy;
 use crate::pool::rate_headers::advertised;
+#[cfg(feature = "redis")]
+use crate::pool::start::FirstToken;
 use crate::pool::status::{PoolStatus, QuarantinedAccount};
-use crate::renewal;
 use crate::runtime;
 use crate::session::StoredAccount;
 use crate::store::DynStore;
@@ -44,7 +45,7 @@ const ACCOUNTS_AT_ONCE: usize = 1024;
 /// How many accounts in quarantine a status lists.
 const QUARANTINED_LISTED: usize = 100;
 
-pub(super) struct PoolShared {
+pub(in crate::pool) struct PoolShared {
     pub(super) id: u64,
     pub(super) clock: Clock,
     pub(super) policy: Arc<PoolPolicy>,
@@ -72,11 +73,17 @@ pub(super) struct AnswerCounts {
 }
 
 impl PoolShared {
-    pub(super) fn new(policy: PoolPolicy, clock: Clock, store: Option<Arc<dyn DynStore>>, runtime: Handle) -> Self {
+    pub(super) fn new(
+        id: u64,
+        policy: PoolPolicy,
+        clock: Clock,
+        store: Option<Arc<dyn DynStore>>,
+        runtime: Handle,
+    ) -> Self {
         let store = store.map(|store| PoolStore::new(store, policy.tokens.clone(), clock.clone()));
         let now = clock.moment().boot.as_nanos();
         Self {
-            id: renewal::next_id(),
+            id,
             state: Mutex::new(PoolState::new(&policy, now)),
             contenders: AtomicUsize::new(0),
             clock,
@@ -138,6 +145,13 @@ impl PoolShared {
             }
             next = self.lock().events.next();
         }
+    }
+
+    /// Returns how many logins and refreshes have succeeded, and how many have failed.
+    #[cfg(feature = "redis")]
+    pub(super) fn exchange_counts(&self) -> (u64, u64) {
+        let AnswerCounts { succeeded, failed } = &*self.answers;
+        (succeeded.load(Ordering::Relaxed), failed.load(Ordering::Relaxed))
     }
 
     /// Returns a receiver for what happens from now on.
@@ -208,6 +222,14 @@ impl PoolShared {
         let first = account.first_token(&self.policy.tokens, self.clock.moment())?;
         let mut offered = Some(account);
         self.change(|state, now| state.add(&mut offered, first, endpoint.as_deref(), now))
+    }
+
+    /// Adds an account that this process has no share of.
+    #[cfg(feature = "redis")]
+    pub(super) fn add_elsewhere(self: &Arc<Self>, account: Account) -> Result<(), Error> {
+        account.check()?;
+        let mut offered = Some(account);
+        self.change(|state, now| state.add(&mut offered, Some(FirstToken::Supplied), None, now))
     }
 
     /// Removes the account of that name. Returns whether there was one, and its revocation, if that

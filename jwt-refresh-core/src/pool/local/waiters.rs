@@ -57,6 +57,8 @@ pub(super) struct Waiters {
     saved: Line,
     /// For which caller an account saves up.
     saving: HashMap<Slot, WaiterId>,
+    /// How many wait for each tag or account.
+    counts: BTreeMap<WaitFor, u32>,
     last: WaiterId,
     wakes: Wakes,
 }
@@ -122,6 +124,7 @@ impl Waiters {
     /// Puts a caller back to its old place in the queue, where it may wait for something else now.
     pub(super) fn rejoin(&mut self, id: WaiterId, waiter: Waiter) {
         self.unsaved.0.insert((waiter.wait_for, cost_class(waiter.selector.cost), id));
+        *self.counts.entry(waiter.wait_for).or_default() += 1;
         self.by_id.insert(id, waiter);
     }
 
@@ -129,7 +132,10 @@ impl Waiters {
     pub(super) fn remove(&mut self, id: WaiterId) -> Option<Waiter> {
         let waiter = self.by_id.remove(&id)?;
         self.unsaved.0.remove(&(waiter.wait_for, cost_class(waiter.selector.cost), id));
-        if !self.is_awaited(waiter.wait_for) {
+        if let Some(count) = self.counts.get_mut(&waiter.wait_for).filter(|count| **count > 1) {
+            *count -= 1;
+        } else {
+            self.counts.remove(&waiter.wait_for);
             self.wakes.remove(waiter.wait_for);
         }
         Some(waiter)
@@ -142,8 +148,19 @@ impl Waiters {
 
     /// Returns whether a caller waits for a tag or an account.
     pub(super) fn is_awaited(&self, wait_for: WaitFor) -> bool {
-        let all = (wait_for, CostClass::MIN, WaiterId::MIN)..=(wait_for, CostClass::MAX, WaiterId::MAX);
-        [&self.unsaved, &self.saved].into_iter().any(|line| line.0.range(all.clone()).next().is_some())
+        self.counts.contains_key(&wait_for)
+    }
+
+    /// Returns how many callers wait for each tag or account.
+    #[cfg(feature = "redis")]
+    pub(super) fn counts(&self) -> impl Iterator<Item = (WaitFor, u32)> {
+        self.counts.iter().map(|(wait_for, count)| (*wait_for, *count))
+    }
+
+    /// Returns the caller that has waited longest of all.
+    #[cfg(feature = "redis")]
+    pub(super) fn first_of_all(&self) -> Option<WaiterId> {
+        self.by_id.first_key_value().map(|(id, _)| *id)
     }
 
     /// Plans to look after those that wait for something at `time`, if that is earlier than

@@ -42,7 +42,7 @@ pub struct PoolStatus {
     pub active: usize,
     /// How many accounts cannot renew their tokens at present: their last login or refresh failed,
     /// or their token endpoint is out of order. Those among them that have a token serve until it
-    /// expires. A `RedisPool` does not count them, and says 0.
+    /// expires. In a fleet, as the auth worker says that has most of them.
     pub failing: usize,
     /// The accounts that do not serve: at most 100, those first that return first.
     /// [`quarantined_for`](Self::quarantined_for) counts all of them, and
@@ -52,10 +52,12 @@ pub struct PoolStatus {
     pub(in crate::pool) causes: CauseCounts,
     /// How many callers wait for a lease.
     pub waiting: usize,
-    /// How many leases the pool has given so far.
+    /// How many leases the pool has given so far. In a fleet, those of the processes that are in it
+    /// now.
     pub leases: u64,
     /// How many of them were not given back within the
-    /// [time-out](crate::pool::PoolPolicy::lease_timeout).
+    /// [time-out](crate::pool::PoolPolicy::lease_timeout). The status of a fleet does not count
+    /// them, and says 0; that of each process does.
     pub leases_timed_out: u64,
     /// How long the tokens held live from now on, on average; `None` if there is none that expires.
     pub average_ttl: Option<Duration>,
@@ -79,7 +81,8 @@ pub struct QuarantinedAccount {
     /// are on their way, or if the account does not return by itself.
     pub returns_in: Option<Duration>,
     /// The failure that led to this, or the reason that was given [by
-    /// hand](crate::pool::PoolAccount::quarantine). A `RedisPool` does not have it.
+    /// hand](crate::pool::PoolAccount::quarantine). In a fleet, what an auth worker says of it, as
+    /// a text without a cause of its own; none for a rest.
     pub error: Option<Error>,
 }
 

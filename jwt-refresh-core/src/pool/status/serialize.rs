@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&status).unwrap(), expected);
     }
 
-    const CAUSES: [QuarantineCause; 11] = [
+    const CAUSES: [QuarantineCause; 12] = [
         QuarantineCause::Joining,
         QuarantineCause::Rejected,
         QuarantineCause::Denied,
@@ -127,6 +127,7 @@ mod tests {
         QuarantineCause::NoLogin,
         QuarantineCause::ByHand,
         QuarantineCause::Drained,
+        QuarantineCause::Elsewhere,
     ];
 
     #[test]
@@ -143,6 +144,7 @@ mod tests {
             "no_login",
             "by_hand",
             "drained",
+            "elsewhere",
         ]);
         assert_eq!(serde_json::to_value(CAUSES).unwrap(), expected);
         let health = [Health::Good, Health::Degraded, Health::Down];

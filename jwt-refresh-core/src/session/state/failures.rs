@@ -6,7 +6,7 @@ use super::{Phase, SessionState, logged_out};
 use crate::clock::{Moment, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
-use crate::renewal::{Plan, RefreshCredential, Serving};
+use crate::renewal::{Outcome, Plan, RefreshCredential, Serving};
 use crate::session::events::Event;
 use crate::session::pending::{Notification, RenewalResult};
 use crate::session::running::{Pace, Running};
@@ -15,7 +15,7 @@ use crate::token::AccessToken;
 impl SessionState {
     /// Returns the error of a renewal that the user asks for, if it may not begin now.
     pub(in crate::session) fn refused_renewal(&self, plan: Plan, now: Moment) -> Option<Error> {
-        if plan == Plan::Renew && self.is_logged_out() {
+        if plan != Plan::LogIn && self.is_logged_out() {
             return Some(logged_out());
         }
         let (until, error) = self.asked.as_ref().filter(|(until, _)| now.boot < *until)?;
@@ -62,6 +62,13 @@ impl SessionState {
     ) -> Notification {
         if let Some(asked) = error.retry_after() {
             self.leave_alone(asked, &error, policy, now);
+        }
+        if ended.plan == Plan::StepUp {
+            return self.step_up_failed(ended, error, policy, now);
+        }
+        if ended.plan == Plan::Other {
+            let credential = self.credential.clone();
+            return self.other_ended(ended, Outcome::failed(error, credential));
         }
         if self.credential == RefreshCredential::None {
             self.login_end = None;

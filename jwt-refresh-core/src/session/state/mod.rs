@@ -3,14 +3,20 @@
 //! under one short lock.
 //!
 //! `renewals` begins and ends renewals, `failures` decides what follows from one that failed,
-//! `tokens` takes new tokens and gives up old ones, and `rejected` handles a 401.
+//! `tokens` takes new tokens and gives up old ones, `rejected` handles a 401, and `step_ups` a
+//! challenge, and `others` gets access tokens with other parameters.
 
 mod failures;
+mod others;
 mod rejected;
 mod renewals;
+mod step_ups;
 #[cfg(test)]
 mod tests;
 mod tokens;
+
+pub(super) use self::others::NextOther;
+pub(super) use self::step_ups::NextStepUp;
 
 use std::time::{Instant, SystemTime};
 
@@ -20,6 +26,7 @@ use super::outage::{Condition, EarlyRenewal, Outage};
 use super::pending::PendingRenewal;
 use super::rejections::Rejections;
 use super::running::{RunningRenewals, Step};
+use super::step_up::StepUps;
 use super::unsaved::UnsavedTokens;
 use crate::clock::{Moment, Timestamp};
 use crate::error::{Error, ErrorKind};
@@ -57,6 +64,8 @@ pub(super) struct SessionState {
     rejections: Rejections,
     /// Whether the last token was rejected after it had served, before it expired.
     tokens_die_early: bool,
+    /// What has come of challenges, if there were any.
+    step_ups: Option<Box<StepUps>>,
 }
 
 /// What the session is doing.
@@ -125,6 +134,8 @@ pub(super) struct Basis {
     pub(super) credential: RefreshCredential,
     /// The sequence of the newest token that this session knows of.
     pub(super) sequence: u64,
+    /// The access token that is to be replaced, if there is one.
+    pub(super) token: Option<AccessToken>,
 }
 
 impl SessionState {
@@ -146,6 +157,7 @@ impl SessionState {
             unsaved: None,
             rejections: Rejections::new(),
             tokens_die_early: false,
+            step_ups: None,
         }
     }
 
@@ -301,6 +313,11 @@ impl SessionState {
     /// Returns the present step of a renewal, unless the renewal has ended.
     pub(super) fn renewal_step(&self, epoch: u64) -> Option<Step> {
         self.running.step(epoch)
+    }
+
+    /// Returns whether a renewal has sent a login.
+    pub(super) fn has_sent_login(&self, epoch: u64) -> bool {
+        self.running.has_sent_login(epoch)
     }
 
     /// Returns the newest renewal whose task has not ended, also if it was overtaken.

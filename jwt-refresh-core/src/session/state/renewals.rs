@@ -40,7 +40,7 @@ impl SessionState {
         let (sender, after) = self.running.begin(self.epoch, plan, pace, previous_phase);
         let pending = sender.subscribe();
         self.phase = Phase::Renewing { pending: pending.clone(), serving };
-        let basis = Basis { credential: self.credential.clone(), sequence: self.sequence };
+        let basis = Basis { credential: self.credential.clone(), sequence: self.sequence, token: self.token() };
         Ok(RenewalPermit { plan, basis, epoch: self.epoch, pending, condition, after })
     }
 
@@ -61,9 +61,12 @@ impl SessionState {
         policy: &Policy,
         now: Moment,
     ) -> Option<Notification> {
-        let ended = self.running.end(epoch)?;
+        let mut ended = self.running.end(epoch)?;
         if epoch != self.epoch {
             return Some(Notification { sender: ended.sender, result: self.overtaken(now), event: None });
+        }
+        if ended.plan == Plan::Other {
+            return Some(self.other_ended(ended, outcome));
         }
         let (result, event) = match outcome {
             Outcome::Found(issued) if issued.sequence < self.sequence => {
@@ -81,9 +84,15 @@ impl SessionState {
                 let source = self.unsaved.as_ref().map_or(TokenSource::Renewal, |unsaved| unsaved.source);
                 let result = self.accepted(issued.clone());
                 self.keep_unsaved(issued, source);
+                self.stepped_up(ended.step_up.take(), now);
                 (result, Event::Renewed)
             }
-            Outcome::Renewed(issued) | Outcome::Found(issued) => (self.accepted(issued), Event::Renewed),
+            Outcome::Renewed(issued) => {
+                let result = self.accepted(issued);
+                self.stepped_up(ended.step_up.take(), now);
+                (result, Event::Renewed)
+            }
+            Outcome::Found(issued) => (self.accepted(issued), Event::Renewed),
             Outcome::Failed { error, credential, serving } => {
                 // What came to be in doubt meanwhile stays so.
                 if self.credential != credential.clone().in_doubt() {
@@ -119,7 +128,7 @@ impl SessionState {
         }
         let error = cut_off_error(cause, ended.step);
         if self.may_start_again(cause, ended.step) {
-            self.phase = if ended.plan == Plan::LogIn { ended.previous_phase } else { Phase::Idle };
+            self.phase = if ended.plan == Plan::Renew { Phase::Idle } else { ended.previous_phase };
             return Some(Notification {
                 sender: ended.sender,
                 result: RenewalResult::Inconclusive(error),

@@ -18,6 +18,13 @@ fn policy() -> Policy {
     Policy::default()
 }
 
+/// Tokens of which the access token is another one for each sequence.
+fn numbered_tokens(lifetime: u64, sequence: u64) -> Tokens {
+    let refresh = tokens(lifetime).refresh().cloned();
+    let tokens = Tokens::new(format!("access-{sequence}")).unwrap().expires_in(Duration::from_secs(lifetime));
+    refresh.into_iter().fold(tokens, Tokens::refresh_token)
+}
+
 fn tokens(seconds: u64) -> Tokens {
     Tokens::new("access").unwrap().expires_in(Duration::from_secs(seconds))
 }
@@ -203,7 +210,7 @@ fn a_pause_ends_even_if_the_wall_clock_was_set_back() {
 #[test]
 fn a_newer_token_from_the_store_is_taken_and_an_older_one_is_not() {
     let mut state = logged_in();
-    let of = |sequence| IssuedTokens::captured(&policy(), tokens(100), start(), sequence);
+    let of = |sequence| IssuedTokens::captured(&policy(), numbered_tokens(100, sequence), start(), sequence);
     assert!(!state.follow(of(1), start()));
     assert!(state.follow(of(5), start()));
     assert_eq!((state.generation(), state.sequence()), (2, 5));
@@ -691,7 +698,7 @@ fn a_login_that_brought_a_refresh_token_and_no_living_access_token_needs_no_pers
 #[test]
 fn a_token_that_was_rejected_while_a_renewal_found_it_in_the_store_is_not_served_again() {
     let mut state = logged_in();
-    let of = |sequence| IssuedTokens::captured(&policy(), tokens(100), start(), sequence);
+    let of = |sequence| IssuedTokens::captured(&policy(), numbered_tokens(100, sequence), start(), sequence);
     let permit = state.begin(Plan::Renew).unwrap();
     assert!(state.follow(of(5), start()));
     state.reject(state.generation(), 0, &policy(), start());
@@ -730,7 +737,8 @@ fn what_a_renewal_found_displaces_nothing_newer_that_was_followed_meanwhile() {
     let mut state = logged_in();
     let of = |sequence, refresh: &str| {
         let times = RequestTimes { sent: start(), answered: start() };
-        IssuedTokens::issued(&policy(), tokens(100).refresh_token(refresh), times, None, sequence).unwrap()
+        IssuedTokens::issued(&policy(), numbered_tokens(100, sequence).refresh_token(refresh), times, None, sequence)
+            .unwrap()
     };
     let permit = state.begin(Plan::Renew).unwrap();
     assert!(state.follow(of(5, "new"), start()));
@@ -804,4 +812,25 @@ fn a_token_that_dies_while_a_renewal_that_found_it_ends_is_not_served() {
     state.complete(permit.epoch, Outcome::Found(found), &policy(), after(100)).unwrap().send();
     assert!(result(pending).token().is_none(), "the caller has to look again");
     assert!(matches!(state.next_step(after(100)), NextStep::Renew(None)));
+}
+
+#[test]
+fn a_refresh_for_another_access_token_elsewhere_leaves_the_own_one_as_it_is_also_if_it_was_rejected() {
+    let mut state = logged_in();
+    let own = state.token().unwrap();
+    let of = |sequence| IssuedTokens {
+        token: own.clone(),
+        ..IssuedTokens::captured(
+            &policy(),
+            tokens(100).refresh_token("next").refresh_expires_in(SECOND * 600),
+            start(),
+            sequence,
+        )
+    };
+    state.reject(state.generation(), 0, &policy(), start());
+    assert!(!state.follow(of(5), start()));
+    assert_eq!((state.sequence(), state.credential().clone()), (5, RefreshCredential::Valid("next".into())));
+    assert!(state.servable_token(start()).is_none(), "the rejected token does not come back");
+    assert!(state.take_login_end(after(301)).is_some(), "of the new refresh token");
+    assert_eq!(state.generation(), own.generation());
 }

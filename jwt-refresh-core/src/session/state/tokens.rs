@@ -35,11 +35,8 @@ impl SessionState {
     /// Takes new tokens, unless they are the ones that the session has already. Returns the current
     /// token.
     fn set_tokens(&mut self, issued: IssuedTokens) -> AccessToken {
-        let IssuedTokens { token, begins, life, credential, login_ends, sequence, .. } = issued;
-        // What was said of a refresh token holds for as long as that is not replaced.
-        if login_ends.is_some() || credential.token() != self.credential.token() {
-            self.login_end = login_ends.and_then(|at| LoginEnd::new(begins, at));
-        }
+        self.note_login_end(&issued);
+        let IssuedTokens { token, begins, life, credential, sequence, .. } = issued;
         self.credential = credential;
         // The number alone does not say so: if the store fails, two processes may give it to tokens
         // of their own.
@@ -60,10 +57,19 @@ impl SessionState {
         token
     }
 
+    /// Notes when the login ends. What was said of a refresh token holds for as long as that is not
+    /// replaced.
+    pub(super) fn note_login_end(&mut self, issued: &IssuedTokens) {
+        if issued.login_ends.is_some() || issued.credential.token() != self.credential.token() {
+            self.login_end = issued.login_ends.and_then(|at| LoginEnd::new(issued.begins, at));
+        }
+    }
+
     /// Replaces all tokens. A renewal under way is overtaken.
     pub(in crate::session) fn adopt(&mut self, issued: IssuedTokens) {
         self.epoch += 1;
         self.forget_rejections();
+        self.forget_answers();
         self.accept(issued);
     }
 
@@ -135,6 +141,12 @@ impl SessionState {
         if is_own || adopted.is_some() || issued.sequence <= self.sequence || self.is_logged_out() {
             return false;
         }
+        if self.held.as_ref().is_some_and(|held| held.token.expose() == issued.token.expose()) {
+            // A refresh for another access token of the login leaves this one as it is.
+            self.take_credential(&issued);
+            self.unsaved = None;
+            return false;
+        }
         if now.reached(issued.life.expires) && self.held.as_ref().is_some_and(|held| held.is_alive(now)) {
             // An access token that has died displaces none that lives.
             if issued.credential != RefreshCredential::None {
@@ -150,6 +162,15 @@ impl SessionState {
             self.accept(issued);
         }
         true
+    }
+
+    /// Forgets the access token, of which the session of the login may bring another one. A renewal
+    /// under way is overtaken.
+    pub(in crate::session) fn forget_token(&mut self) {
+        self.epoch += 1;
+        self.generation += 1;
+        self.held = None;
+        self.phase = Phase::Idle;
     }
 
     /// Forgets all tokens. A renewal under way is overtaken.

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::events::Event;
 use super::fast_path::ShardedCounter;
+use super::other_request::OtherRequest;
 use super::outage::Finding;
 use super::pending::{Notification, PendingRenewal};
 use super::running::{Pace, Step};
-use super::state::{CutOff, NextStep, RenewalPermit, SessionState};
+use super::state::{CutOff, NextOther, NextStep, NextStepUp, RenewalPermit, SessionState};
+use super::step_up::StepUp;
+use crate::authenticator::DynAuthenticator;
 use crate::clock::{Clock, Moment, OnDeadline, Timestamp};
 use crate::error::Error;
 use crate::policy::Policy;
@@ -174,9 +177,28 @@ impl StateCell {
             }
             if plan == Plan::LogIn {
                 state.forget_rejections();
+                state.forget_answers();
             }
             Ok(state.begin(plan))
         })
+    }
+
+    /// Begins a login for a challenge, or returns what else a caller has to do whose token of
+    /// `generation` was challenged. Returns `None` if `step_up` does not follow on the session's
+    /// own authenticator, which was `basis`.
+    pub(super) fn begin_step_up(
+        &self,
+        generation: u64,
+        step_up: StepUp,
+        basis: Option<&Arc<dyn DynAuthenticator>>,
+    ) -> Result<Option<NextStepUp>, Error> {
+        self.change(|state, now| state.begin_step_up(generation, step_up, basis, now))
+    }
+
+    /// Begins a refresh for an access token with other parameters, or returns what else the caller
+    /// has to do.
+    pub(super) fn begin_other(&self, request: &Arc<OtherRequest>) -> NextOther {
+        self.change(|state, now| state.begin_other(request, now))
     }
 
     /// Lets a renewal take a step, which may take `timeout`. Returns false if it was overtaken.
@@ -277,6 +299,11 @@ impl StateCell {
         })
     }
 
+    /// Forgets the access token, of which the session of the login may bring another one.
+    pub(super) fn forget_token(&self) {
+        self.change(|state, _| state.forget_token());
+    }
+
     /// Forgets the captured tokens that the session was built with.
     pub(super) fn discard_captured(&self) {
         self.change(|state, _| state.discard_captured());
@@ -356,10 +383,11 @@ impl StateCell {
         self.publish_fast_path(&state, self.clock.moment());
     }
 
-    /// Publishes the next deadline after one that has passed and was handled.
-    pub(super) fn update_deadline(&self) {
+    /// Publishes the next deadline after those that were reached at `handled`, which were handled
+    /// since. Others may have been reached meanwhile, such as that of a new token.
+    pub(super) fn update_deadline(&self, handled: Moment) {
         let state = self.lock();
-        self.timer.set(state.wake_after(self.clock.moment()));
+        self.timer.set(state.wake_after(handled));
     }
 
     /// Tells that the login ends soon, if it is time to do so.
@@ -410,3 +438,6 @@ impl StateCell {
 
 #[cfg(all(test, shuttle))]
 mod model;
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RedisStore;
-use crate::redis::{Connection, Subscriptions, client, is_prefix};
+use crate::redis::{Connection, Subscriptions, client, encode, is_prefix};
 use crate::secret::Secret;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -52,6 +52,7 @@ pub struct RedisStoreBuilder {
     connect_timeout: Duration,
     lease_ttl: Duration,
     forget_after: Option<Duration>,
+    is_vault: bool,
 }
 
 impl RedisStoreBuilder {
@@ -63,6 +64,7 @@ impl RedisStoreBuilder {
             connect_timeout: Duration::from_secs(1),
             lease_ttl: Duration::from_secs(10),
             forget_after: None,
+            is_vault: false,
         }
     }
 
@@ -70,6 +72,13 @@ impl RedisStoreBuilder {
     /// `.`, `:` and `/`. Default `jwt-refresh`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets that the store is the vault of a fleet, whose name may have any characters.
+    pub(crate) fn vault_of(mut self, prefix: &str, fleet: &str) -> Self {
+        self.prefix = format!("{prefix}/{}/vault", encode(fleet));
+        self.is_vault = true;
         self
     }
 
@@ -111,7 +120,7 @@ impl RedisStoreBuilder {
     pub fn build(self) -> Result<RedisStore, StoreError> {
         let wrong =
             |what: &str| Err(StoreError::new(StoreErrorKind::Configuration, format!("the Redis store's {what}")));
-        if !is_prefix(&self.prefix) {
+        if !self.is_vault && !is_prefix(&self.prefix) {
             return wrong("prefix is empty or holds more than ASCII letters, digits, `-`, `_`, `.`, `:` and `/`");
         }
         let timeout = self.timeout.min(LONGEST_TIME / 2);
@@ -142,6 +151,6 @@ impl fmt::Debug for RedisStoreBuilder {
             .field("connect_timeout", &self.connect_timeout)
             .field("lease_ttl", &self.lease_ttl)
             .field("forget_after", &self.forget_after)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

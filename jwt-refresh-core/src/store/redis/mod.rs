@@ -48,6 +48,26 @@ static LOOKS: LookRate = LookRate::new(Duration::from_secs(5), Duration::from_mi
 /// trusts the system's certificate authorities, or those in the file that the environment variable
 /// `SSL_CERT_FILE` names.
 ///
+/// # Several nodes
+///
+/// - One node, or a proxy: `redis://user:password@host:6379/0`.
+/// - A cluster, with the feature `redis-cluster`:
+///   `redis-cluster://user:password@host:6379?node=host2:6379&node=host3:6379`.
+/// - The master that sentinels name, with the feature `redis-sentinel`:
+///   `redis-sentinel://user:password@host:26379/0?node=host2:26379&sentinelServiceName=main`.
+///
+/// `rediss-cluster://` and `rediss-sentinel://` are TLS, and `valkey` stands for `redis` in each.
+/// User, password and database are those of the nodes that hold the data; sentinels that have
+/// users have theirs as `sentinelUsername` and `sentinelPassword`. The nodes of a cluster tell of
+/// the others, so one is enough as long as it lives; name several. Of a cluster, every account is
+/// with one master; messages go over one connection to any of its nodes. With TLS, sentinels and
+/// nodes all use it, and the certificate of each has to be for the address that it announces.
+///
+/// While a node that died has not been replaced, requests fail as if Redis were away
+/// ([`StoreErrorKind::Unavailable`]), and the next one looks for its successor. In a cluster those
+/// are the accounts of that node alone. While the slot of an account moves to another master,
+/// loading it may fail in the same way.
+///
 /// # What Redis promises
 ///
 /// As much as its configuration does. An answered write survives a crash of Redis with
@@ -70,8 +90,7 @@ static LOOKS: LookRate = LookRate::new(Duration::from_secs(5), Duration::from_mi
 ///
 /// Beside these there are the channels `jwt-refresh:{alice}:saved` and `…:freed`. Other characters
 /// than letters, digits and `-_.@` are percent-encoded. All keys of an account are in one slot of a
-/// cluster. The store itself talks to one node, or to a proxy in front of a cluster, and follows no
-/// redirection.
+/// cluster.
 ///
 /// # Access
 ///
@@ -84,6 +103,10 @@ static LOOKS: LookRate = LookRate::new(Duration::from_secs(5), Duration::from_mi
 /// ```
 ///
 /// and `+select` if the URL names a database.
+///
+/// In a cluster the user also needs `+cluster|slots +asking` (`ACL LOG` shows that `client|setinfo`
+/// was denied, which does no harm), and behind sentinels `+role`. The user of the sentinels
+/// themselves, `sentinelUsername`, needs `+role +sentinel|masters`.
 ///
 /// # Time
 ///

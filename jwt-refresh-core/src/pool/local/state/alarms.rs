@@ -6,6 +6,8 @@ use crate::pool::local::entry::ExchangeState;
 use crate::pool::local::rank::{Rank, Slot};
 use crate::pool::local::time::NEVER;
 use crate::pool::quarantine::Quarantine;
+#[cfg(feature = "redis")]
+use crate::pool::quarantine::QuarantineCause;
 
 /// How many alarms are handled with each change of the state. Many may come at once, after the
 /// machine was suspended; the scheduler handles the rest in further changes, so that callers get
@@ -41,6 +43,8 @@ impl PoolState {
 
     fn drop_expired_token(&mut self, slot: Slot, now: i64) {
         if self.table.get(slot).is_some_and(|entry| now >= entry.times.expires) {
+            #[cfg(feature = "redis")]
+            self.note_spent(slot, QuarantineCause::Expired);
             self.take_token(slot, now);
         }
     }
@@ -53,6 +57,8 @@ impl PoolState {
             ExchangeState::Planned if entry.failures == 0 => return,
             ExchangeState::Planned => entry.rare.get().retry_at,
             ExchangeState::Due(_) | ExchangeState::Running => None,
+            #[cfg(feature = "redis")]
+            ExchangeState::Supplied => None,
         };
         let expires = entry.token.as_ref().map(|_| match entry.quarantine() {
             None => entry.usable_until(),

@@ -36,6 +36,13 @@ impl PoolState {
                     self.tell_of(slot, |account| PoolEvent::Returned { account });
                 }
             }
+            // It is in service again, in whichever process has it.
+            Some(Quarantine { cause: QuarantineCause::Elsewhere, .. }) => {
+                entry.rare.change(|rare| rare.told = None);
+                if told.is_some() {
+                    self.tell_of(slot, |account| PoolEvent::Returned { account });
+                }
+            }
             Some(Quarantine { cause, until: Some(_), error }) if told != Some(cause) => {
                 entry.rare.change(|rare| rare.told = Some(cause));
                 self.tell_of(slot, |account| PoolEvent::Quarantined { account, cause, error });

@@ -31,6 +31,8 @@ impl PoolState {
                 self.endpoints.remove(entry.limits.endpoint, due, now);
             }
             ExchangeState::Planned => {}
+            #[cfg(feature = "redis")]
+            ExchangeState::Supplied => return,
         }
         entry.exchange = ExchangeState::Planned;
         let is_failing = entry.failures > 0;
@@ -44,7 +46,7 @@ impl PoolState {
 
     /// Notes that the account's exchange is due.
     pub(super) fn exchange_due(&mut self, slot: Slot, now: i64) {
-        let Some(entry) = self.table.get_mut(slot) else { return };
+        let Some(entry) = self.table.get_mut(slot).filter(|entry| !entry.is_supplied()) else { return };
         let due = entry.due_exchange(slot);
         entry.exchange = ExchangeState::Due(due.0);
         self.endpoints.push(entry.limits.endpoint, due, now);
@@ -59,6 +61,9 @@ impl PoolState {
         let moved = if let ExchangeState::Due(priority) = entry.exchange { Some(priority) } else { None };
         let from = moved.map(|priority| entry.due_at(priority, slot));
         entry.token = None;
+        #[cfg(feature = "redis")]
+        self.note_change(slot);
+        let Some(entry) = self.table.get(slot) else { return };
         let to = moved.map(|priority| entry.due_at(priority, slot));
         self.counters.token_removed(expires);
         if let (Some(from), Some(to)) = (from, to) {
@@ -180,9 +185,10 @@ impl PoolState {
     /// Stores new tokens, and ends a quarantine that they can end.
     pub(super) fn renewed(&mut self, slot: Slot, issued: IssuedTokens, now: i64) {
         self.last_generation += 1;
-        let generation = self.last_generation;
         let Some(entry) = self.table.get_mut(slot) else { return };
-        let IssuedTokens { token, life, credential, .. } = issued;
+        let IssuedTokens { token, life, credential, sequence, .. } = issued;
+        // In a store the account's tokens have numbers by which all processes know them.
+        let generation = if entry.identity.stored().is_some() { sequence } else { self.last_generation };
         let token = token.issued(life.expires.wall, generation);
         let old_expires = entry.token.replace(token).map(|_| entry.times.expires);
         let [ahead, due, expires] = [life.ahead, life.due, life.expires].map(|moment| moment.boot.as_nanos());
@@ -204,6 +210,8 @@ impl PoolState {
             self.counters.token_removed(expires);
         }
         self.counters.token_issued(expires);
+        #[cfg(feature = "redis")]
+        self.note_change(slot);
         self.plan_exchange(slot, (ahead != NEVER).then(|| jittered_refresh_time(ahead, expires, now)), now);
         // New tokens bring back neither rate nor quota, so a rest goes on.
         if cause.is_some_and(|cause| !cause.is_rest()) {

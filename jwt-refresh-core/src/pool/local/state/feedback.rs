@@ -44,6 +44,8 @@ impl PoolState {
             entry.held = entry.held.saturating_sub(1);
             self.end_own(handle.slot, cost, now);
             self.tell_drained(handle.slot);
+            #[cfg(feature = "redis")]
+            self.ended_elsewhere(handle.slot);
             self.dispatch(handle.slot, now);
         }
     }
@@ -73,6 +75,10 @@ impl PoolState {
         now: i64,
     ) {
         let Some(entry) = self.table.by_handle(handle) else { return };
+        #[cfg(feature = "redis")]
+        if entry.is_supplied() {
+            return self.supplied_rejected(handle.slot, generation, now);
+        }
         let cause = entry.rare.get().cause();
         // A newer token may have come since the call was sent, or may be on its way.
         if !entry.holds(generation) || cause.is_some_and(|cause| !cause.is_rest()) {
@@ -129,6 +135,8 @@ impl PoolState {
         let strike = |rare: &mut RareState| rare.strikes.strike(leased, now, asked, policy.cool_down);
         let Some(until) = entry.rare.change(strike) else { return };
         entry.arrival = entry.limits.rate.block_until(entry.arrival, until);
+        #[cfg(feature = "redis")]
+        self.rests_elsewhere(handle.slot, QuarantineCause::RateLimited, until);
         if until > after(now, policy.max_inline_wait) {
             self.start_rest(handle.slot, QuarantineCause::RateLimited, until);
         }
@@ -145,6 +153,10 @@ impl PoolState {
     /// Lets an account rest until the time `until`, unless it is in quarantine for new tokens or
     /// rests for longer already.
     pub(super) fn start_rest(&mut self, slot: Slot, cause: QuarantineCause, until: i64) {
+        #[cfg(feature = "redis")]
+        if self.covers_rest(slot, cause, until) || self.rests_elsewhere(slot, cause, until) {
+            return;
+        }
         let Some(entry) = self.table.get(slot) else { return };
         let may_rest = entry
             .quarantine()

@@ -5,6 +5,7 @@ use crate::pool::limits::TagIndex;
 use crate::pool::local::key_ring::{hash, point};
 use crate::pool::local::rank::Slot;
 use crate::pool::local::waiters::WaitFor;
+use crate::pool::quarantine::QuarantineCause;
 
 impl PoolState {
     /// Returns the account that a key belongs to, or what to wait for until there is one.
@@ -38,7 +39,11 @@ impl PoolState {
     /// accounts until they can again.
     pub(super) fn update_live(&mut self, slot: Slot) {
         let Some(entry) = self.table.get_mut(slot) else { return };
-        let is_live = entry.token.is_some() && entry.quarantine().is_none();
+        let is_live = match entry.rare.get().cause() {
+            None => entry.token.is_some(),
+            // Another process has a live token of it.
+            Some(cause) => cause == QuarantineCause::Elsewhere,
+        };
         if is_live == entry.is_live {
             return;
         }

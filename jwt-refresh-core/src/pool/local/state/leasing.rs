@@ -44,6 +44,10 @@ impl PoolState {
         now: i64,
     ) -> Result<Result<Granted, WaitFor>, Error> {
         self.expect_open()?;
+        #[cfg(feature = "redis")]
+        if self.have_shares_ended() {
+            return self.wait_for_shares(selector, now);
+        }
         self.end_rests(selector.tag, now);
         for _ in 0..LOOKED_AT_ONCE {
             self.check_open(selector, now)?;
@@ -123,8 +127,8 @@ impl PoolState {
             return failure::all_quarantined(name, None);
         };
         // If it waits for an endpoint that is back, its exchange begins soon.
-        let returns =
-            self.return_time(entry, quarantine).or_else(|| Some(now).filter(|_| quarantine.cause.needs_tokens()));
+        let returns_soon = quarantine.cause.needs_tokens() && !entry.is_supplied();
+        let returns = self.return_time(entry, quarantine).or_else(|| Some(now).filter(|_| returns_soon));
         let wait = returns.map(|time| until(now, time));
         let first = FirstToReturn { account: entry.identity.name(), wait, cause: quarantine.cause };
         let error = failure::all_quarantined(name, Some(&first));

@@ -63,7 +63,11 @@ impl PoolState {
             None => self.exchange_due(slot, now),
             Some(FirstToken::Issued(issued)) => self.captured(slot, *issued, now),
             Some(FirstToken::Key(key)) => self.key_given(slot, key, now),
+            #[cfg(feature = "redis")]
+            Some(FirstToken::Supplied) => self.added_elsewhere(slot),
         }
+        #[cfg(feature = "redis")]
+        self.note_change(slot);
         Ok(())
     }
 
@@ -79,6 +83,8 @@ impl PoolState {
         self.table.get_mut(slot)?.rare.change(|rare| rare.told = Some(QuarantineCause::Denied));
         self.set_quarantine(slot, Some(Quarantine { cause: QuarantineCause::Denied, until: Some(NEVER), error: None }));
         self.counters.quarantined.change(Some(QuarantineCause::Denied), None);
+        #[cfg(feature = "redis")]
+        self.note_removal(slot);
         let entry = self.table.remove(slot)?;
         self.milestones += 1;
         self.quarantined.remove(slot, &entry.limits, Some(NEVER));
@@ -108,7 +114,7 @@ impl PoolState {
     }
 
     /// Returns the limits of the account that was added last if they are equal, else `limits`.
-    fn share_limits(&mut self, limits: Limits) -> Arc<Limits> {
+    pub(super) fn share_limits(&mut self, limits: Limits) -> Arc<Limits> {
         match &self.last_limits {
             Some(last) if **last == limits => Arc::clone(last),
             _ => Arc::clone(self.last_limits.insert(Arc::new(limits))),

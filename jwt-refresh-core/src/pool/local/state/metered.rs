@@ -67,7 +67,7 @@ impl PoolState {
     }
 
     /// Uses the states of an account's limits, if it has any.
-    fn with_limits<T>(
+    pub(super) fn with_limits<T>(
         &mut self,
         slot: Slot,
         now: i64,
@@ -284,6 +284,8 @@ impl PoolState {
             self.metered.keyed_joined(group, id, slot);
         }
         self.plan_wake(wait_for);
+        #[cfg(feature = "redis")]
+        self.note_demand(wait_for);
         id
     }
 
@@ -416,6 +418,9 @@ impl PoolState {
 
     /// Does what is due: an account or a group may serve calls that it could not before.
     pub(super) fn process_metered(&mut self, now: i64) {
+        if self.have_shares_ended() {
+            return;
+        }
         while self.metered.next_due().is_some_and(|time| time <= now) && self.take_step() {
             if let Some(due) = self.metered.pop_due(now) {
                 self.serve_due(due, now);

@@ -9,8 +9,15 @@
 //! with more limits than a rate, and `limit_changes` gives an account others. `operating` is what a
 //! user does by hand, and `events` tells what happens. `walk` checks what limits promise, in random
 //! walks.
+//!
+//! In a process of a fleet, `shares` says which accounts it has, and `supplied` which tokens of
+//! them. `demand` is what its callers wait for, and `changes` is what the fleet is told.
 
 mod alarms;
+#[cfg(feature = "redis")]
+mod changes;
+#[cfg(feature = "redis")]
+mod demand;
 mod events;
 mod exchanges;
 mod feedback;
@@ -23,6 +30,10 @@ mod membership;
 mod metered;
 mod operating;
 mod quarantine;
+#[cfg(feature = "redis")]
+mod shares;
+#[cfg(feature = "redis")]
+mod supplied;
 mod waiting;
 #[cfg(test)]
 mod walk;
@@ -36,6 +47,8 @@ use std::time::Duration;
 
 pub(super) use self::listing::ListedAccount;
 use super::api_keys::ApiKeys;
+#[cfg(feature = "redis")]
+use super::changed_accounts::ChangedAccounts;
 use super::endpoints::Endpoints;
 use super::entry::AccountHandle;
 use super::event_queue::EventQueue;
@@ -48,6 +61,8 @@ use super::metered_queue::{Due, MeteredQueue};
 use super::quarantined::QuarantineList;
 use super::rank::Slot;
 use super::ready_queue::ReadyQueue;
+#[cfg(feature = "redis")]
+use super::share_table::ShareTable;
 use super::shared_limits::{GroupIndex, SharedLimits};
 use super::slots::Slots;
 use super::table::Table;
@@ -141,6 +156,11 @@ pub(super) struct PoolState {
     /// drained account holds, of jobs under way.
     pub(super) milestones: u64,
     lifecycle: Lifecycle,
+    #[cfg(feature = "redis")]
+    shares: ShareTable,
+    /// The accounts that have changed, if somebody watches.
+    #[cfg(feature = "redis")]
+    changes: Option<ChangedAccounts>,
 }
 
 impl PoolState {
@@ -178,6 +198,10 @@ impl PoolState {
             events: EventQueue::default(),
             milestones: 0,
             lifecycle: Lifecycle::Open,
+            #[cfg(feature = "redis")]
+            shares: ShareTable::default(),
+            #[cfg(feature = "redis")]
+            changes: None,
         }
     }
 
@@ -185,6 +209,8 @@ impl PoolState {
     /// it by now, and accounts return whose rest is over.
     pub(super) fn process_due(&mut self, now: i64) {
         self.steps = STEPS;
+        #[cfg(feature = "redis")]
+        self.follow_share_end(now);
         self.handle_alarms(now);
         self.end_rests(ALL, now);
         self.end_timed_out(now);
@@ -214,14 +240,32 @@ impl PoolState {
 
     /// Returns when something is due next, in nanoseconds since boot.
     pub(super) fn wake_at(&self) -> i64 {
+        #[cfg(feature = "redis")]
+        if self.has_to_refuse() {
+            return LONG_AGO;
+        }
         if self.is_unfinished() || self.may_begin() || self.endpoints.has_to_tell() {
             return LONG_AGO;
         }
         let metered = self.metered.next_due().filter(|_| !self.waiters.is_empty());
+        let may_serve = !self.have_shares_ended();
+        let (metered, waiters) = (metered.filter(|_| may_serve), self.waiters.next_wake().filter(|_| may_serve));
         let [alarm, rest] = [self.timers.next_due(), self.endpoints.next_end_of_rest()];
         let [returning, lease] = [self.quarantined.next_due(), self.lease_timeouts.next_due()];
-        let due = [alarm, rest, returning, lease, self.waiters.next_wake(), metered];
-        due.into_iter().flatten().min().unwrap_or(NEVER)
+        let due = [alarm, rest, returning, lease, waiters, metered];
+        let due = due.into_iter().flatten().min().unwrap_or(NEVER);
+        #[cfg(feature = "redis")]
+        let due = due.min(self.shares.next_refusal().unwrap_or(NEVER));
+        due
+    }
+
+    /// Returns whether the shares of accounts have ended, so that none serves.
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_self, reason = "only fleets have such"))]
+    fn have_shares_ended(&self) -> bool {
+        #[cfg(feature = "redis")]
+        return self.shares.have_ended;
+        #[cfg(not(feature = "redis"))]
+        false
     }
 
     /// Returns whether a change has left something for the next.
@@ -238,6 +282,8 @@ impl PoolState {
     /// and those that it has something for are served. Returns what is to be done after the lock is
     /// released.
     pub(super) fn finish_change(&mut self, now: i64) -> Aftermath {
+        #[cfg(feature = "redis")]
+        self.refuse_disconnected(now);
         loop {
             self.recheck_metered(now);
             self.redirect_waiters(now);

@@ -38,6 +38,8 @@ impl PoolState {
 
     /// Takes an account out of service until it has new tokens, which callers may wait for.
     pub(super) fn renew_now(&mut self, slot: Slot, cause: QuarantineCause, now: i64) {
+        #[cfg(feature = "redis")]
+        self.note_spent(slot, cause);
         self.plan_exchange(slot, Some(now), now);
         self.set_quarantine(slot, Some(Quarantine { cause, until: None, error: None }));
         self.wait_for_endpoint(slot, now);
@@ -60,8 +62,11 @@ impl PoolState {
         let (was_open, old_cause) = (entry.is_open(), entry.rare.get().cause());
         let old_until = entry.quarantine().and_then(|old| old.until);
         match &quarantine {
-            Some(new) => self.quarantined.insert(slot, &entry.limits, old_until, new.until),
-            None => self.quarantined.remove(slot, &entry.limits, old_until),
+            // What another process has is no trouble, and there may be a great many.
+            Some(new) if new.cause != QuarantineCause::Elsewhere => {
+                self.quarantined.insert(slot, &entry.limits, old_until, new.until);
+            }
+            _ => self.quarantined.remove(slot, &entry.limits, old_until),
         }
         let new_cause = quarantine.as_ref().map(|new| new.cause);
         self.counters.quarantined.change(old_cause, new_cause);
@@ -85,6 +90,11 @@ impl PoolState {
             }
         }
         self.update_live(slot);
+        #[cfg(feature = "redis")]
+        {
+            self.count_serving(slot);
+            self.note_change(slot);
+        }
         if old_cause.is_none() != new_cause.is_none() {
             self.milestones += 1;
         }
@@ -121,6 +131,8 @@ impl PoolState {
                     self.set_quarantine(slot, Some(Quarantine { until: None, ..quarantine }));
                     self.wait_for_endpoint(slot, now);
                 }
+                #[cfg(feature = "redis")]
+                None if entry.is_supplied() => self.supplied_rest_over(slot, now),
                 None if !entry.has_usable_token(now) => self.await_tokens(slot, now),
                 None => self.set_quarantine(slot, None),
             }

@@ -57,7 +57,8 @@ impl PoolState {
 
     /// Returns the caller that an account serves next, if it can serve one.
     fn next_waiter(&mut self, slot: Slot, now: i64) -> Option<WaiterId> {
-        let entry = self.table.get(slot).filter(|_| !self.waiters.is_empty())?;
+        let may_serve = !self.waiters.is_empty() && !self.have_shares_ended();
+        let entry = self.table.get(slot).filter(|_| may_serve)?;
         if entry.is_metered() {
             return self.next_for_metered(slot, now);
         }
@@ -104,6 +105,9 @@ impl PoolState {
 
     /// Grants leases to callers of accounts whose rates allow it by now.
     pub(super) fn serve_waiters(&mut self, now: i64) {
+        if self.have_shares_ended() {
+            return;
+        }
         while self.waiters.next_wake().is_some_and(|time| time <= now) && self.take_step() {
             let Some(wait_for) = self.waiters.pop_wake(now) else { return };
             let account = match wait_for {

@@ -1,0 +1,253 @@
+//! The coordinator of a fleet: the one auth worker that decides which member has which share. It is
+//! elected by a lease with an epoch, and every write of another than the holder is refused.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::messages::{AccountRow, SENTINEL, ShareRow, of_said};
+use super::mirror::{Mirror, unexpected};
+use super::place::FleetPlace;
+use super::scripts::{COMMIT, ELECT, INFO, TIME};
+use super::shares::{Seen, SharePlan, Shares};
+use crate::clock::Clock;
+use crate::redis::{Connection, Subscription};
+use crate::store::StoreError;
+
+/// For how long an auth worker stays the coordinator without a word, and how often it says one.
+const LEASE: Duration = Duration::from_millis(1500);
+const ROUND: Duration = Duration::from_millis(250);
+/// The shortest time between two rounds.
+const SHORTEST_ROUND: Duration = Duration::from_millis(4);
+/// How often it is looked whether Redis may forget keys.
+const MEMORY_CHECK: Duration = Duration::from_secs(60);
+
+pub(super) struct Coordinator {
+    place: FleetPlace,
+    link: Arc<Connection>,
+    clock: Clock,
+    worker: String,
+    share_time: Duration,
+    lease_ttl: Duration,
+    accounts: Mirror<AccountRow>,
+    /// The epoch in which this worker is the coordinator, or the last that it knew of.
+    epoch: u64,
+    term: Option<Term>,
+    memory_checked: i64,
+}
+
+/// What the coordinator knows in one epoch.
+struct Term {
+    shares: Shares,
+    /// While it learns what members hold: the incarnation, and until when, in nanoseconds since
+    /// boot.
+    learns: Option<(String, i64)>,
+}
+
+impl Coordinator {
+    pub(super) fn new(
+        place: &FleetPlace,
+        clock: Clock,
+        worker: &str,
+        (share_time, lease_ttl): (Duration, Duration),
+    ) -> Result<Self, crate::error::Error> {
+        let keys = &place.keys;
+        let accounts = Mirror::new((keys.accounts.clone(), keys.account_changes.clone()), &keys.demand);
+        Ok(Self {
+            link: place.link()?,
+            place: place.clone(),
+            clock,
+            worker: worker.to_owned(),
+            share_time,
+            lease_ttl,
+            accounts,
+            epoch: 0,
+            term: None,
+            memory_checked: i64::MIN,
+        })
+    }
+
+    /// Does rounds until it is dropped. `news` tells of members that say something, and `changes`
+    /// of accounts.
+    pub(super) async fn run(mut self, mut news: Subscription, mut changes: Subscription) {
+        loop {
+            let begun = tokio::time::Instant::now();
+            let pause = match self.round().await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::warn!(target: "jwt_refresh", %error, "the fleet's Redis failed its coordinator, which tries again");
+                    self.term = None;
+                    ROUND.mul_f64(1.0 + fastrand::f64())
+                }
+            };
+            // In a large fleet a round takes long, and somebody always has news.
+            tokio::time::sleep(SHORTEST_ROUND.max(begun.elapsed())).await;
+            tokio::select! {
+                () = news.notified(), if self.term.is_some() => {}
+                () = changes.notified(), if self.term.is_some() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Does what is to be done now. Returns the longest pause until the next round.
+    async fn round(&mut self) -> Result<Duration, StoreError> {
+        if !self.elect().await? {
+            self.term = None;
+            return Ok(ROUND);
+        }
+        self.accounts.sync(&self.link).await?;
+        self.accounts.take_changed();
+        let seen = self.look().await?;
+        let now = self.clock.moment().boot.as_nanos();
+        let Some(term) = &mut self.term else { return Ok(ROUND) };
+        term.shares.see(&seen, micros(self.share_time));
+        let times = (micros(self.share_time), micros(self.lease_ttl));
+        let mut plan = match &term.learns {
+            Some((incarnation, _)) => term.shares.learn(incarnation, &self.accounts.rows),
+            None => term.shares.step(&self.accounts.rows, &seen, times),
+        };
+        if let Some((incarnation, _)) = term.learns.take_if(|(_, until)| now >= *until) {
+            plan.learnt = Some(incarnation);
+        }
+        let next_end = term.shares.next_end(&seen, micros(self.share_time));
+        self.commit(&plan).await?;
+        Ok(next_end.map_or(ROUND, |end| end.min(ROUND)))
+    }
+
+    /// Asks to be the coordinator, or to stay it. Returns whether this worker is.
+    async fn elect(&mut self) -> Result<bool, StoreError> {
+        let info: String = self.link.run(&INFO, &[&self.place.keys.state], &[]).await?;
+        let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim().split_once(':')).collect();
+        self.check_memory(&info);
+        let field = |name: &str| info.get(name).copied().unwrap_or_default();
+        let run = format!("{}.{}", field("run_id"), field("master_replid"));
+        let arguments = [
+            self.worker.clone(),
+            LEASE.as_millis().to_string(),
+            run.clone(),
+            self.epoch.to_string(),
+            micros(self.share_time).to_string(),
+        ];
+        let arguments = arguments.each_ref().map(String::as_bytes);
+        let keys = [&*self.place.keys.coordinator, &self.place.keys.state];
+        let answer: Vec<String> = self.link.run(&ELECT, &keys, &arguments).await?;
+        let [epoch, incarnation, is_trusted] = &answer[..] else { return Ok(false) };
+        let epoch = epoch.parse().map_err(|_| unexpected())?;
+        if epoch == self.epoch && self.term.is_some() {
+            return Ok(true);
+        }
+        self.epoch = epoch;
+        let known = if is_trusted == "1" { self.take_over().await? } else { None };
+        let learns = match (&known, is_trusted.as_str()) {
+            (Some(_), _) => None,
+            (None, "1") => Some(self.begin_incarnation(format!("{run}:{epoch}")).await?),
+            (None, _) => Some(incarnation.clone()),
+        };
+        if learns.is_some() {
+            self.accounts.reset();
+        }
+        let until = self.clock.moment().boot + self.share_time + self.share_time / 10;
+        let learns = learns.map(|incarnation| (incarnation, until.as_nanos()));
+        self.term = Some(Term { shares: known.unwrap_or_default(), learns });
+        Ok(true)
+    }
+
+    /// Begins an incarnation of what Redis knows, because some of it was lost. Members see by it
+    /// that they have to say what they hold.
+    async fn begin_incarnation(&self, incarnation: String) -> Result<String, StoreError> {
+        let command = redis::cmd("HSET").arg(&self.place.keys.state).arg("incarnation").arg(&incarnation).clone();
+        self.link.query::<i64>(&command).await?;
+        Ok(incarnation)
+    }
+
+    /// Returns what Redis knows of shares, or `None` if some of it was lost.
+    async fn take_over(&self) -> Result<Option<Shares>, StoreError> {
+        let state = self.all_of(&self.place.keys.state).await?;
+        let mut all = BTreeMap::new();
+        for member in state.keys().filter_map(|field| field.strip_prefix("shares:")) {
+            let mut rows = self.all_of(&self.place.keys.shares_of(member).0).await?;
+            if rows.remove(SENTINEL).is_none() {
+                return Ok(None);
+            }
+            let read = |(account, row): (String, String)| Some((account, serde_json::from_str::<ShareRow>(&row).ok()?));
+            // The units of a row that cannot be read are held all the same: the members are to say.
+            let Some(rows) = rows.into_iter().map(read).collect() else { return Ok(None) };
+            all.insert(member.to_owned(), rows);
+        }
+        // Members that Redis does not know the time of are believed to live for a share time.
+        let seen = self.look().await?;
+        let until = seen.now + micros(self.share_time);
+        Ok(Some(Shares::from_rows(all, until, seen.boot)))
+    }
+
+    /// Reads what members say. The time is from before that, and what is released from after it:
+    /// so no member is taken for dead before its time, or for one that has released nothing.
+    async fn look(&self) -> Result<Seen, StoreError> {
+        let keys = &self.place.keys;
+        let (seconds, micros): (u64, u64) = self.link.run(&TIME, &[&keys.state], &[]).await?;
+        let mut seen = Seen {
+            boot: u64::try_from(self.clock.moment().boot.as_nanos() / 1000).unwrap_or(0),
+            now: seconds * 1_000_000 + micros,
+            until: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            released: BTreeMap::new(),
+        };
+        for (member, said) in self.all_of(&keys.demand).await? {
+            let Some((until, report)) = of_said(&said) else { continue };
+            seen.reports.extend(report.map(|report| (member.clone(), report)));
+            seen.until.insert(member, until);
+        }
+        for (field, text) in self.all_of(&keys.released).await? {
+            let release = serde_json::from_str(&text).ok();
+            seen.released.extend(release.map(|release| (field, (release, text))));
+        }
+        Ok(seen)
+    }
+
+    async fn all_of(&self, key: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        self.link.query(redis::cmd("HGETALL").arg(key)).await
+    }
+
+    /// Writes a plan, unless another worker is the coordinator by now.
+    async fn commit(&mut self, plan: &SharePlan) -> Result<(), StoreError> {
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let keys = &self.place.keys;
+        let touched: Vec<(String, String)> = plan.members.iter().map(|member| keys.shares_of(&member.name)).collect();
+        let mut all = vec![&*keys.coordinator, &keys.state, &keys.demand, &keys.released];
+        all.extend(touched.iter().flat_map(|(rows, changes)| [&**rows, &**changes]));
+        let epoch = self.epoch.to_string();
+        let json = serde_json::to_string(plan).unwrap_or_default();
+        let arguments = [self.worker.as_bytes(), epoch.as_bytes(), keys.base.as_bytes(), json.as_bytes()];
+        let written: i64 = self.link.run(&COMMIT, &all, &arguments).await?;
+        if written != 1 {
+            // What is written has to be read again, by whichever worker is the coordinator next.
+            self.term = None;
+        }
+        Ok(())
+    }
+
+    /// Warns of a Redis that may forget keys of the fleet when its memory is full.
+    fn check_memory(&mut self, info: &HashMap<&str, &str>) {
+        let now = self.clock.moment().boot;
+        if now.as_nanos() < self.memory_checked {
+            return;
+        }
+        self.memory_checked = (now + MEMORY_CHECK).as_nanos();
+        let policy = info.get("maxmemory_policy").copied().unwrap_or("noeviction");
+        let is_limited = info.get("maxmemory").is_some_and(|limit| *limit != "0");
+        if is_limited && policy != "noeviction" {
+            tracing::warn!(
+                target: "jwt_refresh",
+                policy,
+                "the fleet's Redis may forget keys when its memory is full (set `maxmemory-policy noeviction`)"
+            );
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

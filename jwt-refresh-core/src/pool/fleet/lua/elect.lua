@@ -1,0 +1,18 @@
+-- An auth worker asks to be the coordinator, or to stay it. KEYS: lease, state. ARGV: worker, time
+-- to live in ms, the run of this Redis, the epoch that the worker knows, share time in µs. Returns
+-- the epoch if it is, the incarnation, and whether what Redis holds of shares is to be trusted.
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return {} end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+local function state(field) return redis.call('HGET', KEYS[2], field) end
+local epoch = tonumber(state('epoch') or '0')
+local is_same = state('run') == ARGV[3] and epoch >= tonumber(ARGV[4])
+if is_same and holder and epoch == tonumber(ARGV[4]) then return { tostring(epoch), state('incarnation') or '', '1' } end
+epoch = math.max(epoch, tonumber(ARGV[4])) + 1
+redis.call('HSET', KEYS[2], 'epoch', epoch, 'run', ARGV[3], 'share_time', ARGV[5])
+local incarnation = state('incarnation')
+-- One that was not learnt to its end is learnt again.
+if is_same and incarnation and state('learnt') == incarnation then return { tostring(epoch), incarnation, '1' } end
+incarnation = ARGV[3] .. ':' .. epoch
+redis.call('HSET', KEYS[2], 'incarnation', incarnation)
+return { tostring(epoch), incarnation, '0' }

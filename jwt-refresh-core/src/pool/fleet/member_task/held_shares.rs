@@ -1,0 +1,125 @@
+//! The shares that a process has, and the local pool.
+
+use super::MemberTask;
+use crate::pool::fleet::messages::{KnownState, Release, ShareRow};
+use crate::pool::quarantine::{Quarantine, QuarantineCause};
+use crate::pool::share::{AccountState, Before, Share};
+
+impl MemberTask {
+    /// Takes what the coordinator says of this process' share of an account.
+    pub(super) fn take_share(&mut self, name: &str) {
+        let row = self.shares.rows.get(name).cloned();
+        let held = self.held.get(name).map(|held| held.grant);
+        match row {
+            None => self.give_up(name),
+            Some(row) if held == Some(row.grant) && row.units > 0 => {
+                self.pool.change_share(name, share(&row));
+                self.take_rest(name, &row);
+                if row.leaving > 0 {
+                    self.shrinking.insert(name.to_owned());
+                }
+                let was_divided = self.is_divided(name);
+                self.held.insert(name.to_owned(), row);
+                self.news.rests |= !was_divided && self.is_divided(name) && self.rests.contains_key(name);
+            }
+            Some(row) if held == Some(row.grant) => self.release(name, row.step),
+            Some(row) if row.units > 0 => {
+                self.give_up(name);
+                self.take(name, row);
+            }
+            Some(row) => {
+                self.give_up(name);
+                self.released(name, &row, 0, None);
+            }
+        }
+    }
+
+    /// Notes that an account rests. Those that have parts of it are to know it soon.
+    pub(super) fn note_rest(&mut self, name: &str, quarantine: Option<&Quarantine>) {
+        let rest = quarantine.filter(|quarantine| quarantine.cause.is_rest());
+        let rest = rest.and_then(|rest| Some((rest.cause, rest.until?)));
+        if self.rests.get(name) == rest.as_ref() {
+            return;
+        }
+        self.news.rests |= rest.is_some() && self.is_divided(name);
+        match rest {
+            Some(rest) => drop(self.rests.insert(name.to_owned(), rest)),
+            None => drop(self.rests.remove(name)),
+        }
+    }
+
+    /// Whether others may have an account, or parts of it.
+    pub(super) fn is_divided(&self, name: &str) -> bool {
+        self.held.get(name).is_none_or(|row| row.units < row.of)
+    }
+
+    /// Lets an account rest for what another process was told that has a part of it.
+    fn take_rest(&mut self, name: &str, row: &ShareRow) {
+        let is_known = self.held.get(name).is_some_and(|held| held.rest == row.rest);
+        let (Some((cause, until)), Some(time), false) = (&row.rest, self.time, is_known) else { return };
+        if let Some(cause) = QuarantineCause::by_name(cause) {
+            self.pool.set_unavailable(name, cause, Some(time.boot_late(*until)), None);
+        }
+    }
+
+    /// Gives back units of accounts of which others stay, once no more leases are held than what
+    /// stays allows.
+    pub(super) fn release_units(&mut self) {
+        for name in std::mem::take(&mut self.shrinking) {
+            let Some(row) = self.held.get(&name).filter(|row| row.leaving > 0).cloned() else { continue };
+            let allowed = self.definitions.get(&name).map_or(0, |definition| definition.leases_of(row.units, row.of));
+            let held = self.pool.state_of(&name, 0).map_or(0, |state| state.held);
+            if allowed > 0 && held > allowed {
+                self.shrinking.insert(name);
+                continue;
+            }
+            self.released(&name, &row, 0, None);
+        }
+    }
+
+    /// Begins to use a share.
+    fn take(&mut self, name: &str, row: ShareRow) {
+        let (_, into) = self.offsets();
+        self.pool.grant_share(name, share(&row), &before(&row.known), into);
+        self.take_rest(name, &row);
+        self.without_token.insert(name.to_owned());
+        self.held.insert(name.to_owned(), row);
+    }
+
+    /// Gives a share back, with what others must know of the account.
+    pub(super) fn release(&mut self, name: &str, step: u32) {
+        let Some(row) = self.held.remove(name) else { return };
+        let row = ShareRow { step, ..row };
+        let (out, _) = self.offsets();
+        let state = self.pool.release_share(name, out);
+        let held = state.as_ref().map_or(0, |state| state.held);
+        let state = state.filter(|_| row.units == row.of).map(Box::new);
+        self.released(name, &ShareRow { units: 0, ..row }, held, state);
+    }
+
+    /// Plans to tell of a share of which `row.units` stay.
+    fn released(&mut self, name: &str, row: &ShareRow, held: u32, state: Option<Box<AccountState>>) {
+        let &ShareRow { grant, step, units, .. } = row;
+        self.told.insert(name.to_owned(), Release { grant, step, units, held, until: None, state });
+        self.releases.insert(name.to_owned());
+    }
+
+    /// Ends the use of a share that this process does not have any more.
+    pub(super) fn give_up(&mut self, name: &str) {
+        if self.held.remove(name).is_some() {
+            self.pool.release_share(name, 0);
+        }
+    }
+}
+
+pub(super) fn share(row: &ShareRow) -> Share {
+    Share { units: row.units, of: row.of, held_elsewhere: row.held_elsewhere }
+}
+
+fn before(known: &KnownState) -> Before {
+    match known {
+        KnownState::Unused => Before::Unused,
+        KnownState::Exactly(state) => Before::State((**state).clone()),
+        KnownState::AtLeast(state) => Before::Unknown(state.as_deref().cloned()),
+    }
+}

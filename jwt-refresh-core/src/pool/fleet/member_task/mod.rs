@@ -1,0 +1,300 @@
+//! The task of a process in a fleet: it tells Redis what the process needs, and the local pool
+//! which shares it has. `report` is what it tells, `sync` what it reads, and `held_shares` what it
+//! makes of that.
+
+mod held_shares;
+mod report;
+mod sync;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::member::{FleetMember, JoinProgress, Pins, TaskSignals};
+use super::messages::{AccountRow, Release, ShareRow};
+use super::mirror::Mirror;
+use super::place::{FleetPlace, failed};
+use super::redis_time::RedisTime;
+use super::scripts::LEAVE;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::pool::definition::Definition;
+use crate::pool::local::Pool;
+use crate::pool::quarantine::QuarantineCause;
+use crate::pool::share::AccountChange;
+use crate::redis::{Connection, Script, Subscription, Subscriptions, random_name};
+use crate::runtime;
+use crate::store::StoreError;
+
+/// The longest time between two heartbeats, and the shortest between two rounds.
+const LONGEST_BEAT: Duration = Duration::from_secs(1);
+const SHORTEST_ROUND: Duration = Duration::from_millis(2);
+/// How often a member says that its demand has changed much.
+const NEWS: Duration = Duration::from_millis(250);
+/// How many changes of accounts are taken at once.
+const AT_ONCE: usize = 1000;
+/// Of how many accounts with quotas a report has the state.
+const STATES: usize = 100;
+
+/// Starts the task of a process that joins a fleet, whose local pool is `pool`.
+pub(super) fn start(place: FleetPlace, pool: Pool, pins: Option<Pins>) -> Result<Arc<FleetMember>, Error> {
+    let (member, signals) = FleetMember::new(place, pool)?;
+    let hub = Subscriptions::new(member.place.link()?);
+    let task = MemberTask::new(&member, hub, pins, signals)?;
+    runtime::handle()?.spawn(task.work());
+    Ok(member)
+}
+
+struct MemberTask {
+    member: Weak<FleetMember>,
+    /// The local pool's handle keeps it alive for as long as the task runs, which is until the last
+    /// handle of the fleet's pool is dropped.
+    pool: Pool,
+    place: FleetPlace,
+    clock: Clock,
+    /// Its own connection: the task lives on the library's runtime, and a connection on one.
+    link: Arc<Connection>,
+    signals: TaskSignals,
+    hub: Subscriptions,
+    pins: Option<Pins>,
+    /// The random name by which Redis knows this member.
+    name: String,
+    accounts: Mirror<AccountRow>,
+    shares: Mirror<ShareRow>,
+    /// The shares that the local pool has.
+    held: BTreeMap<String, ShareRow>,
+    time: Option<RedisTime>,
+    incarnation: String,
+    /// Until when the shares may be used, in nanoseconds since boot.
+    until: i64,
+    share_time: Duration,
+    standing: MemberStanding,
+    /// The definitions that the local pool has.
+    definitions: BTreeMap<String, Definition>,
+    /// What Redis was told last of shares that were given back, or is to be told.
+    told: BTreeMap<String, Release>,
+    /// Of which accounts it is to be told.
+    releases: BTreeSet<String>,
+    /// Accounts of which units are to be given back while others stay.
+    shrinking: BTreeSet<String>,
+    news: News,
+    /// The tokens that are to be renewed. Redis is told again until there are new ones, in case
+    /// that it forgets it.
+    wants: BTreeMap<String, (u64, QuarantineCause)>,
+    has_new_wants: bool,
+    /// Accounts that rest for what was reported here, and until when in nanoseconds since boot.
+    rests: BTreeMap<String, (QuarantineCause, i64)>,
+    /// Accounts whose tokens are to be read.
+    without_token: BTreeSet<String>,
+    said: Said,
+}
+
+/// What Redis and the coordinator know of this member.
+#[derive(Default)]
+struct MemberStanding {
+    /// Redis does not know it.
+    joins: bool,
+    /// The question to the coordinator what it holds, while it is open, since Redis has lost
+    /// something.
+    asks: Option<u64>,
+    /// How many such questions were asked.
+    asked: u64,
+    /// Redis did not answer last.
+    is_disconnected: bool,
+}
+
+/// What has changed, and is to be read or told.
+#[derive(Default)]
+struct News {
+    accounts: bool,
+    shares: bool,
+    rests: bool,
+}
+
+/// What Redis was last told of the demand.
+#[derive(Default)]
+struct Said {
+    at: i64,
+    demand: Vec<(Option<String>, u32)>,
+    leases: u64,
+}
+
+impl MemberTask {
+    fn new(
+        member: &Arc<FleetMember>,
+        hub: Subscriptions,
+        pins: Option<Pins>,
+        signals: TaskSignals,
+    ) -> Result<Self, Error> {
+        let place = member.place.clone();
+        let name = random_name().map_err(failed)?;
+        let keys = &place.keys;
+        Ok(Self {
+            member: Arc::downgrade(member),
+            pool: member.pool.clone(),
+            clock: member.clock.clone(),
+            link: place.link()?,
+            signals,
+            hub,
+            pins,
+            accounts: Mirror::new((keys.accounts.clone(), keys.account_changes.clone()), &keys.demand),
+            shares: Mirror::new(keys.shares_of(&name), &keys.demand),
+            held: BTreeMap::new(),
+            time: None,
+            incarnation: String::new(),
+            until: i64::MIN,
+            share_time: Duration::from_secs(3),
+            standing: MemberStanding { joins: true, ..MemberStanding::default() },
+            definitions: BTreeMap::new(),
+            told: BTreeMap::new(),
+            releases: BTreeSet::new(),
+            shrinking: BTreeSet::new(),
+            news: News::default(),
+            wants: BTreeMap::new(),
+            has_new_wants: false,
+            rests: BTreeMap::new(),
+            without_token: BTreeSet::new(),
+            said: Said::default(),
+            name,
+            place,
+        })
+    }
+
+    async fn work(mut self) {
+        self.pool.watch();
+        let mut shares = self.hub.subscribe(self.place.keys.channel_of(&self.name));
+        let mut changes = self.hub.subscribe(self.place.keys.channel("changes"));
+        let mut is_urgent = false;
+        while !self.has_ended() {
+            let pause = match self.round(is_urgent).await {
+                Ok(()) => self.beat_pause(),
+                Err(error) => self.disconnected(&error),
+            };
+            is_urgent = self.wait(pause, &mut shares, &mut changes).await;
+        }
+        self.leave().await;
+    }
+
+    fn has_ended(&self) -> bool {
+        self.member.strong_count() == 0 || *self.signals.closes.borrow()
+    }
+
+    /// Waits until there is something to do. Returns whether callers wait for a share.
+    async fn wait(&mut self, pause: Duration, shares: &mut Subscription, changes: &mut Subscription) -> bool {
+        tokio::time::sleep(SHORTEST_ROUND).await;
+        tokio::select! {
+            biased;
+            () = self.signals.wake.notified() => false,
+            () = self.pool.demand_arose() => true,
+            () = shares.notified() => { self.news.shares = true; false }
+            () = changes.notified() => { self.news.accounts = true; false }
+            () = self.pool.changed() => false,
+            () = tokio::time::sleep(pause) => false,
+        }
+    }
+
+    fn beat_pause(&self) -> Duration {
+        (self.share_time / 3).min(LONGEST_BEAT).min(NEWS)
+    }
+
+    /// Notes that Redis did not answer. Shares and tokens serve until their time is up; from then
+    /// on callers get the error. Returns the pause until the next try.
+    fn disconnected(&mut self, error: &StoreError) -> Duration {
+        if !std::mem::replace(&mut self.standing.is_disconnected, true) {
+            tracing::warn!(target: "jwt_refresh", %error, "a fleet's Redis failed; this process goes on with its shares");
+        }
+        let error = failed(error.clone());
+        self.pool.set_disconnected(Some(error.clone()));
+        if !matches!(*self.signals.progress.borrow(), JoinProgress::Ready) {
+            self.signals.progress.send_replace(JoinProgress::Failing(error));
+        }
+        Duration::from_millis(200).mul_f64(0.5 + fastrand::f64())
+    }
+
+    async fn round(&mut self, is_urgent: bool) -> Result<(), StoreError> {
+        let asked = self.member.upgrade().map_or(0, |member| member.asked());
+        self.news.accounts |= asked > *self.signals.read.borrow();
+        self.take_changes();
+        self.tell().await?;
+        self.say(is_urgent).await?;
+        self.sync().await?;
+        // A process that gets a part of an account hears first that it rests.
+        if self.news.rests {
+            self.say(true).await?;
+        }
+        self.enter();
+        self.signals.read.send_replace(asked);
+        self.release_units();
+        self.tell().await
+    }
+
+    /// Says that this process lives and what it needs, if it is time to.
+    async fn say(&mut self, is_urgent: bool) -> Result<(), StoreError> {
+        let is_urgent = is_urgent || std::mem::take(&mut self.news.rests);
+        if let Some((report, is_news)) = self.report(is_urgent) {
+            self.beat(&report, is_news).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets callers in once the accounts are known.
+    fn enter(&self) {
+        if matches!(*self.signals.progress.borrow(), JoinProgress::Ready) {
+            return;
+        }
+        if let Some(member) = self.member.upgrade() {
+            member.set_ready();
+            self.signals.progress.send_replace(JoinProgress::Ready);
+        }
+    }
+
+    /// Takes what has changed in the local pool: tokens that are to be renewed, and leases that
+    /// have ended of accounts that are elsewhere by now.
+    fn take_changes(&mut self) {
+        for AccountChange { name, wants, held, quarantine, .. } in self.pool.take_changed(AT_ONCE) {
+            let is_here = self.held.contains_key(&name);
+            self.note_rest(&name, quarantine.as_ref());
+            if let Some(told) = self.told.get_mut(&name).filter(|told| !is_here && told.held != held) {
+                told.held = held;
+                self.releases.insert(name.clone());
+            }
+            if let Some(want) = wants {
+                self.has_new_wants |= self.wants.insert(name, want) != Some(want);
+            }
+        }
+    }
+
+    async fn run<T: redis::FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[String],
+    ) -> Result<T, StoreError> {
+        let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
+        self.link.run(script, keys, &arguments).await
+    }
+
+    /// Returns the offsets of Redis' clock for a state that goes out, and for one that comes in.
+    /// Calls are later by what is not known of the clocks, and never earlier.
+    fn offsets(&self) -> (i64, i64) {
+        self.time.map_or((0, 0), |time| (time.high, time.low))
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.moment().boot.as_nanos()
+    }
+
+    /// Gives all shares back, and says that this member ends.
+    async fn leave(mut self) {
+        for (account, row) in self.held.clone() {
+            self.release(&account, row.step);
+        }
+        self.pool.close(Duration::ZERO).await;
+        let keys = Arc::clone(&self.place.keys);
+        let mut arguments = vec![keys.channel("coordinator"), self.name.clone()];
+        arguments.extend(self.released_pairs());
+        // If Redis does not answer, the shares are free when their time is up.
+        let _ = self.run::<i64>(&LEAVE, &[&keys.demand, &keys.released], &arguments).await;
+        let _ = self.tell().await;
+    }
+}

@@ -1,0 +1,250 @@
+//! What a process tells Redis: that it lives, what its callers ask for, and what it gives back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{LONGEST_BEAT, MemberTask, NEWS, STATES};
+use crate::pool::definition::Definition;
+use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, release_field};
+use crate::pool::fleet::mirror::unexpected;
+use crate::pool::fleet::redis_time::RedisTime;
+use crate::pool::fleet::scripts::{BEAT, RELEASE, WANT};
+use crate::pool::share::AccountState;
+use crate::store::StoreError;
+
+impl MemberTask {
+    /// Tells Redis what was released, and which tokens are to be renewed.
+    pub(super) async fn tell(&mut self) -> Result<(), StoreError> {
+        if !self.releases.is_empty() {
+            let mut arguments = vec![self.place.keys.channel("coordinator")];
+            arguments.extend(self.released_pairs());
+            self.run::<i64>(&RELEASE, &[&self.place.keys.released], &arguments).await?;
+            self.releases.clear();
+            self.told.retain(|account, told| told.held > 0 || self.shares.rows.contains_key(account));
+        }
+        if self.has_new_wants && !self.wants.is_empty() {
+            let mut arguments = vec![self.place.keys.channel("wants")];
+            for (account, (sequence, cause)) in &self.wants {
+                arguments.extend([account.clone(), sequence.to_string(), cause.name().to_owned()]);
+            }
+            self.run::<i64>(&WANT, &[&self.place.keys.wants], &arguments).await?;
+            self.has_new_wants = false;
+            // Whether there is a new token is seen here only of what is held.
+            self.wants.retain(|account, _| self.held.contains_key(account));
+        }
+        Ok(())
+    }
+
+    /// Returns what is to be told of shares that were given back, as fields and values.
+    pub(super) fn released_pairs(&self) -> impl Iterator<Item = String> {
+        let told = self.releases.iter().filter_map(|account| Some((account, self.told.get(account)?)));
+        told.flat_map(|(account, release)| {
+            [release_field(account, &self.name), serde_json::to_string(release).unwrap_or_default()]
+        })
+    }
+
+    /// Returns what to say, if it is time to say something, and whether the coordinator should hear
+    /// of it at once.
+    pub(super) fn report(&mut self, is_urgent: bool) -> Option<(MemberReport, bool)> {
+        let now = self.now();
+        let passed = Duration::from_nanos(u64::try_from(now.saturating_sub(self.said.at)).unwrap_or(u64::MAX));
+        let is_due = is_urgent || self.standing.joins || passed >= (self.share_time / 3).min(LONGEST_BEAT);
+        if !is_due && passed < NEWS {
+            return None;
+        }
+        let demand = self.pool.demand();
+        // A tenth of the calls of a second, as if each took a tenth of one.
+        let calls = u128::from(demand.leases.saturating_sub(self.said.leases));
+        let recent = calls.saturating_mul(100) / passed.as_millis().max(100);
+        let mut asked = demand.waiting.clone();
+        let busy = demand.held.saturating_add(u32::try_from(recent).unwrap_or(u32::MAX));
+        match asked.iter_mut().find(|(tag, _)| tag.is_none()) {
+            Some((_, count)) => *count = count.saturating_add(busy),
+            None if busy > 0 => asked.push((None, busy)),
+            None => {}
+        }
+        // What nobody asks for moves away, so a short pause of callers must not look like the end.
+        for (tag, count) in &self.said.demand {
+            let remembered = count / 4;
+            match asked.iter_mut().find(|(other, _)| other == tag) {
+                Some((_, count)) => *count = (*count).max(remembered),
+                None if remembered > 0 => asked.push((tag.clone(), remembered)),
+                None => {}
+            }
+        }
+        let is_news = is_news(&self.said.demand, &asked);
+        if !is_due && !is_news {
+            return None;
+        }
+        if is_due {
+            self.tell_again();
+        }
+        (self.said.at, self.said.leases) = (now, demand.leases);
+        self.said.demand.clone_from(&asked);
+        let claims = if self.standing.asks.is_some() { self.held.clone() } else { BTreeMap::new() };
+        let report = MemberReport {
+            demand: asked,
+            wanted: demand.wanted,
+            incarnation: self.incarnation.clone(),
+            asks: self.standing.asks,
+            claims,
+            rests: self.rests(),
+            states: self.states(),
+            figures: self.figures(demand.leases),
+        };
+        Some((report, is_urgent || is_news))
+    }
+
+    /// Plans to tell again what Redis may have forgotten.
+    fn tell_again(&mut self) {
+        self.has_new_wants = !self.wants.is_empty();
+        let is_open = |(account, told): &(&String, &Release)| {
+            told.held > 0 || self.shares.rows.get(*account).is_some_and(|row| row.leaving > 0)
+        };
+        self.releases.extend(self.told.iter().filter(is_open).map(|(account, _)| account.clone()));
+    }
+
+    fn figures(&self, leases: u64) -> Figures {
+        let status = self.pool.status();
+        let resting = status.quarantined.iter().filter(|account| account.cause.is_rest()).map(|account| {
+            let left = account.returns_in.map_or(0, |left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            (account.account.clone(), account.cause.name().to_owned(), left)
+        });
+        let per_minute = self.pool.calls_per_minute();
+        Figures { waiting: status.waiting, leases, per_minute, resting: resting.collect() }
+    }
+
+    fn rests(&mut self) -> BTreeMap<String, Rest> {
+        let now = self.now();
+        let Some(time) = self.time else { return BTreeMap::new() };
+        self.rests.retain(|_, (_, until)| *until > now);
+        let rests = self.rests.iter().filter(|(account, _)| self.is_divided(account));
+        rests
+            .map(|(account, (cause, until))| (account.clone(), (cause.name().to_owned(), time.early(*until))))
+            .collect()
+    }
+
+    /// Returns the states of accounts with quotas.
+    fn states(&self) -> BTreeMap<String, AccountState> {
+        let (out, _) = self.offsets();
+        let quotas =
+            self.held.keys().filter(|account| self.definitions.get(*account).is_some_and(Definition::has_quota));
+        quotas.take(STATES).filter_map(|account| Some((account.clone(), self.pool.state_of(account, out)?))).collect()
+    }
+
+    /// Says that this process lives, and what it needs. Its shares are extended by that.
+    pub(super) async fn beat(&mut self, report: &MemberReport, is_news: bool) -> Result<(), StoreError> {
+        let keys = Arc::clone(&self.place.keys);
+        let flag = |is: bool| if is { "1" } else { "0" }.to_owned();
+        let report = serde_json::to_string(report).unwrap_or_default();
+        let share_time = self.share_time.as_micros().to_string();
+        let (share_rows, share_changes) = keys.shares_of(&self.name);
+        let read = [keys.state.clone(), share_rows, share_changes];
+        let said = [
+            self.name.clone(),
+            report,
+            flag(self.standing.joins),
+            flag(is_news),
+            keys.channel("coordinator"),
+            share_time,
+        ];
+        let arguments: Vec<String> = said.into_iter().chain(read).collect();
+        let sent = self.now();
+        let answer: Vec<Vec<u8>> = self.run(&BEAT, &[&keys.demand], &arguments).await?;
+        let received = self.now();
+        let fields: Option<Vec<String>> = answer.into_iter().map(|field| String::from_utf8(field).ok()).collect();
+        let fields = fields.ok_or_else(unexpected)?;
+        let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
+        let now = number(0).zip(number(1)).ok_or_else(unexpected)?;
+        let now = now.0 * 1_000_000 + now.1;
+        self.time = Some(RedisTime::measure(self.time, now, sent, received));
+        if std::mem::take(&mut self.standing.is_disconnected) {
+            tracing::info!(target: "jwt_refresh", "a fleet's Redis is back");
+        }
+        self.pool.set_disconnected(None);
+        let (Some(share_time), Some(incarnation), Some(accounts), Some(shares)) =
+            (number(2), fields.get(3), number(4), number(5))
+        else {
+            self.rejoin(received);
+            return Ok(());
+        };
+        self.extend_shares(Duration::from_micros(share_time), sent, received);
+        let has_lost_rows = fields.get(6).is_some_and(|is_whole| is_whole == "0");
+        // Rows of an earlier state would give back to this member what others have by now.
+        self.note_losses(incarnation, has_lost_rows || self.shares.is_ahead_of(shares));
+        self.news.accounts |= self.accounts.is_behind(accounts);
+        self.news.shares |= self.shares.is_behind(shares);
+        Ok(())
+    }
+
+    /// Goes on with the shares, since Redis was told at `sent` that this process lives.
+    fn extend_shares(&mut self, share_time: Duration, sent: i64, received: i64) {
+        self.share_time = share_time;
+        // Redis did not know this member, and others may have got its shares before it did again.
+        if self.standing.joins && received >= self.until && !self.held.is_empty() {
+            self.give_all_up();
+        }
+        self.until = sent.saturating_add(i64::try_from(self.share_time.as_nanos()).unwrap_or(i64::MAX));
+        self.pool.shares_end_at(self.until);
+        self.standing.joins = false;
+    }
+
+    /// Asks the coordinator what this member holds, if Redis has lost something.
+    fn note_losses(&mut self, incarnation: &str, has_lost_rows: bool) {
+        if incarnation != self.incarnation {
+            // All is read anew, and what was in Redis of shares may be old.
+            if !self.incarnation.is_empty() || self.standing.asks.is_some() {
+                self.ask();
+            }
+            self.said.at = i64::MIN;
+            incarnation.clone_into(&mut self.incarnation);
+            self.accounts.reset();
+            self.shares.reset();
+        }
+        if has_lost_rows && self.standing.asks.is_none() {
+            self.ask();
+        }
+    }
+
+    /// Redis does not know this member any more. Either Redis has lost it: then it goes on with its
+    /// shares, which nobody else can have before they end. Or it was taken for dead.
+    fn rejoin(&mut self, now: i64) {
+        (self.standing.joins, self.said.at) = (true, i64::MIN);
+        if now < self.until {
+            self.ask();
+            return;
+        }
+        self.give_all_up();
+    }
+
+    /// Has the coordinator say what this member holds.
+    fn ask(&mut self) {
+        self.standing.asked += 1;
+        self.standing.asks = Some(self.standing.asked);
+    }
+
+    /// Ends the use of all shares, which others may have by now.
+    fn give_all_up(&mut self) {
+        for account in std::mem::take(&mut self.held).into_keys() {
+            self.pool.release_share(&account, 0);
+        }
+        self.told.clear();
+        self.releases.clear();
+        self.shares.reset();
+        self.shares.rows.clear();
+    }
+}
+
+/// Returns whether demand has changed by so much that shares may have to move: what was asked for
+/// was not before, or is asked for no more, or is twice or half as much.
+fn is_news(before: &[(Option<String>, u32)], now: &[(Option<String>, u32)]) -> bool {
+    let of = |demand: &[(Option<String>, u32)], tag: &Option<String>| {
+        demand.iter().find(|(other, _)| other == tag).map_or(0, |(_, count)| *count)
+    };
+    let differs = |tag: &Option<String>| {
+        let (before, now) = (of(before, tag), of(now, tag));
+        before.min(now).saturating_mul(2) < before.max(now)
+    };
+    before.iter().chain(now).any(|(tag, _)| differs(tag))
+}

@@ -1,0 +1,129 @@
+//! What a process reads in Redis: the accounts of the fleet, its shares, and their tokens.
+
+use super::MemberTask;
+use super::held_shares::share;
+use crate::authenticator::Authenticator;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind};
+use crate::pool::definition::Definition;
+use crate::pool::fleet::tokens;
+use crate::pool::quarantine::QuarantineCause;
+use crate::pool::share::Before;
+use crate::store::StoreError;
+use crate::token::Tokens;
+
+impl MemberTask {
+    /// Reads what has changed in Redis.
+    pub(super) async fn sync(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.news.accounts) {
+            self.sync_accounts().await?;
+        }
+        if std::mem::take(&mut self.news.shares) {
+            self.sync_shares().await?;
+        }
+        self.without_token.retain(|account| self.held.contains_key(account));
+        let Some(time) = self.time.filter(|_| !self.without_token.is_empty()) else { return Ok(()) };
+        let accounts: Vec<String> = self.without_token.iter().cloned().collect();
+        for (account, token) in tokens::read(&self.place, &self.link, &accounts, time, self.clock.moment()).await? {
+            match token {
+                Ok(token) => {
+                    if self.wants.get(&account).is_some_and(|(sequence, _)| token.sequence > *sequence) {
+                        self.wants.remove(&account);
+                    }
+                    self.pool.supply(&account, token);
+                }
+                Err(error) => {
+                    tracing::error!(target: "jwt_refresh", account, %error, "an account cannot be used here");
+                    let never = Timestamp::NEVER.as_nanos();
+                    self.pool.set_unavailable(&account, QuarantineCause::NoLogin, Some(never), Some(error));
+                }
+            }
+        }
+        self.without_token.clear();
+        Ok(())
+    }
+
+    async fn sync_accounts(&mut self) -> Result<(), StoreError> {
+        self.accounts.sync(&self.link).await?;
+        for name in self.accounts.take_changed() {
+            self.take_account(&name);
+        }
+        Ok(())
+    }
+
+    async fn sync_shares(&mut self) -> Result<(), StoreError> {
+        self.shares.sync(&self.link).await?;
+        if let Some(asks) = self.standing.asks {
+            // Until the coordinator has answered, what Redis has may be old.
+            let answer = format!("\n{asks}");
+            if !self.shares.has_changed(&answer) {
+                return Ok(());
+            }
+            self.shares.reset();
+            self.shares.rows.clear();
+            self.shares.sync(&self.link).await?;
+            self.standing.asks = None;
+            self.shares.set_changed(self.held.keys());
+        }
+        let is_new = |name: &String| !self.definitions.contains_key(name);
+        if self.shares.rows.keys().any(is_new) {
+            self.sync_accounts().await?;
+        }
+        for name in self.shares.take_changed() {
+            self.take_share(&name);
+        }
+        Ok(())
+    }
+
+    /// Takes what the auth workers say of an account.
+    fn take_account(&mut self, name: &str) {
+        let Some(row) = self.accounts.rows.get(name) else {
+            self.pool.remove(name);
+            self.held.remove(name);
+            self.definitions.remove(name);
+            return;
+        };
+        let before = self.definitions.insert(name.to_owned(), row.definition.clone());
+        if before.as_ref() != Some(&row.definition) {
+            self.add(name, &row.definition.clone());
+        }
+        let unavailable = self.accounts.rows.get(name).and_then(|row| row.unavailable.as_ref());
+        match unavailable {
+            None => self.pool.set_available(name),
+            Some(unavailable) => {
+                let until = match unavailable.until {
+                    Some(0) => Some(Timestamp::NEVER.as_nanos()),
+                    until => until.zip(self.time).map(|(until, time)| time.boot_late(until)),
+                };
+                let error = unavailable.error.clone().map(|what| Error::new(ErrorKind::NoAccount, what));
+                self.pool.set_unavailable(name, unavailable.cause(), until, error);
+            }
+        }
+        self.without_token.insert(name.to_owned());
+    }
+
+    /// Adds an account to the local pool, or replaces it by one with other limits.
+    fn add(&mut self, name: &str, definition: &Definition) {
+        let (out, into) = self.offsets();
+        let state = self.pool.state_of(name, out);
+        self.pool.remove(name);
+        let pin = self.pins.as_ref().and_then(|pins| pins(name));
+        let account = definition.account(name, Supplied).pinned(pin);
+        if let Err(error) = self.pool.add_elsewhere(account) {
+            tracing::error!(target: "jwt_refresh", account = name, %error, "an account of the fleet cannot be used");
+        }
+        if let Some(row) = self.held.get(name) {
+            let before = state.map_or(Before::Unknown(None), Before::State);
+            self.pool.grant_share(name, share(row), &before, into);
+        }
+    }
+}
+
+/// The authenticator of an account whose tokens come from the fleet's auth workers.
+struct Supplied;
+
+impl Authenticator for Supplied {
+    async fn login(&self) -> Result<Tokens, Error> {
+        Err(Error::login_unavailable())
+    }
+}

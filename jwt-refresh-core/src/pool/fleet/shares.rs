@@ -1,0 +1,536 @@
+//! Who holds which share of which account, as the coordinator knows it, and what it writes next.
+//!
+//! A share moves in steps, so that the units of an account never add up to more than it has: the
+//! units are taken from the old holder's row, and count as *leaving* until that member has released
+//! them or is gone; only then they are given to another. This file reads no clock and no Redis.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
+use super::messages::{AccountRow, KnownState, MemberReport, Release, Rest, ShareRow, of_release_field, release_field};
+
+#[cfg(test)]
+mod tests;
+
+/// How long a member may use a unit that others wait for, too.
+const SLICE: Duration = Duration::from_millis(250);
+
+/// What Redis holds of members, at a time on its clock.
+pub(super) struct Seen {
+    pub(super) now: u64,
+    /// The same time since boot, in microseconds.
+    pub(super) boot: u64,
+    /// Until when each member may use its shares.
+    pub(super) until: BTreeMap<String, u64>,
+    pub(super) reports: BTreeMap<String, MemberReport>,
+    /// What members have released, by field, with the text that Redis holds.
+    pub(super) released: BTreeMap<String, (Release, String)>,
+}
+
+/// What the coordinator writes, in one step.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct SharePlan {
+    pub(super) members: Vec<MemberPlan>,
+    /// What is remembered no longer of what was released, by field, if it still reads so.
+    taken: Vec<(String, String)>,
+    /// What is to be remembered of dead members.
+    left: Vec<(String, String)>,
+    /// The incarnation that is learnt now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) learnt: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct MemberPlan {
+    pub(super) name: String,
+    dead: bool,
+    /// What the member asked. Rows that are not named here are removed then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fresh: Option<String>,
+    /// Account and row; an empty row removes it.
+    rows: Vec<(String, String)>,
+}
+
+impl SharePlan {
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.taken.is_empty() && self.left.is_empty() && self.learnt.is_none()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Shares {
+    members: BTreeMap<String, MemberRows>,
+    accounts: BTreeMap<String, AccountShares>,
+    /// The rests of accounts that were divided when one of their members was told to rest.
+    rests: BTreeMap<String, Rest>,
+}
+
+#[derive(Default)]
+struct MemberRows {
+    until: u64,
+    report: MemberReport,
+    rows: BTreeMap<String, ShareRow>,
+    /// The accounts whose rows were changed and are not written yet.
+    changed: BTreeSet<String>,
+    /// Whether all rows are to be written anew.
+    is_fresh: bool,
+    /// When `until` was last another, in microseconds since boot.
+    heard: u64,
+    /// Whether Redis has lost until when it may use its shares.
+    is_forgotten: bool,
+    /// What it asks, and whether that was answered.
+    asks: Option<(u64, bool)>,
+    /// Since when callers have waited for an account of which the member has no share.
+    starves_since: Option<u64>,
+}
+
+/// Who has units of an account.
+#[derive(Default)]
+struct AccountShares {
+    /// How many units are given, or leaving.
+    units: u32,
+    /// What was released, by the member that did.
+    released: BTreeMap<String, (Release, String)>,
+}
+
+impl Shares {
+    /// Starts from what Redis holds: the rows of each member. If it does not hold until when one
+    /// may use them, that is `until`.
+    pub(super) fn from_rows(rows: BTreeMap<String, BTreeMap<String, ShareRow>>, until: u64, boot: u64) -> Self {
+        let mut shares = Self::default();
+        for (name, rows) in rows {
+            shares.set_rows(&name, rows);
+            if let Some(member) = shares.members.get_mut(&name) {
+                (member.until, member.heard) = (until, boot);
+            }
+        }
+        shares
+    }
+
+    fn set_rows(&mut self, name: &str, rows: BTreeMap<String, ShareRow>) {
+        for (account, row) in &rows {
+            self.accounts.entry(account.clone()).or_default().units += row.units + row.leaving;
+        }
+        let before = std::mem::replace(&mut self.members.entry(name.to_owned()).or_default().rows, rows);
+        for (account, row) in before {
+            self.accounts.entry(account).or_default().units -= row.units + row.leaving;
+        }
+    }
+
+    /// Takes what was seen in Redis. A member that Redis does not know any more may have been told
+    /// since the last look that it lives, so it is believed to live for a share time from now on.
+    pub(super) fn see(&mut self, seen: &Seen, share_time: u64) {
+        for (_, member) in self.members.iter_mut().filter(|(name, _)| !seen.until.contains_key(*name)) {
+            if !std::mem::replace(&mut member.is_forgotten, true) {
+                (member.until, member.heard) = (seen.now + share_time, seen.boot);
+            }
+        }
+        for (name, &until) in &seen.until {
+            let member = self.members.entry(name.clone()).or_default();
+            member.is_forgotten = false;
+            if member.until != until || member.heard == 0 {
+                (member.until, member.heard) = (until, seen.boot);
+            }
+        }
+        for (name, report) in &seen.reports {
+            let Some(member) = self.members.get_mut(name) else { continue };
+            if member.report != *report {
+                member.report = report.clone();
+            }
+            let asked = member.asks.take();
+            member.asks = report.asks.map(|asks| asked.filter(|(before, _)| *before == asks).unwrap_or((asks, false)));
+        }
+    }
+
+    /// Returns how long it takes until the first member is dead, if none says anything more.
+    pub(super) fn next_end(&self, seen: &Seen, share_time: u64) -> Option<Duration> {
+        let left = |member: &MemberRows| {
+            let silent = (member.heard + share_time).saturating_sub(seen.boot);
+            member.until.saturating_sub(seen.now).max(silent)
+        };
+        // A share has ended after its time, and not at it.
+        self.members.values().map(left).filter(|left| *left > 0).min().map(|left| Duration::from_micros(left + 1000))
+    }
+
+    /// Takes what members say that they hold, after Redis has lost it: of each once, and no more
+    /// than an account has. Returns what confirms it.
+    pub(super) fn learn(&mut self, incarnation: &str, accounts: &BTreeMap<String, AccountRow>) -> SharePlan {
+        let names: Vec<String> = self.members.keys().cloned().collect();
+        for name in names {
+            let Some(member) = self.members.get(&name) else { continue };
+            let claims = &member.report.claims;
+            let is_open = member.asks.is_some_and(|(_, is_answered)| !is_answered);
+            let is_new = is_open && member.report.incarnation == incarnation;
+            // The auth workers tell of their accounts again, too.
+            if !is_new || !claims.keys().all(|account| accounts.contains_key(account)) {
+                continue;
+            }
+            let mut rows = claims.clone();
+            // What it has said before is not another's.
+            self.set_rows(&name, BTreeMap::new());
+            rows.retain(|account, row| {
+                let taken = self.accounts.get(account).map_or(0, |shares| shares.units);
+                accounts.get(account).is_some_and(|of| taken + row.units <= of.definition.units())
+            });
+            self.set_rows(&name, rows);
+            self.answer(&name);
+        }
+        let mut plan = SharePlan::default();
+        self.write(&mut plan);
+        plan
+    }
+
+    /// Plans to tell a member that asks all that it holds.
+    fn answer(&mut self, name: &str) {
+        let Some(member) = self.members.get_mut(name) else { return };
+        if let Some((_, is_answered)) = &mut member.asks {
+            *is_answered = true;
+            member.changed = member.rows.keys().cloned().collect();
+            member.is_fresh = true;
+        }
+    }
+
+    /// Tells members what they hold that ask when all is known.
+    fn answer_all(&mut self) {
+        let asks = self.members.iter().filter(|(_, member)| member.asks.is_some_and(|(_, answered)| !answered));
+        let names: Vec<String> = asks.map(|(name, _)| name.clone()).collect();
+        for name in &names {
+            self.answer(name);
+        }
+    }
+
+    /// Moves shares towards what members need. Returns what is to be written. `accounts` are those
+    /// of the fleet. `lease_ttl` is for how long leases of dead members count, and `share_time` for
+    /// how long nothing must have been heard of them, in microseconds.
+    pub(super) fn step(
+        &mut self,
+        accounts: &BTreeMap<String, AccountRow>,
+        seen: &Seen,
+        (share_time, lease_ttl): (u64, u64),
+    ) -> SharePlan {
+        let mut plan = SharePlan::default();
+        self.take_released(seen, lease_ttl, &mut plan);
+        self.bury(seen, share_time, lease_ttl, accounts, &mut plan);
+        self.answer_all();
+        let desired = self.desired(accounts, seen.now);
+        self.shrink(&desired, accounts);
+        self.grow(&desired, accounts, seen.now, &mut plan);
+        self.count_leases_elsewhere(accounts, seen.now, &mut plan);
+        self.spread_rests(seen.now);
+        self.write(&mut plan);
+        plan
+    }
+
+    /// Takes what members have released.
+    fn take_released(&mut self, seen: &Seen, lease_ttl: u64, plan: &mut SharePlan) {
+        for (account, shares) in &mut self.accounts {
+            shares.released.retain(|member, (release, _)| {
+                // If Redis has lost it, its leases count until the member tells of them again.
+                let until = *release.until.get_or_insert(seen.now + lease_ttl);
+                let is_lost = !seen.released.contains_key(&release_field(account, member));
+                release.held > 0 && is_lost && until > seen.now
+            });
+        }
+        for (field, (release, text)) in &seen.released {
+            let Some((name, account)) = of_release_field(field) else {
+                plan.taken.push((field.clone(), text.clone()));
+                continue;
+            };
+            let shares = self.accounts.entry(account.to_owned()).or_default();
+            if let Some(member) = self.members.get_mut(name)
+                && let Some(row) =
+                    member.rows.get_mut(account).filter(|row| (row.grant, row.step) == (release.grant, release.step))
+            {
+                // A member that ends gives back what nobody has asked it for.
+                let units = row.units.min(release.units);
+                let leaving = (release.units - units).min(row.leaving);
+                if (units, leaving) != (row.units, row.leaving) {
+                    shares.units -= (row.units - units) + (row.leaving - leaving);
+                    (row.units, row.leaving) = (units, leaving);
+                    member.changed.insert(account.to_owned());
+                }
+                if row.units == 0 && row.leaving == 0 {
+                    member.rows.remove(account);
+                }
+            }
+            let counts = release.until.is_none_or(|until| until > seen.now);
+            if (release.held > 0 && counts) || release.units == 0 {
+                shares.released.insert(name.to_owned(), (release.clone(), text.clone()));
+            } else {
+                plan.taken.push((field.clone(), text.clone()));
+            }
+        }
+    }
+
+    /// Takes the shares of members whose time is up. The leases that they held count for a while.
+    fn bury(
+        &mut self,
+        seen: &Seen,
+        share_time: u64,
+        lease_ttl: u64,
+        accounts: &BTreeMap<String, AccountRow>,
+        plan: &mut SharePlan,
+    ) {
+        let now = seen.now;
+        // If Redis' clock is set forward, a member that lives has not been silent for as long.
+        let is_dead = |member: &MemberRows| {
+            let is_silent = seen.boot.saturating_sub(member.heard) >= share_time;
+            member.until == 0 || (member.until < now && is_silent)
+        };
+        let dead = self.members.iter().filter(|(_, member)| is_dead(member)).map(|(name, _)| name.clone());
+        let dead: Vec<String> = dead.collect();
+        for name in dead {
+            let Some(member) = self.members.remove(&name) else { continue };
+            for (account, row) in member.rows {
+                let Some(shares) = self.accounts.get_mut(&account) else { continue };
+                let units = row.units + row.leaving;
+                shares.units -= units;
+                let held =
+                    accounts.get(&account).map_or(0, |row| row.definition.leases_of(units, row.definition.units()));
+                let told = member.report.states.get(&account).cloned().map(Box::new);
+                let state = told.or(match row.known {
+                    KnownState::Exactly(state) | KnownState::AtLeast(Some(state)) => Some(state),
+                    KnownState::Unused | KnownState::AtLeast(None) => None,
+                });
+                let (grant, step, until) = (row.grant, row.step, Some(now + lease_ttl));
+                let release = Release { grant, step, units: 0, held, until, state };
+                let text = serde_json::to_string(&release).unwrap_or_default();
+                shares.released.insert(name.clone(), (release, text.clone()));
+                plan.left.push((release_field(&account, &name), text));
+            }
+            plan.members.push(MemberPlan { name, dead: true, fresh: None, rows: Vec::new() });
+        }
+        // What members that are gone had released before, and hold leases of.
+        for (account, shares) in &mut self.accounts {
+            for (name, (release, text)) in &mut shares.released {
+                if release.held > 0 && release.until.is_none() && !self.members.contains_key(name) {
+                    release.until = Some(now + lease_ttl);
+                    *text = serde_json::to_string(release).unwrap_or_default();
+                    plan.left.push((release_field(account, name), text.clone()));
+                }
+            }
+        }
+    }
+
+    /// Returns how many units of each account each member is to have.
+    fn desired(&mut self, accounts: &BTreeMap<String, AccountRow>, now: u64) -> Vec<(String, BTreeMap<String, u32>)> {
+        let names: Vec<&String> = accounts.keys().collect();
+        let number = |name: &String| names.binary_search(&name).ok().and_then(|at| u32::try_from(at).ok());
+        let mut tags: BTreeMap<&str, u32> = BTreeMap::new();
+        for tag in accounts.values().flat_map(|row| row.definition.tags()) {
+            let next = u32::try_from(tags.len()).unwrap_or(u32::MAX);
+            tags.entry(tag).or_insert(next);
+        }
+        let tags_of: Vec<Vec<u32>> = accounts
+            .values()
+            .map(|row| row.definition.tags().iter().filter_map(|tag| tags.get(tag.as_str()).copied()).collect())
+            .collect();
+        let needs: Vec<AccountNeed<'_>> = accounts
+            .values()
+            .zip(&tags_of)
+            .map(|(row, tags)| AccountNeed { units: row.definition.units(), tags, serves: row.unavailable.is_none() })
+            .collect();
+        let mut inputs: Vec<MemberInput> = Vec::new();
+        for member in self.members.values_mut() {
+            inputs.push(member.input(accounts, &tags, number, now));
+        }
+        let members: Vec<MemberNeed<'_>> = inputs.iter().map(MemberInput::need).collect();
+        let slice = u32::try_from(SLICE.as_millis()).unwrap_or(u32::MAX);
+        let assigned = assign(&needs, &members, slice);
+        let desired = assigned.into_iter().map(|shares| {
+            let units = shares.into_iter().filter_map(|(at, units)| {
+                Some(((*names.get(usize::try_from(at).ok()?)?).clone(), units)).filter(|_| units > 0)
+            });
+            units.collect()
+        });
+        self.members.keys().cloned().zip(desired).collect()
+    }
+
+    /// Takes units from members that are to have fewer.
+    fn shrink(&mut self, desired: &[(String, BTreeMap<String, u32>)], accounts: &BTreeMap<String, AccountRow>) {
+        for (name, desired) in desired {
+            let Some(member) = self.members.get_mut(name) else { continue };
+            for (account, row) in &mut member.rows {
+                // Units of an account that is divided otherwise by now are others.
+                let is_same = accounts.get(account).is_some_and(|of| of.definition.units() == row.of);
+                let units = desired.get(account).copied().filter(|_| is_same).unwrap_or(0);
+                if units < row.units {
+                    row.leaving += row.units - units;
+                    row.units = units;
+                    row.step += 1;
+                    member.changed.insert(account.clone());
+                }
+            }
+        }
+    }
+
+    /// Gives free units to members that are to have more.
+    fn grow(
+        &mut self,
+        desired: &[(String, BTreeMap<String, u32>)],
+        accounts: &BTreeMap<String, AccountRow>,
+        now: u64,
+        plan: &mut SharePlan,
+    ) {
+        for (name, desired) in desired {
+            let Some(member) = self.members.get_mut(name) else { continue };
+            for (account, &wanted) in desired {
+                let Some(of) = accounts.get(account).map(|row| row.definition.units()) else { continue };
+                let shares = self.accounts.entry(account.clone()).or_default();
+                let row = member.rows.get(account);
+                let has = row.map_or(0, |row| row.units);
+                let given = wanted.saturating_sub(has).min(of.saturating_sub(shares.units));
+                // What is leaving is given back first, so that a share is never two.
+                if given == 0 || row.is_some_and(|row| row.leaving > 0 || row.of != of) {
+                    continue;
+                }
+                shares.units += given;
+                member.changed.insert(account.clone());
+                let known = shares.known(given == of, account, now, plan);
+                if let Some(row) = member.rows.get_mut(account) {
+                    row.units += given;
+                    row.step += 1;
+                } else {
+                    let row = ShareRow { units: given, of, grant: now, known, ..ShareRow::default() };
+                    member.rows.insert(account.clone(), row);
+                }
+            }
+        }
+    }
+
+    /// Tells the holders of accounts how many leases others hold that had the account before.
+    fn count_leases_elsewhere(&mut self, accounts: &BTreeMap<String, AccountRow>, now: u64, plan: &mut SharePlan) {
+        for (name, member) in &mut self.members {
+            for (account, row) in &mut member.rows {
+                let limited = accounts.get(account).is_some_and(|row| row.definition.leases_of(1, 1) > 0);
+                let Some(shares) = self.accounts.get(account).filter(|_| limited) else { continue };
+                let of_others = shares.released.iter().filter(|(other, _)| *other != name);
+                let counted = of_others.filter(|(_, (release, _))| release.until.is_none_or(|until| until > now));
+                let held = counted.map(|(_, (release, _))| release.held).sum();
+                if row.held_elsewhere != held {
+                    row.held_elsewhere = held;
+                    member.changed.insert(account.clone());
+                }
+            }
+        }
+        for (account, shares) in &mut self.accounts {
+            for (name, (release, text)) in &shares.released {
+                let is_held = shares.units > 0;
+                if is_held && release.until.is_some_and(|until| until <= now) {
+                    plan.taken.push((release_field(account, name), text.clone()));
+                }
+            }
+        }
+        self.accounts.retain(|_, shares| shares.units > 0 || !shares.released.is_empty());
+    }
+
+    /// Tells all that have a part of an account of the rest that one of them was told.
+    fn spread_rests(&mut self, now: u64) {
+        for (account, rest) in self.members.values().flat_map(|member| &member.report.rests) {
+            let known = self.rests.entry(account.clone()).or_insert_with(|| rest.clone());
+            if rest.1 > known.1 {
+                known.clone_from(rest);
+            }
+        }
+        self.rests.retain(|_, (_, until)| *until > now);
+        for (account, rest) in &self.rests {
+            for member in self.members.values_mut() {
+                let Some(row) = member.rows.get_mut(account) else { continue };
+                if row.rest.as_ref().is_none_or(|(_, until)| *until < rest.1) {
+                    row.rest = Some(rest.clone());
+                    member.changed.insert(account.clone());
+                }
+            }
+        }
+    }
+
+    /// Adds the rows that were changed.
+    fn write(&mut self, plan: &mut SharePlan) {
+        for (name, member) in &mut self.members {
+            let changed = std::mem::take(&mut member.changed);
+            let asked = member.asks.map(|(asks, _)| asks.to_string());
+            let fresh = asked.filter(|_| std::mem::take(&mut member.is_fresh));
+            if changed.is_empty() && fresh.is_none() {
+                continue;
+            }
+            let row = |account: &String| {
+                member.rows.get(account).and_then(|row| serde_json::to_string(row).ok()).unwrap_or_default()
+            };
+            let rows = changed.iter().map(|account| (account.clone(), row(account))).collect();
+            plan.members.push(MemberPlan { name: name.clone(), dead: false, fresh, rows });
+        }
+    }
+}
+
+impl AccountShares {
+    /// Returns what is known of the state of the account for a new holder, of the whole or of a
+    /// part, and forgets it.
+    fn known(&mut self, whole: bool, account: &str, now: u64, plan: &mut SharePlan) -> KnownState {
+        let latest = self.released.values().map(|(release, _)| release).max_by_key(|release| release.grant);
+        let known = match latest {
+            None => KnownState::Unused,
+            Some(Release { until: None, state: Some(state), .. }) if whole => KnownState::Exactly(state.clone()),
+            Some(Release { state, .. }) => KnownState::AtLeast(state.clone()),
+        };
+        self.released.retain(|member, (release, text)| {
+            let is_held = release.held > 0 && release.until.is_none_or(|until| until > now);
+            if !is_held {
+                plan.taken.push((release_field(account, member), text.clone()));
+            }
+            is_held
+        });
+        known
+    }
+}
+
+/// What a member needs, in the numbers of the assignment.
+struct MemberInput {
+    demand: Vec<(Option<u32>, u32)>,
+    wanted: Vec<(u32, u32)>,
+    holds: Vec<Holding>,
+    starved: u32,
+}
+
+impl MemberInput {
+    fn need(&self) -> MemberNeed<'_> {
+        let Self { demand, wanted, holds, starved } = self;
+        MemberNeed { demand, wanted, holds, starved: *starved }
+    }
+}
+
+impl MemberRows {
+    fn input(
+        &mut self,
+        accounts: &BTreeMap<String, AccountRow>,
+        tags: &BTreeMap<&str, u32>,
+        number: impl Fn(&String) -> Option<u32>,
+        now: u64,
+    ) -> MemberInput {
+        let millis = |since: u64| u32::try_from(now.saturating_sub(since) / 1000).unwrap_or(u32::MAX);
+        let serves = |tag: Option<&str>| {
+            self.rows.iter().filter(|(_, row)| row.units > 0).any(|(account, _)| {
+                let row = accounts.get(account).filter(|row| row.unavailable.is_none());
+                row.is_some_and(|row| tag.is_none_or(|tag| row.definition.tags().iter().any(|other| other == tag)))
+            })
+        };
+        let starves = self.report.demand.iter().any(|(tag, count)| *count > 0 && !serves(tag.as_deref()))
+            || self.report.wanted.iter().any(|(account, _)| !self.rows.contains_key(account));
+        self.starves_since = starves.then(|| self.starves_since.unwrap_or(now));
+        let demand = self.report.demand.iter().filter_map(|(tag, count)| match tag {
+            None => Some((None, *count)),
+            Some(tag) => Some((Some(*tags.get(tag.as_str())?), *count)),
+        });
+        let holds = self.rows.iter().filter(|(_, row)| row.units > 0).filter_map(|(account, row)| {
+            Some(Holding { account: number(account)?, units: row.units, held: millis(row.grant) })
+        });
+        MemberInput {
+            demand: demand.collect(),
+            wanted: self.report.wanted.iter().filter_map(|(account, count)| Some((number(account)?, *count))).collect(),
+            holds: holds.collect(),
+            starved: self.starves_since.map_or(0, |since| millis(since).max(1)),
+        }
+    }
+}

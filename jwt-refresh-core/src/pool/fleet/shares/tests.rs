@@ -1,0 +1,271 @@
+//! What the coordinator writes, against members that obey, delay, die, and say wrong things.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::*;
+
+const SHARE_TIME: u64 = 3_000_000;
+const LEASE_TTL: u64 = 10_000_000;
+const ACCOUNTS: usize = 4;
+
+/// A member as its own process sees it.
+#[derive(Default)]
+struct Process {
+    /// The rows that the coordinator has written.
+    rows: BTreeMap<String, ShareRow>,
+    /// What the member uses.
+    uses: BTreeMap<String, ShareRow>,
+    until: u64,
+    demand: u32,
+    is_alive: bool,
+}
+
+/// Redis, its members, and the coordinator.
+struct World {
+    now: u64,
+    shares: Shares,
+    accounts: BTreeMap<String, AccountRow>,
+    processes: BTreeMap<String, Process>,
+    released: BTreeMap<String, String>,
+}
+
+fn account(definition: &Json) -> AccountRow {
+    let mut row = json!({ "rate": null, "concurrency": null, "usage_cap": null, "weight": 1, "tier": 0, "tags": [], "limits": [] });
+    for (field, value) in definition.as_object().unwrap() {
+        row[field] = value.clone();
+    }
+    serde_json::from_value(json!({ "definition": row })).unwrap()
+}
+
+impl World {
+    fn new(definition: &Json, members: usize) -> Self {
+        let accounts = (0..ACCOUNTS).map(|number| (format!("a{number}"), account(definition))).collect();
+        let mut world = Self {
+            now: 1_000_000_000,
+            shares: Shares::default(),
+            accounts,
+            processes: BTreeMap::new(),
+            released: BTreeMap::new(),
+        };
+        (0..members).for_each(|number| world.join(number));
+        world
+    }
+
+    fn join(&mut self, number: usize) {
+        let process = Process { until: self.now + SHARE_TIME, demand: 1, is_alive: true, ..Process::default() };
+        self.processes.insert(format!("m{number}"), process);
+    }
+
+    fn units(&self) -> u32 {
+        self.accounts.values().next().unwrap().definition.units()
+    }
+
+    fn seen(&self) -> Seen {
+        let report =
+            |process: &Process| MemberReport { demand: vec![(None, process.demand)], ..MemberReport::default() };
+        Seen {
+            now: self.now,
+            boot: self.now,
+            until: self.processes.iter().map(|(name, process)| (name.clone(), process.until)).collect(),
+            reports: self.processes.iter().map(|(name, process)| (name.clone(), report(process))).collect(),
+            released: self
+                .released
+                .iter()
+                .map(|(field, text)| (field.clone(), (serde_json::from_str(text).unwrap(), text.clone())))
+                .collect(),
+        }
+    }
+
+    /// Lets the coordinator do one round.
+    fn round(&mut self) {
+        let seen = self.seen();
+        self.shares.see(&seen, SHARE_TIME);
+        let plan = self.shares.step(&self.accounts, &seen, (SHARE_TIME, LEASE_TTL));
+        for member in plan.members {
+            if member.dead {
+                self.processes.remove(&member.name);
+                continue;
+            }
+            let process = self.processes.get_mut(&member.name).unwrap();
+            for (account, row) in member.rows {
+                match serde_json::from_str(&row) {
+                    Ok(row) => drop(process.rows.insert(account, row)),
+                    Err(_) => drop(process.rows.remove(&account)),
+                }
+            }
+        }
+        self.released.extend(plan.left);
+        for (field, text) in plan.taken {
+            if self.released.get(&field) == Some(&text) {
+                self.released.remove(&field);
+            }
+        }
+    }
+
+    /// Lets a member do what the coordinator has written.
+    fn obey(&mut self, name: &str) {
+        let Some(process) = self.processes.get_mut(name).filter(|process| process.is_alive) else { return };
+        for (account, row) in process.rows.clone() {
+            let uses = process.uses.get(&account).map_or(0, |uses| uses.units);
+            if row.leaving > 0 || row.units < uses {
+                let release =
+                    Release { grant: row.grant, step: row.step, units: row.units, held: 0, until: None, state: None };
+                let text = serde_json::to_string(&release).unwrap();
+                self.released.insert(release_field(&account, name), text);
+            }
+            if row.units == 0 {
+                process.uses.remove(&account)
+            } else {
+                process.uses.insert(account, row)
+            };
+        }
+        let rows = &process.rows;
+        process.uses.retain(|account, _| rows.contains_key(account));
+    }
+
+    /// Extends the shares of all that live.
+    fn beat(&mut self) {
+        for process in self.processes.values_mut().filter(|process| process.is_alive) {
+            process.until = self.now + SHARE_TIME;
+        }
+    }
+
+    /// Returns how many units of an account are used by members that may use them.
+    fn used(&self, account: &str) -> u32 {
+        let may = |process: &&Process| process.until >= self.now;
+        let units = |process: &Process| process.uses.get(account).map_or(0, |row| row.units);
+        self.processes.values().filter(may).map(units).sum()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.processes.keys().cloned().collect()
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..20 {
+            self.round();
+            self.names().iter().for_each(|name| self.obey(name));
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Pass(u64),
+    Beat,
+    Round,
+    Obey(usize),
+    Die(usize),
+    Join(usize),
+    Demand(usize, u32),
+    /// Another coordinator takes over, and reads what Redis holds.
+    TakeOver,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        2 => (1..2_000_000_u64).prop_map(Event::Pass),
+        4 => Just(Event::Beat),
+        6 => Just(Event::Round),
+        8 => (0..6_usize).prop_map(Event::Obey),
+        1 => (0..6_usize).prop_map(Event::Die),
+        2 => (0..6_usize).prop_map(Event::Join),
+        3 => ((0..6_usize), (0..50_u32)).prop_map(|(member, demand)| Event::Demand(member, demand)),
+        1 => Just(Event::TakeOver),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever happens in whatever order, what members may use of an account is never more than it
+    /// has; and once nothing happens any more, every unit is used.
+    #[test]
+    fn the_shares_of_an_account_never_add_up_to_more_than_it_has(
+        burst in 1..5_u32, events in prop::collection::vec(event(), 1..120)
+    ) {
+        let mut world = World::new(&json!({ "rate": [10, { "secs": 1, "nanos": 0 }, burst] }), 2);
+        for event in events {
+            let name = |number: usize| format!("m{number}");
+            match event {
+                Event::Pass(time) => world.now += time,
+                Event::Beat => world.beat(),
+                Event::Round => world.round(),
+                Event::Obey(number) => world.obey(&name(number)),
+                Event::Die(number) => {
+                    if let Some(process) = world.processes.get_mut(&name(number)) {
+                        process.is_alive = false;
+                    }
+                }
+                Event::Join(number) => if !world.processes.contains_key(&name(number)) { world.join(number) },
+                Event::Demand(number, demand) => {
+                    if let Some(process) = world.processes.get_mut(&name(number)) {
+                        process.demand = demand;
+                    }
+                }
+                Event::TakeOver => {
+                    let rows = world.processes.iter().map(|(name, process)| (name.clone(), process.rows.clone()));
+                    world.shares = Shares::from_rows(rows.collect(), world.now + SHARE_TIME, world.now);
+                }
+            }
+            for account in ["a0", "a1", "a2", "a3"] {
+                prop_assert!(world.used(account) <= world.units(), "{account}: {}", world.used(account));
+            }
+        }
+        world.join(7);
+        for _ in 0..8 {
+            world.now += SHARE_TIME / 2;
+            world.beat();
+            world.settle();
+        }
+        for account in ["a0", "a1", "a2", "a3"] {
+            prop_assert_eq!(world.used(account), world.units());
+        }
+        prop_assert!(world.released.is_empty(), "{:?}", world.released);
+    }
+}
+
+#[test]
+fn a_dead_members_leases_count_for_a_while_and_the_worst_is_assumed_of_its_state() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 1);
+    world.settle();
+    assert_eq!(world.used("a0"), 1);
+    world.processes.get_mut("m0").unwrap().is_alive = false;
+    world.now += SHARE_TIME + 1;
+    world.join(1);
+    world.settle();
+    let row = world.processes["m1"].uses["a0"].clone();
+    assert_eq!((row.units, row.held_elsewhere, row.known), (1, 1, KnownState::AtLeast(None)));
+    world.now += LEASE_TTL;
+    world.beat();
+    world.settle();
+    assert_eq!(world.processes["m1"].uses["a0"].held_elsewhere, 0);
+    assert!(world.released.is_empty());
+}
+
+#[test]
+fn what_members_claim_is_believed_once_and_no_more_than_an_account_has() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 2);
+    let claim = ShareRow { units: 1, of: 1, grant: 7, ..ShareRow::default() };
+    let mut seen = world.seen();
+    for report in seen.reports.values_mut() {
+        (report.incarnation, report.asks) = ("second".to_owned(), Some(3));
+        report.claims = BTreeMap::from([("a0".to_owned(), claim.clone())]);
+    }
+    world.shares.see(&seen, SHARE_TIME);
+    assert!(world.shares.learn("first", &world.accounts).is_empty(), "they speak of another loss");
+    let plan = world.shares.learn("second", &world.accounts);
+    let rows = |plan: &SharePlan| -> Vec<(Option<String>, usize)> {
+        plan.members.iter().map(|member| (member.fresh.clone(), member.rows.len())).collect()
+    };
+    assert_eq!(rows(&plan), [(Some("3".to_owned()), 1), (Some("3".to_owned()), 0)]);
+    assert!(world.shares.learn("second", &world.accounts).is_empty(), "each is asked once");
+    seen.reports.values_mut().for_each(|report| report.asks = Some(4));
+    world.shares.see(&seen, SHARE_TIME);
+    let plan = world.shares.learn("second", &world.accounts);
+    let answers = [(Some("4".to_owned()), 1), (Some("4".to_owned()), 0)];
+    assert_eq!(rows(&plan), answers, "another question is answered, and what was confirmed is not taken for another's");
+}

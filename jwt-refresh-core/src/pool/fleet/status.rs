@@ -1,0 +1,97 @@
+//! How a fleet is doing, all its processes together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::member::FleetMember;
+use super::messages::{AccountRow, MemberReport, WorkerFigures, of_said};
+use super::place::failed;
+use super::scripts::TIME;
+use crate::error::{Error, ErrorKind};
+use crate::pool::quarantine::{CauseCounts, QuarantineCause};
+use crate::pool::status::{PoolStatus, QuarantinedAccount};
+use crate::store::StoreError;
+
+/// How many accounts in quarantine a status lists.
+const LISTED: usize = 100;
+
+impl FleetMember {
+    pub(super) async fn status(self: &Arc<Self>) -> Result<PoolStatus, Error> {
+        let status = self.read_status().await.map_err(failed)?;
+        #[cfg(feature = "metrics")]
+        crate::pool::gauges::show(&self.place.name, &status);
+        Ok(status)
+    }
+
+    async fn read_status(&self) -> Result<PoolStatus, StoreError> {
+        let keys = &self.place.keys;
+        let all = async |key: &str| {
+            let read: BTreeMap<String, String> = self.link.query(redis::cmd("HGETALL").arg(key)).await?;
+            Ok::<_, StoreError>(read)
+        };
+        let (seconds, micros): (u64, u64) = self.link.run(&TIME, &[&keys.demand], &[]).await?;
+        let now = seconds * 1_000_000 + micros;
+        let accounts = parsed::<AccountRow>(all(&keys.accounts).await?);
+        let members = all(&keys.demand).await?.into_iter();
+        let members = members.filter_map(|(name, said)| Some((name, of_said(&said)?.1?))).collect();
+        let mut workers = parsed::<WorkerFigures>(all(&keys.workers).await?);
+        workers.retain(|_, worker| worker.until > now);
+        Ok(status(now, &accounts, &members, &workers))
+    }
+}
+
+/// Reads what is in a hash. What a later version has written is left out.
+fn parsed<T: serde::de::DeserializeOwned>(read: BTreeMap<String, String>) -> BTreeMap<String, T> {
+    read.into_iter().filter_map(|(name, json)| Some((name, serde_json::from_str(&json).ok()?))).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "ratios of counts that large need no more digits")]
+fn status(
+    now: u64,
+    accounts: &BTreeMap<String, AccountRow>,
+    members: &BTreeMap<String, MemberReport>,
+    workers: &BTreeMap<String, WorkerFigures>,
+) -> PoolStatus {
+    let mut quarantined: BTreeMap<&str, QuarantinedAccount> = BTreeMap::new();
+    for (account, cause, left) in members.values().flat_map(|member| &member.figures.resting) {
+        let Some(cause) = QuarantineCause::by_name(cause) else { continue };
+        let returns_in = Some(Duration::from_millis(*left)).filter(|left| *left < Duration::MAX);
+        quarantined.insert(account, QuarantinedAccount { account: account.clone(), cause, returns_in, error: None });
+    }
+    for (account, row) in accounts {
+        let Some(unavailable) = &row.unavailable else { continue };
+        let returns = unavailable.until.filter(|until| *until > 0);
+        let returns_in = returns.map(|until| Duration::from_micros(until.saturating_sub(now)));
+        let error = unavailable.error.as_ref().map(|what| Error::new(ErrorKind::NoAccount, what.clone()));
+        let cause = unavailable.cause();
+        quarantined.insert(account, QuarantinedAccount { account: account.clone(), cause, returns_in, error });
+    }
+    quarantined.retain(|account, _| accounts.contains_key(*account));
+    let causes = CauseCounts::of_each(quarantined.values().map(|account| account.cause));
+    let active = accounts.len().saturating_sub(quarantined.len());
+    let sum = |figure: fn(&WorkerFigures) -> u64| workers.values().map(figure).sum::<u64>() as f64;
+    let (succeeded, failed) = (sum(|worker| worker.succeeded), sum(|worker| worker.failed));
+    let exchanges = succeeded + failed;
+    let leases: u64 = members.values().map(|member| member.figures.leases).sum();
+    let per_minute: f64 = members.values().map(|member| member.figures.per_minute).sum();
+    let ttls: Vec<f64> = workers.values().filter_map(|worker| worker.average_ttl).collect();
+    let average_ttl = (!ttls.is_empty()).then(|| ttls.iter().sum::<f64>() / ttls.len() as f64);
+    let mut listed: Vec<_> = quarantined.into_values().collect();
+    listed.sort_by_key(|account| account.returns_in.unwrap_or(Duration::MAX));
+    listed.truncate(LISTED);
+    PoolStatus {
+        accounts: accounts.len(),
+        active,
+        failing: workers.values().map(|worker| worker.failing).max().unwrap_or(0),
+        quarantined: listed,
+        causes,
+        waiting: members.values().map(|member| member.figures.waiting).sum(),
+        leases,
+        leases_timed_out: 0,
+        average_ttl: average_ttl.and_then(|ttl| Duration::try_from_secs_f64(ttl).ok()),
+        refresh_success: (exchanges > 0.0).then(|| succeeded / exchanges),
+        requests_per_token_per_minute: per_minute / (active.max(1) as f64),
+        auth_overhead: exchanges / (leases.max(1) as f64),
+    }
+}

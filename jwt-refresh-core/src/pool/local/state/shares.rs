@@ -1,0 +1,238 @@
+//! The shares that a process of a fleet has of accounts: how they come, change and go.
+//!
+//! An account that this process has no share of is `Elsewhere`: callers may wait for it, and keys
+//! may belong to it. It stays so until it has a share and a token. What other processes say of an
+//! account covers what is true of it here.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::PoolState;
+use crate::pool::limits::Limits;
+use crate::pool::local::entry::{AccountEntry, ExchangeState};
+use crate::pool::local::limit_states::LimitStates;
+use crate::pool::local::rank::Slot;
+use crate::pool::local::share_table::{HeldShare, Served};
+use crate::pool::quarantine::{Quarantine, QuarantineCause};
+use crate::pool::share::{AccountState, Before, Share};
+use crate::pool::strikes::Strikes;
+
+const ELSEWHERE: Quarantine = Quarantine { cause: QuarantineCause::Elsewhere, until: None, error: None };
+
+impl PoolState {
+    /// Notes that an account was added whose tokens are supplied.
+    pub(super) fn added_elsewhere(&mut self, slot: Slot) {
+        let Some(entry) = self.table.get_mut(slot) else { return };
+        entry.exchange = ExchangeState::Supplied;
+        self.shares.is_fleet = true;
+        self.set_quarantine(slot, Some(ELSEWHERE));
+    }
+
+    /// Returns the account of that name, if its tokens are supplied.
+    pub(super) fn supplied(&self, name: &str) -> Option<Slot> {
+        let slot = self.table.find(name)?;
+        self.table.get(slot).filter(|entry| entry.is_supplied()).map(|_| slot)
+    }
+
+    /// Gives this process a share of an account. Returns whether it has one now.
+    pub(in crate::pool::local) fn grant_share(
+        &mut self,
+        name: &str,
+        share: Share,
+        before: &Before,
+        offset: i64,
+        now: i64,
+    ) -> bool {
+        let Some(slot) = self.supplied(name) else { return false };
+        if self.shares.held.contains_key(&slot) {
+            self.change_share(name, share, now);
+            return true;
+        }
+        let Some(entry) = self.table.get(slot) else { return false };
+        let whole = Arc::clone(&entry.limits);
+        let is_unavailable = entry.rare.get().cause() != Some(QuarantineCause::Elsewhere);
+        let limits = self.limits_of(share, &whole);
+        let (served, spent, rest) = history(before, offset, whole.usage_cap, now);
+        let late = self.shares.late.remove(&slot).unwrap_or_default();
+        let spent = spent.into_iter().chain(late.spent).max_by_key(|(sequence, _)| *sequence);
+        let late = late.rest.filter(|rest| rest.until.is_some_and(|until| until > now));
+        let rest = rest.into_iter().chain(late).max_by_key(|rest| rest.until);
+        self.take_over(slot, limits, &whole, (share, before), offset, now);
+        let (to_go_on, rest) = if is_unavailable { (rest, None) } else { (None, rest) };
+        let held = HeldShare { share, whole, served, spent, is_unavailable, rest: to_go_on, is_counted: false };
+        self.shares.held.insert(slot, held);
+        if !is_unavailable {
+            let quarantine = rest.or_else(|| self.own_quarantine(slot, now));
+            self.set_quarantine(slot, quarantine);
+        }
+        true
+    }
+
+    /// Returns the limits of a share. Those of one account after the other are one allocation if
+    /// they are equal.
+    fn limits_of(&mut self, share: Share, whole: &Arc<Limits>) -> Arc<Limits> {
+        let limits = share.limits(whole);
+        if Arc::ptr_eq(&limits, whole) { limits } else { self.share_limits(Limits::clone(&limits)) }
+    }
+
+    /// Takes over what is known of an account's limits.
+    fn take_over(
+        &mut self,
+        slot: Slot,
+        limits: Arc<Limits>,
+        whole: &Limits,
+        (share, before): (Share, &Before),
+        offset: i64,
+        now: i64,
+    ) {
+        let at = self.at(now);
+        let Some(entry) = self.table.get_mut(slot) else { return };
+        let (state, is_unknown) = match before {
+            Before::Unused => (None, false),
+            Before::State(state) => (Some(state), false),
+            Before::Unknown(state) => (state.as_ref(), true),
+        };
+        let carried = state.map(|state| {
+            let old = whole.rate.part(state.units, share.of);
+            limits.rate.carry_part(old, state.arrival.saturating_sub(offset), now)
+        });
+        let all_owed = is_unknown.then(|| limits.rate.all_owed(1, now));
+        entry.arrival = carried.into_iter().chain(all_owed).max().unwrap_or(now);
+        (entry.limits, entry.used) = (limits, 0);
+        let states = |old: Option<&LimitStates>| {
+            let rules = entry.limits.further.iter().enumerate().map(|(at_index, rule)| {
+                if matches!(before, Before::Unused) {
+                    return rule.unused(at);
+                }
+                let state = state.and_then(|state| state.limits.get(at_index)).map(|state| state.handed_over(-offset));
+                rule.taken_over(state.as_ref(), is_unknown, at)
+            });
+            LimitStates::taken_over(rules.collect(), old)
+        };
+        let has_states = !entry.limits.further.is_empty() || entry.rare.get().limits.is_some();
+        entry.rare.change(|rare| {
+            rare.strikes = state.map_or(Strikes::NONE, |state| state.strikes.shifted(-offset));
+            rare.limits = has_states.then(|| Box::new(states(rare.limits.as_deref())));
+        });
+        if share.held_elsewhere == 0 {
+            self.end_elsewhere(slot, now);
+        }
+    }
+
+    /// Changes the share that this process has of an account.
+    pub(in crate::pool::local) fn change_share(&mut self, name: &str, share: Share, now: i64) {
+        let Some(slot) = self.supplied(name) else { return };
+        let Some(held) = self.shares.held.get_mut(&slot) else { return };
+        held.share = share;
+        let whole = Arc::clone(&held.whole);
+        let limits = self.limits_of(share, &whole);
+        let Some(entry) = self.table.get_mut(slot) else { return };
+        entry.arrival = limits.rate.carry_part(entry.limits.rate, entry.arrival, now);
+        entry.limits = limits;
+        if share.held_elsewhere == 0 {
+            self.end_elsewhere(slot, now);
+        }
+        self.count_serving(slot);
+        self.dispatch(slot, now);
+    }
+
+    fn end_elsewhere(&mut self, slot: Slot, now: i64) {
+        self.with_limits(slot, now, LimitStates::end_elsewhere);
+    }
+
+    /// Takes the share of an account away. Returns the state to be handed over, if there was one.
+    pub(in crate::pool::local) fn release_share(&mut self, name: &str, offset: i64, now: i64) -> Option<AccountState> {
+        let slot = self.supplied(name)?;
+        let state = self.state_of(name, offset, now)?;
+        let saved_for = self.end_saving(slot, now);
+        self.unsaved.extend(saved_for);
+        self.take_token(slot, now);
+        self.timers.set(slot, None);
+        self.set_idle(slot);
+        self.stop_serving(slot);
+        let held = self.shares.held.remove(&slot)?;
+        let entry = self.table.get_mut(slot)?;
+        (entry.limits, entry.arrival, entry.used) = (held.whole, now, 0);
+        entry.rare.change(|rare| rare.strikes = Strikes::NONE);
+        self.forget_limits(slot);
+        if !held.is_unavailable {
+            self.set_quarantine(slot, Some(ELSEWHERE));
+        }
+        Some(state)
+    }
+
+    /// Notes that a lease ended, of an account that may be elsewhere by now.
+    pub(super) fn ended_elsewhere(&mut self, slot: Slot) {
+        let is_supplied = self.table.get(slot).is_some_and(AccountEntry::is_supplied);
+        if is_supplied && !self.shares.held.contains_key(&slot) {
+            self.forget_limits(slot);
+            self.note_change(slot);
+        }
+    }
+
+    /// Forgets what was spent of the limits of an account that is elsewhere, once no lease of it is
+    /// held here.
+    fn forget_limits(&mut self, slot: Slot) {
+        let is_held = self.shares.held.contains_key(&slot);
+        let Some(entry) = self.table.get_mut(slot).filter(|entry| entry.held == 0 && !is_held) else { return };
+        if entry.rare.get().limits.is_some() {
+            self.metered.remove(slot, &entry.limits);
+            entry.rare.change(|rare| rare.limits = None);
+        }
+    }
+
+    /// Returns the state of an account that this process has a share of.
+    pub(in crate::pool::local) fn state_of(&mut self, name: &str, offset: i64, now: i64) -> Option<AccountState> {
+        let slot = self.supplied(name)?;
+        self.shares.held.get(&slot)?;
+        let blocked = self.with_limits(slot, now, LimitStates::blocked_until).flatten().filter(|until| *until > now);
+        let held = self.shares.held.get(&slot)?;
+        let entry = self.table.get(slot)?;
+        let arrival = blocked.map_or(entry.arrival, |until| entry.limits.rate.block_until(entry.arrival, until));
+        let limits = entry.rare.get().limits.as_ref().map(|states| states.handed_over(offset));
+        let rest = entry.quarantine().filter(|_| !held.is_unavailable).or(held.rest.as_ref());
+        let rest = rest.filter(|rest| rest.cause.is_rest()).and_then(|rest| Some((rest.cause, rest.until?)));
+        Some(AccountState {
+            units: held.share.units,
+            arrival: arrival.saturating_add(offset),
+            limits: limits.unwrap_or_default(),
+            served: served(entry, held),
+            spent: held.spent,
+            strikes: entry.rare.get().strikes.shifted(offset),
+            rest: rest.map(|(cause, until)| (cause, until.saturating_add(offset))),
+            held: entry.held,
+        })
+    }
+}
+
+/// Returns which token of the account has served last, and how many leases.
+fn served(entry: &AccountEntry, held: &HeldShare) -> Option<(u64, u32)> {
+    match (&entry.token, held.served) {
+        (Some(token), _) => Some((token.generation(), entry.used)),
+        (None, Served::Token(sequence, leases)) => Some((sequence, leases)),
+        (None, Served::Nothing | Served::Unknown) => None,
+    }
+}
+
+/// Returns what the tokens of an account have served before, which one may not be used any more,
+/// and the rest that has to go on.
+fn history(
+    before: &Before,
+    offset: i64,
+    usage_cap: u32,
+    now: i64,
+) -> (Served, Option<(u64, QuarantineCause)>, Option<Quarantine>) {
+    let (state, is_unknown) = match before {
+        Before::Unused => return (Served::Nothing, None, None),
+        Before::State(state) => (Some(state), false),
+        Before::Unknown(state) => (state.as_ref(), usage_cap != u32::MAX),
+    };
+    let served = state.and_then(|state| state.served).map(|(sequence, leases)| Served::Token(sequence, leases));
+    let served = if is_unknown { Served::Unknown } else { served.unwrap_or(Served::Nothing) };
+    let rest = state.and_then(|state| state.rest).map(|(cause, until)| (cause, until.saturating_sub(offset)));
+    let rest = rest.filter(|(cause, until)| cause.is_rest() && *until > now);
+    let rest = rest.map(|(cause, until)| Quarantine { cause, until: Some(until), error: None });
+    (served, state.and_then(|state| state.spent), rest)
+}

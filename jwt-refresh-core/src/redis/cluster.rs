@@ -1,0 +1,121 @@
+//! The nodes of a Redis Cluster.
+
+use std::time::Duration;
+
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value};
+use tokio::time::timeout;
+
+/// The shortest and the longest pause before a command is sent again that a node could not take, in
+/// milliseconds.
+const PAUSE: (u64, u64) = (25, 250);
+
+/// Connections to the nodes of a cluster, for commands. Each command goes to the one that has its
+/// keys.
+pub(super) type OpenCluster = ClusterConnection;
+
+/// The nodes that are asked for the others. At least one.
+pub(crate) struct ClusterNodes(Vec<ConnectionInfo>);
+
+impl ClusterNodes {
+    /// Returns the nodes, or `None` if they cannot be those of a cluster.
+    pub(super) fn new(nodes: Vec<ConnectionInfo>) -> Option<Self> {
+        ClusterClientBuilder::new(nodes.clone()).build().is_ok().then_some(Self(nodes))
+    }
+
+    pub(super) fn name(&self) -> String {
+        let mut addresses: Vec<_> = self.0.iter().map(|node| node.addr().to_string()).collect();
+        addresses.sort();
+        format!("{} (cluster)", addresses.join(", "))
+    }
+
+    pub(super) async fn open(&self, timeout: Duration, connect_timeout: Duration) -> Result<OpenCluster, RedisError> {
+        // A node that does not answer costs half of the time-out, so there is time to ask another.
+        let builder = ClusterClientBuilder::new(self.0.clone())
+            .connection_timeout(connect_timeout.min(timeout / 2))
+            .response_timeout(timeout / 2)
+            .overall_response_timeout(None)
+            // Its own pauses are longer than most time-outs.
+            .min_retry_wait(PAUSE.0)
+            .max_retry_wait(PAUSE.1);
+        builder.build()?.get_async_connection().await
+    }
+
+    /// Returns the nodes that the user has named.
+    pub(super) fn named(&self) -> &[ConnectionInfo] {
+        &self.0
+    }
+
+    /// Returns any node: each passes on all messages of the cluster. If connections are open, they
+    /// tell which there are now, if they do so within `time`.
+    pub(super) async fn any(&self, open: Option<OpenCluster>, time: Duration) -> Result<Client, RedisError> {
+        let known = match open {
+            Some(open) => timeout(time, addresses(open)).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let named = &self.0[fastrand::usize(..self.0.len())];
+        if known.is_empty() {
+            return Client::open(named.clone());
+        }
+        let (host, port) = known[fastrand::usize(..known.len())].clone();
+        let address = match named.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+            }
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        Client::open(named.clone().set_addr(address))
+    }
+}
+
+/// Returns the addresses of a cluster's nodes, or none if it does not tell.
+async fn addresses(mut cluster: OpenCluster) -> Vec<(String, u16)> {
+    let command = redis::cmd("CLUSTER").arg("SLOTS").clone();
+    let answer = cluster.route_command(command, RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random)).await;
+    let Ok(Value::Array(ranges)) = answer else { return Vec::new() };
+    let address = |node: Value| {
+        let Value::Array(node) = node else { return None };
+        let [Value::BulkString(host), Value::Int(port), ..] = &node[..] else { return None };
+        let host = String::from_utf8(host.clone()).ok().filter(|host| !host.is_empty())?;
+        Some((host, u16::try_from(*port).ok()?))
+    };
+    // A range is its first and its last slot, its master and the replicas.
+    let nodes = ranges.into_iter().flat_map(|range| match range {
+        Value::Array(range) => range.into_iter().skip(2).collect(),
+        _ => Vec::new(),
+    });
+    nodes.filter_map(address).collect()
+}
+
+/// Returns the error of a command that its nodes have sent back and forth, which passes when they
+/// agree. To a client of one node a redirection says that it is set up for the wrong Redis.
+pub(super) fn undecided(error: RedisError) -> RedisError {
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
+            (ErrorKind::ClusterConnectionNotFound, "the nodes do not agree on who has the key").into()
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::failure::RedisFailure;
+    use crate::store::StoreErrorKind;
+
+    fn kind(answer: &[u8]) -> StoreErrorKind {
+        let error = redis::parse_redis_value(answer).unwrap().extract_error().unwrap_err();
+        RedisFailure::from(undecided(error)).into_store_error("the cluster").kind()
+    }
+
+    #[test]
+    fn a_redirection_that_does_not_end_is_no_mistake_of_the_user() {
+        assert_eq!(kind(b"-MOVED 3999 127.0.0.1:6381\r\n"), StoreErrorKind::Unavailable);
+        assert_eq!(kind(b"-ASK 3999 127.0.0.1:6381\r\n"), StoreErrorKind::Unavailable);
+        assert_eq!(kind(b"-CLUSTERDOWN The cluster is down\r\n"), StoreErrorKind::Unavailable);
+        assert_eq!(kind(b"-NOPERM no permission\r\n"), StoreErrorKind::Configuration);
+    }
+}

@@ -1,0 +1,106 @@
+//! Processes that die or are closed, and authenticators that panic: what they held is free again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use jwt_refresh::pool::{Account, AuthWorker, RedisPool};
+use jwt_refresh::{Authenticator, Error, ErrorKind, Tokens};
+
+use super::{POOL, World, active};
+use crate::support::{MINUTE, RedisProxy, SECOND, until};
+
+#[tokio::test]
+async fn an_interrupted_exchange_is_taken_over_with_a_login_when_its_claim_expires() {
+    let world = World::with_latency(1, SECOND / 2).await;
+    let proxy = RedisProxy::before(&world.redis).await;
+    let worker = |url: &str| AuthWorker::builder(url, POOL).timeout(SECOND / 2).claim_ttl(SECOND);
+    let _first = worker(&proxy.url()).account(world.account(0)).build().unwrap();
+    until("the first worker logs in", async || world.server.stats().logins == 1).await;
+    proxy.lose_everything();
+    let begun = Instant::now();
+    let _second = worker(&world.redis.url()).account(world.account(0)).build().unwrap();
+    active(&world.pool(), 1).await;
+    // With the default time to live of claims, it would take ten seconds.
+    assert!(begun.elapsed() < SECOND * 8, "taken over after {:?}", begun.elapsed());
+    assert_eq!(world.server.stats().logins, 2);
+    assert_eq!(world.server.stats().reuses, 0);
+}
+
+#[tokio::test]
+async fn a_lease_of_a_dead_process_is_free_when_it_expires_and_leaves_no_key() {
+    let world = World::new(1).await;
+    let account = world.account(0).concurrency(1);
+    let _worker = world.builder().account(account).lease_ttl(SECOND * 4).build().unwrap();
+    let proxy = RedisProxy::before(&world.redis).await;
+    let dying = RedisPool::builder(&proxy.url(), POOL).build().unwrap();
+    let pool = world.pool();
+    active(&pool, 1).await;
+    let _held = dying.lease().await.unwrap();
+    proxy.lose_everything();
+    assert_eq!(pool.lease().within(SECOND / 10).await.unwrap_err().kind(), ErrorKind::Busy);
+    let begun = Instant::now();
+    drop(pool.lease().within(SECOND * 20).await.unwrap());
+    assert!(begun.elapsed() > SECOND * 3, "free after {:?}", begun.elapsed());
+    let gone = async || world.redis.run_command::<u32>("EXISTS jwt-refresh:{catalog}:member:released").await == 0;
+    until("nothing is kept of the dead process", gone).await;
+}
+
+#[tokio::test]
+async fn times_to_live_that_are_too_short_for_live_processes_are_refused() {
+    let world = World::new(0).await;
+    let claims = world.builder().claim_ttl(SECOND).build().unwrap_err();
+    let shares = world.builder().share_time(SECOND / 10).build().unwrap_err();
+    assert_eq!([claims.kind(), shares.kind()], [ErrorKind::Configuration; 2]);
+}
+
+#[tokio::test]
+async fn a_closed_worker_finishes_its_exchange_and_begins_no_other() {
+    let world = World::with_latency(2, SECOND / 2).await;
+    let worker = world.worker(1);
+    until("the worker logs in", async || world.server.stats().logins == 1).await;
+    let report = worker.close(MINUTE).await;
+    assert_eq!(report.cut_off, 0, "{report:?}");
+    assert_eq!(worker.add(world.account(1)).unwrap_err().kind(), ErrorKind::Closed);
+    let pool = world.pool();
+    active(&pool, 1).await;
+    let _other = world.worker(2);
+    active(&pool, 2).await;
+    assert_eq!(world.server.stats().logins, 2);
+}
+
+#[tokio::test]
+async fn a_process_that_closes_gives_its_shares_back_at_once() {
+    let world = World::new(1).await;
+    let _worker = world.builder().account(world.account(0).concurrency(1)).share_time(SECOND * 8).build().unwrap();
+    let mut pool = world.pool();
+    active(&pool, 1).await;
+    for _ in 0..5 {
+        drop(pool.lease().await.unwrap());
+        pool.close().await;
+        assert_eq!(pool.lease().await.unwrap_err().kind(), ErrorKind::Closed);
+        pool = world.pool();
+        // The next process would wait for eight seconds otherwise.
+        drop(pool.lease().within(SECOND * 5).await.unwrap());
+    }
+}
+
+/// Panics at its first login.
+struct PanicsOnce(AtomicBool);
+
+impl Authenticator for PanicsOnce {
+    async fn login(&self) -> Result<Tokens, Error> {
+        let is_first = !self.0.swap(true, Ordering::Relaxed);
+        assert!(!is_first, "an authenticator with a bug");
+        Tokens::new("token")
+    }
+}
+
+#[tokio::test]
+async fn an_authenticator_that_panics_gives_up_its_claim_and_is_called_again() {
+    let world = World::new(0).await;
+    let account = Account::new("p", PanicsOnce(false.into()));
+    let _worker = world.builder().account(account).build().unwrap();
+    let pool = world.pool();
+    active(&pool, 1).await;
+    assert!(pool.status().await.unwrap().refresh_success.is_some());
+}
