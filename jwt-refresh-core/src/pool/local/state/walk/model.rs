@@ -65,6 +65,16 @@ pub(super) enum CountedRule {
 }
 
 impl Kind {
+    /// Returns these limits as an account has them that shares another one, with the burst that
+    /// `Limit` advises. With a smaller one, two limits that are about as tight do not both fill.
+    pub(super) fn beside_another(self) -> Self {
+        match self {
+            Self::Rate { amount, .. } => Self::Rate { amount, burst: amount / 5 },
+            Self::CostRate { amount, .. } => Self::CostRate { amount, burst: amount / 5 },
+            other => other,
+        }
+    }
+
     /// Gives an account the limits that are declared.
     pub(super) fn declare(self, account: Account) -> Account {
         match self {

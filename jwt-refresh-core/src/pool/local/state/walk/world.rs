@@ -109,6 +109,7 @@ impl World {
             overdue: None,
         };
         for (number, &(kind, tag, weight)) in plan.kinds.iter().enumerate() {
+            let kind = if plan.shared.is_some() { kind.beside_another() } else { kind };
             world.add(NAMES[number], kind, tag, weight, plan.shared);
         }
         world
@@ -362,7 +363,6 @@ fn shared_limit((is_strict, amount): (bool, u64)) -> Counted {
     if is_strict {
         Counted { unit: Unit::Cost, amount: amount * 10, rule: CountedRule::Window }
     } else {
-        // With a smaller burst, two limits that are about as tight do not both fill: see `Limit`.
         Counted { unit: Unit::Requests, amount, rule: CountedRule::Bucket(amount / 5) }
     }
 }
