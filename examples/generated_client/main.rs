@@ -1,11 +1,10 @@
-//! Clients that are generated from `openapi.json`, and get their tokens from one session.
+//! A client that is generated from `openapi.json`, and gets its tokens from a session.
 //!
 //! ```sh
 //! cargo run --example generated_client --features reqwest-middleware
 //! ```
 
 mod openapi_generator;
-mod progenitor;
 
 use jwt_refresh::prelude::*;
 use jwt_refresh::{RequestAuth, RequestRule};
@@ -16,21 +15,17 @@ use reqwest_middleware::ClientBuilder;
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = TestServer::start();
     let login = HttpAuthenticator::builder(server.url("/api/auth/login"))
+        .refresh_url(server.url("/api/auth/refresh"))
         .field("email", server.email())
         .secret_field("password", server.password())
         .build()?;
     let rule = RequestRule::for_origin(server.base_url())?;
     let session = Session::builder(login).requests(rule.clone()).connect().await?;
-    let (base, http) = (server.base_url().to_owned(), reqwest::Client::new());
+    let client = ClientBuilder::new(reqwest::Client::new()).with(RequestAuth::new(session, rule)).build();
+    let configuration = openapi_generator::Configuration { base_path: server.base_url().to_owned(), client };
+    println!("{}", openapi_generator::get_product(&configuration, 1).await?.name);
 
-    let client = ClientBuilder::new(http.clone()).with(RequestAuth::new(session.clone(), rule)).build();
-    let configuration = openapi_generator::Configuration { base_path: base.clone(), client };
-    let product = openapi_generator::get_product(&configuration, 1).await?;
-    println!("{}: {}", product.id, product.name);
-
-    server.rotate_signing_key(); // The server rejects the token that the clients have.
-    let client = progenitor::Client { baseurl: base, client: http, inner: session };
-    let product = client.get_product(2).await?;
-    println!("{}: {}", product.id, product.name);
+    server.revoke_access_tokens_of(server.email());
+    println!("{}", openapi_generator::get_product(&configuration, 2).await?.name);
     Ok(())
 }

@@ -332,8 +332,8 @@ impl World {
         for (name, ledgers) in &self.ledgers {
             let own = ledgers.iter().map(|ledger| ledger.utilisation(self.now)).max().unwrap_or(0);
             let is_strict = ledgers.iter().chain(&self.shared).any(|ledger| ledger.limit.rule == CountedRule::Window);
-            // Beside a shared limit, an account may use up its window early and leave the rest of it
-            // to others whose own rates are then the tighter ones.
+            // Beside a shared limit, an account may use up its window early and leave the rest to
+            // others whose own rates are then the tighter ones.
             let least = if is_strict || self.shared.is_some() { 950 } else { 980 };
             if own.max(shared) < least {
                 let what = format!("{name} used {own} and the shared limit {shared} of 1000 ({:?})", self.kinds[name]);
