@@ -23,9 +23,11 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let session = Session::builder(login).requests(rule.clone()).connect().await?;
     let client = ClientBuilder::new(reqwest::Client::new()).with(RequestAuth::new(session, rule)).build();
     let configuration = openapi_generator::Configuration { base_path: server.base_url().to_owned(), client };
-    println!("{}", openapi_generator::get_product(&configuration, 1).await?.name);
+    let product = openapi_generator::get_product(&configuration, 1).await?;
+    println!("{}: {}", product.id, product.name);
 
     server.revoke_access_tokens_of(server.email());
-    println!("{}", openapi_generator::get_product(&configuration, 2).await?.name);
+    let product = openapi_generator::get_product(&configuration, 2).await?;
+    println!("{}: {}", product.id, product.name);
     Ok(())
 }
