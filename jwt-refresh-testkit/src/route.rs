@@ -35,9 +35,9 @@ type Handler = dyn FnMut(&ReceivedRequest) -> Answer + Send;
 ///
 /// The closure returns an [`Answer`], or a `serde_json::Value`, which is answered with status 200.
 ///
-/// In a path, `{name}` stands for one segment and `{*name}`, at the end, for all that follow.
-/// Where two routes fit, the one with fewer of these answers. A `GET` answers `HEAD`, too, unless
-/// there is a route for that.
+/// A path is written as it is sent, percent-encoded. In it, `{name}` stands for one segment and
+/// `{*name}`, at the end, for all that follow. Where two routes fit, the one with fewer of these
+/// answers. A `GET` answers `HEAD`, too, unless there is a route for that.
 ///
 /// What else a request has is read by the methods of [`ReceivedRequest`]: JSON as a type of yours,
 /// fields of a form, cookies, headers, and the body as it came, such as that of a `multipart`

@@ -180,6 +180,14 @@ fn check(method: &str, path: &str) -> Result<(), String> {
     if path.contains(['?', '#']) {
         return Err("a path has no query; the closure reads it with `request.query`".to_owned());
     }
+    if let Some(unsent) = path.chars().find(|&c| !c.is_ascii_graphic() || "\"<>\\`".contains(c)) {
+        return Err(format!(
+            "a client does not send {unsent:?} in a path as it is; write it percent-encoded, as `%20`"
+        ));
+    }
+    if path.split('/').any(|segment| segment == "." || segment == "..") {
+        return Err("a client resolves `.` and `..` before it sends a path".to_owned());
+    }
     if path.split('/').any(|segment| segment.starts_with(':')) {
         return Err("a part that varies is written `{name}`".to_owned());
     }

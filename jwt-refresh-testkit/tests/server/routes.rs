@@ -319,6 +319,17 @@ fn start_panics_with_the_text_of_the_error() {
 }
 
 #[tokio::test]
+async fn a_path_is_compared_as_it_is_sent() {
+    let setup = setup_with(echo(Route::get, "/a%20b").route(Route::get("/a//b", |_| json!("two slashes"))));
+    assert_eq!(get(&setup, "/a b").await.status(), StatusCode::OK);
+    assert_eq!(get(&setup, "/a%20b").await.status(), StatusCode::OK);
+    assert_eq!(get(&setup, "/a//b").await.text().await.unwrap(), "\"two slashes\"");
+    for other in ["/a/b", "/a%20b/", "/a+b"] {
+        assert_eq!(get(&setup, other).await.status(), StatusCode::NOT_FOUND, "{other}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_can_be_started_again_on_the_port_that_another_has_left() {
     let setup = setup_with(echo(Route::get, "/mine"));
     assert_eq!(get(&setup, "/mine").await.status(), StatusCode::OK);
@@ -349,6 +360,9 @@ fn a_route_that_cannot_be_is_an_error_that_says_why() {
         (Route::get("/a/{}", never), "a part that varies is written `{name}`, a brace `{{` or `}}`"),
         (Route::get("/{a}-{b}", never), "a segment has one `{name}`, and nothing after it"),
         (Route::get("/{a}.json", never), "a segment has one `{name}`, and nothing after it"),
+        (Route::get("/a b", never), "the route GET /a b cannot be: a client does not send ' ' in a path as it is"),
+        (Route::get("/größe", never), "a client does not send 'ö' in a path as it is; write it percent-encoded"),
+        (Route::get("/a/../b", never), "a client resolves `.` and `..` before it sends a path"),
         (Route::post("/api/auth/login", never), "is for the same requests as the login, POST /api/auth/login"),
         (Route::get("/a", never).scope("a  b"), "\"\" is not a scope"),
         (Route::get("/a", never).scope("a\"b"), "\"a\\\"b\" is not a scope"),
