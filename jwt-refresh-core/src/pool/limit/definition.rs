@@ -139,6 +139,10 @@ impl Limit {
 
     /// Makes the limit one that all accounts of the pool with a limit of this name have together,
     /// such as the keys of one organisation. It must be the same limit for each of them.
+    ///
+    /// Callers are served in the order in which they come. So an account that a server counts in
+    /// windows may use its own up early, and if the shared limit is as tight as those of its
+    /// accounts together, a few percent of it are left over.
     pub fn shared(mut self, name: impl Into<String>) -> Self {
         self.shared = Some(name.into().into());
         self
