@@ -4,6 +4,7 @@ mod answers;
 mod audiences;
 mod browser;
 mod certificate;
+mod child_step_up;
 mod device;
 mod discovery;
 mod dpop;
