@@ -5,6 +5,7 @@ mod audiences;
 mod browser;
 mod certificate;
 mod child_step_up;
+mod clock;
 mod device;
 mod discovery;
 mod dpop;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use huskarl::core as protocol;
 use huskarl::core::http::{HttpResponse, Idempotency};
 use huskarl::core::platform::MaybeSendBoxFuture;
@@ -13,6 +13,7 @@ use super::answer_body::body_for_protocol;
 use super::wire::{TlsClient, Wire};
 use crate::authenticator::refusal::Asked;
 use crate::authenticator::response::TokenResponse;
+use crate::clock::SigningTime;
 use crate::error::{Error, ErrorKind};
 use crate::json::Object;
 use crate::sync::Mutex;
@@ -163,13 +164,23 @@ impl Exchange {
         failed.leaving_in_doubt(false)
     }
 
+    /// Returns the clock by which huskarl signs.
+    pub(super) fn time(&self) -> Arc<SigningTime> {
+        self.0.wire.time()
+    }
+
     async fn send(&self, request: Request<Bytes>) -> Result<HttpResponse, protocol::Error> {
         let (method, url) = (request.method().clone(), request.uri().to_string());
+        let has_assertion = request.body().windows(ASSERTION.len()).any(|part| part == ASSERTION);
         let answer = self.0.wire.send(self.0.action, request).await;
-        let response = answer.as_ref().map(|answer| HttpResponse {
-            status: answer.status,
-            headers: answer.headers.clone(),
-            body: body_for_protocol(&method, answer),
+        let refuses_time = answer.as_ref().is_ok_and(|answer| may_refuse_time(answer, has_assertion));
+        let response = answer.as_ref().map(|answer| match refuses_time && self.time().follow(&answer.headers) {
+            true => once_more(answer),
+            false => HttpResponse {
+                status: answer.status,
+                headers: answer.headers.clone(),
+                body: body_for_protocol(&method, answer),
+            },
         });
         // The message is for no one: `failure` returns the error itself.
         let response = response.map_err(|_| protocol::Error::new(protocol::RetryAdvice::No, "no answer"));
@@ -196,6 +207,26 @@ impl protocol::http::HttpClient for Exchange {
     fn uses_mtls(&self) -> bool {
         self.0.wire.connection() == TlsClient::Certified
     }
+}
+
+/// By which a client authenticates that signs (RFC 7523 §2.2).
+const ASSERTION: &[u8] = b"client_assertion=";
+
+/// Returns whether the server may have refused the time in a proof (RFC 9449 §4.3) or an assertion
+/// (RFC 7523 §3), and has not acted on the request.
+fn may_refuse_time(answer: &TokenResponse, has_assertion: bool) -> bool {
+    match answer.code().as_deref() {
+        Some("invalid_dpop_proof") => true,
+        Some("invalid_client") => has_assertion,
+        _ => false,
+    }
+}
+
+/// Returns what huskarl is given of an answer after which it is to send the request once more, with
+/// a proof and an assertion that are made anew. It knows one reason for that (RFC 9449 §8).
+fn once_more(answer: &TokenResponse) -> HttpResponse {
+    let body = Bytes::from_static(br#"{"error":"use_dpop_nonce"}"#);
+    HttpResponse { status: StatusCode::BAD_REQUEST, headers: answer.headers.clone(), body }
 }
 
 /// Says what is wrong with an answer that huskarl did not take.
