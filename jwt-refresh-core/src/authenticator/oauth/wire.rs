@@ -35,7 +35,7 @@ struct Clients {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TlsClient {
     Anonymous,
-    /// The certificate by which the client authenticates.
+    /// A certificate, by which the client authenticates or to which its tokens are bound.
     Certified,
 }
 
