@@ -161,7 +161,8 @@ impl ChildSession {
 
 impl fmt::Debug for ChildSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChildSession").field("parent", &self.parent).field("child", &self.child).finish()
+        let Self { parent, child, scopes } = self;
+        f.debug_struct("ChildSession").field("parent", parent).field("child", child).field("scopes", scopes).finish()
     }
 }
 

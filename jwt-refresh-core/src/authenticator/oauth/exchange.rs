@@ -173,14 +173,14 @@ impl Exchange {
         let (method, url) = (request.method().clone(), request.uri().to_string());
         let has_assertion = request.body().windows(ASSERTION.len()).any(|part| part == ASSERTION);
         let answer = self.0.wire.send(self.0.action, request).await;
-        let refuses_time = answer.as_ref().is_ok_and(|answer| may_refuse_time(answer, has_assertion));
-        let response = answer.as_ref().map(|answer| match refuses_time && self.time().follow(&answer.headers) {
-            true => once_more(answer),
-            false => HttpResponse {
-                status: answer.status,
-                headers: answer.headers.clone(),
-                body: body_for_protocol(&method, answer),
-            },
+        let is_other_time =
+            |answer: &TokenResponse| may_refuse_time(answer, has_assertion) && self.time().follow(&answer.headers);
+        let response = answer.as_ref().map(|answer| {
+            if is_other_time(answer) {
+                return once_more(answer);
+            }
+            let body = body_for_protocol(&method, answer);
+            HttpResponse { status: answer.status, headers: answer.headers.clone(), body }
         });
         // The message is for no one: `failure` returns the error itself.
         let response = response.map_err(|_| protocol::Error::new(protocol::RetryAdvice::No, "no answer"));
