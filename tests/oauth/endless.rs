@@ -177,6 +177,9 @@ fn session(login: OAuthBuilder) -> Session {
     Session::builder(login).policy(policy).build()
 }
 
+/// How a login at such a server is configured.
+type Login = fn(&OddServer) -> OAuthBuilder;
+
 fn by_assertion(server: &OddServer) -> OAuthBuilder {
     OAuth::builder(&*server.url, Grant::jwt_bearer("S3cret")).client_auth(ClientAuth::in_body("app", "S3cret"))
 }
@@ -207,7 +210,7 @@ async fn ends<T>(what: &str, result: impl Future<Output = Result<T, Error>>) -> 
 
 #[tokio::test]
 async fn no_endpoint_holds_a_login_for_ever_or_leads_it_elsewhere() {
-    let logins: [(&str, fn(&OddServer) -> OAuthBuilder); 6] = [
+    let logins: [(&str, Login); 6] = [
         ("/.well-known/openid-configuration", by_assertion),
         ("/token", by_assertion),
         ("/push", by_browser),
