@@ -120,6 +120,27 @@ async fn a_pushed_request_is_used_whatever_the_server_says_of_how_long_it_keeps_
     }
 }
 
+#[tokio::test]
+async fn an_answer_without_what_a_login_is_prepared_by_is_not_taken_for_one_without_tokens() {
+    for (path, answer) in [("/push", json!({})), ("/push", json!({ "request_uri": 7 })), ("/device", json!({}))] {
+        let server = Server::start(move |request, _| match request.path() {
+            OPENID if path == "/push" => {
+                let push = format!("{}/push", issuer(request));
+                document(request, &json!({ "pushed_authorization_request_endpoint": push }))
+            }
+            OPENID => document(request, &json!({})),
+            _ => Answer::new(200).json(&answer),
+        });
+        let login = match path {
+            "/push" => builder(&server, Browser::default().grant(logged_in)),
+            _ => OAuth::builder(server.url(""), Grant::device_code(|_| ())).client_auth(ClientAuth::public("tv")),
+        };
+        let error = login.build().unwrap().login().await.unwrap_err();
+        assert!(error.endpoint().unwrap().ends_with(path), "{error}");
+        assert!(!error.to_string().contains("access_token"), "{error}");
+    }
+}
+
 /// Logs in by a device code of which `name` has this value. Returns how long that is good for.
 async fn log_in_by_device(name: &'static str, written: Option<&'static str>) -> Duration {
     let mut members = json!({

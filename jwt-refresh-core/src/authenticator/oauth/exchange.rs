@@ -36,7 +36,28 @@ struct SharedExchange {
 struct Sent {
     method: Method,
     url: String,
+    purpose: Purpose,
     answer: Result<TokenResponse, Error>,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Tokens,
+    /// What tokens are asked for with, such as a device code.
+    Preparation,
+}
+
+impl Purpose {
+    /// Each request for tokens says by which grant (RFC 6749 §4), and no other does.
+    fn of(request: &Request<Bytes>) -> Self {
+        if has_field(request, b"grant_type=") { Self::Tokens } else { Self::Preparation }
+    }
+}
+
+/// Returns whether the form has a field whose name ends like this.
+fn has_field(request: &Request<Bytes>, name: &[u8]) -> bool {
+    request.body().windows(name.len()).any(|part| part == name)
 }
 
 impl Exchange {
@@ -82,7 +103,7 @@ impl Exchange {
     /// huskarl's own words are repeated only if no server had a say in them: they quote answers.
     pub(super) fn failure(&self, error: &protocol::Error) -> Error {
         let SharedExchange { action, asked, .. } = &*self.0;
-        let Some(Sent { url, answer, .. }) = self.0.last.lock().take() else {
+        let Some(Sent { url, purpose, answer, .. }) = self.0.last.lock().take() else {
             let what = format!("the {action} cannot be sent");
             return Error::new(ErrorKind::Configuration, what).detailed(format!("{error:#}"));
         };
@@ -95,7 +116,10 @@ impl Exchange {
         }
         let what = format!("the answer to the {action} is none that OAuth 2.0 allows");
         let unlike = Error::new(ErrorKind::BadAnswer, what)
-            .detailed(unlike_standard(&answer))
+            .detailed(match purpose {
+                Purpose::Tokens => unlike_standard(&answer),
+                Purpose::Preparation => "what it must have is missing, or is not text",
+            })
             .advising("for a server that differs from the standard there is `HttpAuthenticator`");
         answer.without_value(unlike, action, Some(*asked)).at(url)
     }
@@ -171,7 +195,7 @@ impl Exchange {
 
     async fn send(&self, request: Request<Bytes>) -> Result<HttpResponse, protocol::Error> {
         let (method, url) = (request.method().clone(), request.uri().to_string());
-        let has_assertion = request.body().windows(ASSERTION.len()).any(|part| part == ASSERTION);
+        let (purpose, has_assertion) = (Purpose::of(&request), has_field(&request, ASSERTION));
         let answer = self.0.wire.send(self.0.action, request).await;
         let is_other_time =
             |answer: &TokenResponse| may_refuse_time(answer, has_assertion) && self.time().follow(&answer.headers);
@@ -187,7 +211,7 @@ impl Exchange {
         let mut last = self.0.last.lock();
         // The keys for an ID token are fetched after the tokens have come, and bring none.
         if method == Method::POST || last.as_ref().is_none_or(|last| last.method != Method::POST) {
-            *last = Some(Sent { method, url, answer });
+            *last = Some(Sent { method, url, purpose, answer });
         }
         response
     }
