@@ -48,6 +48,12 @@ impl<'a> Object<'a> {
         self.0.contains_key(name)
     }
 
+    /// Returns the text of a value as it came.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.get(name).copied()
+    }
+
     pub(crate) fn into_fields(self) -> impl Iterator<Item = (String, &'a RawValue)> {
         self.0.into_iter()
     }

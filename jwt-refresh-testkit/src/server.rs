@@ -366,10 +366,11 @@ fn router(shared: &Arc<Shared>) -> Router {
         .with_state(Arc::clone(shared))
 }
 
-/// Sets the `Date` header by the server's clock. Otherwise hyper would set it by the machine's.
+/// Sets the `Date` header by the server's clock, unless the answer has one. Otherwise hyper would
+/// set it by the machine's.
 async fn set_date(State(shared): State<Arc<Shared>>, mut answer: Response) -> Response {
     let date = shared.clock.now().http_date();
     let date = HeaderValue::try_from(date).expect("an HTTP date is ASCII");
-    answer.headers_mut().insert(header::DATE, date);
+    answer.headers_mut().entry(header::DATE).or_insert(date);
     answer
 }

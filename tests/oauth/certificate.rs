@@ -1,12 +1,13 @@
 //! Clients that authenticate by the certificate of their TLS connections (RFC 8705).
 
-use jwt_refresh::oauth::{Grant, OAuth, OAuthBuilder};
+use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+use jwt_refresh::oauth::{Grant, OAuth, OAuthBuilder, SigningKey};
 use jwt_refresh::{Authenticator, ClientAuth, Session};
 use jwt_refresh_testkit::Answer;
 use serde_json::json;
 
 use crate::provider::{OPENID, document, issuer, tokens, value};
-use crate::server::Server;
+use crate::server::{Seen, Server};
 
 /// A server that has other endpoints for clients with a certificate.
 fn server() -> Server {
@@ -55,6 +56,33 @@ async fn other_clients_ask_at_the_usual_endpoints_also_of_such_a_server() {
     let server = server();
     builder(&server).client_auth(ClientAuth::public("app")).build().unwrap().login().await.unwrap();
     assert_eq!(paths(&server), ["/token"]);
+}
+
+#[tokio::test]
+async fn clients_that_authenticate_otherwise_ask_there_for_tokens_that_are_bound_to_a_certificate() {
+    let (pem, _) = crate::private_key::ec(&ECDSA_P256_SHA256_FIXED_SIGNING);
+    let kinds: [fn(OAuthBuilder, String) -> OAuthBuilder; 3] = [
+        |builder, _| builder.client_auth(ClientAuth::public("app")),
+        |builder, _| builder.client_auth(ClientAuth::basic("app", "S3cret")),
+        |builder, pem| builder.private_key_jwt("app", SigningKey::pem(pem)),
+    ];
+    for kind in kinds {
+        let server = server();
+        let login = kind(builder(&server), pem.clone()).certificate_bound().build().unwrap();
+        let session = Session::new(login);
+        session.token().await.unwrap();
+        session.refresh_now().await.unwrap();
+        session.logout().await.unwrap();
+        let seen = server.seen();
+        let sent: Vec<_> = seen.iter().filter(|request| request.method() == "POST").collect();
+        let paths: Vec<_> = sent.iter().map(|request| request.path()).collect();
+        assert_eq!(paths, ["/mtls/token", "/mtls/token", "/mtls/revoke"]);
+        let is_named = |request: &&Seen| {
+            let id = value(request, "client_id").as_deref() == Some("app");
+            id || request.header("authorization").starts_with("Basic ")
+        };
+        assert!(sent.iter().all(is_named), "{sent:?}");
+    }
 }
 
 #[tokio::test]

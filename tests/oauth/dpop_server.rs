@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
@@ -31,6 +31,8 @@ struct State {
     api_nonce_after_refusal: Option<String>,
     /// Whether the API keeps the nonce that it wants to itself.
     hides_nonce: bool,
+    /// By how many seconds the clock of the server and of the API is ahead.
+    ahead: i64,
     issued: usize,
     /// The thumbprints of the keys that the tokens are bound to.
     keys: HashMap<String, String>,
@@ -43,13 +45,14 @@ impl DpopServer {
         let dpop = self.clone();
         Server::start(move |request, _| {
             let mut state = dpop.0.lock().unwrap();
-            match request.path() {
+            let answer = match request.path() {
                 OPENID => document(request, &json!({})),
                 "/token" => state.token(request),
                 "/revoke" => Answer::new(200),
                 "/moved" => Answer::new(307).header("location", "/orders"),
                 _ => state.api(request),
-            }
+            };
+            answer.header("date", &httpdate::fmt_http_date(state.now()))
         })
     }
 
@@ -67,6 +70,11 @@ impl DpopServer {
 
     pub(crate) fn want_api_nonce_after_refusal(&self, nonce: &str) {
         self.0.lock().unwrap().api_nonce_after_refusal = Some(nonce.to_owned());
+    }
+
+    /// Sets the clock of the server and of the API, against which they check proofs.
+    pub(crate) fn set_clock_ahead(&self, seconds: i64) {
+        self.0.lock().unwrap().ahead = seconds;
     }
 
     pub(crate) fn hide_nonces(&self) {
@@ -94,6 +102,11 @@ impl DpopServer {
 }
 
 impl State {
+    fn now(&self) -> SystemTime {
+        let ahead = Duration::from_secs(self.ahead.unsigned_abs());
+        if self.ahead < 0 { SystemTime::now() - ahead } else { SystemTime::now() + ahead }
+    }
+
     fn note(&mut self, what: &str, answer: Answer) -> Answer {
         self.log.push(what.to_owned());
         answer
@@ -171,7 +184,7 @@ impl State {
         let is_signed = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
             .verify(signed.as_bytes(), &bytes(signature))
             .is_ok();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let now = self.now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let url = format!("http://{}{}", request.header("host"), request.path());
         let hash = |text: &str| URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()));
         for (is_right, why) in [

@@ -3,13 +3,17 @@
 mod answers;
 mod audiences;
 mod browser;
+mod cancelled;
 mod certificate;
+mod child_step_up;
+mod clock;
 mod device;
 mod discovery;
 mod dpop;
 mod dpop_by_hand;
 mod dpop_pool;
 mod dpop_server;
+mod endless;
 #[path = "../persistence/faulty.rs"]
 #[allow(dead_code, reason = "the tests of stores use the rest of it")]
 mod faulty;

@@ -269,6 +269,42 @@ async fn a_server_that_cannot_register_a_client_now_is_asked_again() {
     login.login().await.unwrap();
 }
 
+#[tokio::test]
+async fn odd_members_of_a_document_or_a_registration_that_no_login_needs_cost_none() {
+    let registered = |name: &str, value: Value| {
+        let mut registration = json!({ "token_endpoint_auth_method": "none" });
+        registration[name] = value;
+        Mcp::new().with(|state| state.registration = registration)
+    };
+    let described = |name: &str, value: Value| {
+        let mut resource = json!({ "resource": "HOST/mcp", "authorization_servers": ["HOST"] });
+        resource[name] = value;
+        Mcp::new().with(|state| state.resource = resource.to_string())
+    };
+    for (number, mcp) in [
+        registered("client_id_issued_at", json!("1763800000")),
+        registered("client_id_issued_at", json!(-1)),
+        registered("client_secret_expires_at", json!("0")),
+        registered("client_secret", json!("")),
+        registered("redirect_uris", json!(null)),
+        registered("contacts", json!("ada@example.com")),
+        registered("grant_types", json!(7)),
+        registered("jwks", json!({})),
+        registered("registration_client_uri", json!(false)),
+        described("resource_documentation", json!(["https://example.com/"])),
+        described("bearer_methods_supported", json!("header")),
+        described("tls_client_certificate_bound_access_tokens", json!(null)),
+        described("jwks_uri", json!("")),
+        described("scopes_supported", json!("all")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (server, browser) = (mcp.start(), Browser::default());
+        login(&server, &browser).login().await.unwrap_or_else(|error| panic!("{number}: {error}"));
+    }
+}
+
 /// A server that a resource names in place of its own.
 fn other_server() -> (Server, Mcp) {
     let other = Mcp::new();

@@ -20,7 +20,7 @@ fn pem(der: &[u8]) -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der))
 }
 
-fn ec(algorithm: &'static EcdsaSigningAlgorithm) -> (String, Vec<u8>) {
+pub(crate) fn ec(algorithm: &'static EcdsaSigningAlgorithm) -> (String, Vec<u8>) {
     let key = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).unwrap();
     let public = EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref()).unwrap().public_key().as_ref().to_vec();
     (pem(key.as_ref()), public)

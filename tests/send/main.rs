@@ -12,6 +12,7 @@ mod http_2;
 mod leases;
 mod nested;
 mod not_retried;
+mod odd_answers;
 mod redirects;
 mod rule;
 #[path = "../support/mod.rs"]

@@ -3,12 +3,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::refusal::{Asked, Refusal};
+use crate::clock::date_header;
 use crate::error::{AnswerBody, Error};
 use crate::json::Object;
 use crate::token::{AnswerParts, TokenFields, Tokens};
@@ -45,7 +46,7 @@ impl TokenResponse {
             let error = error.restated(kind, format!("the {action} brought no usable access token"));
             self.without_value(error, action, asked)
         })?;
-        Ok(server_date(&self.headers).into_iter().fold(tokens, Tokens::server_time))
+        Ok(date_header(&self.headers).into_iter().fold(tokens, Tokens::server_time))
     }
 
     /// Returns the error for a success in which a value is missing, which `error` is about. The
@@ -146,11 +147,6 @@ fn is_page(headers: &HeaderMap, body: &[u8]) -> bool {
     begins_with_tag || (is_html && body.starts_with(b"<?xml"))
 }
 
-/// Returns the time in the `Date` header (RFC 9110 §6.6.1).
-fn server_date(headers: &HeaderMap) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
-}
-
 /// Returns the wait in the `Retry-After` header (RFC 9110 §10.2.3). The header contains seconds or
 /// a date; a date is compared with the server's own `Date`.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -159,12 +155,14 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let until = httpdate::parse_http_date(value).ok()?;
-    let now = server_date(headers).unwrap_or_else(SystemTime::now);
+    let now = date_header(headers).unwrap_or_else(SystemTime::now);
     Some(until.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::DATE;
+
     use super::*;
     use crate::error::ErrorKind;
 
@@ -228,7 +226,7 @@ mod tests {
         assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Unavailable, Some(Duration::from_secs(59))));
         let error = read(400, r#"{"error":"invalid_grant"}"#).unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::Denied, Some("invalid_grant")));
-        assert_eq!(read(200, r#"{"access_token":"a"}"#).unwrap().server_date(), server_date(&headers));
+        assert_eq!(read(200, r#"{"access_token":"a"}"#).unwrap().server_date(), date_header(&headers));
     }
 
     #[test]

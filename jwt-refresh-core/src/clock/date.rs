@@ -2,12 +2,32 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::HeaderMap;
+use http::header::DATE;
+
+use super::timestamp::Timestamp;
+
+/// The resolution of `Date`, and of most times in tokens. The time lies within the second that
+/// follows.
+pub(crate) const DATE_RESOLUTION: Duration = Duration::from_secs(1);
+
 /// Returns a time that is written as a date of RFC 3339 §5.6 (`2026-11-22T18:30:00Z`,
 /// `2026-11-22 18:30:00.5+01:00`) or of HTTP (RFC 9110 §5.6.7). Returns `None` if `text` is
 /// neither, has no offset from UTC, or is before 1970.
 pub(crate) fn parse_date(text: &str) -> Option<SystemTime> {
     let text = text.trim();
     rfc3339(text).or_else(|| httpdate::parse_http_date(text).ok())
+}
+
+/// Returns by how many nanoseconds a clock that wrote this `Date` is ahead of one that shows
+/// `local`.
+pub(crate) fn date_ahead(date: Timestamp, local: Timestamp) -> i64 {
+    (date + DATE_RESOLUTION / 2).as_nanos().saturating_sub(local.as_nanos())
+}
+
+/// Returns what the server's clock showed when it answered (RFC 9110 §6.6.1).
+pub(crate) fn date_header(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
 fn rfc3339(text: &str) -> Option<SystemTime> {

@@ -7,6 +7,8 @@
 
 mod date;
 mod moment;
+#[cfg(feature = "oauth")]
+mod signing_time;
 mod timer_queue;
 mod timestamp;
 mod words;
@@ -18,8 +20,10 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-pub(crate) use date::parse_date;
+pub(crate) use date::{DATE_RESOLUTION, date_ahead, date_header, parse_date};
 pub(crate) use moment::Moment;
+#[cfg(feature = "oauth")]
+pub(crate) use signing_time::SigningTime;
 pub(crate) use timer_queue::{DueTimers, OnDeadline, TimerQueue};
 pub(crate) use timestamp::Timestamp;
 pub(crate) use words::in_words;

@@ -61,8 +61,8 @@ pub(crate) fn served<P: TokenProvider<Token = T> + ?Sized, T>(
 }
 
 /// Reports the same. Returns the future of the token with which the body is to run again: one of
-/// another account, one after a step-up, or the same with a nonce, unless a request in the body has
-/// stepped up `in_vain`.
+/// another account, one after a step-up, or the same with another proof, unless a request in the
+/// body has stepped up `in_vain`.
 #[inline]
 pub fn next_run<P: TokenProvider<Token = T> + ?Sized, T: Borrow<AccessToken> + Send + 'static>(
     provider: &P,
@@ -77,11 +77,22 @@ pub fn next_run<P: TokenProvider<Token = T> + ?Sized, T: Borrow<AccessToken> + S
     }
     let head = head.filter(|head| head.status.is_client_error() && !is_rerun && !in_vain)?;
     // Another lease would be another account's, with another key.
-    let can_run_again = has_nonce && (token as &dyn Any).is::<AccessToken>();
-    if can_run_again && head.proof_fault() == Some(ProofFault::Nonce) {
+    if (token as &dyn Any).is::<AccessToken>() && has_other_proof(token.borrow(), head, has_nonce) {
         return Some(provider.fresh());
     }
     step_up(provider, token, head)
+}
+
+/// Returns whether the answer to a request with `token` takes no proof of it, and another one may
+/// be taken: with the nonce that it had, or by its time.
+#[cold]
+fn has_other_proof(token: &AccessToken, head: AnswerHead<'_>, has_nonce: bool) -> bool {
+    let Some(key) = token.key() else { return false };
+    match head.proof_fault() {
+        Some(ProofFault::Nonce) => has_nonce,
+        Some(ProofFault::Refused) => key.follow_clock(head.headers),
+        None => false,
+    }
 }
 
 /// Keeps the nonce in the answer to a request with `token` (RFC 9449 §8.2). Returns whether there

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::clock::{Moment, Timestamp};
+use crate::clock::{DATE_RESOLUTION, Moment, Timestamp, date_ahead};
 use crate::jwt::TokenDates;
 use crate::policy::Policy;
 use crate::policy::{AHEAD_JITTER, AHEAD_SHARE, LEEWAY_SHARE};
@@ -84,13 +84,13 @@ pub(crate) fn expiry(policy: &Policy, tokens: &Tokens, times: RequestTimes) -> O
 /// shows it: by its `Date`, or by an `exp` beside an `expires_in`.
 pub(crate) fn server_ahead(tokens: &Tokens, times: RequestTimes) -> Option<i64> {
     let dates = ServerDates::of(tokens);
-    let server_now = match dates.clock(times) {
-        // The time lies within the second that follows.
-        ServerClock::Date { date, .. } => date + RESOLUTION / 2,
-        ServerClock::IssuedAt(_) | ServerClock::Unknown => dates.exp? - tokens.expires_in?,
-    };
     let local_now = times.sent.wall.as_nanos().midpoint(times.answered.wall.as_nanos());
-    Some(server_now.as_nanos().saturating_sub(local_now))
+    Some(match dates.clock(times) {
+        ServerClock::Date { date, .. } => date_ahead(date, Timestamp::from_nanos(local_now)),
+        ServerClock::IssuedAt(_) | ServerClock::Unknown => {
+            (dates.exp? - tokens.expires_in?).as_nanos().saturating_sub(local_now)
+        }
+    })
 }
 
 /// Returns when captured tokens expire. `exp` and `expires_at` are read on the local clock, because
@@ -171,8 +171,6 @@ enum ServerClock {
     Unknown,
 }
 
-/// The resolution of `Date` and of most `iat`.
-const RESOLUTION: Duration = Duration::from_secs(1);
 /// By how much two clocks may differ that both are about right.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
@@ -186,7 +184,7 @@ impl ServerClock {
     /// clocks may agree, and otherwise as early as it can be.
     fn to_local(self, time: Timestamp, times: RequestTimes) -> Timestamp {
         let (Self::Date { date: server_now, .. } | Self::IssuedAt(server_now)) = self else { return time };
-        let latest = server_now + RESOLUTION;
+        let latest = server_now + DATE_RESOLUTION;
         if server_now > times.answered.wall {
             return time - latest.since(times.sent.wall);
         }

@@ -29,16 +29,28 @@ pub(super) struct Attempt<'a, P: TokenProvider> {
     rule: &'a RequestRule,
     token: P::Token,
     sending: Sending,
-    nonce: NonceRetry,
+    proofs: ProofRetries,
     /// Where the request was sent to, if its token is bound to a key.
     proven_for: Option<String>,
 }
 
-/// Whether the request was sent again with a nonce (RFC 9449 §9), which it is once.
+/// For what the request was sent again with another proof: with a nonce (RFC 9449 §9), or by the
+/// time of the API. That is done once for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NonceRetry {
+enum ProofRetries {
     Unused,
-    Used,
+    Once(ProofFault),
+    Both,
+}
+
+impl ProofRetries {
+    fn after(self, fault: ProofFault) -> Option<Self> {
+        match self {
+            Self::Unused => Some(Self::Once(fault)),
+            Self::Once(other) if other != fault => Some(Self::Both),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +143,8 @@ impl<'a, P: TokenProvider> Attempt<'a, P> {
 
     fn with(provider: &'a P, rule: &'a RequestRule, token: P::Token, headers: &HeaderMap) -> Option<Self> {
         let is_kept = rule.keeps_header_of(token.borrow(), headers);
-        let (sending, nonce) = (Sending::First, NonceRetry::Unused);
-        if is_kept { None } else { Some(Self { provider, rule, token, sending, nonce, proven_for: None }) }
+        let (sending, proofs) = (Sending::First, ProofRetries::Unused);
+        if is_kept { None } else { Some(Self { provider, rule, token, sending, proofs, proven_for: None }) }
     }
 
     /// Returns the attempt for a client that can send a request only once.
@@ -162,8 +174,8 @@ impl<'a, P: TokenProvider> Attempt<'a, P> {
 
     /// Returns a copy of the request for another sending, if there may be one and `copy` has one.
     pub(super) fn copy<R>(&self, copy: impl FnOnce() -> Option<R>) -> Option<R> {
-        let may_need_nonce = self.nonce == NonceRetry::Unused && self.token.borrow().key().is_some();
-        let is_sent_again = self.sending == Sending::First || (may_need_nonce && self.sending.has_copy());
+        let may_need_proof = self.proofs != ProofRetries::Both && self.token.borrow().key().is_some();
+        let is_sent_again = self.sending == Sending::First || (may_need_proof && self.sending.has_copy());
         if is_sent_again { copy() } else { None }
     }
 
@@ -183,7 +195,7 @@ impl<'a, P: TokenProvider> Attempt<'a, P> {
     /// request, if there can be one.
     pub(super) fn answered<R>(self, head: AnswerHead<'_>, again: Option<R>) -> AfterAnswer<'a, P, R> {
         match self.proof_fault(head) {
-            Some((fault, has_nonce)) => self.unproven(fault, has_nonce, head, again),
+            Some((fault, has_remedy)) => self.unproven(fault, has_remedy, head, again),
             None => self.judged(head, again),
         }
     }
@@ -243,34 +255,36 @@ impl<'a, P: TokenProvider> Attempt<'a, P> {
 }
 
 impl<'a, P: TokenProvider> Attempt<'a, P> {
-    /// Keeps the nonce in an answer for the proofs of the next requests. Returns what the answer
-    /// says is wrong with the proof, if anything, and whether there was a nonce.
+    /// Keeps the nonce in an answer for the proofs of the next requests, and its time if it takes
+    /// no proof. Returns what it says is wrong with the proof, if anything, and whether another
+    /// proof may be taken: one with the nonce that it has, or by its time.
     fn proof_fault(&self, head: AnswerHead<'_>) -> Option<(ProofFault, bool)> {
         let (key, url) = (self.token.borrow().key()?, self.proven_for.as_ref()?);
         let has_nonce = key.keep_nonce(url, head.headers);
-        Some((head.proof_fault()?, has_nonce))
+        let fault = head.proof_fault()?;
+        Some((fault, if fault == ProofFault::Nonce { has_nonce } else { key.follow_clock(head.headers) }))
     }
 
-    /// Returns what to do with an answer that does not take the proof: send the request with the
-    /// nonce that it brought, if it is for want of that. The token is as good as before, so nothing
-    /// is renewed.
+    /// Returns what to do with an answer that does not take the proof: send the request with
+    /// another one, if it says what that has to be. The token is as good as before, so nothing is
+    /// renewed.
     fn unproven<R>(
         self,
         fault: ProofFault,
-        has_nonce: bool,
+        has_remedy: bool,
         head: AnswerHead<'_>,
         again: Option<R>,
     ) -> AfterAnswer<'a, P, R> {
         served(self.provider, &self.token, Some(head), true);
-        let has_remedy = fault == ProofFault::Nonce && has_nonce && self.nonce == NonceRetry::Unused;
-        match again {
-            Some(again) if has_remedy => AfterAnswer::SendAgain(Self { nonce: NonceRetry::Used, ..self }, again),
-            None if has_remedy => {
+        let remedy = self.proofs.after(fault).filter(|_| has_remedy);
+        match (remedy, again) {
+            (Some(proofs), Some(again)) => AfterAnswer::SendAgain(Self { proofs, ..self }, again),
+            (Some(_), None) => {
                 not_retried(self.sending.why_only_once());
                 AfterAnswer::Deliver(Delivery { token: self.token, insufficient: None })
             }
-            _ => {
-                let insufficient = Some(Insufficient::of_proof(fault, has_nonce));
+            (None, _) => {
+                let insufficient = Some(Insufficient::of_proof(fault, has_remedy));
                 AfterAnswer::Deliver(Delivery { token: self.token, insufficient })
             }
         }
@@ -322,7 +336,7 @@ impl<P: TokenProvider> Attempt<'_, P> {
     fn with_token(self, token: Result<P::Token, Error>, sending: Sending) -> Result<Self, Error> {
         match token {
             // It may be bound to another key, which knows no nonce yet.
-            Ok(token) => Ok(Self { token, sending, nonce: NonceRetry::Unused, ..self }),
+            Ok(token) => Ok(Self { token, sending, proofs: ProofRetries::Unused, ..self }),
             Err(error) => {
                 not_retried("there is no newer token");
                 tracing::debug!(target: "jwt_refresh", %error, "the renewal or login after that failed");

@@ -9,6 +9,7 @@ use super::shared::{Parts, SessionShared, Upkeep};
 use crate::authenticator::Authenticator;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{Renewal, TokenProvider};
+use crate::send::Challenge;
 use crate::token::{AccessParameters, AccessToken, Tokens};
 
 /// Another access token of a [`Session`]'s login, for another API: what `#[refresh_token]`, a
@@ -18,7 +19,9 @@ use crate::token::{AccessParameters, AccessToken, Tokens};
 /// The refresh token is the session's, so at most one of all these access tokens is got at a time,
 /// and what the server sends in its place is in the store before the new token is used. With a
 /// store, the access token is kept there too, and other processes use it. A logout of the session
-/// ends it, and so does a new login, after which another one is got.
+/// ends it, and so does a new login, after which another one is got. What an API wants beyond the
+/// token (RFC 6750 §3.1, RFC 9470), the session [logs in](Authenticator::step_up) for, unless it is
+/// a scope and the parameters name scopes.
 ///
 /// A clone costs two reference counts.
 #[derive(Clone)]
@@ -26,6 +29,16 @@ pub struct ChildSession {
     /// Kept so that the session lives as long as this.
     parent: Session,
     child: Session,
+    scopes: ChildScopes,
+}
+
+/// What scopes an access token of a child has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ChildScopes {
+    /// Those of the login, as far as the server gives them for this API.
+    OfLogin,
+    /// Those that the user has named.
+    Named,
 }
 
 impl Session {
@@ -51,6 +64,7 @@ impl Session {
     /// ```
     pub fn access_for(&self, parameters: AccessParameters) -> ChildSession {
         let parent = &self.0;
+        let scopes = if parameters.scopes().next().is_some() { ChildScopes::Named } else { ChildScopes::OfLogin };
         let child = parent.child(parameters, |parameters| {
             // A login of the session, and the refresh after it.
             let timeout = max_lease_wait(parent.policy()).saturating_mul(2);
@@ -66,7 +80,7 @@ impl Session {
                 requests: None,
             })
         });
-        ChildSession { parent: self.clone(), child: Self(child) }
+        ChildSession { parent: self.clone(), child: Self(child), scopes }
     }
 }
 
@@ -117,11 +131,38 @@ impl TokenProvider for ChildSession {
     fn served(&self, token: &AccessToken) {
         self.child.served(token);
     }
+
+    /// Lets the session log in for what the token lacks, and waits for a token of that login. A
+    /// child for scopes that the user has named gets no others.
+    fn step_up(&self, token: &AccessToken, challenge: &Challenge) -> Option<Renewal<AccessToken>> {
+        if self.scopes == ChildScopes::Named && challenge.parameter("error") == Some("insufficient_scope") {
+            return None;
+        }
+        let renewal = self.parent.started().step_up(self.login_of(token), challenge)?;
+        let child = self.child.clone();
+        Some(Box::pin(async move {
+            renewal.await?;
+            child.fresh().await
+        }))
+    }
+}
+
+impl ChildSession {
+    /// Returns the generation of the session's token that a step-up must have outdone to bring more
+    /// than this token of the child has. One that the child holds is of the current login, because
+    /// a new login takes the tokens of the children away before its own can be seen. Any other may
+    /// be of an earlier one.
+    fn login_of(&self, token: &AccessToken) -> u64 {
+        let current = self.parent.0.cell.lock().generation();
+        let held = self.child.0.cell.lock().token();
+        if held.is_some_and(|held| held.generation() == token.generation()) { current } else { 0 }
+    }
 }
 
 impl fmt::Debug for ChildSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChildSession").field("parent", &self.parent).field("child", &self.child).finish()
+        let Self { parent, child, scopes } = self;
+        f.debug_struct("ChildSession").field("parent", parent).field("child", child).field("scopes", scopes).finish()
     }
 }
 

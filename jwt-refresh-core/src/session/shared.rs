@@ -225,10 +225,11 @@ impl SessionShared {
             Outcome::Renewed(_) | Outcome::Unsaved(_) => self.cell.lock().has_sent_login(epoch),
             Outcome::Found(_) | Outcome::Failed { .. } => false,
         };
-        let completed = self.cell.complete(epoch, outcome, |event| self.telemetry.send_event(event));
+        // Before the new token can be seen: a child that holds a token has it of the current login.
         if ends_login {
             self.forget_children();
         }
+        let completed = self.cell.complete(epoch, outcome, |event| self.telemetry.send_event(event));
         completed.is_some_and(|Completed { notification, is_current }| {
             notification.send();
             is_current

@@ -27,6 +27,10 @@ impl ProofKey {
         match *self {}
     }
 
+    pub(crate) fn follow_clock(&self, _: &HeaderMap) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn keep_nonce_by_hand(&self, _: Option<&str>, _: &HeaderMap) -> bool {
         match *self {}
     }

@@ -18,11 +18,13 @@ use huskarl::core::dpop::{ResourceDPoP, ResourceServerDPoP};
 use huskarl::core::jwk::{EcPublicKey, PublicJwk};
 use huskarl::core::platform::MaybeSendBoxFuture;
 use huskarl::core::secrets::SecretString;
+use huskarl::core::time::Clock as ProtocolClock;
 use huskarl::core::{Error as ProtocolError, RetryAdvice};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::clock::SigningTime;
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 use crate::sync::Mutex;
@@ -48,6 +50,8 @@ struct KeyData {
     signer: ProofSigner,
     /// The nonces by origin, and proofs with them.
     proofs: ResourceDPoP,
+    /// The time of the APIs, once one of them has refused that of this machine.
+    time: SigningTime,
     /// Where the last proof went to that was made by hand.
     by_hand: Mutex<Option<Uri>>,
 }
@@ -94,7 +98,7 @@ impl KeyData {
         let signer = ProofSigner::of(pair)?;
         let proofs = ResourceDPoP::builder().signer(signer.clone()).build();
         let written = BASE64_URL_SAFE_NO_PAD.encode(der).into();
-        Some(Self { id, written, signer, proofs, by_hand: Mutex::default() })
+        Some(Self { id, written, signer, proofs, time: SigningTime::default(), by_hand: Mutex::default() })
     }
 }
 
@@ -129,7 +133,8 @@ impl ProofKey {
         let unfit = || Error::new(ErrorKind::Configuration, "no DPoP proof can be made for the request").at(url);
         let uri = target(url).ok_or_else(unfit)?;
         let (token, thumbprint) = (SecretString::new(token), &self.0.signer.0.thumbprint);
-        let proof = at_once(self.0.proofs.proof(method, &uri, &token, thumbprint));
+        let now = ProtocolClock::now(&self.0.time);
+        let proof = at_once(self.0.proofs.proof_at(method, &uri, &token, thumbprint, now));
         let proof = proof.and_then(Result::ok).flatten().ok_or_else(unfit)?;
         let mut value = HeaderValue::from_str(proof.expose_secret()).map_err(|_| unfit())?;
         value.set_sensitive(true);
@@ -157,6 +162,12 @@ impl ProofKey {
     /// replaces.
     pub(crate) fn keep_nonce_by_hand(&self, url: Option<&str>, headers: &HeaderMap) -> bool {
         self.keep_nonce_for(|| url.map_or_else(|| self.0.by_hand.lock().clone(), target), headers)
+    }
+
+    /// Follows the clock of an answer that takes no proof. Returns whether that shows another time,
+    /// by which a proof may be taken.
+    pub(crate) fn follow_clock(&self, headers: &HeaderMap) -> bool {
+        self.0.time.follow(headers)
     }
 
     fn keep_nonce_for(&self, uri: impl FnOnce() -> Option<Uri>, headers: &HeaderMap) -> bool {

@@ -62,6 +62,7 @@ impl TokenRequest<'_> {
             .http_client(exchange.clone())
             .redirect_uri(listener.uri())
             .dpop(dpop)
+            .clock(exchange.time())
             .jws_verifier_platform(Arc::new(Verifiers))
             .build();
         grant.await.map_err(|error| exchange.failure(&error))

@@ -156,6 +156,16 @@ impl OAuthBuilder {
         self
     }
 
+    /// Asks for tokens that are bound to the certificate of the client's TLS connections (RFC 8705
+    /// §3), however the client authenticates, and if it does not (§4): requests go to the endpoints
+    /// that the server has for clients with a certificate (`mtls_endpoint_aliases`, §5), if it
+    /// names any. The certificate is the identity of the [HTTP client](Self::client), as for
+    /// [`tls_client_auth`](Self::tls_client_auth), which includes this. Calls need it, too.
+    pub fn certificate_bound(mut self) -> Self {
+        self.settings.certificate_bound = true;
+        self
+    }
+
     /// Sets the HTTP client, as [`HttpAuthenticatorBuilder::client`] does.
     ///
     /// [`HttpAuthenticatorBuilder::client`]: crate::HttpAuthenticatorBuilder::client
@@ -178,10 +188,8 @@ impl OAuthBuilder {
     /// [`ErrorKind::Configuration`] if a URL is malformed, or plain `http` to another machine, or
     /// if something is missing that the grant needs.
     pub fn build(self) -> Result<OAuth, Error> {
-        let connection = match self.settings.client {
-            Some(Client::Certificate { .. }) => TlsClient::Certified,
-            _ => TlsClient::Anonymous,
-        };
+        let is_certified = self.settings.certificate_bound || self.settings.has_certificate();
+        let connection = if is_certified { TlsClient::Certified } else { TlsClient::Anonymous };
         let wire = Wire::new(self.http, self.plaintext, connection);
         let wire = wire.with_local_hosts(self.server.local_hosts(&wire)?);
         self.server.check(&wire)?;

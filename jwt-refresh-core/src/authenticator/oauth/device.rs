@@ -1,7 +1,7 @@
 //! A login by a person on another device (RFC 8628).
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use huskarl::grant::device_authorization::{DeviceAuthorizationGrant, PendingState, PollError, PollResult, StartInput};
 use tokio::time::{Instant, sleep};
@@ -35,6 +35,7 @@ impl TokenRequest<'_> {
             .client_auth(client.method)
             .http_client(exchange.clone())
             .dpop(dpop)
+            .clock(exchange.time())
             .build();
         let start = StartInput::builder()
             .maybe_scope(settings.scope.clone())
@@ -45,7 +46,7 @@ impl TokenRequest<'_> {
             user_code: started.user_code,
             verification_uri: started.verification_uri,
             verification_uri_complete: started.verification_uri_complete,
-            expires_in: started.expires_at.duration_since(SystemTime::now()).unwrap_or_default(),
+            expires_in: started.expires_at.duration_since(exchange.time().now().into()).unwrap_or_default(),
         };
         let limit = PollLimit::of(&code, until);
         show(&code);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use huskarl::core as protocol;
 use huskarl::core::http::{HttpResponse, Idempotency};
 use huskarl::core::platform::MaybeSendBoxFuture;
@@ -13,6 +13,7 @@ use super::answer_body::body_for_protocol;
 use super::wire::{TlsClient, Wire};
 use crate::authenticator::refusal::Asked;
 use crate::authenticator::response::TokenResponse;
+use crate::clock::SigningTime;
 use crate::error::{Error, ErrorKind};
 use crate::json::Object;
 use crate::sync::Mutex;
@@ -35,7 +36,28 @@ struct SharedExchange {
 struct Sent {
     method: Method,
     url: String,
+    purpose: Purpose,
     answer: Result<TokenResponse, Error>,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Tokens,
+    /// What tokens are asked for with, such as a device code.
+    Preparation,
+}
+
+impl Purpose {
+    /// Each request for tokens says by which grant (RFC 6749 §4), and no other does.
+    fn of(request: &Request<Bytes>) -> Self {
+        if has_field(request, b"grant_type=") { Self::Tokens } else { Self::Preparation }
+    }
+}
+
+/// Returns whether the form has a field whose name ends like this.
+fn has_field(request: &Request<Bytes>, name: &[u8]) -> bool {
+    request.body().windows(name.len()).any(|part| part == name)
 }
 
 impl Exchange {
@@ -81,7 +103,7 @@ impl Exchange {
     /// huskarl's own words are repeated only if no server had a say in them: they quote answers.
     pub(super) fn failure(&self, error: &protocol::Error) -> Error {
         let SharedExchange { action, asked, .. } = &*self.0;
-        let Some(Sent { url, answer, .. }) = self.0.last.lock().take() else {
+        let Some(Sent { url, purpose, answer, .. }) = self.0.last.lock().take() else {
             let what = format!("the {action} cannot be sent");
             return Error::new(ErrorKind::Configuration, what).detailed(format!("{error:#}"));
         };
@@ -94,7 +116,10 @@ impl Exchange {
         }
         let what = format!("the answer to the {action} is none that OAuth 2.0 allows");
         let unlike = Error::new(ErrorKind::BadAnswer, what)
-            .detailed(unlike_standard(&answer))
+            .detailed(match purpose {
+                Purpose::Tokens => unlike_standard(&answer),
+                Purpose::Preparation => "what it must have is missing, or is not text",
+            })
             .advising("for a server that differs from the standard there is `HttpAuthenticator`");
         answer.without_value(unlike, action, Some(*asked)).at(url)
     }
@@ -163,20 +188,30 @@ impl Exchange {
         failed.leaving_in_doubt(false)
     }
 
+    /// Returns the clock by which huskarl signs.
+    pub(super) fn time(&self) -> Arc<SigningTime> {
+        self.0.wire.time()
+    }
+
     async fn send(&self, request: Request<Bytes>) -> Result<HttpResponse, protocol::Error> {
         let (method, url) = (request.method().clone(), request.uri().to_string());
+        let (purpose, has_assertion) = (Purpose::of(&request), has_field(&request, ASSERTION));
         let answer = self.0.wire.send(self.0.action, request).await;
-        let response = answer.as_ref().map(|answer| HttpResponse {
-            status: answer.status,
-            headers: answer.headers.clone(),
-            body: body_for_protocol(&method, answer),
+        let is_other_time =
+            |answer: &TokenResponse| may_refuse_time(answer, has_assertion) && self.time().follow(&answer.headers);
+        let response = answer.as_ref().map(|answer| {
+            if is_other_time(answer) {
+                return once_more(answer);
+            }
+            let body = body_for_protocol(&method, answer);
+            HttpResponse { status: answer.status, headers: answer.headers.clone(), body }
         });
         // The message is for no one: `failure` returns the error itself.
         let response = response.map_err(|_| protocol::Error::new(protocol::RetryAdvice::No, "no answer"));
         let mut last = self.0.last.lock();
         // The keys for an ID token are fetched after the tokens have come, and bring none.
         if method == Method::POST || last.as_ref().is_none_or(|last| last.method != Method::POST) {
-            *last = Some(Sent { method, url, answer });
+            *last = Some(Sent { method, url, purpose, answer });
         }
         response
     }
@@ -196,6 +231,26 @@ impl protocol::http::HttpClient for Exchange {
     fn uses_mtls(&self) -> bool {
         self.0.wire.connection() == TlsClient::Certified
     }
+}
+
+/// By which a client authenticates that signs (RFC 7523 §2.2).
+const ASSERTION: &[u8] = b"client_assertion=";
+
+/// Returns whether the server may have refused the time in a proof (RFC 9449 §4.3) or an assertion
+/// (RFC 7523 §3), and has not acted on the request.
+fn may_refuse_time(answer: &TokenResponse, has_assertion: bool) -> bool {
+    match answer.code().as_deref() {
+        Some("invalid_dpop_proof") => true,
+        Some("invalid_client") => has_assertion,
+        _ => false,
+    }
+}
+
+/// Returns what huskarl is given of an answer after which it is to send the request once more, with
+/// a proof and an assertion that are made anew. It knows one reason for that (RFC 9449 §8).
+fn once_more(answer: &TokenResponse) -> HttpResponse {
+    let body = Bytes::from_static(br#"{"error":"use_dpop_nonce"}"#);
+    HttpResponse { status: StatusCode::BAD_REQUEST, headers: answer.headers.clone(), body }
 }
 
 /// Says what is wrong with an answer that huskarl did not take.

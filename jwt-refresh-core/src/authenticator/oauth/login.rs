@@ -76,6 +76,7 @@ impl<'a> TokenRequest<'a> {
             .client_auth(client.method)
             .http_client(exchange.clone())
             .dpop(dpop)
+            .clock(exchange.time())
             .build();
         let parameters = ClientCredentialsGrantParameters::builder()
             .maybe_scope(settings.scope.clone())
@@ -101,6 +102,7 @@ impl<'a> TokenRequest<'a> {
             .maybe_client_auth(method)
             .http_client(exchange.clone())
             .dpop(dpop)
+            .clock(exchange.time())
             .build();
         let parameters = JwtBearerGrantParameters::builder()
             .assertion(assertion)
@@ -124,6 +126,7 @@ impl<'a> TokenRequest<'a> {
             .maybe_client_auth(method)
             .http_client(exchange.clone())
             .dpop(dpop)
+            .clock(exchange.time())
             .build();
         let parameters = TokenExchangeGrantParameters::builder()
             .subject(subject)
@@ -159,6 +162,7 @@ impl<'a> TokenRequest<'a> {
             .maybe_client_auth(method)
             .http_client(exchange.clone())
             .dpop(dpop)
+            .clock(exchange.time())
             .build();
         let parameters = RefreshGrantParameters::builder()
             .refresh_token(issued(token))
@@ -180,6 +184,7 @@ impl<'a> TokenRequest<'a> {
             .map_err(|error| exchange.failure(&error))?
             .client_id(client.client_id)
             .client_auth(client.method)
+            .clock(exchange.time())
             .build();
         revocation.revoke(&exchange, &issued(token)).await.map_err(|error| exchange.failure(&error))
     }

@@ -46,7 +46,7 @@ use self::login::TokenRequest;
 use self::registration::{RegisteredClient, Registration};
 use self::server::{Discovery, ServerFacts};
 use self::settings::OAuthSettings;
-use self::wire::{TlsClient, Wire};
+use self::wire::Wire;
 use super::Authenticator;
 use super::http::ClientAuth;
 use super::http_client::HttpClient;
@@ -210,7 +210,7 @@ impl OAuth {
             }
         }
         answer.map_err(|error| match error.code() {
-            Some("invalid_client") if self.wire.connection() == TlsClient::Certified => {
+            Some("invalid_client") if self.settings.has_certificate() => {
                 error.advising("register the certificate of the HTTP client, and its client ID, at the server")
             }
             _ => error,

@@ -5,12 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{Method, Request, StatusCode};
-use huskarl::core::resource_metadata::{ProtectedResourceMetadata, well_known_url};
+use huskarl::core::resource_metadata::well_known_url;
+use serde_json::Value;
 use url::Url;
 
 use super::wire::Wire;
 use crate::authenticator::refusal::Asked;
 use crate::error::{Error, ErrorKind};
+use crate::json::Object;
 use crate::send::Challenge;
 
 const ACTION: &str = "discovery";
@@ -42,15 +44,34 @@ impl ResourceServer {
             Some(document) => document_of(&[url], document, wire).await?,
             None => well_known(url, wire).await?,
         };
-        let issuers = metadata.authorization_servers.unwrap_or_default();
+        let issuers = metadata.issuers;
         if issuers.is_empty() {
             let error = Error::new(ErrorKind::Configuration, "the resource names no authorization server");
             return Err(error.at(url).advising("name the server yourself: `OAuth::builder`"));
         }
         let words = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect();
-        let scope = parameter("scope").map(words).or(metadata.scopes_supported);
+        let scope = parameter("scope").map(words).or(Some(metadata.scopes));
         let scope = scope.filter(|scope: &Vec<_>| !scope.is_empty());
         Ok(Self { resource: metadata.resource, issuers, scope })
+    }
+}
+
+/// What follows depends on of a resource's document (RFC 9728 §2). The rest is not looked at.
+struct ResourceDocument {
+    resource: String,
+    issuers: Vec<String>,
+    scopes: Vec<String>,
+}
+
+impl ResourceDocument {
+    fn read(json: &[u8]) -> Option<Self> {
+        let document = Object::parse(json).ok()?;
+        let texts = |name| match document.at(name) {
+            Ok(Some(Value::Array(items))) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        let Ok(Some(Value::String(resource))) = document.at("resource") else { return None };
+        Some(Self { resource, issuers: texts("authorization_servers"), scopes: texts("scopes_supported") })
     }
 }
 
@@ -67,7 +88,7 @@ async fn challenges(url: &str, wire: &Wire) -> Vec<Challenge> {
 
 /// Reads the document at the well-known URL of the resource, or, if there is none, at that of its
 /// host.
-async fn well_known(url: &str, wire: &Wire) -> Result<ProtectedResourceMetadata, Error> {
+async fn well_known(url: &str, wire: &Wire) -> Result<ResourceDocument, Error> {
     let place = |url: &str| well_known_url(url).map(|place| place.to_string()).map_err(|_| no_document().at(url));
     let host = Url::parse(url).map_err(|_| no_document().at(url))?.origin().ascii_serialization();
     let (own, of_host) = (place(url)?, place(&host)?);
@@ -80,10 +101,10 @@ async fn well_known(url: &str, wire: &Wire) -> Result<ProtectedResourceMetadata,
 }
 
 /// Reads the document of a resource that calls itself by one of these URLs.
-async fn document_of(urls: &[&str], place: &str, wire: &Wire) -> Result<ProtectedResourceMetadata, Error> {
+async fn document_of(urls: &[&str], place: &str, wire: &Wire) -> Result<ResourceDocument, Error> {
     let answer = wire.send(ACTION, request(place)?).await?;
-    let metadata: ProtectedResourceMetadata = match answer.status {
-        status if status.is_success() => serde_json::from_slice(&answer.body).map_err(|_| no_document().at(place))?,
+    let metadata = match answer.status {
+        status if status.is_success() => ResourceDocument::read(&answer.body).ok_or_else(|| no_document().at(place))?,
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             return Err(answer.refusal(ACTION, Some(Asked::Login)).at(place));
         }

@@ -182,7 +182,7 @@ impl Discovery {
             Ok(known.insert(ServerFacts { metadata: Arc::new(metadata), resource, scope }).clone())
         });
         let known = discovery.await.unwrap_or_else(|waited| {
-            let what = format!("the discovery was not answered within {} s", waited.as_secs_f32());
+            let what = format!("the discovery was not answered within {:.1} s", waited.as_secs_f32());
             Err(Error::new(ErrorKind::Unanswered, what).at(self.server.url()))
         });
         known.map_err(|error| error.leaving_in_doubt(false))

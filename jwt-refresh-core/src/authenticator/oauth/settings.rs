@@ -30,6 +30,9 @@ pub(super) struct OAuthSettings {
     pub(super) claims: Option<String>,
     /// Whether a login makes a key that the tokens are bound to (RFC 9449).
     pub(super) dpop: bool,
+    /// Whether tokens are bound to the certificate of the client, however it authenticates (RFC
+    /// 8705 §3).
+    pub(super) certificate_bound: bool,
 }
 
 impl OAuthSettings {
@@ -47,6 +50,7 @@ impl OAuthSettings {
             max_age: None,
             claims: None,
             dpop: false,
+            certificate_bound: false,
         }
     }
 
@@ -76,6 +80,11 @@ impl OAuthSettings {
         let is_known = |name: &str| name == "audience" && self.grant.has_audience();
         let set = parameters.into_iter().filter(|(name, _)| !is_known(name));
         set.filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
+
+    /// Returns whether the client authenticates by its certificate.
+    pub(super) fn has_certificate(&self) -> bool {
+        matches!(self.client, Some(Client::Certificate { .. }))
     }
 
     /// Reads what the client authenticates with, if there is a client.

@@ -10,6 +10,7 @@ use crate::authenticator::http::endpoint::Endpoint;
 use crate::authenticator::http::transport::{Outgoing, Transport};
 use crate::authenticator::http_client::{HttpClient, LocalEndpoints};
 use crate::authenticator::response::TokenResponse;
+use crate::clock::SigningTime;
 use crate::error::{Error, ErrorKind};
 use crate::plaintext::Plaintext;
 use crate::sync::Mutex;
@@ -24,6 +25,8 @@ struct Clients {
     plaintext: Plaintext,
     connection: TlsClient,
     local_hosts: LocalHosts,
+    /// The time of the server, once it has refused that of this machine.
+    time: Arc<SigningTime>,
     /// The clients in use, which are shared while they are held.
     transports: Mutex<Vec<(LocalEndpoints, Transport)>>,
 }
@@ -32,7 +35,7 @@ struct Clients {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TlsClient {
     Anonymous,
-    /// The certificate by which the client authenticates.
+    /// A certificate, by which the client authenticates or to which its tokens are bound.
     Certified,
 }
 
@@ -46,8 +49,8 @@ pub(super) enum LocalHosts {
 
 impl Wire {
     pub(super) fn new(client: HttpClient, plaintext: Plaintext, connection: TlsClient) -> Self {
-        let (local_hosts, transports) = (LocalHosts::Admitted, Mutex::default());
-        Self(Arc::new(Clients { client, plaintext, connection, local_hosts, transports }))
+        let (local_hosts, time, transports) = (LocalHosts::Admitted, Arc::default(), Mutex::default());
+        Self(Arc::new(Clients { client, plaintext, connection, local_hosts, time, transports }))
     }
 
     pub(super) fn with_client(&self, client: &HttpClient) -> Self {
@@ -55,9 +58,15 @@ impl Wire {
     }
 
     pub(super) fn with_local_hosts(&self, local_hosts: LocalHosts) -> Self {
-        let Clients { client, plaintext, connection, .. } = &*self.0;
-        let (client, transports) = (client.clone(), Mutex::default());
-        Self(Arc::new(Clients { client, plaintext: *plaintext, connection: *connection, local_hosts, transports }))
+        let Clients { client, plaintext, connection, time, .. } = &*self.0;
+        let (client, time, transports) = (client.clone(), Arc::clone(time), Mutex::default());
+        let (plaintext, connection) = (*plaintext, *connection);
+        Self(Arc::new(Clients { client, plaintext, connection, local_hosts, time, transports }))
+    }
+
+    /// Returns the clock by which times are signed for the server.
+    pub(super) fn time(&self) -> Arc<SigningTime> {
+        Arc::clone(&self.0.time)
     }
 
     pub(super) fn connection(&self) -> TlsClient {
