@@ -56,9 +56,15 @@ impl MemberTask {
     /// Lets an account rest for what another process was told that has a part of it.
     fn take_rest(&mut self, name: &str, row: &ShareRow) {
         let is_known = self.held.get(name).is_some_and(|held| held.rest == row.rest);
-        let (Some((cause, until)), Some(time), false) = (&row.rest, self.time, is_known) else { return };
+        if !is_known {
+            self.rest(name, row);
+        }
+    }
+
+    pub(super) fn rest(&self, name: &str, row: &ShareRow) {
+        let (Some((cause, until)), Some(time)) = (&row.rest, self.time) else { return };
         if let Some(cause) = QuarantineCause::by_name(cause) {
-            self.pool.set_unavailable(name, cause, Some(time.boot_late(*until)), None);
+            self.pool.rest_as_told_others(name, cause, time.boot_late(*until));
         }
     }
 

@@ -115,6 +115,7 @@ impl MemberTask {
         if let Some(row) = self.held.get(name) {
             let before = state.map_or(Before::Unknown(None), Before::State);
             self.pool.grant_share(name, share(row), &before, into);
+            self.rest(name, row);
         }
     }
 }
