@@ -153,6 +153,55 @@ async fn node_id(node: &RedisServer) -> String {
 }
 
 #[tokio::test]
+async fn a_node_that_was_taken_out_of_the_cluster_is_not_listened_to_any_more() {
+    const CHANNEL: &str = "jwt-refresh:{alice}:saved";
+    let cluster = RedisCluster::start(1).await;
+    let listens = async |node: &RedisServer| {
+        !node.run_command::<Vec<String>>(&format!("PUBSUB CHANNELS {CHANNEL}")).await.is_empty()
+    };
+    // A replica can be taken out at any time. Which node is listened to is drawn by lot.
+    let (mut stores, mut replica) = (Vec::new(), None);
+    while replica.is_none() {
+        let store = RedisStore::new(&cluster.url()).unwrap();
+        assert_eq!(store.load("alice").await.unwrap(), None);
+        let waiter = tokio::spawn({
+            let store = store.clone();
+            async move { store.changed("alice", 0).await }
+        });
+        until("it listens", async || cluster.has_subscriber(CHANNEL).await).await;
+        for (number, node) in cluster.nodes.iter().enumerate() {
+            if listens(node).await && node.info("role").await == "slave" {
+                replica = Some(number);
+            }
+        }
+        if replica.is_none() {
+            waiter.abort();
+            drop(store);
+            until("nobody listens", async || !cluster.has_subscriber(CHANNEL).await).await;
+        } else {
+            stores.push(store);
+        }
+    }
+    // As `redis-cli --cluster del-node` does. Its connections stay open.
+    let removed = &cluster.nodes[replica.unwrap()];
+    let id = node_id(removed).await;
+    for node in cluster.nodes.iter().filter(|node| node.port != removed.port) {
+        let () = node.run_command(&format!("CLUSTER FORGET {id}")).await;
+    }
+    let () = removed.run_command("CLUSTER RESET SOFT").await;
+    until("another node is listened to", async || {
+        for node in cluster.nodes.iter().filter(|node| node.port != removed.port) {
+            if listens(node).await {
+                return true;
+            }
+        }
+        false
+    })
+    .await;
+    assert!(!listens(removed).await);
+}
+
+#[tokio::test]
 async fn while_an_account_moves_to_another_master_the_documented_rule_is_enough() {
     const ENTRY: &str = "jwt-refresh:{alice}:entry";
     let cluster = RedisCluster::start(0).await;

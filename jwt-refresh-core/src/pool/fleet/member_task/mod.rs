@@ -39,8 +39,7 @@ const STATES: usize = 100;
 /// Starts the task of a process that joins a fleet, whose local pool is `pool`.
 pub(super) fn start(place: FleetPlace, pool: Pool, pins: Option<Pins>) -> Result<Arc<FleetMember>, Error> {
     let (member, signals) = FleetMember::new(place, pool)?;
-    let hub = Subscriptions::new(member.place.link()?);
-    let task = MemberTask::new(&member, hub, pins, signals)?;
+    let task = MemberTask::new(&member, pins, signals)?;
     runtime::handle()?.spawn(task.work());
     Ok(member)
 }
@@ -120,22 +119,17 @@ struct Said {
 }
 
 impl MemberTask {
-    fn new(
-        member: &Arc<FleetMember>,
-        hub: Subscriptions,
-        pins: Option<Pins>,
-        signals: TaskSignals,
-    ) -> Result<Self, Error> {
+    fn new(member: &Arc<FleetMember>, pins: Option<Pins>, signals: TaskSignals) -> Result<Self, Error> {
         let place = member.place.clone();
-        let name = random_name().map_err(failed)?;
+        let (name, link) = (random_name().map_err(failed)?, place.link()?);
         let keys = &place.keys;
         Ok(Self {
             member: Arc::downgrade(member),
             pool: member.pool.clone(),
             clock: member.clock.clone(),
-            link: place.link()?,
+            hub: Subscriptions::new(Arc::clone(&link)),
+            link,
             signals,
-            hub,
             pins,
             accounts: Mirror::new((keys.accounts.clone(), keys.account_changes.clone()), &keys.demand),
             shares: Mirror::new(keys.shares_of(&name), &keys.demand),
