@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::pool::definition::Definition;
 use crate::pool::local::Pool;
 use crate::pool::quarantine::QuarantineCause;
-use crate::pool::share::AccountChange;
+use crate::pool::share::{AccountChange, AccountState};
 use crate::redis::{Connection, Script, Subscription, Subscriptions, random_name};
 use crate::runtime;
 use crate::store::StoreError;
@@ -72,6 +72,9 @@ struct MemberTask {
     definitions: BTreeMap<String, Definition>,
     /// What Redis was told last of shares that were given back, or is to be told.
     told: BTreeMap<String, Release>,
+    /// The grants that this process has given up without a word, and what it knew of the
+    /// accounts. If the coordinator has not given the shares to others, they are still its own.
+    given_up: BTreeMap<String, (u64, Option<AccountState>)>,
     /// Of which accounts it is to be told.
     releases: BTreeSet<String>,
     /// Accounts of which units are to be given back while others stay.
@@ -141,6 +144,7 @@ impl MemberTask {
             standing: MemberStanding { joins: true, ..MemberStanding::default() },
             definitions: BTreeMap::new(),
             told: BTreeMap::new(),
+            given_up: BTreeMap::new(),
             releases: BTreeSet::new(),
             shrinking: BTreeSet::new(),
             news: News::default(),
@@ -285,7 +289,8 @@ impl MemberTask {
         }
         self.pool.close(Duration::ZERO).await;
         let keys = Arc::clone(&self.place.keys);
-        let mut arguments = vec![keys.channel("coordinator"), self.name.clone()];
+        let report = self.last_report();
+        let mut arguments = vec![keys.channel("coordinator"), self.name.clone(), report];
         arguments.extend(self.released_pairs());
         // If Redis does not answer, the shares are free when their time is up.
         let _ = self.run::<i64>(&LEAVE, &[&keys.demand, &keys.released], &arguments).await;
