@@ -131,9 +131,10 @@ pub(super) struct MemberReport {
     /// The rests of accounts of which others have parts, too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) rests: BTreeMap<String, Rest>,
-    /// The states of accounts with quotas, in case that the member dies: at most a hundred.
+    /// The states of accounts with quotas, in case that the member dies: at most a hundred, each
+    /// with the grant of the share that it is of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) states: BTreeMap<String, AccountState>,
+    pub(super) states: BTreeMap<String, (u64, AccountState)>,
     pub(super) figures: Figures,
 }
 

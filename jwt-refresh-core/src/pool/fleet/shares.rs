@@ -310,7 +310,9 @@ impl Shares {
                 let release = if is_unheard {
                     unheard(row, before, end)
                 } else {
-                    let told = member.report.states.get(&account).cloned().map(Box::new);
+                    // What it told of a share that it had before, others may have added to since.
+                    let told = member.report.states.get(&account).filter(|(grant, _)| *grant == row.grant);
+                    let told = told.map(|(_, state)| Box::new(state.clone()));
                     Some(unknown(row, before, (leases, told), end))
                 };
                 let Some(release) = release else { continue };

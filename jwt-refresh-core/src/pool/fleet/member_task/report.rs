@@ -136,11 +136,14 @@ impl MemberTask {
     }
 
     /// Returns the states of accounts with quotas.
-    fn states(&self) -> BTreeMap<String, AccountState> {
+    fn states(&self) -> BTreeMap<String, (u64, AccountState)> {
         let (out, _) = self.offsets();
-        let quotas =
-            self.held.keys().filter(|account| self.definitions.get(*account).is_some_and(Definition::has_quota));
-        quotas.take(STATES).filter_map(|account| Some((account.clone(), self.pool.state_of(account, out)?))).collect()
+        let has_quota = |account: &String| self.definitions.get(account).is_some_and(Definition::has_quota);
+        let quotas = self.held.iter().filter(|(account, _)| has_quota(account)).take(STATES);
+        let state = |(account, row): (&String, &ShareRow)| {
+            Some((account.clone(), (row.grant, self.pool.state_of(account, out)?)))
+        };
+        quotas.filter_map(state).collect()
     }
 
     /// Says that this process lives, and what it needs. Its shares are extended by that.

@@ -22,6 +22,8 @@ struct Process {
     until: u64,
     demand: u32,
     is_alive: bool,
+    /// What it has told of accounts with quotas.
+    states: BTreeMap<String, (u64, AccountState)>,
     /// What it says that it has used, once it has left.
     left: Option<BTreeMap<String, ShareRow>>,
 }
@@ -70,6 +72,7 @@ impl World {
         let report = |process: &Process| MemberReport {
             demand: vec![(None, process.demand)],
             claims: process.left.clone().unwrap_or_default(),
+            states: process.states.clone(),
             ..MemberReport::default()
         };
         Seen {
@@ -307,6 +310,27 @@ fn of_a_share_that_its_member_had_not_heard_of_when_it_left_nothing_is_assumed()
     world.settle();
     assert_eq!(world.known("m3", "a0"), (KnownState::Exactly(Box::new(state(7))), 0));
     assert!(world.released.is_empty(), "{:?}", world.released);
+}
+
+#[test]
+fn what_a_dead_member_told_of_an_account_counts_for_the_share_that_it_was_told_of() {
+    for (is_of_share, known) in [(false, 7), (true, 5)] {
+        let mut world = World::new(&json!({ "usage_cap": 9 }), 1);
+        world.settle();
+        let first = world.processes["m0"].uses["a0"].grant;
+        world.leave("m0", Some(&state(7)));
+        world.now += 1;
+        world.join(1);
+        world.settle();
+        let process = world.processes.get_mut("m1").unwrap();
+        let grant = if is_of_share { process.uses["a0"].grant } else { first };
+        process.states = BTreeMap::from([("a0".to_owned(), (grant, state(5)))]);
+        process.is_alive = false;
+        world.now += SHARE_TIME + 1;
+        world.join(2);
+        world.settle();
+        assert_eq!(world.known("m2", "a0").0, KnownState::AtLeast(Some(Box::new(state(known)))));
+    }
 }
 
 #[test]
