@@ -46,6 +46,35 @@ async fn a_lease_of_a_dead_process_is_free_when_it_expires_and_leaves_no_key() {
 }
 
 #[tokio::test]
+async fn what_a_dead_process_had_told_of_a_quota_is_spent_and_no_more() {
+    let world = World::new(1).await;
+    let _worker = world.builder().account(world.account(0).limit(Limit::daily(5))).build().unwrap();
+    let proxy = RedisProxy::before(&world.redis).await;
+    let (dying, pool) = (World::pool_behind(&proxy), world.pool());
+    active(&pool, 1).await;
+    // Both have the account in turn.
+    for pool in [&pool, &dying, &dying] {
+        let mut lease = None;
+        until("it has a lease", async || {
+            lease = pool.lease().within(SECOND).await.ok();
+            lease.is_some()
+        })
+        .await;
+        world.serves(&lease.unwrap()).await;
+    }
+    until("it has told of what is spent", async || {
+        let said: Vec<String> = world.redis.run_command("HVALS jwt-refresh:{catalog}:member:demand").await;
+        said.iter().any(|said| said.contains(r#""spent":3"#))
+    })
+    .await;
+    proxy.lose_everything();
+    until("the other process has the account", async || pool.lease().within(SECOND).await.is_ok()).await;
+    drop(pool.lease().within(SECOND * 5).await.unwrap());
+    let error = pool.lease().within(SECOND).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoAccount, "five leases were given: {error}");
+}
+
+#[tokio::test]
 async fn times_to_live_that_are_too_short_for_live_processes_are_refused() {
     let world = World::new(0).await;
     let claims = world.builder().claim_ttl(SECOND).build().unwrap_err();
