@@ -1,7 +1,7 @@
 //! Measures what a lease costs in a fleet, beside one of a pool on one machine, how many leases two
-//! processes of a fleet give, how long many accounts take to be registered, and what the heartbeats
-//! of many members cost Redis. All is measured in turn, in one run. The bench starts a redis-server
-//! of its own.
+//! processes of a fleet give, how long many accounts take to be registered and to be assigned, and
+//! what the heartbeats of many members cost Redis. All is measured in turn, in one run. The bench
+//! starts a redis-server of its own.
 //!
 //! The many members are one task that sends what members send, each once a second over one of fifty
 //! connections, beside an auth worker that coordinates them.
@@ -31,6 +31,8 @@ const REGISTERED_WITHIN: Duration = Duration::from_secs(5);
 /// How many members send heartbeats, and how much of a core Redis may need for that.
 const MEMBERS: usize = 1000;
 const MOST_CPU: f64 = 0.05;
+/// How long it may take to assign the many accounts to the many members.
+const ASSIGNED_WITHIN: Duration = Duration::from_millis(200);
 /// How often a second the kernel counts what a process uses (`USER_HZ`, see proc(5)).
 const TICKS: f64 = 100.0;
 
@@ -212,6 +214,9 @@ async fn main() -> Result<(), BoxError> {
         println!("{MANY_ACCOUNTS} accounts registered {registered:.1?} (at most {REGISTERED_WITHIN:?})");
         is_fast &= registered <= REGISTERED_WITHIN;
     }
+    if is_asked("assignment") {
+        is_fast &= assignment();
+    }
     if is_asked("members") {
         let cpu = heartbeats(&redis).await?;
         let (percent, most) = (100.0 * cpu, 100.0 * MOST_CPU);
@@ -222,9 +227,93 @@ async fn main() -> Result<(), BoxError> {
 }
 
 /// Returns the part that is asked for alone, by the first argument: `leases`, `registration`,
-/// `members`.
+/// `assignment`, `members`.
 fn asked_for() -> Option<String> {
     std::env::args().skip(1).find(|argument| !argument.starts_with("--"))
+}
+
+/// Measures the assignment: to members that hold nothing, to those that hold what they shall, and
+/// after one was lost or its demand has doubled. Returns whether each is fast enough, and the loss
+/// moves nothing else.
+fn assignment() -> bool {
+    let mut fleet = pool::fleet::Fleet::new(MANY_ACCOUNTS, MEMBERS);
+    let mut is_well = true;
+    let mut measure = |what: &str, fleet: &mut pool::fleet::Fleet, most: Option<usize>| {
+        let begun = Instant::now();
+        let moved = fleet.settle();
+        let time = begun.elapsed();
+        println!("{what:26} {time:.0?} (at most {ASSIGNED_WITHIN:?}), {moved} accounts move");
+        is_well &= time <= ASSIGNED_WITHIN && most.is_none_or(|most| moved <= most);
+    };
+    measure("assigned for the first time", &mut fleet, None);
+    measure("assigned again", &mut fleet, Some(0));
+    let had = fleet.lose(MEMBERS / 2);
+    println!("a member is lost that had  {had} accounts");
+    measure("assigned after a loss", &mut fleet, Some(had));
+    fleet.ask_more(0);
+    measure("one asks twice as much", &mut fleet, None);
+    is_well
+}
+
+/// The assignment of the library, which is none of its public items.
+#[path = "../jwt-refresh-core/src/pool"]
+mod pool {
+    pub(crate) mod fleet {
+        mod assignment;
+
+        use assignment::{AccountNeed, Holding, MemberNeed, assign};
+
+        /// Members, and what they hold.
+        pub(crate) struct Fleet {
+            accounts: usize,
+            members: Vec<Member>,
+        }
+
+        struct Member {
+            demand: [(Option<u32>, u32); 1],
+            holds: Vec<Holding>,
+        }
+
+        impl Fleet {
+            pub(crate) fn new(accounts: usize, members: usize) -> Self {
+                let member = |number: u32| Member { demand: [(None, 3 + number % 20)], holds: Vec::new() };
+                Self { accounts, members: (0..).take(members).map(member).collect() }
+            }
+
+            /// Returns how many accounts it had.
+            pub(crate) fn lose(&mut self, member: usize) -> usize {
+                self.members.remove(member).holds.len()
+            }
+
+            pub(crate) fn ask_more(&mut self, member: usize) {
+                self.members[member].demand[0].1 *= 2;
+            }
+
+            /// Assigns, and lets each member hold what it was given. Returns how many accounts have
+            /// come to a member that did not have them.
+            pub(crate) fn settle(&mut self) -> usize {
+                let accounts = vec![AccountNeed { units: 10, tags: &[], serves: true }; self.accounts];
+                let members: Vec<_> = self.members.iter().map(Member::need).collect();
+                let assigned = assign(&accounts, &members, 250);
+                self.members.iter_mut().zip(assigned).map(|(member, shares)| member.hold(shares)).sum()
+            }
+        }
+
+        impl Member {
+            fn need(&self) -> MemberNeed<'_> {
+                MemberNeed { demand: &self.demand, wanted: &[], holds: &self.holds, starved: 0 }
+            }
+
+            fn hold(&mut self, shares: Vec<(u32, u32)>) -> usize {
+                // Both are in the order of accounts.
+                let had = |account| self.holds.binary_search_by_key(&account, |held| held.account).is_ok();
+                let new = shares.iter().filter(|(account, _)| !had(*account)).count();
+                self.holds =
+                    shares.into_iter().map(|(account, units)| Holding { account, units, held: 1000 }).collect();
+                new
+            }
+        }
+    }
 }
 
 /// Measures leases, in this process and in two others. Returns whether they are fast enough.

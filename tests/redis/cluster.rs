@@ -113,6 +113,94 @@ async fn the_documented_rules_and_the_nodes_of_the_cluster_are_all_that_is_neede
     }
 }
 
+/// A slot on its way from one master to another, as `redis-cli --cluster reshard` does it.
+struct SlotMove<'a> {
+    cluster: &'a RedisCluster,
+    from: &'a RedisServer,
+    to: &'a RedisServer,
+    to_id: String,
+    slot: u32,
+}
+
+impl<'a> SlotMove<'a> {
+    /// Begins with the slot of `key`.
+    async fn begin(cluster: &'a RedisCluster, key: &str) -> Self {
+        let from = cluster.master_of(key).await;
+        let (from, to) = (&cluster.nodes[from], &cluster.nodes[(from + 1) % 3]);
+        let slot: u32 = from.run_command(&format!("CLUSTER KEYSLOT {key}")).await;
+        let (from_id, to_id) = (node_id(from).await, node_id(to).await);
+        let () = to.run_command(&format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}")).await;
+        let () = from.run_command(&format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}")).await;
+        Self { cluster, from, to, to_id, slot }
+    }
+
+    /// Takes one key along.
+    async fn take(&self, key: &str) {
+        let mut migrate = redis::cmd("MIGRATE");
+        migrate.arg("127.0.0.1").arg(self.to.port).arg(key).arg(0).arg(5000);
+        self.from.query::<()>(&migrate).await;
+    }
+
+    async fn end(self) {
+        for node in &self.cluster.nodes {
+            let () = node.run_command(&format!("CLUSTER SETSLOT {} NODE {}", self.slot, self.to_id)).await;
+        }
+    }
+}
+
+async fn node_id(node: &RedisServer) -> String {
+    node.run_command("CLUSTER MYID").await
+}
+
+#[tokio::test]
+async fn a_node_that_was_taken_out_of_the_cluster_is_not_listened_to_any_more() {
+    const CHANNEL: &str = "jwt-refresh:{alice}:saved";
+    let cluster = RedisCluster::start(1).await;
+    let listens = async |node: &RedisServer| {
+        !node.run_command::<Vec<String>>(&format!("PUBSUB CHANNELS {CHANNEL}")).await.is_empty()
+    };
+    // A replica can be taken out at any time. Which node is listened to is drawn by lot.
+    let (mut stores, mut replica) = (Vec::new(), None);
+    while replica.is_none() {
+        let store = RedisStore::new(&cluster.url()).unwrap();
+        assert_eq!(store.load("alice").await.unwrap(), None);
+        let waiter = tokio::spawn({
+            let store = store.clone();
+            async move { store.changed("alice", 0).await }
+        });
+        until("it listens", async || cluster.has_subscriber(CHANNEL).await).await;
+        for (number, node) in cluster.nodes.iter().enumerate() {
+            if listens(node).await && node.info("role").await == "slave" {
+                replica = Some(number);
+            }
+        }
+        if replica.is_none() {
+            waiter.abort();
+            drop(store);
+            until("nobody listens", async || !cluster.has_subscriber(CHANNEL).await).await;
+        } else {
+            stores.push(store);
+        }
+    }
+    // As `redis-cli --cluster del-node` does. Its connections stay open.
+    let removed = &cluster.nodes[replica.unwrap()];
+    let id = node_id(removed).await;
+    for node in cluster.nodes.iter().filter(|node| node.port != removed.port) {
+        let () = node.run_command(&format!("CLUSTER FORGET {id}")).await;
+    }
+    let () = removed.run_command("CLUSTER RESET SOFT").await;
+    until("another node is listened to", async || {
+        for node in cluster.nodes.iter().filter(|node| node.port != removed.port) {
+            if listens(node).await {
+                return true;
+            }
+        }
+        false
+    })
+    .await;
+    assert!(!listens(removed).await);
+}
+
 #[tokio::test]
 async fn while_an_account_moves_to_another_master_the_documented_rule_is_enough() {
     const ENTRY: &str = "jwt-refresh:{alice}:entry";
@@ -124,22 +212,14 @@ async fn while_an_account_moves_to_another_master_the_documented_rule_is_enough(
     }
     let store = RedisStore::new(&cluster.url_of("app:password@")).unwrap();
     store.save("alice", &entry(1, "x")).await.unwrap();
-    let from = cluster.master_of(ENTRY).await;
-    let (from, to) = (&cluster.nodes[from], &cluster.nodes[(from + 1) % 3]);
-    let slot: u32 = from.run_command(&format!("CLUSTER KEYSLOT {ENTRY}")).await;
-    let id = async |node: &RedisServer| node.run_command::<String>("CLUSTER MYID").await;
-    let (from_id, to_id) = (id(from).await, id(to).await);
-    let () = to.run_command(&format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}")).await;
-    let () = from.run_command(&format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}")).await;
-    let mut migrate = redis::cmd("MIGRATE");
-    migrate.arg("127.0.0.1").arg(to.port).arg(ENTRY).arg(0).arg(5000);
-    let () = from.query(&migrate).await;
+    let moving = SlotMove::begin(&cluster, ENTRY).await;
+    assert_eq!(store.load("alice").await.expect("read where it is"), Some(entry(1, "x")));
+    moving.take(ENTRY).await;
+    assert_eq!(store.load("alice").await.expect("read where it is by now"), Some(entry(1, "x")));
 
     store.save("alice", &entry(2, "y")).await.expect("sent to where the entry is by now");
     drop(store.lease("alice").await.expect("a lease that is not there is asked for where it will be"));
-    for node in &cluster.nodes {
-        let () = node.run_command(&format!("CLUSTER SETSLOT {slot} NODE {to_id}")).await;
-    }
+    moving.end().await;
     assert_eq!(store.load("alice").await.unwrap(), Some(entry(2, "y")));
 }
 

@@ -5,11 +5,11 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, RedisError, Value};
 
 use super::address::{RedisAddress, Topology};
 #[cfg(feature = "redis-cluster")]
-use super::cluster::{ClusterNodes, OpenCluster, undecided};
+use super::cluster::{ClusterNodes, OpenCluster, is_none_of, undecided};
 #[cfg(feature = "redis-sentinel")]
 use super::sentinel::Sentinels;
 use crate::store::{StoreError, StoreErrorKind};
@@ -38,7 +38,7 @@ pub(crate) fn client(url: &str) -> Result<RedisClient, StoreError> {
     let unusable = || StoreError::new(StoreErrorKind::Configuration, "the Redis store's URL cannot be used");
     let RedisAddress { nodes, topology } = RedisAddress::parse(url)?;
     #[cfg(feature = "redis-tls")]
-    if nodes.iter().any(|node| matches!(node.addr(), redis::ConnectionAddr::TcpTls { .. })) {
+    if nodes.iter().any(|node| matches!(node.addr(), ConnectionAddr::TcpTls { .. })) {
         install_crypto_provider();
     }
     let client = match topology {
@@ -90,20 +90,36 @@ impl RedisClient {
         }
     }
 
-    /// Opens a connection for subscriptions. `open` is that for commands, if there is one, which
-    /// may be asked for a node for a quarter of `timeout`.
-    #[cfg_attr(not(feature = "redis-cluster"), expect(unused_variables))]
-    pub(super) async fn open_pubsub(&self, open: Option<OpenClient>, timeout: Duration) -> Result<PubSub, RedisError> {
+    /// Whether there are nodes that can be taken out while the others go on.
+    pub(super) fn is_cluster(&self) -> bool {
         match self {
-            Self::Node(client) => client.get_async_pubsub().await,
+            Self::Node(_) => false,
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(_) => true,
+            #[cfg(feature = "redis-sentinel")]
+            Self::Sentinel(_) => false,
+        }
+    }
+
+    /// Opens a connection for subscriptions, and returns the node that it is to. `open` is that for
+    /// commands, if there is one, which may be asked for a node for a quarter of `timeout`.
+    #[cfg_attr(not(feature = "redis-cluster"), expect(unused_variables))]
+    pub(super) async fn open_pubsub(
+        &self,
+        open: Option<OpenClient>,
+        timeout: Duration,
+    ) -> Result<(PubSub, ConnectionAddr), RedisError> {
+        let client = match self {
+            Self::Node(client) => client.clone(),
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(nodes) => {
                 let open = open.and_then(|open| if let OpenClient::Cluster(open) = open { Some(open) } else { None });
-                nodes.any(open, timeout / 4).await?.get_async_pubsub().await
+                nodes.any(open, timeout / 4).await?
             }
             #[cfg(feature = "redis-sentinel")]
-            Self::Sentinel(sentinels) => sentinels.master().await?.get_async_pubsub().await,
-        }
+            Self::Sentinel(sentinels) => sentinels.master().await?,
+        };
+        Ok((client.get_async_pubsub().await?, client.get_connection_info().addr().clone()))
     }
 }
 
@@ -143,6 +159,17 @@ impl OpenClient {
             Self::Node(_) => false,
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(_) => true,
+        }
+    }
+
+    /// Returns whether the node at `address` was taken out of the cluster. If no other says so
+    /// within `time`, it was not.
+    #[cfg_attr(not(feature = "redis-cluster"), expect(unused_variables, clippy::unused_async))]
+    pub(super) async fn has_lost(self, address: &ConnectionAddr, time: Duration) -> bool {
+        match self {
+            Self::Node(_) => false,
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(connection) => is_none_of(connection, address, time).await,
         }
     }
 

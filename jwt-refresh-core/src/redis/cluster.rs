@@ -52,7 +52,7 @@ impl ClusterNodes {
     /// tell which there are now, if they do so within `time`.
     pub(super) async fn any(&self, open: Option<OpenCluster>, time: Duration) -> Result<Client, RedisError> {
         let known = match open {
-            Some(open) => timeout(time, addresses(open)).await.unwrap_or_default(),
+            Some(open) => addresses(open, time).await,
             None => Vec::new(),
         };
         let named = &self.0[fastrand::usize(..self.0.len())];
@@ -70,11 +70,21 @@ impl ClusterNodes {
     }
 }
 
-/// Returns the addresses of a cluster's nodes, or none if it does not tell.
-async fn addresses(mut cluster: OpenCluster) -> Vec<(String, u16)> {
+/// Returns whether a cluster says that none of its nodes is at `address`. If it says nothing within
+/// `time`, it may be.
+pub(super) async fn is_none_of(open: OpenCluster, address: &ConnectionAddr, time: Duration) -> bool {
+    let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) = address else { return false };
+    let known = addresses(open, time).await;
+    !known.is_empty() && !known.iter().any(|(other, at)| (other, at) == (host, port))
+}
+
+/// Returns the addresses of a cluster's nodes, or none if it does not tell within `time`.
+async fn addresses(mut cluster: OpenCluster, time: Duration) -> Vec<(String, u16)> {
     let command = redis::cmd("CLUSTER").arg("SLOTS").clone();
-    let answer = cluster.route_command(command, RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random)).await;
-    let Ok(Value::Array(ranges)) = answer else { return Vec::new() };
+    // A master that has slots has not been taken out of the cluster.
+    let route = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
+    let answer = timeout(time, cluster.route_command(command, route)).await;
+    let Ok(Ok(Value::Array(ranges))) = answer else { return Vec::new() };
     let address = |node: Value| {
         let Value::Array(node) = node else { return None };
         let [Value::BulkString(host), Value::Int(port), ..] = &node[..] else { return None };

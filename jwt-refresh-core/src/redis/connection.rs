@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::PubSub;
-use redis::{Cmd, FromRedisValue, RedisError, Value};
+use redis::{Cmd, ConnectionAddr, FromRedisValue, RedisError, Value};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -65,8 +65,15 @@ impl Connection {
         self.read(answer)
     }
 
-    /// Opens a connection for subscriptions, apart from the one for commands.
-    pub(super) async fn open_pubsub(&self) -> Result<PubSub, StoreError> {
+    /// Returns whether the node at `address` was taken out of the cluster that it was of. It may
+    /// answer for ever then, and hear of nothing that the others do.
+    pub(super) async fn has_lost(&self, address: &ConnectionAddr) -> bool {
+        self.current.has_lost(address).await
+    }
+
+    /// Opens a connection for subscriptions, apart from the one for commands, and returns the node
+    /// that it is to.
+    pub(super) async fn open_pubsub(&self) -> Result<(PubSub, ConnectionAddr), StoreError> {
         let opened = timeout(self.timeout, self.current.open_pubsub()).await;
         self.explain(flatten(opened))
     }

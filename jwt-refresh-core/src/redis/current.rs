@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::RedisError;
 use redis::aio::PubSub;
+use redis::{ConnectionAddr, RedisError};
 use tokio::runtime;
 use tokio::time::{Instant, timeout_at};
 
@@ -57,8 +57,17 @@ impl CurrentConnection {
         Ok(open)
     }
 
-    /// Opens a connection for subscriptions.
-    pub(super) async fn open_pubsub(&self) -> Result<PubSub, RedisError> {
+    /// Returns whether the node at `address` was taken out of the cluster that it was of.
+    pub(super) async fn has_lost(&self, address: &ConnectionAddr) -> bool {
+        if !self.client.is_cluster() {
+            return false;
+        }
+        let Ok(open) = self.open(Instant::now() + self.timeout).await else { return false };
+        open.connection.has_lost(address, self.timeout / 4).await
+    }
+
+    /// Opens a connection for subscriptions, and returns the node that it is to.
+    pub(super) async fn open_pubsub(&self) -> Result<(PubSub, ConnectionAddr), RedisError> {
         let open = self.usable().map(|open| open.connection);
         self.client.open_pubsub(open, self.timeout).await
     }

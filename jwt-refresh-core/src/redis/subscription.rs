@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::connection::Connection;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// How often the connection is checked with a ping, and channels without a subscription are left.
+/// How often the connection is checked with a ping, whether its node is still one of the cluster,
+/// and channels without a subscription are left.
 const ROUND: Duration = Duration::from_secs(5);
 /// The pauses between attempts to connect: the first, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -150,7 +151,8 @@ async fn keep_listening(connection: Arc<Connection>, channels: Arc<Channels>) {
 
 /// Receives messages over one connection until there is no subscription any more.
 async fn listen(connection: &Connection, channels: &Channels) -> Result<(), StoreError> {
-    let (mut sink, mut messages) = connection.open_pubsub().await?.split();
+    let (opened, node) = connection.open_pubsub().await?;
+    let (mut sink, mut messages) = opened.split();
     let mut subscribed = BTreeSet::new();
     let mut round = Instant::now() + ROUND;
     loop {
@@ -165,6 +167,9 @@ async fn listen(connection: &Connection, channels: &Channels) -> Result<(), Stor
                 }
                 unsubscribe(connection, channels, &mut sink, &mut subscribed).await?;
                 connection.bound(sink.ping::<redis::Value>()).await?;
+                if connection.has_lost(&node).await {
+                    return Err(closed(connection));
+                }
                 round = Instant::now() + ROUND;
             }
             message = messages.next() => match message {
@@ -205,6 +210,6 @@ async fn unsubscribe(
 }
 
 fn closed(connection: &Connection) -> StoreError {
-    let what = format!("the Redis store at {} closed the connection", connection.name());
+    let what = format!("the Redis store at {} sends no more messages over the connection", connection.name());
     StoreError::new(StoreErrorKind::Unavailable, what)
 }

@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 
-use jwt_refresh::pool::{Pool, QuarantineCause, QuarantinedAccount, RedisPool};
+use jwt_refresh::ErrorKind;
+use jwt_refresh::pool::{Limit, Pool, QuarantineCause, QuarantinedAccount, RedisPool};
 
 use super::{POOL, World, active, policy};
-use crate::support::{MINUTE, SECOND, until};
+use crate::support::{MINUTE, RedisProxy, SECOND, until};
 
 #[tokio::test]
 async fn a_tag_is_served_only_by_its_accounts_with_the_values_that_this_process_pins() {
@@ -209,4 +210,58 @@ async fn logins_are_counted_and_a_status_sets_the_gauges_under_the_name_of_the_p
     .await;
     assert_eq!(recorded.gauges().get("jwt_refresh_pool_accounts{pool=shop}"), Some(&3.0));
     assert!(recorded.counters().get("jwt_refresh_logins_total").is_some_and(|logins| *logins >= 2));
+}
+
+/// Takes what is left of a quota, and returns how many leases that are.
+async fn left(pool: &RedisPool) -> u32 {
+    let mut leases = 0;
+    while let Ok(lease) = pool.lease().within(SECOND).await {
+        drop(lease);
+        leases += 1;
+    }
+    leases
+}
+
+#[tokio::test]
+async fn an_account_that_is_removed_and_added_again_serves_on_and_has_what_is_left_of_its_quota() {
+    let world = World::new(1).await;
+    let account = || world.account(0).limit(Limit::daily(5));
+    let worker = world.builder().account(account()).build().unwrap();
+    let pool = world.pool();
+    active(&pool, 1).await;
+    for _ in 0..3 {
+        drop(pool.lease().within(SECOND * 20).await.unwrap());
+    }
+    world.without_coordinator().await;
+    assert!(worker.remove("a0").await.unwrap());
+    until("it is gone", async || pool.local_status().accounts == 0).await;
+    worker.add(account()).unwrap();
+    until("it serves", async || pool.lease().within(SECOND).await.is_ok()).await;
+    assert_eq!(left(&pool).await, 1);
+}
+
+#[tokio::test]
+async fn a_process_that_has_given_its_share_up_and_gets_the_same_back_has_what_is_left_of_its_quota() {
+    const QUOTA: u32 = 3000;
+    let world = World::new(1).await;
+    let _worker = world.builder().account(world.account(0).limit(Limit::daily(QUOTA.into()))).build().unwrap();
+    let proxy = RedisProxy::before(&world.redis).await;
+    let pool = World::pool_behind(&proxy);
+    until("it serves", async || pool.lease().within(SECOND).await.is_ok()).await;
+    let mut used = 1;
+    // Nobody takes its share away while it is cut off, and Redis forgets that it lives.
+    world.without_coordinator().await;
+    proxy.lose_everything();
+    until("its shares have ended", async || match pool.lease().within(SECOND).await {
+        Ok(_) => {
+            used += 1;
+            false
+        }
+        Err(error) => error.kind() == ErrorKind::Store,
+    })
+    .await;
+    world.redis.run_command::<u32>("DEL jwt-refresh:{catalog}:member:demand").await;
+    proxy.pass_everything();
+    until("it serves", async || pool.lease().within(SECOND).await.is_ok()).await;
+    assert_eq!(used + 1 + left(&pool).await, QUOTA);
 }

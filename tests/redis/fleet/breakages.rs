@@ -220,6 +220,31 @@ async fn after_the_vault_is_lost_new_workers_go_on_after_the_tokens_that_the_fle
 }
 
 #[tokio::test]
+async fn after_the_vault_is_lost_under_living_workers_each_account_logs_in_once_at_most() {
+    const ACCOUNTS: usize = 6;
+    let world = World::with_lifetime(ACCOUNTS, SECOND * 2).await;
+    let _workers = [world.worker(ACCOUNTS), world.worker(ACCOUNTS)];
+    let pool = world.pool();
+    active(&pool, ACCOUNTS).await;
+    for round in 0..3 {
+        // One worker has renewed a token, of which the other hears when it is about to.
+        let begun = world.server.stats();
+        until("a token was refreshed", async || world.server.stats().since(&begun).refreshes > round).await;
+        let before = world.server.stats();
+        let vault: Vec<String> = world.redis.run_command("KEYS jwt-refresh/catalog/vault:*").await;
+        world.redis.query::<i64>(redis::cmd("DEL").arg(&vault)).await;
+        until("each was renewed three times", async || {
+            let since = world.server.stats().since(&before);
+            since.logins + since.refreshes >= 3 * ACCOUNTS as u64
+        })
+        .await;
+        let since = world.server.stats().since(&before);
+        println!("round {round}: {since:?}");
+        assert!(since.logins <= ACCOUNTS as u64 && since.reuses == 0, "{since:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_vault_that_is_behind_the_fleets_tokens_has_new_workers_send_no_spent_refresh_token() {
     const ENTRY: &str = "jwt-refresh/catalog/vault:{a0}:entry";
     let world = World::new(1).await;

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use jwt_refresh::pool::{Account, AuthWorker, RedisPool};
+use jwt_refresh::pool::{Account, AuthWorker, Limit, RedisPool};
 use jwt_refresh::{Authenticator, Error, ErrorKind, Tokens};
 
 use super::{POOL, World, active};
-use crate::support::{MINUTE, RedisProxy, SECOND, until};
+use crate::support::{MINUTE, RedisProxy, RedisServer, SECOND, until};
 
 #[tokio::test]
 async fn an_interrupted_exchange_is_taken_over_with_a_login_when_its_claim_expires() {
@@ -46,6 +46,35 @@ async fn a_lease_of_a_dead_process_is_free_when_it_expires_and_leaves_no_key() {
 }
 
 #[tokio::test]
+async fn what_a_dead_process_had_told_of_a_quota_is_spent_and_no_more() {
+    let world = World::new(1).await;
+    let _worker = world.builder().account(world.account(0).limit(Limit::daily(5))).build().unwrap();
+    let proxy = RedisProxy::before(&world.redis).await;
+    let (dying, pool) = (World::pool_behind(&proxy), world.pool());
+    active(&pool, 1).await;
+    // Both have the account in turn.
+    for pool in [&pool, &dying, &dying] {
+        let mut lease = None;
+        until("it has a lease", async || {
+            lease = pool.lease().within(SECOND).await.ok();
+            lease.is_some()
+        })
+        .await;
+        world.serves(&lease.unwrap()).await;
+    }
+    until("it has told of what is spent", async || {
+        let said: Vec<String> = world.redis.run_command("HVALS jwt-refresh:{catalog}:member:demand").await;
+        said.iter().any(|said| said.contains(r#""spent":3"#))
+    })
+    .await;
+    proxy.lose_everything();
+    until("the other process has the account", async || pool.lease().within(SECOND).await.is_ok()).await;
+    drop(pool.lease().within(SECOND * 5).await.unwrap());
+    let error = pool.lease().within(SECOND).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoAccount, "five leases were given: {error}");
+}
+
+#[tokio::test]
 async fn times_to_live_that_are_too_short_for_live_processes_are_refused() {
     let world = World::new(0).await;
     let claims = world.builder().claim_ttl(SECOND).build().unwrap_err();
@@ -81,6 +110,72 @@ async fn a_process_that_closes_gives_its_shares_back_at_once() {
         pool = world.pool();
         // The next process would wait for eight seconds otherwise.
         drop(pool.lease().within(SECOND * 5).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_leaves_before_it_has_heard_of_its_share_costs_the_account_nothing() {
+    let world = World::new(1).await;
+    let worker = world.builder().lease_ttl(MINUTE).build().unwrap();
+    // Redis knows the script by which a process leaves once one has.
+    let first = world.pool();
+    until("it has joined", async || first.status().await.is_ok()).await;
+    first.close().await;
+    let proxy = RedisProxy::before(&world.redis).await;
+    let leaving = World::pool_behind(&proxy);
+    until("it has joined", async || leaving.status().await.is_ok()).await;
+    let known = async |key: &str| world.redis.run_command::<Vec<String>>(&format!("HKEYS {key}")).await;
+    until("the fleet knows it", async || !known("jwt-refresh:{catalog}:member:demand").await.is_empty()).await;
+    proxy.lose_answers();
+    worker.add(world.account(0).concurrency(1).limit(Limit::daily(5))).unwrap();
+    until("it is given the account", async || {
+        known("jwt-refresh:{catalog}:fleet:state").await.iter().any(|field| field.starts_with("shares:"))
+    })
+    .await;
+    leaving.close().await;
+    let pool = world.pool();
+    // A lease that it might hold would count for a minute, and a quota that it might have used
+    // until midnight.
+    for _ in 0..5 {
+        drop(pool.lease().within(SECOND * 20).await.unwrap());
+    }
+    let error = pool.lease().within(SECOND).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoAccount, "the quota holds: {error}");
+}
+
+#[tokio::test]
+async fn what_a_process_told_after_the_coordinator_has_looked_is_not_overwritten() {
+    const COMMIT: &str = include_str!("../../../jwt-refresh-core/src/pool/fleet/lua/commit.lua");
+    const RELEASED: &str = "jwt-refresh:{catalog}:member:released";
+    let redis = RedisServer::start().await;
+    let key = |noun: &str| format!("jwt-refresh:{{catalog}}:{noun}");
+    let set = async |key: &str, field: &str, value: &str| {
+        let () = redis.query(redis::cmd("HSET").arg(key).arg(field).arg(value)).await;
+    };
+    redis.run_command::<()>(&format!("SET {} worker", key("auth:coordinator"))).await;
+    set(&key("fleet:state"), "epoch", "1").await;
+    // Its time was up when the coordinator looked.
+    set(&key("member:demand"), "m", "1 {}").await;
+    let bury = async |stood: &str| {
+        let plan = format!(
+            r#"{{"members":[{{"name":"m","dead":true,"rows":[]}}],"taken":[],"left":[["m
+a","the worst","{stood}"]]}}"#
+        );
+        let mut command = redis::cmd("EVAL");
+        command.arg(COMMIT).arg(6);
+        for noun in ["auth:coordinator", "fleet:state", "member:demand"] {
+            command.arg(key(noun));
+        }
+        command.arg(RELEASED).arg(key("fleet:shares:m")).arg(key("fleet:share-changes:m"));
+        redis.query::<u32>(command.arg("worker").arg("1").arg("jwt-refresh:{catalog}").arg(plan)).await
+    };
+    let kept = async || redis.query::<Option<String>>(redis::cmd("HGET").arg(RELEASED).arg("m\na")).await;
+    set(RELEASED, "m\na", "all of it").await;
+    for stood in ["", "some of it"] {
+        assert_eq!((bury(stood).await, kept().await.as_deref()), (2, Some("all of it")), "look again");
+    }
+    for _ in 0..2 {
+        assert_eq!((bury("all of it").await, kept().await.as_deref()), (1, Some("the worst")), "twice is as once");
     }
 }
 

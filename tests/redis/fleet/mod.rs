@@ -72,6 +72,11 @@ impl World {
         RedisPool::builder(&self.redis.url(), POOL).build().unwrap()
     }
 
+    /// Has no auth worker be the coordinator, so that what it has written stays as it is.
+    async fn without_coordinator(&self) {
+        self.redis.run_command::<()>("SET jwt-refresh:{catalog}:auth:coordinator nobody").await;
+    }
+
     /// Calls the API with the lease, and returns the status of the answer.
     async fn call(&self, lease: &Lease) -> u16 {
         call_api(&self.server, lease.token()).await

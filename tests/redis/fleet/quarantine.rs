@@ -105,6 +105,38 @@ async fn after_a_429_an_account_rests_in_all_processes_and_returns_without_an_ex
     assert_eq!(world.server.stats().auth_requests, 2);
 }
 
+#[tokio::test]
+async fn a_rest_that_others_were_told_of_lasts_though_new_tokens_come() {
+    const REST: Duration = Duration::from_secs(6);
+    let world = World::new(1).await;
+    // Two processes can have a part each.
+    let account = world.account(0).rate(1000, SECOND).burst(2);
+    let _worker = world.builder().account(account).build().unwrap();
+    let pools = [world.pool(), world.pool()];
+    active(&pools[0], 1).await;
+    for pool in &pools {
+        drop(pool.lease().within(SECOND * 20).await.unwrap());
+    }
+    for pool in &pools {
+        holds(pool, 1).await;
+    }
+    let [limited, rejected] = [pools[0].lease().await.unwrap(), pools[0].lease().await.unwrap()];
+    let begun = Instant::now();
+    limited.rate_limited(Some(REST));
+    let rests =
+        |pool: &RedisPool| pool.local_status().quarantined.iter().any(|one| one.cause == QuarantineCause::RateLimited);
+    until("the other process has heard of the rest", async || rests(&pools[1])).await;
+    rejected.rejected();
+    let mut lease = None;
+    until("the other process has a lease", async || {
+        lease = pools[1].lease().await.ok();
+        lease.is_some()
+    })
+    .await;
+    assert!(begun.elapsed() >= REST, "leased {:?} after the 429", begun.elapsed());
+    assert!(lease.unwrap().generation() > rejected.generation(), "the token was renewed meanwhile");
+}
+
 /// A process with a lease of an account that another process has by now, and that process.
 async fn with_lease_of_an_account_that_has_moved(world: &World) -> (RedisPool, RedisPool, Lease) {
     let (pool, other) = (world.pool(), world.pool());

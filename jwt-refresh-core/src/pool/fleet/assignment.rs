@@ -29,8 +29,6 @@ mod held;
 mod matching;
 mod needs;
 mod portion;
-#[cfg(test)]
-mod tests;
 mod whole;
 
 /// Divides `accounts` among `members`: for each member, the accounts it shall hold and how many

@@ -89,6 +89,20 @@ impl KnownState {
     fn is_unused(&self) -> bool {
         *self == Self::Unused
     }
+
+    /// Takes in what is known of units that come to a share.
+    pub(super) fn add(&mut self, other: Self) {
+        if other.is_unused() {
+            return;
+        }
+        let state = |known| match known {
+            Self::Unused => None,
+            Self::Exactly(state) => Some(state),
+            Self::AtLeast(state) => state,
+        };
+        let before = state(std::mem::take(self));
+        *self = Self::AtLeast(state(other).or(before));
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -110,15 +124,17 @@ pub(super) struct MemberReport {
     /// Another number is another question, which the answer to an earlier one does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) asks: Option<u64>,
-    /// What the member holds, while it asks.
+    /// What the member holds, while it asks; and when it has left, what it had heard of, by its
+    /// grant.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) claims: BTreeMap<String, ShareRow>,
     /// The rests of accounts of which others have parts, too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) rests: BTreeMap<String, Rest>,
-    /// The states of accounts with quotas, in case that the member dies: at most a hundred.
+    /// The states of accounts with quotas, in case that the member dies: at most a hundred, each
+    /// with the grant of the share that it is of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) states: BTreeMap<String, AccountState>,
+    pub(super) states: BTreeMap<String, (u64, AccountState)>,
     pub(super) figures: Figures,
 }
 

@@ -12,6 +12,8 @@
 //! from this machine's. `status` is how all of it is doing.
 
 mod assignment;
+#[cfg(test)]
+mod assignment_tests;
 mod cipher;
 mod coordinator;
 mod member;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
 use super::messages::{AccountRow, KnownState, MemberReport, Release, Rest, ShareRow, of_release_field, release_field};
+use crate::pool::share::AccountState;
 
 #[cfg(test)]
 mod tests;
@@ -36,8 +37,8 @@ pub(super) struct SharePlan {
     pub(super) members: Vec<MemberPlan>,
     /// What is remembered no longer of what was released, by field, if it still reads so.
     taken: Vec<(String, String)>,
-    /// What is to be remembered of dead members.
-    left: Vec<(String, String)>,
+    /// What is to be remembered of dead members, by field, and what stood there.
+    left: Vec<(String, String, String)>,
     /// The incarnation that is learnt now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) learnt: Option<String>,
@@ -55,6 +56,13 @@ pub(super) struct MemberPlan {
 }
 
 impl SharePlan {
+    /// Plans to remember of a dead member what it has released, unless it has told of that since.
+    fn leave(&mut self, seen: &Seen, account: &str, member: &str, text: String) {
+        let field = release_field(account, member);
+        let stood = seen.released.get(&field).map(|(_, text)| text.clone()).unwrap_or_default();
+        self.left.push((field, text, stood));
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.members.is_empty() && self.taken.is_empty() && self.left.is_empty() && self.learnt.is_none()
     }
@@ -241,8 +249,11 @@ impl Shares {
             };
             let shares = self.accounts.entry(account.to_owned()).or_default();
             if let Some(member) = self.members.get_mut(name)
-                && let Some(row) =
-                    member.rows.get_mut(account).filter(|row| (row.grant, row.step) == (release.grant, release.step))
+                && let Some(row) = member.rows.get_mut(account).filter(|row| {
+                    // Who has given all of a share back uses no more of it, whatever has been
+                    // written since.
+                    row.grant == release.grant && (row.step == release.step || release.units == 0)
+                })
             {
                 // A member that ends gives back what nobody has asked it for.
                 let units = row.units.min(release.units);
@@ -284,22 +295,30 @@ impl Shares {
         let dead: Vec<String> = dead.collect();
         for name in dead {
             let Some(member) = self.members.remove(&name) else { continue };
+            // Whether it has said at its end of which shares it had heard.
+            let has_told = member.until == 0 && seen.reports.contains_key(&name);
             for (account, row) in member.rows {
                 let Some(shares) = self.accounts.get_mut(&account) else { continue };
                 let units = row.units + row.leaving;
                 shares.units -= units;
-                let held =
+                let leases =
                     accounts.get(&account).map_or(0, |row| row.definition.leases_of(units, row.definition.units()));
-                let told = member.report.states.get(&account).cloned().map(Box::new);
-                let state = told.or(match row.known {
-                    KnownState::Exactly(state) | KnownState::AtLeast(Some(state)) => Some(state),
-                    KnownState::Unused | KnownState::AtLeast(None) => None,
-                });
-                let (grant, step, until) = (row.grant, row.step, Some(now + lease_ttl));
-                let release = Release { grant, step, units: 0, held, until, state };
+                let before = shares.released.get(&name).map(|(release, _)| release);
+                let claimed = member.report.claims.get(&account);
+                let is_unheard = has_told && claimed.is_none_or(|claimed| claimed.grant != row.grant);
+                let end = now + lease_ttl;
+                let release = if is_unheard {
+                    unheard(row, before, end)
+                } else {
+                    // What it told of a share that it had before, others may have added to since.
+                    let told = member.report.states.get(&account).filter(|(grant, _)| *grant == row.grant);
+                    let told = told.map(|(_, state)| Box::new(state.clone()));
+                    Some(unknown(row, before, (leases, told), end))
+                };
+                let Some(release) = release else { continue };
                 let text = serde_json::to_string(&release).unwrap_or_default();
                 shares.released.insert(name.clone(), (release, text.clone()));
-                plan.left.push((release_field(&account, &name), text));
+                plan.leave(seen, &account, &name, text);
             }
             plan.members.push(MemberPlan { name, dead: true, fresh: None, rows: Vec::new() });
         }
@@ -309,7 +328,7 @@ impl Shares {
                 if release.held > 0 && release.until.is_none() && !self.members.contains_key(name) {
                     release.until = Some(now + lease_ttl);
                     *text = serde_json::to_string(release).unwrap_or_default();
-                    plan.left.push((release_field(account, name), text.clone()));
+                    plan.leave(seen, account, name, text.clone());
                 }
             }
         }
@@ -393,6 +412,8 @@ impl Shares {
                 if let Some(row) = member.rows.get_mut(account) {
                     row.units += given;
                     row.step += 1;
+                    // The member may not have heard of the share yet.
+                    row.known.add(known);
                 } else {
                     let row = ShareRow { units: given, of, grant: now, known, ..ShareRow::default() };
                     member.rows.insert(account.clone(), row);
@@ -484,6 +505,35 @@ impl AccountShares {
         });
         known
     }
+}
+
+/// Returns what a dead member leaves of a share of which nobody knows what it has used. It has told
+/// of the leases that it held when it gave back what it had of the account `before`, and they may
+/// be more than those of the share.
+fn unknown(
+    row: ShareRow,
+    before: Option<&Release>,
+    (leases, told): (u32, Option<Box<AccountState>>),
+    end: u64,
+) -> Release {
+    let state = told.or(match row.known {
+        KnownState::Exactly(state) | KnownState::AtLeast(Some(state)) => Some(state),
+        KnownState::Unused | KnownState::AtLeast(None) => None,
+    });
+    let held = leases.max(before.map_or(0, |before| before.held));
+    Release { grant: row.grant, step: row.step, units: 0, held, until: Some(end), state }
+}
+
+/// Returns what a member leaves of a share that it had not heard of: what was known when the share
+/// was granted, if anything was.
+fn unheard(row: ShareRow, before: Option<&Release>, end: u64) -> Option<Release> {
+    let (state, until) = match row.known {
+        KnownState::Unused => return None,
+        KnownState::Exactly(state) => (Some(state), None),
+        KnownState::AtLeast(state) => (state, Some(end)),
+    };
+    let held = before.map_or(0, |before| before.held);
+    Some(Release { grant: row.grant, step: row.step, units: 0, held, until, state })
 }
 
 /// What a member needs, in the numbers of the assignment.

@@ -31,10 +31,19 @@ pub(super) struct HeldShare {
     pub(super) spent: Option<(u64, QuarantineCause)>,
     /// Whether the account is out of service for what another process says of it.
     pub(super) is_unavailable: bool,
-    /// The account's rest that has to go on when that ends.
+    /// The rest that others were told of who have parts of the account.
+    pub(super) told_others: Option<Quarantine>,
+    /// The account's rest that has to go on when both have ended.
     pub(super) rest: Option<Quarantine>,
     /// Whether the account is counted as one that serves.
     pub(super) is_counted: bool,
+}
+
+impl HeldShare {
+    /// Whether what other processes say covers what is true of the account here.
+    pub(super) fn is_covered(&self) -> bool {
+        self.is_unavailable || self.told_others.is_some()
+    }
 }
 
 /// What was reported of leases after the share that they are of had gone to another process.

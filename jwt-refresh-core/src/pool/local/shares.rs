@@ -68,7 +68,14 @@ impl Pool {
         self.0.change(|state, now| state.set_unavailable(name, quarantine, now));
     }
 
-    /// Ends that.
+    /// Lets an account, of which this process has a part, rest for what another that has one was
+    /// told. `until` is in nanoseconds since boot.
+    pub(in crate::pool) fn rest_as_told_others(&self, name: &str, cause: QuarantineCause, until: i64) {
+        let rest = Quarantine { cause, until: Some(until), error: None };
+        self.0.change(|state, now| state.rest_as_told_others(name, rest, now));
+    }
+
+    /// Ends what [`set_unavailable`](Self::set_unavailable) has begun.
     pub(in crate::pool) fn set_available(&self, name: &str) {
         self.0.change(|state, now| state.set_available(name, now));
     }

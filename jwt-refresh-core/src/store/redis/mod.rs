@@ -65,8 +65,7 @@ static LOOKS: LookRate = LookRate::new(Duration::from_secs(5), Duration::from_mi
 ///
 /// While a node that died has not been replaced, requests fail as if Redis were away
 /// ([`StoreErrorKind::Unavailable`]), and the next one looks for its successor. In a cluster those
-/// are the accounts of that node alone. While the slot of an account moves to another master,
-/// loading it may fail in the same way.
+/// are the accounts of that node alone.
 ///
 /// # What Redis promises
 ///
@@ -168,10 +167,10 @@ impl TokenStore for RedisStore {
     /// Cancel-safe.
     async fn load(&self, account: &str) -> Result<Option<StoreEntry>, StoreError> {
         let keys = self.keys(account);
-        let arguments = [account.to_owned(), LONGEST.to_string(), KEPT_ASIDE.as_millis().to_string(), keys.saved()];
-        let arguments = arguments.each_ref().map(String::as_bytes);
-        let corrupt = keys.corrupt();
-        match self.connection.run(&scripts::LOAD, &[&keys.entry(), &corrupt], &arguments).await? {
+        let (longest, kept) = (LONGEST.to_string(), KEPT_ASIDE.as_millis().to_string());
+        let (saved, corrupt) = (keys.saved(), keys.corrupt());
+        let arguments = [account, &longest, &kept, &saved, &corrupt].map(str::as_bytes);
+        match self.connection.run(&scripts::LOAD, &[&keys.entry()], &arguments).await? {
             Value::Nil => Ok(None),
             Value::BulkString(why) => {
                 let why = String::from_utf8_lossy(&why);

@@ -11,14 +11,15 @@ use crate::redis::Script;
 /// this library wrote it, which says so in the field `format`. If what is there is no entry, sets
 /// it aside and returns what it is instead.
 ///
-/// Keys: entry, corrupt. Arguments: account, longest data, how long what is corrupt is kept (ms),
-/// channel.
+/// Keys: entry. Arguments: account, longest data, how long what is corrupt is kept (ms), channel,
+/// the key that it is kept under. That is none of the keys: while their slot moves to another
+/// master of a cluster, no node answers a command for several of which one is not there.
 pub(super) static LOAD: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local function aside(why)
-    redis.call('RENAME', KEYS[1], KEYS[2])
-    redis.call('PEXPIRE', KEYS[2], ARGV[3])
+    redis.call('RENAME', KEYS[1], ARGV[5])
+    redis.call('PEXPIRE', ARGV[5], ARGV[3])
     redis.call('PUBLISH', ARGV[4], '0')
     return why
 end

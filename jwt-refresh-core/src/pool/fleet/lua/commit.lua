@@ -1,8 +1,8 @@
 -- Writes who holds what, unless another worker is the coordinator by now. KEYS: lease, state,
 -- demand, released, then rows and changes of each member that is touched. ARGV: worker, epoch, base
 -- of channels, and the plan as JSON: `members` with `name`, `dead`, `fresh` and `rows` (pairs of
--- account and row; an empty row removes), `taken` and `left` (pairs of field and value of what was
--- released), and `learnt`, the incarnation that is learnt now.
+-- account and row; an empty row removes), `taken` and `left` (field and value of what was released,
+-- and of `left` what stood there), and `learnt`, the incarnation that is learnt now.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[2] then return 0 end
 local plan = cjson.decode(ARGV[4])
 local time = redis.call('TIME')
@@ -11,6 +11,11 @@ for _, member in ipairs(plan.members) do
   -- One that is thought dead may have said meanwhile that it lives.
   local said = member.dead and redis.call('HGET', KEYS[3], member.name)
   if said and tonumber(string.match(said, '^%d+') or '0') > now then return 2 end
+end
+for _, left in ipairs(plan.left) do
+  -- It may have told meanwhile what it leaves. If this was done already, it is done again.
+  local told = redis.call('HGET', KEYS[4], left[1]) or ''
+  if told ~= left[3] and told ~= left[2] then return 2 end
 end
 for i, member in ipairs(plan.members) do
   local rows, changes, last = KEYS[3 + 2 * i], KEYS[4 + 2 * i], 'shares:' .. member.name

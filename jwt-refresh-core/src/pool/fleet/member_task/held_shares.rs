@@ -11,7 +11,10 @@ impl MemberTask {
         let row = self.shares.rows.get(name).cloned();
         let held = self.held.get(name).map(|held| held.grant);
         match row {
-            None => self.give_up(name),
+            None => {
+                self.give_up(name);
+                self.given_up.remove(name);
+            }
             Some(row) if held == Some(row.grant) && row.units > 0 => {
                 self.pool.change_share(name, share(&row));
                 self.take_rest(name, &row);
@@ -29,7 +32,10 @@ impl MemberTask {
             }
             Some(row) => {
                 self.give_up(name);
-                self.released(name, &row, 0, None);
+                let state = self.given_up.remove(name).and_then(|(grant, state)| state.filter(|_| grant == row.grant));
+                let held = state.as_ref().map_or(0, |state| state.held);
+                let state = state.filter(|state| state.units == row.of).map(Box::new);
+                self.released(name, &row, held, state);
             }
         }
     }
@@ -56,9 +62,15 @@ impl MemberTask {
     /// Lets an account rest for what another process was told that has a part of it.
     fn take_rest(&mut self, name: &str, row: &ShareRow) {
         let is_known = self.held.get(name).is_some_and(|held| held.rest == row.rest);
-        let (Some((cause, until)), Some(time), false) = (&row.rest, self.time, is_known) else { return };
+        if !is_known {
+            self.rest(name, row);
+        }
+    }
+
+    pub(super) fn rest(&self, name: &str, row: &ShareRow) {
+        let (Some((cause, until)), Some(time)) = (&row.rest, self.time) else { return };
         if let Some(cause) = QuarantineCause::by_name(cause) {
-            self.pool.set_unavailable(name, cause, Some(time.boot_late(*until)), None);
+            self.pool.rest_as_told_others(name, cause, time.boot_late(*until));
         }
     }
 
@@ -80,7 +92,11 @@ impl MemberTask {
     /// Begins to use a share.
     fn take(&mut self, name: &str, row: ShareRow) {
         let (_, into) = self.offsets();
-        self.pool.grant_share(name, share(&row), &before(&row.known), into);
+        let before = match self.given_up.remove(name).filter(|(grant, _)| *grant == row.grant) {
+            Some((_, state)) => state.map_or(Before::Unknown(None), Before::State),
+            None => before(&row.known),
+        };
+        self.pool.grant_share(name, share(&row), &before, into);
         self.take_rest(name, &row);
         self.without_token.insert(name.to_owned());
         self.held.insert(name.to_owned(), row);
@@ -104,10 +120,12 @@ impl MemberTask {
         self.releases.insert(name.to_owned());
     }
 
-    /// Ends the use of a share that this process does not have any more.
+    /// Ends the use of a share that this process does not have any more, as far as it knows.
     pub(super) fn give_up(&mut self, name: &str) {
-        if self.held.remove(name).is_some() {
-            self.pool.release_share(name, 0);
+        if let Some(row) = self.held.remove(name) {
+            let (out, _) = self.offsets();
+            let state = self.pool.release_share(name, out);
+            self.given_up.insert(name.to_owned(), (row.grant, state));
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::pool::definition::Definition;
 use crate::pool::local::Pool;
 use crate::pool::quarantine::QuarantineCause;
-use crate::pool::share::AccountChange;
+use crate::pool::share::{AccountChange, AccountState};
 use crate::redis::{Connection, Script, Subscription, Subscriptions, random_name};
 use crate::runtime;
 use crate::store::StoreError;
@@ -39,8 +39,7 @@ const STATES: usize = 100;
 /// Starts the task of a process that joins a fleet, whose local pool is `pool`.
 pub(super) fn start(place: FleetPlace, pool: Pool, pins: Option<Pins>) -> Result<Arc<FleetMember>, Error> {
     let (member, signals) = FleetMember::new(place, pool)?;
-    let hub = Subscriptions::new(member.place.link()?);
-    let task = MemberTask::new(&member, hub, pins, signals)?;
+    let task = MemberTask::new(&member, pins, signals)?;
     runtime::handle()?.spawn(task.work());
     Ok(member)
 }
@@ -73,6 +72,9 @@ struct MemberTask {
     definitions: BTreeMap<String, Definition>,
     /// What Redis was told last of shares that were given back, or is to be told.
     told: BTreeMap<String, Release>,
+    /// The grants that this process has given up without a word, and what it knew of the
+    /// accounts. If the coordinator has not given the shares to others, they are still its own.
+    given_up: BTreeMap<String, (u64, Option<AccountState>)>,
     /// Of which accounts it is to be told.
     releases: BTreeSet<String>,
     /// Accounts of which units are to be given back while others stay.
@@ -120,22 +122,17 @@ struct Said {
 }
 
 impl MemberTask {
-    fn new(
-        member: &Arc<FleetMember>,
-        hub: Subscriptions,
-        pins: Option<Pins>,
-        signals: TaskSignals,
-    ) -> Result<Self, Error> {
+    fn new(member: &Arc<FleetMember>, pins: Option<Pins>, signals: TaskSignals) -> Result<Self, Error> {
         let place = member.place.clone();
-        let name = random_name().map_err(failed)?;
+        let (name, link) = (random_name().map_err(failed)?, place.link()?);
         let keys = &place.keys;
         Ok(Self {
             member: Arc::downgrade(member),
             pool: member.pool.clone(),
             clock: member.clock.clone(),
-            link: place.link()?,
+            hub: Subscriptions::new(Arc::clone(&link)),
+            link,
             signals,
-            hub,
             pins,
             accounts: Mirror::new((keys.accounts.clone(), keys.account_changes.clone()), &keys.demand),
             shares: Mirror::new(keys.shares_of(&name), &keys.demand),
@@ -147,6 +144,7 @@ impl MemberTask {
             standing: MemberStanding { joins: true, ..MemberStanding::default() },
             definitions: BTreeMap::new(),
             told: BTreeMap::new(),
+            given_up: BTreeMap::new(),
             releases: BTreeSet::new(),
             shrinking: BTreeSet::new(),
             news: News::default(),
@@ -291,7 +289,8 @@ impl MemberTask {
         }
         self.pool.close(Duration::ZERO).await;
         let keys = Arc::clone(&self.place.keys);
-        let mut arguments = vec![keys.channel("coordinator"), self.name.clone()];
+        let report = self.last_report();
+        let mut arguments = vec![keys.channel("coordinator"), self.name.clone(), report];
         arguments.extend(self.released_pairs());
         // If Redis does not answer, the shares are free when their time is up.
         let _ = self.run::<i64>(&LEAVE, &[&keys.demand, &keys.released], &arguments).await;

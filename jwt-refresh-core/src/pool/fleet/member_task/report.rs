@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{LONGEST_BEAT, MemberTask, NEWS, STATES};
 use crate::pool::definition::Definition;
-use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, release_field};
+use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, ShareRow, release_field};
 use crate::pool::fleet::mirror::unexpected;
 use crate::pool::fleet::redis_time::RedisTime;
 use crate::pool::fleet::scripts::{BEAT, RELEASE, WANT};
@@ -96,6 +96,16 @@ impl MemberTask {
         Some((report, is_urgent || is_news))
     }
 
+    /// Returns what a member says when all that it had is given back: of which shares it had heard.
+    /// The coordinator may have given it others since, of which it has used nothing.
+    pub(super) fn last_report(&self) -> String {
+        let given_up = self.given_up.iter().map(|(account, (grant, _))| (account, *grant));
+        let heard = given_up.chain(self.told.iter().map(|(account, told)| (account, told.grant)));
+        let row = |grant| ShareRow { grant, ..ShareRow::default() };
+        let claims = heard.map(|(account, grant)| (account.clone(), row(grant))).collect();
+        serde_json::to_string(&MemberReport { claims, ..MemberReport::default() }).unwrap_or_default()
+    }
+
     /// Plans to tell again what Redis may have forgotten.
     fn tell_again(&mut self) {
         self.has_new_wants = !self.wants.is_empty();
@@ -126,11 +136,14 @@ impl MemberTask {
     }
 
     /// Returns the states of accounts with quotas.
-    fn states(&self) -> BTreeMap<String, AccountState> {
+    fn states(&self) -> BTreeMap<String, (u64, AccountState)> {
         let (out, _) = self.offsets();
-        let quotas =
-            self.held.keys().filter(|account| self.definitions.get(*account).is_some_and(Definition::has_quota));
-        quotas.take(STATES).filter_map(|account| Some((account.clone(), self.pool.state_of(account, out)?))).collect()
+        let has_quota = |account: &String| self.definitions.get(account).is_some_and(Definition::has_quota);
+        let quotas = self.held.iter().filter(|(account, _)| has_quota(account)).take(STATES);
+        let state = |(account, row): (&String, &ShareRow)| {
+            Some((account.clone(), (row.grant, self.pool.state_of(account, out)?)))
+        };
+        quotas.filter_map(state).collect()
     }
 
     /// Says that this process lives, and what it needs. Its shares are extended by that.
@@ -226,8 +239,8 @@ impl MemberTask {
 
     /// Ends the use of all shares, which others may have by now.
     fn give_all_up(&mut self) {
-        for account in std::mem::take(&mut self.held).into_keys() {
-            self.pool.release_share(&account, 0);
+        for account in self.held.keys().cloned().collect::<Vec<_>>() {
+            self.give_up(&account);
         }
         self.told.clear();
         self.releases.clear();

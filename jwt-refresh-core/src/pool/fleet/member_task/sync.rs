@@ -78,8 +78,8 @@ impl MemberTask {
     /// Takes what the auth workers say of an account.
     fn take_account(&mut self, name: &str) {
         let Some(row) = self.accounts.rows.get(name) else {
+            self.give_up(name);
             self.pool.remove(name);
-            self.held.remove(name);
             self.definitions.remove(name);
             return;
         };
@@ -115,6 +115,11 @@ impl MemberTask {
         if let Some(row) = self.held.get(name) {
             let before = state.map_or(Before::Unknown(None), Before::State);
             self.pool.grant_share(name, share(row), &before, into);
+            self.rest(name, row);
+        } else if self.shares.rows.contains_key(name) {
+            // It was removed and has come back, and the share of it is this member's still.
+            self.shares.set_changed([&name.to_owned()]);
+            self.news.shares = true;
         }
     }
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::pool::share::AccountState;
 
 const SHARE_TIME: u64 = 3_000_000;
 const LEASE_TTL: u64 = 10_000_000;
@@ -21,6 +22,10 @@ struct Process {
     until: u64,
     demand: u32,
     is_alive: bool,
+    /// What it has told of accounts with quotas.
+    states: BTreeMap<String, (u64, AccountState)>,
+    /// What it says that it has used, once it has left.
+    left: Option<BTreeMap<String, ShareRow>>,
 }
 
 /// Redis, its members, and the coordinator.
@@ -64,8 +69,12 @@ impl World {
     }
 
     fn seen(&self) -> Seen {
-        let report =
-            |process: &Process| MemberReport { demand: vec![(None, process.demand)], ..MemberReport::default() };
+        let report = |process: &Process| MemberReport {
+            demand: vec![(None, process.demand)],
+            claims: process.left.clone().unwrap_or_default(),
+            states: process.states.clone(),
+            ..MemberReport::default()
+        };
         Seen {
             now: self.now,
             boot: self.now,
@@ -84,6 +93,10 @@ impl World {
         let seen = self.seen();
         self.shares.see(&seen, SHARE_TIME);
         let plan = self.shares.step(&self.accounts, &seen, (SHARE_TIME, LEASE_TTL));
+        // A plan that goes by what was not seen is refused.
+        for (field, _, seen) in &plan.left {
+            assert_eq!(self.released.get(field).map_or("", String::as_str), seen);
+        }
         for member in plan.members {
             if member.dead {
                 self.processes.remove(&member.name);
@@ -97,7 +110,7 @@ impl World {
                 }
             }
         }
-        self.released.extend(plan.left);
+        self.released.extend(plan.left.into_iter().map(|(field, text, _)| (field, text)));
         for (field, text) in plan.taken {
             if self.released.get(&field) == Some(&text) {
                 self.released.remove(&field);
@@ -124,6 +137,24 @@ impl World {
         }
         let rows = &process.rows;
         process.uses.retain(|account, _| rows.contains_key(account));
+    }
+
+    /// Lets a member end, which gives back what it has heard of.
+    fn leave(&mut self, name: &str, state: Option<&AccountState>) {
+        let process = self.processes.get_mut(name).unwrap();
+        for (account, row) in &process.uses {
+            let (grant, step, state) = (row.grant, row.step, state.cloned().map(Box::new));
+            let release = Release { grant, step, units: 0, held: 0, until: None, state };
+            self.released.insert(release_field(account, name), serde_json::to_string(&release).unwrap());
+        }
+        (process.until, process.is_alive) = (0, false);
+        process.left = Some(std::mem::take(&mut process.uses));
+    }
+
+    /// What a member knows of the account that it was given, and how many leases count against it.
+    fn known(&self, name: &str, account: &str) -> (KnownState, u32) {
+        let row = &self.processes[name].uses[account];
+        (row.known.clone(), row.held_elsewhere)
     }
 
     /// Extends the shares of all that live.
@@ -160,6 +191,7 @@ enum Event {
     Obey(usize),
     Die(usize),
     Join(usize),
+    Leave(usize),
     Demand(usize, u32),
     /// Another coordinator takes over, and reads what Redis holds.
     TakeOver,
@@ -173,6 +205,7 @@ fn event() -> impl Strategy<Value = Event> {
         8 => (0..6_usize).prop_map(Event::Obey),
         1 => (0..6_usize).prop_map(Event::Die),
         2 => (0..6_usize).prop_map(Event::Join),
+        1 => (0..6_usize).prop_map(Event::Leave),
         3 => ((0..6_usize), (0..50_u32)).prop_map(|(member, demand)| Event::Demand(member, demand)),
         1 => Just(Event::TakeOver),
     ]
@@ -201,6 +234,11 @@ proptest! {
                     }
                 }
                 Event::Join(number) => if !world.processes.contains_key(&name(number)) { world.join(number) },
+                Event::Leave(number) => {
+                    if world.processes.get(&name(number)).is_some_and(|process| process.is_alive) {
+                        world.leave(&name(number), None);
+                    }
+                }
                 Event::Demand(number, demand) => {
                     if let Some(process) = world.processes.get_mut(&name(number)) {
                         process.demand = demand;
@@ -244,6 +282,107 @@ fn a_dead_members_leases_count_for_a_while_and_the_worst_is_assumed_of_its_state
     world.settle();
     assert_eq!(world.processes["m1"].uses["a0"].held_elsewhere, 0);
     assert!(world.released.is_empty());
+}
+
+/// Something that is known of an account, and tells it from others.
+fn state(arrival: i64) -> AccountState {
+    serde_json::from_value(json!({
+        "units": 1, "arrival": arrival, "limits": [], "served": null, "spent": null,
+        "strikes": serde_json::to_value(crate::pool::strikes::Strikes::NONE).unwrap(), "rest": null, "held": 0,
+    }))
+    .unwrap()
+}
+
+#[test]
+fn of_a_share_that_its_member_had_not_heard_of_when_it_left_nothing_is_assumed() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 1);
+    world.round();
+    world.leave("m0", None);
+    world.join(1);
+    world.settle();
+    assert_eq!(world.known("m1", "a0"), (KnownState::Unused, 0), "nobody has used it");
+    world.leave("m1", Some(&state(7)));
+    world.join(2);
+    // What the second has left goes to the third, which does not hear of it either.
+    world.round();
+    world.leave("m2", None);
+    world.join(3);
+    world.settle();
+    assert_eq!(world.known("m3", "a0"), (KnownState::Exactly(Box::new(state(7))), 0));
+    assert!(world.released.is_empty(), "{:?}", world.released);
+}
+
+#[test]
+fn what_a_dead_member_told_of_an_account_counts_for_the_share_that_it_was_told_of() {
+    for (is_of_share, known) in [(false, 7), (true, 5)] {
+        let mut world = World::new(&json!({ "usage_cap": 9 }), 1);
+        world.settle();
+        let first = world.processes["m0"].uses["a0"].grant;
+        world.leave("m0", Some(&state(7)));
+        world.now += 1;
+        world.join(1);
+        world.settle();
+        let process = world.processes.get_mut("m1").unwrap();
+        let grant = if is_of_share { process.uses["a0"].grant } else { first };
+        process.states = BTreeMap::from([("a0".to_owned(), (grant, state(5)))]);
+        process.is_alive = false;
+        world.now += SHARE_TIME + 1;
+        world.join(2);
+        world.settle();
+        assert_eq!(world.known("m2", "a0").0, KnownState::AtLeast(Some(Box::new(state(known)))));
+    }
+}
+
+#[test]
+fn what_a_member_leaves_counts_though_its_share_was_changed_since_it_heard_of_it() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 1);
+    world.settle();
+    world.join(1);
+    world.processes.get_mut("m0").unwrap().demand = 0;
+    world.round();
+    assert!(world.processes["m0"].rows.values().any(|row| row.leaving == 1), "a share is to move");
+    world.leave("m0", Some(&state(7)));
+    world.settle();
+    for account in world.accounts.keys() {
+        assert_eq!(world.known("m1", account), (KnownState::Exactly(Box::new(state(7))), 0), "{account}");
+    }
+}
+
+#[test]
+fn leases_that_a_member_told_of_before_count_when_it_dies_with_a_smaller_share() {
+    let mut world = World::new(&json!({ "concurrency": 4 }), 8);
+    world.settle();
+    let (account, row) = world.processes["m0"].uses.first_key_value().unwrap();
+    let (account, row) = (account.clone(), row.clone());
+    assert!(row.units < 4, "others have parts");
+    // It had all of the account, and gave that back while it held all leases that there may be.
+    let release = Release { grant: row.grant - 1, step: 0, units: 0, held: 4, until: None, state: None };
+    world.released.insert(release_field(&account, "m0"), serde_json::to_string(&release).unwrap());
+    world.settle();
+    world.processes.get_mut("m0").unwrap().is_alive = false;
+    world.now += SHARE_TIME + 1;
+    world.beat();
+    world.settle();
+    let held = world.processes.values().filter_map(|process| process.uses.get(&account)).map(|row| row.held_elsewhere);
+    assert_eq!(held.max(), Some(4));
+}
+
+#[test]
+fn what_others_may_have_spent_of_units_is_owed_by_a_member_that_hears_of_its_share_only_then() {
+    let mut world = World::new(&json!({ "rate": [10, { "secs": 1, "nanos": 0 }, 4] }), 8);
+    world.round();
+    world.obey("m0");
+    let account = world.processes["m0"].uses.keys().next().unwrap().clone();
+    let has = |world: &World, name: &str| world.processes[name].rows.get(&account).map_or(0, |row| row.units);
+    let other = world.names().into_iter().find(|name| name != "m0" && has(&world, name) > 0).unwrap();
+    let before = has(&world, &other);
+    world.leave("m0", None);
+    for _ in 0..5 {
+        world.round();
+    }
+    assert!(has(&world, &other) > before, "it is given what the first has left");
+    world.obey(&other);
+    assert_eq!(world.known(&other, &account).0, KnownState::AtLeast(None));
 }
 
 #[test]

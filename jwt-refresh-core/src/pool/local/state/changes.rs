@@ -89,7 +89,7 @@ impl PoolState {
                 let until = |quarantine| self.return_time(entry, quarantine).unwrap_or(NEVER);
                 return quarantine.map(|this| Quarantine { until: this.until.map(|_| until(this)), ..this.clone() });
             }
-            Some(held) if held.is_unavailable => held.rest.as_ref(),
+            Some(held) if held.is_covered() => held.rest.as_ref(),
             Some(_) => quarantine.filter(|quarantine| quarantine.cause != QuarantineCause::Elsewhere),
             None => {
                 let late = self.shares.late.get(&slot).and_then(|late| late.rest.as_ref());

@@ -61,7 +61,9 @@ impl PoolState {
         let rest = rest.into_iter().chain(late).max_by_key(|rest| rest.until);
         self.take_over(slot, limits, &whole, (share, before), offset, now);
         let (to_go_on, rest) = if is_unavailable { (rest, None) } else { (None, rest) };
-        let held = HeldShare { share, whole, served, spent, is_unavailable, rest: to_go_on, is_counted: false };
+        let told_others = None;
+        let held =
+            HeldShare { share, whole, served, spent, is_unavailable, told_others, rest: to_go_on, is_counted: false };
         self.shares.held.insert(slot, held);
         if !is_unavailable {
             let quarantine = rest.or_else(|| self.own_quarantine(slot, now));
@@ -192,7 +194,7 @@ impl PoolState {
         let entry = self.table.get(slot)?;
         let arrival = blocked.map_or(entry.arrival, |until| entry.limits.rate.block_until(entry.arrival, until));
         let limits = entry.rare.get().limits.as_ref().map(|states| states.handed_over(offset));
-        let rest = entry.quarantine().filter(|_| !held.is_unavailable).or(held.rest.as_ref());
+        let rest = entry.quarantine().filter(|_| !held.is_covered()).or(held.rest.as_ref());
         let rest = rest.filter(|rest| rest.cause.is_rest()).and_then(|rest| Some((rest.cause, rest.until?)));
         Some(AccountState {
             units: held.share.units,

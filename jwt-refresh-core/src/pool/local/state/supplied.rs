@@ -33,8 +33,10 @@ impl PoolState {
             Served::Token(..) | Served::Nothing => 0,
         };
         let is_used_up = entry.used >= entry.limits.usage_cap;
-        let is_covered = held.is_unavailable && entry.rare.get().cause().is_some_and(QuarantineCause::is_rest);
-        held.is_unavailable = is_covered;
+        let rests = entry.quarantine().filter(|quarantine| quarantine.cause.is_rest());
+        let is_unavailable = held.is_unavailable && rests.is_some();
+        let own_rest = rests.filter(|_| !held.is_covered()).cloned();
+        held.is_unavailable = is_unavailable;
         if let Some(expires) = old_expires {
             self.counters.token_removed(expires);
         }
@@ -43,8 +45,8 @@ impl PoolState {
         if is_used_up {
             self.note_spent(slot, QuarantineCause::UsageCap);
         }
-        if !is_covered {
-            self.end_cover(slot, now);
+        if !is_unavailable {
+            self.end_unavailable(slot, own_rest, now);
         }
         self.set_alarm(slot);
         self.dispatch(slot, now);
@@ -64,16 +66,38 @@ impl PoolState {
         Some(waits.unwrap_or(elsewhere))
     }
 
-    /// Puts an account where it belongs that others say nothing of any more: it goes on to rest,
-    /// waits for a token, serves, or is elsewhere.
-    fn end_cover(&mut self, slot: Slot, now: i64) {
-        let Some(entry) = self.table.get(slot) else { return };
-        let rests = entry.quarantine().filter(|quarantine| quarantine.cause.is_rest()).cloned();
+    /// Puts an account where it belongs that the auth workers have nothing to say of any more: it
+    /// rests as others were told, goes on with a rest of its own, waits for a token, serves, or is
+    /// elsewhere.
+    fn end_unavailable(&mut self, slot: Slot, own_rest: Option<Quarantine>, now: i64) {
+        let lasts = |rest: &Quarantine| rest.until.is_none_or(|until| until > now);
         let held = self.shares.held.get_mut(&slot);
-        let to_go_on = held.and_then(|held| held.rest.take()).or(rests);
-        let is_over = |rest: &Quarantine| rest.until.is_some_and(|until| until <= now);
-        let quarantine = to_go_on.filter(|rest| !is_over(rest)).or_else(|| self.own_quarantine(slot, now));
+        let to_go_on = held.and_then(|held| {
+            held.told_others = held.told_others.take().filter(lasts);
+            let own_rest = held.rest.take().or(own_rest);
+            if held.told_others.is_some() {
+                held.rest = own_rest;
+                return held.told_others.clone();
+            }
+            own_rest.filter(lasts)
+        });
+        let quarantine = to_go_on.or_else(|| self.own_quarantine(slot, now));
         self.set_quarantine(slot, quarantine);
+    }
+
+    /// Lets an account of which others have parts rest for what one of them was told. It is not
+    /// told of again from here.
+    pub(in crate::pool::local) fn rest_as_told_others(&mut self, name: &str, rest: Quarantine, now: i64) {
+        let Some(slot) = self.supplied(name) else { return };
+        let own = self.table.get(slot).and_then(|entry| entry.quarantine()).cloned();
+        let Some(held) = self.shares.held.get_mut(&slot) else { return };
+        let own_rest = own.filter(|own| own.cause.is_rest() && !held.is_covered());
+        held.told_others = Some(rest);
+        if held.is_unavailable {
+            return;
+        }
+        self.end_unavailable(slot, own_rest, now);
+        self.dispatch(slot, now);
     }
 
     /// Ends the rest of an account that is over.
@@ -81,7 +105,7 @@ impl PoolState {
         if let Some(held) = self.shares.held.get_mut(&slot) {
             held.is_unavailable = false;
         }
-        self.end_cover(slot, now);
+        self.end_unavailable(slot, None, now);
     }
 
     /// Notes that the token of an account may not be used any more.
@@ -131,7 +155,7 @@ impl PoolState {
     /// Has a rest wait that would begin while the account is out of service for what others say.
     /// Returns whether that is so.
     pub(super) fn covers_rest(&mut self, slot: Slot, cause: QuarantineCause, until: i64) -> bool {
-        let Some(held) = self.shares.held.get_mut(&slot).filter(|held| held.is_unavailable) else { return false };
+        let Some(held) = self.shares.held.get_mut(&slot).filter(|held| held.is_covered()) else { return false };
         if held.rest.as_ref().is_none_or(|rest| rest.until.is_some_and(|other| other < until)) {
             held.rest = Some(Quarantine { cause, until: Some(until), error: None });
         }
@@ -157,10 +181,11 @@ impl PoolState {
     pub(in crate::pool::local) fn set_unavailable(&mut self, name: &str, quarantine: Quarantine, now: i64) {
         let Some(slot) = self.supplied(name) else { return };
         let own = self.table.get(slot).and_then(|entry| entry.quarantine()).cloned();
-        if let Some(held) = self.shares.held.get_mut(&slot)
-            && !std::mem::replace(&mut held.is_unavailable, true)
-        {
-            held.rest = own.filter(|own| own.cause.is_rest());
+        if let Some(held) = self.shares.held.get_mut(&slot) {
+            if !held.is_covered() {
+                held.rest = own.filter(|own| own.cause.is_rest());
+            }
+            held.is_unavailable = true;
         }
         self.set_quarantine(slot, Some(quarantine));
         self.dispatch(slot, now);
@@ -173,9 +198,7 @@ impl PoolState {
             None => self.set_quarantine(slot, self.own_quarantine(slot, now)),
             Some(held) if held.is_unavailable => {
                 held.is_unavailable = false;
-                let rest = held.rest.take().filter(|rest| rest.until.is_some_and(|until| until > now));
-                let quarantine = rest.or_else(|| self.own_quarantine(slot, now));
-                self.set_quarantine(slot, quarantine);
+                self.end_unavailable(slot, None, now);
             }
             Some(_) => {}
         }

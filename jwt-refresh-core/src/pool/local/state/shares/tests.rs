@@ -512,6 +512,55 @@ async fn a_rest_of_its_own_goes_on_after_what_others_said_and_is_all_that_is_tol
 }
 
 #[tokio::test]
+async fn a_rest_that_others_were_told_of_is_ended_by_nothing_else_and_ends_nothing_else() {
+    const HALF: Share = Share { units: 1, of: 2, held_elsewhere: 0 };
+    let here = Process::with(account());
+    here.serve("ada", HALF, &Before::Unused);
+    let rest = |time| {
+        let until = (here.moment() + time).boot.as_nanos();
+        here.pool.rest_as_told_others("ada", QuarantineCause::RateLimited, until);
+    };
+    let told = || here.pool.take_changed(10).pop().and_then(|change| change.quarantine);
+    rest(10 * SECOND);
+    assert!(told().is_none(), "they know it");
+    // The auth workers tell of the account again when they have a new token, and of other things.
+    here.pool.set_available("ada");
+    here.supply("ada", 2);
+    here.pool.set_unavailable("ada", QuarantineCause::Rejected, None, None);
+    here.supply("ada", 3);
+    assert_eq!(here.cause("ada"), Some(QuarantineCause::RateLimited));
+    here.pass(just_before(10 * SECOND));
+    let own = here.lease();
+    assert!(own.is_none(), "it rests");
+    here.pass(Duration::from_nanos(1));
+    let own = here.lease().unwrap();
+
+    // A rest of its own that is longer goes on, and one that came meanwhile begins.
+    own.quota_used_up(Some(100 * SECOND));
+    rest(10 * SECOND);
+    assert_eq!(told().unwrap().cause, QuarantineCause::QuotaUsedUp, "its own is told");
+    here.pass(10 * SECOND);
+    assert_eq!(here.cause("ada"), Some(QuarantineCause::QuotaUsedUp));
+    rest(10 * SECOND);
+    own.quota_used_up(Some(200 * SECOND));
+    here.pass(just_before(200 * SECOND));
+    assert_eq!(here.cause("ada"), Some(QuarantineCause::QuotaUsedUp));
+    here.pass(Duration::from_nanos(1));
+    assert!(here.lease().is_some());
+
+    // What the auth workers say holds until they say that it does not.
+    here.pool.set_unavailable("ada", QuarantineCause::Denied, Some(i64::MAX), None);
+    rest(SECOND);
+    here.pass(2 * SECOND);
+    assert_eq!(here.cause("ada"), Some(QuarantineCause::Denied));
+    rest(SECOND);
+    here.pool.set_available("ada");
+    assert_eq!(here.cause("ada"), Some(QuarantineCause::RateLimited));
+    here.release("ada");
+    assert_eq!(here.cause("ada"), Some(QuarantineCause::Elsewhere), "who has it rests then");
+}
+
+#[tokio::test]
 async fn once_the_shares_have_ended_nothing_is_leased_until_they_are_extended() {
     let here =
         Process::with(account().rate(10, SECOND).burst(9)).and(Account::new("bob", NoLogin).limit(Limit::daily(9)));

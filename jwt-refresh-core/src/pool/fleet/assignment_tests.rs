@@ -1,8 +1,10 @@
+//! What the assignment promises. It is beside it, since the benchmark includes that as it is.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{AccountNeed, Holding, MemberNeed, assign};
+use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
 
 const SLICE: u32 = 400;
 
