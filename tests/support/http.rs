@@ -1,6 +1,5 @@
-//! HTTP clients, calls of the test server's API, and ports.
+//! HTTP clients, and calls of the test server's API.
 
-use std::net::TcpListener;
 use std::time::SystemTime;
 
 use jwt_refresh::AccessToken;
@@ -22,9 +21,4 @@ pub(crate) async fn call_api(server: &TestServer, token: &AccessToken) -> u16 {
 pub(crate) async fn is_served(server: &TestServer, token: &AccessToken) -> bool {
     let status = call_api(server, token).await;
     status == 200 || token.expires_at().is_some_and(|until| until <= SystemTime::now())
-}
-
-/// A port of this machine on which nothing listens.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }

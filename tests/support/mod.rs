@@ -11,6 +11,7 @@ mod log;
 mod login;
 #[cfg(feature = "redis")]
 mod machine;
+mod port;
 mod process;
 #[cfg(feature = "metrics")]
 mod recorder;
@@ -30,12 +31,13 @@ use std::time::Duration;
 pub(crate) use accounts::{PASSWORD, account, account_login, account_name, with_accounts};
 pub(crate) use child::{child_command, end_of_input, orders, test_command};
 pub(crate) use entry::{entry, increment};
-pub(crate) use http::{call_api, free_port, http_client, is_served};
+pub(crate) use http::{call_api, http_client, is_served};
 pub(crate) use http_proxy::HttpProxy;
 pub(crate) use log::log;
 pub(crate) use login::{login, login_at};
 #[cfg(feature = "redis")]
 pub(crate) use machine::Machine;
+pub(crate) use port::{cluster_port, free_port};
 pub(crate) use process::Process;
 #[cfg(feature = "metrics")]
 pub(crate) use recorder::Recorded;

@@ -1,12 +1,11 @@
 //! A Redis Cluster on loopback for one test.
 
-use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{RedisServer, free_port, until};
+use super::{RedisServer, cluster_port, until};
 
 /// Three masters, each with as many replicas as was asked for. They end with the test.
 pub(crate) struct RedisCluster {
@@ -104,10 +103,4 @@ impl RedisCluster {
         }
         count
     }
-}
-
-/// A port on which nothing listens, as on that of the cluster's bus, which is 10,000 higher.
-fn cluster_port() -> u16 {
-    let is_free = |port: u16| port.checked_add(10_000).is_some_and(|bus| TcpListener::bind(("127.0.0.1", bus)).is_ok());
-    std::iter::repeat_with(free_port).find(|port| is_free(*port)).unwrap()
 }

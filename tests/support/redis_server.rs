@@ -55,6 +55,7 @@ impl RedisServer {
             .expect("the tests need redis-server: see scripts/test");
         self.process = Some(process.into());
         until("redis-server answers", async || self.ping().await.is_ok()).await;
+        assert!(self.process.as_mut().unwrap().try_wait().unwrap().is_none(), "another server has port {}", self.port);
     }
 
     pub(crate) fn stop(&mut self) {
