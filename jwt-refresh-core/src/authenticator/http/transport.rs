@@ -156,7 +156,7 @@ fn failure(action: &str, error: reqwest::Error) -> Error {
         return error
             .advising("give the HTTP client the certificate that the server knows (`ClientBuilder::identity`)");
     }
-    let (kind, what) = if error.is_connect() {
+    let (kind, what) = if error.is_connect() || was_not_begun(&error) {
         (ErrorKind::Unreachable, format!("the {action} did not reach the server"))
     } else {
         (ErrorKind::Unanswered, format!("the {action} was sent, and its answer did not come"))
@@ -172,6 +172,13 @@ fn is_of_certificate(error: &reqwest::Error) -> bool {
     causes.map(|cause| letters(&cause.to_string())).any(|words| {
         words.split_once("alert").is_some_and(|(_, alert)| CERTIFICATE_ALERTS.iter().any(|name| alert.contains(name)))
     })
+}
+
+/// Returns whether the connection was closed before the request was begun, as one is whose server
+/// has refused the client's certificate by then. hyper says "canceled" of no other request.
+fn was_not_begun(error: &reqwest::Error) -> bool {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.any(|cause| cause.to_string().starts_with("operation was canceled"))
 }
 
 /// Returns the letters of a text, in lower case: rustls writes `UnknownCA`, OpenSSL `unknown ca`.
