@@ -143,6 +143,13 @@ fn session(server: &Server, browser: &Browser, store: &Arc<MemoryStore>) -> Sess
     Session::builder(login(server, browser)).policy(policy).requests(rule).store(Arc::clone(store), "ada").build()
 }
 
+/// Logs in, in a program that has ended when this returns.
+async fn log_in_before(server: &Server, browser: &Browser, store: &Arc<MemoryStore>) {
+    let session = session(server, browser, store);
+    session.token().await.unwrap();
+    session.flush().await;
+}
+
 fn tokens_for(server: &Server) -> Vec<HashMap<String, String>> {
     let seen = server.seen();
     seen.iter()
@@ -177,10 +184,7 @@ async fn a_resource_is_logged_in_to_by_its_url_alone() {
 async fn a_restart_goes_on_as_the_client_that_was_registered() {
     let (mcp, browser, store) = (Mcp::new(), Browser::default(), Arc::default());
     let server = mcp.start();
-    let first = session(&server, &browser, &store);
-    first.token().await.unwrap();
-    first.flush().await;
-    drop(first);
+    log_in_before(&server, &browser, &store).await;
     let second = session(&server, &browser, &store);
     second.token().await.unwrap();
     second.refresh_now().await.unwrap();
@@ -362,10 +366,7 @@ async fn of_several_servers_the_first_that_there_is_serves_and_the_one_of_the_re
     let (server, (other, _)) = (mcp.start(), other_server());
     let both = json!({ "resource": "HOST/mcp", "authorization_servers": [other.url("/none"), "HOST"] }).to_string();
     mcp.set(|state| state.resource = both);
-    let first = session(&server, &browser, &store);
-    first.token().await.unwrap();
-    first.flush().await;
-    drop(first);
+    log_in_before(&server, &browser, &store).await;
     let both = json!({ "resource": "HOST/mcp", "authorization_servers": [other.url(""), "HOST"] }).to_string();
     mcp.set(|state| state.resource = both);
     let second = session(&server, &browser, &store);
@@ -483,10 +484,7 @@ async fn a_document_of_the_whole_host_serves_where_the_resource_has_none_and_say
 async fn a_step_up_after_a_restart_asks_for_the_scopes_of_the_resource_too() {
     let (mcp, browser, store) = (Mcp::new(), Browser::default(), Arc::default());
     let server = mcp.start();
-    let first = session(&server, &browser, &store);
-    first.token().await.unwrap();
-    first.flush().await;
-    drop(first);
+    log_in_before(&server, &browser, &store).await;
     mcp.set(|state| state.lacks = Some("write read"));
     let second = session(&server, &browser, &store);
     let http = http_client();
