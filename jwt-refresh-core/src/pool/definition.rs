@@ -75,11 +75,6 @@ impl Definition {
         self.limits.iter().fold(account, |account, limit| account.limit(limit.clone()))
     }
 
-    /// Returns whether there are limits that take long to be full again.
-    pub(super) fn has_quota(&self) -> bool {
-        !self.limits.is_empty()
-    }
-
     pub(super) fn tags(&self) -> &[String] {
         &self.tags
     }

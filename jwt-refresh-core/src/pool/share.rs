@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::limit::RuleState;
+use super::limit::{RuleState, Totals};
 use super::limits::Limits;
 use super::quarantine::{Quarantine, QuarantineCause};
 use super::strikes::Strikes;
@@ -81,6 +81,9 @@ pub(super) struct AccountState {
     pub(super) rest: Option<(QuarantineCause, i64)>,
     /// Leases that are still held.
     pub(super) held: u32,
+    /// How much of quotas may have been spent beside, since this was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reserved: Option<Totals>,
 }
 
 /// A token of an account, as it goes from the process that gets it to those that use it.
@@ -105,6 +108,8 @@ pub(super) struct AccountChange {
     pub(super) wants: Option<(u64, QuarantineCause)>,
     /// How many of its leases are held.
     pub(super) held: u32,
+    /// Whether more of its quotas is to be [reserved](super::local::Pool::reserve).
+    pub(super) is_short: bool,
     /// The account was removed. Nothing else is known of it then.
     pub(super) is_removed: bool,
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::messages::{AccountRow, SENTINEL, ShareRow, of_said};
+use super::messages::{AccountRow, Reservation, SENTINEL, ShareRow, of_said};
 use super::mirror::{Mirror, unexpected};
 use super::place::FleetPlace;
 use super::scripts::{COMMIT, ELECT, INFO, TIME};
-use super::shares::{Seen, SharePlan, Shares};
+use super::shares::{MemberPlan, Seen, SharePlan, Shares};
 use crate::clock::Clock;
 use crate::redis::{Connection, Subscription};
 use crate::store::StoreError;
@@ -32,6 +32,8 @@ pub(super) struct Coordinator {
     accounts: Mirror<AccountRow>,
     /// The epoch in which this worker is the coordinator, or the last that it knew of.
     epoch: u64,
+    /// The incarnation of what Redis knows.
+    incarnation: String,
     term: Option<Term>,
     memory_checked: i64,
 }
@@ -62,6 +64,7 @@ impl Coordinator {
             lease_ttl,
             accounts,
             epoch: 0,
+            incarnation: String::new(),
             term: None,
             memory_checked: i64::MIN,
         })
@@ -98,10 +101,14 @@ impl Coordinator {
         }
         self.accounts.sync(&self.link).await?;
         self.accounts.take_changed();
-        let seen = self.look().await?;
+        let mut seen = self.look().await?;
         let now = self.clock.moment().boot.as_nanos();
         let Some(term) = &mut self.term else { return Ok(ROUND) };
         term.shares.see(&seen, micros(self.share_time));
+        for member in term.shares.dead(&seen, micros(self.share_time)) {
+            let reserved = reservations(&self.link, &self.place, &member, &self.incarnation).await?;
+            seen.reserved.insert(member, reserved);
+        }
         let times = (micros(self.share_time), micros(self.lease_ttl));
         let mut plan = match &term.learns {
             Some((incarnation, _)) => term.shares.learn(incarnation, &self.accounts.rows),
@@ -134,6 +141,7 @@ impl Coordinator {
         let answer: Vec<String> = self.link.run(&ELECT, &keys, &arguments).await?;
         let [epoch, incarnation, is_trusted] = &answer[..] else { return Ok(false) };
         let epoch = epoch.parse().map_err(|_| unexpected())?;
+        self.incarnation.clone_from(incarnation);
         if epoch == self.epoch && self.term.is_some() {
             return Ok(true);
         }
@@ -142,7 +150,7 @@ impl Coordinator {
         let learns = match (&known, is_trusted.as_str()) {
             (Some(_), _) => None,
             (None, "1") => Some(self.begin_incarnation(format!("{run}:{epoch}")).await?),
-            (None, _) => Some(incarnation.clone()),
+            (None, _) => Some(self.incarnation.clone()),
         };
         if learns.is_some() {
             self.accounts.reset();
@@ -191,6 +199,7 @@ impl Coordinator {
             now: seconds * 1_000_000 + micros,
             until: BTreeMap::new(),
             reports: BTreeMap::new(),
+            reserved: BTreeMap::new(),
             released: BTreeMap::new(),
         };
         for (member, said) in self.all_of(&keys.demand).await? {
@@ -206,7 +215,7 @@ impl Coordinator {
     }
 
     async fn all_of(&self, key: &str) -> Result<BTreeMap<String, String>, StoreError> {
-        self.link.query(redis::cmd("HGETALL").arg(key)).await
+        all_of(&self.link, key).await
     }
 
     /// Writes a plan, unless another worker is the coordinator by now.
@@ -215,9 +224,12 @@ impl Coordinator {
             return Ok(());
         }
         let keys = &self.place.keys;
-        let touched: Vec<(String, String)> = plan.members.iter().map(|member| keys.shares_of(&member.name)).collect();
-        let mut all = vec![&*keys.coordinator, &keys.state, &keys.demand, &keys.released];
-        all.extend(touched.iter().flat_map(|(rows, changes)| [&**rows, &**changes]));
+        let mut all = [&keys.coordinator, &keys.state, &keys.demand, &keys.released].map(String::clone).to_vec();
+        for MemberPlan { name, .. } in &plan.members {
+            let (rows, changes) = keys.shares_of(name);
+            all.extend([rows, changes, keys.reservations_of(name)]);
+        }
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
         let epoch = self.epoch.to_string();
         let json = serde_json::to_string(plan).unwrap_or_default();
         let arguments = [self.worker.as_bytes(), epoch.as_bytes(), keys.base.as_bytes(), json.as_bytes()];
@@ -246,6 +258,22 @@ impl Coordinator {
             );
         }
     }
+}
+
+async fn all_of(link: &Connection, key: &str) -> Result<BTreeMap<String, String>, StoreError> {
+    link.query(redis::cmd("HGETALL").arg(key)).await
+}
+
+/// Returns what a member has reserved since Redis has lost something last.
+async fn reservations(
+    link: &Connection,
+    place: &FleetPlace,
+    member: &str,
+    incarnation: &str,
+) -> Result<BTreeMap<String, Reservation>, StoreError> {
+    let all = all_of(link, &place.keys.reservations_of(member)).await?;
+    let read = |(account, text): (String, String)| Some((account, serde_json::from_str::<Reservation>(&text).ok()?));
+    Ok(all.into_iter().filter_map(read).filter(|(_, told)| told.incarnation == incarnation).collect())
 }
 
 fn micros(time: Duration) -> u64 {

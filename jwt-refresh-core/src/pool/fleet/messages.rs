@@ -131,10 +131,6 @@ pub(super) struct MemberReport {
     /// The rests of accounts of which others have parts, too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) rests: BTreeMap<String, Rest>,
-    /// The states of accounts with quotas, in case that the member dies: at most a hundred, each
-    /// with the grant of the share that it is of.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) states: BTreeMap<String, (u64, AccountState)>,
     pub(super) figures: Figures,
 }
 
@@ -184,6 +180,16 @@ pub(super) struct Release {
     /// The state of the account, if the member had the whole of it and gives all back.
     #[serde(default)]
     pub(super) state: Option<Box<AccountState>>,
+}
+
+/// What counts as spent of an account with quotas if the member dies that has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Reservation {
+    /// Of which share it is.
+    pub(super) grant: u64,
+    /// What Redis had lost when it was told. An earlier one may not be the last that was told.
+    pub(super) incarnation: String,
+    pub(super) state: Box<AccountState>,
 }
 
 /// Separates the member from the account in the name of a field. A member's name is hexadecimal.

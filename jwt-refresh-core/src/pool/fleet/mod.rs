@@ -84,7 +84,9 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 ///   [tells](super::Lease::answered) of limits, each process learns anew that is given the account.
 ///   Of a rest after a 429, the others that have a part of the account hear a moment later.
 /// - The leases of a process that died count against the concurrency
-///   [for a while](AuthWorkerBuilder::lease_ttl). Of its share, the worst is assumed.
+///   [for a while](AuthWorkerBuilder::lease_ttl). Of its share, the worst is assumed. Of a
+///   [quota](super::Limit::daily), that is a portion of at most an eighth, which the process had
+///   told Redis that it may use.
 ///
 /// # When Redis is away
 ///
@@ -103,8 +105,8 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 /// - `jwt-refresh:{catalog}:fleet:*`: accounts, access tokens and shares. A process that uses
 ///   tokens
 ///   only reads them.
-/// - `jwt-refresh:{catalog}:member:*`: demand, what was released, and what was rejected. Such a
-///   process reads and writes them.
+/// - `jwt-refresh:{catalog}:member:*`: demand, what was released, what was rejected, and how much
+///   may be used of quotas. Such a process reads and writes them.
 /// - `jwt-refresh:{catalog}:auth:*` and `jwt-refresh/catalog/vault:*`: which auth worker is the
 ///   coordinator, and refresh tokens, as a [`RedisStore`](crate::store::RedisStore) keeps them.
 ///   Such a process needs neither.

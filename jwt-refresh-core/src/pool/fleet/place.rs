@@ -158,6 +158,11 @@ impl Keys {
         (format!("{}:fleet:shares:{member}", self.base), format!("{}:fleet:share-changes:{member}", self.base))
     }
 
+    /// Returns the hash of what a member has reserved of quotas, by account.
+    pub(super) fn reservations_of(&self, member: &str) -> String {
+        format!("{}:member:reservations:{member}", self.base)
+    }
+
     /// Returns the channel of what is for one process, or for all of a kind.
     pub(super) fn channel(&self, noun: &str) -> String {
         format!("{}:{noun}", self.base)

@@ -23,6 +23,7 @@ scripts! {
     PUBLISH = "publish";
     RELEASE = "release";
     REMOVE = "remove";
+    RESERVE = "reserve";
     TIME = "time";
     WANT = "want";
 }

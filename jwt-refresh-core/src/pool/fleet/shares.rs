@@ -10,7 +10,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
-use super::messages::{AccountRow, KnownState, MemberReport, Release, Rest, ShareRow, of_release_field, release_field};
+use super::messages::{
+    AccountRow, KnownState, MemberReport, Release, Reservation, Rest, ShareRow, of_release_field, release_field,
+};
 use crate::pool::share::AccountState;
 
 #[cfg(test)]
@@ -27,6 +29,8 @@ pub(super) struct Seen {
     /// Until when each member may use its shares.
     pub(super) until: BTreeMap<String, u64>,
     pub(super) reports: BTreeMap<String, MemberReport>,
+    /// What members have reserved of accounts with quotas whose time is up.
+    pub(super) reserved: BTreeMap<String, BTreeMap<String, Reservation>>,
     /// What members have released, by field, with the text that Redis holds.
     pub(super) released: BTreeMap<String, (Release, String)>,
 }
@@ -276,6 +280,16 @@ impl Shares {
         }
     }
 
+    /// Returns the members whose time is up.
+    pub(super) fn dead(&self, seen: &Seen, share_time: u64) -> Vec<String> {
+        // If Redis' clock is set forward, a member that lives has not been silent for as long.
+        let is_dead = |member: &MemberRows| {
+            let is_silent = seen.boot.saturating_sub(member.heard) >= share_time;
+            member.until == 0 || (member.until < seen.now && is_silent)
+        };
+        self.members.iter().filter(|(_, member)| is_dead(member)).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Takes the shares of members whose time is up. The leases that they held count for a while.
     fn bury(
         &mut self,
@@ -286,14 +300,7 @@ impl Shares {
         plan: &mut SharePlan,
     ) {
         let now = seen.now;
-        // If Redis' clock is set forward, a member that lives has not been silent for as long.
-        let is_dead = |member: &MemberRows| {
-            let is_silent = seen.boot.saturating_sub(member.heard) >= share_time;
-            member.until == 0 || (member.until < now && is_silent)
-        };
-        let dead = self.members.iter().filter(|(_, member)| is_dead(member)).map(|(name, _)| name.clone());
-        let dead: Vec<String> = dead.collect();
-        for name in dead {
+        for name in self.dead(seen, share_time) {
             let Some(member) = self.members.remove(&name) else { continue };
             // Whether it has said at its end of which shares it had heard.
             let has_told = member.until == 0 && seen.reports.contains_key(&name);
@@ -311,8 +318,8 @@ impl Shares {
                     unheard(row, before, end)
                 } else {
                     // What it told of a share that it had before, others may have added to since.
-                    let told = member.report.states.get(&account).filter(|(grant, _)| *grant == row.grant);
-                    let told = told.map(|(_, state)| Box::new(state.clone()));
+                    let told = seen.reserved.get(&name).and_then(|reserved| reserved.get(&account));
+                    let told = told.filter(|told| told.grant == row.grant).map(|told| told.state.clone());
                     Some(unknown(row, before, (leases, told), end))
                 };
                 let Some(release) = release else { continue };
@@ -517,7 +524,10 @@ fn unknown(
     end: u64,
 ) -> Release {
     let state = told.or(match row.known {
-        KnownState::Exactly(state) | KnownState::AtLeast(Some(state)) => Some(state),
+        // Redis may have lost what was reserved since.
+        KnownState::Exactly(state) | KnownState::AtLeast(Some(state)) => {
+            Some(Box::new(AccountState { reserved: None, ..*state }))
+        }
         KnownState::Unused | KnownState::AtLeast(None) => None,
     });
     let held = leases.max(before.map_or(0, |before| before.held));

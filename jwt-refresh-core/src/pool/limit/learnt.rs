@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::advertised::Advertised;
 use super::rule::Call;
-use super::unit::Unit;
+use super::unit::{Totals, Unit};
 
 /// How many limits of one account are learnt at most.
 const MOST_WINDOWS: usize = 8;
@@ -26,22 +26,6 @@ const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
 const ROUNDING: Duration = Duration::from_secs(1);
 /// A limit is forgotten once this many quotas were spent without a word of it.
 const FORGOTTEN_AFTER: u64 = 4;
-
-/// What calls add up to, in both units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::pool) struct Totals {
-    pub(in crate::pool) requests: u64,
-    pub(in crate::pool) cost: u64,
-}
-
-impl Totals {
-    fn of(self, unit: Unit) -> u64 {
-        match unit {
-            Unit::Requests => self.requests,
-            Unit::Cost => self.cost,
-        }
-    }
-}
 
 /// The limits that were learnt of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

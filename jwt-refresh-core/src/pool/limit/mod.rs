@@ -19,6 +19,8 @@ pub(super) use advertised::Advertised;
 pub use definition::Limit;
 pub(super) use definition::{own_rules, shared_limits};
 pub(super) use gcra::Gcra;
-pub(super) use learnt::{Answered, LearntLimits, Totals};
+pub(super) use learnt::{Answered, LearntLimits};
+#[cfg(feature = "redis")]
+pub(super) use rule::SpentSince;
 pub(super) use rule::{Call, LimitRule, Now, RuleState};
-pub(super) use unit::Unit;
+pub(super) use unit::{Totals, Unit};

@@ -4,7 +4,13 @@
 use super::daily::{DailyQuota, DailyUse};
 use super::gcra::Gcra;
 use super::sliding_log::{SlidingLog, StrictWindow};
+#[cfg(feature = "redis")]
+use super::unit::Totals;
 use super::unit::Unit;
+
+/// A limit that takes longer than this to be full again, in nanoseconds, is a quota.
+#[cfg(feature = "redis")]
+const QUOTA_TIME: i64 = 60_000_000_000;
 
 /// The present time: in nanoseconds since boot, and on the wall clock since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +53,16 @@ pub(in crate::pool) enum RuleState {
     Arrival(i64),
     Log(SlidingLog),
     Day(DailyUse),
+}
+
+/// What may have been spent since a state was told.
+#[cfg(feature = "redis")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pool) enum SpentSince {
+    Nothing,
+    /// Of quotas at most this, and of other limits nobody knows what.
+    AtMost(Totals),
+    Unknown,
 }
 
 /// A call that is leased: what it costs, and when it was leased.
@@ -105,18 +121,48 @@ impl LimitRule {
         }
     }
 
-    /// Returns the state that another process has handed over. If `spent_since` nobody knows what,
-    /// only the quota of a day goes by it: the rest is [used up](Self::used_up).
+    /// Returns how much the limit allows at once if it is a quota: one that takes long to be full
+    /// again, so that it would be a loss to take it for [used up](Self::used_up) without need.
     #[cfg(feature = "redis")]
-    pub(in crate::pool) fn taken_over(&self, state: Option<&RuleState>, spent_since: bool, now: Now) -> RuleState {
-        match (&self.rule, state) {
-            (Rule::Daily(_), Some(RuleState::Day(_))) => state.cloned(),
-            (Rule::Rate(_), Some(RuleState::Arrival(_))) | (Rule::Strict(_), Some(RuleState::Log(_))) => {
-                state.cloned().filter(|_| !spent_since)
+    pub(in crate::pool) fn quota(&self) -> Option<u64> {
+        let (amount, time) = match &self.rule {
+            Rule::Rate(rate) if self.unit == Unit::Cost => (rate.most(), rate.all_owed(rate.most(), 0)),
+            Rule::Rate(rate) => (rate.most(), rate.all_owed(1, 0)),
+            Rule::Strict(window) => (window.most(), window.length()),
+            Rule::Daily(quota) => (quota.most(), i64::MAX),
+        };
+        (time > QUOTA_TIME).then_some(amount)
+    }
+
+    /// Returns the state that another process has told. Of what was spent since, the most that is
+    /// possible counts.
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn taken_over(&self, state: Option<&RuleState>, since: SpentSince, now: Now) -> RuleState {
+        let spent = match since {
+            SpentSince::Nothing => Some(0),
+            SpentSince::AtMost(spent) => self.quota().map(|_| spent.of(self.unit)),
+            SpentSince::Unknown => None,
+        };
+        let told = state.zip(spent).and_then(|(state, spent)| self.with_spent(state, spent, now));
+        told.unwrap_or_else(|| self.used_up(now))
+    }
+
+    /// Returns a state after so much more was spent, by calls that have ended by now. `None` if it
+    /// is that of another kind of limit.
+    #[cfg(feature = "redis")]
+    fn with_spent(&self, state: &RuleState, spent: u64, now: Now) -> Option<RuleState> {
+        let mut state = state.clone();
+        match (&self.rule, &mut state) {
+            (Rule::Rate(_), RuleState::Arrival(_)) if spent == 0 => {}
+            (Rule::Rate(rate), RuleState::Arrival(arrival)) => {
+                let most = rate.all_owed(rate.most(), now.boot).max(*arrival);
+                *arrival = rate.charge(*arrival, spent, now.boot).min(most);
             }
-            _ => None,
+            (Rule::Strict(window), RuleState::Log(log)) => window.add_ended(log, spent, now.boot),
+            (Rule::Daily(quota), RuleState::Day(used)) => quota.charge(used, spent, now.wall),
+            _ => return None,
         }
-        .unwrap_or_else(|| self.used_up(now))
+        Some(state)
     }
 
     /// Counts that all calls that were in flight elsewhere have ended by now.

@@ -52,6 +52,11 @@ impl StrictWindow {
         self.amount
     }
 
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn length(self) -> i64 {
+        self.length
+    }
+
     /// Returns the most that a call may cost now.
     pub(in crate::pool) fn headroom(self, log: &mut SlidingLog, now: i64) -> u64 {
         self.forget(log, now);
@@ -95,7 +100,8 @@ impl StrictWindow {
         log
     }
 
-    fn add_ended(self, log: &mut SlidingLog, cost: u64, now: i64) {
+    /// Counts calls that have ended by now.
+    pub(in crate::pool) fn add_ended(self, log: &mut SlidingLog, cost: u64, now: i64) {
         if cost == 0 {
             return;
         }

@@ -19,3 +19,20 @@ impl Unit {
         }
     }
 }
+
+/// What calls add up to, in both units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "redis", derive(serde::Serialize, serde::Deserialize))]
+pub(in crate::pool) struct Totals {
+    pub(in crate::pool) requests: u64,
+    pub(in crate::pool) cost: u64,
+}
+
+impl Totals {
+    pub(in crate::pool) fn of(self, unit: Unit) -> u64 {
+        match unit {
+            Unit::Requests => self.requests,
+            Unit::Cost => self.cost,
+        }
+    }
+}

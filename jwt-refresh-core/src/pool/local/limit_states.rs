@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::reserve::Reserve;
 use crate::pool::limit::{Advertised, Answered, Call, LearntLimits, LimitRule, Now, RuleState, Totals, Unit};
 use crate::pool::quarantine::QuarantineCause;
 
@@ -13,6 +14,8 @@ pub(super) struct LimitStates {
     learnt: LearntLimits,
     /// What the calls in flight cost.
     in_flight_cost: u64,
+    /// In a fleet, how much may be used of quotas.
+    reserve: Option<Box<Reserve>>,
 }
 
 /// What the states are read by.
@@ -31,7 +34,7 @@ impl LimitStates {
     /// `in_flight_cost`.
     pub(super) fn new(rules: &[LimitRule], in_flight_cost: u64, now: Now) -> Self {
         let rules = rules.iter().map(|rule| rule.unused(now)).collect();
-        Self { rules, learnt: LearntLimits::default(), in_flight_cost }
+        Self { rules, learnt: LearntLimits::default(), in_flight_cost, reserve: None }
     }
 
     /// Returns the states of other limits in place of these, which were `old`: of each limit that
@@ -47,7 +50,7 @@ impl LimitStates {
         };
         let new = |rule: &LimitRule| rule.with_in_flight(by.held.into(), self.in_flight_cost, by.now);
         let rules = by.rules.iter().map(|rule| carried(rule).unwrap_or_else(|| new(rule))).collect();
-        Self { rules, learnt: self.learnt.clone(), in_flight_cost: self.in_flight_cost }
+        Self { rules, ..self.clone() }
     }
 
     fn each<'a>(&'a mut self, by: &Reading<'a>) -> impl Iterator<Item = (&'a LimitRule, &'a mut RuleState)> {
@@ -61,7 +64,13 @@ impl LimitStates {
     /// Returns the most that a call may cost now; 0 if no call may be made.
     pub(super) fn headroom(&mut self, by: &Reading<'_>) -> u64 {
         let learnt = self.learnt.headroom(self.in_flight(by), by.patience, by.now.boot);
-        self.each(by).map(|(rule, state)| rule.headroom(state, by.now)).fold(learnt, u64::min)
+        let most = learnt.min(self.reserved());
+        self.each(by).map(|(rule, state)| rule.headroom(state, by.now)).fold(most, u64::min)
+    }
+
+    /// Returns the most that a call may cost before the fleet is told of it.
+    fn reserved(&self) -> u64 {
+        self.reserve.as_deref().map_or(u64::MAX, Reserve::headroom)
     }
 
     /// Returns how much of that unit may be spent now, or `None` if nothing limits it.
@@ -71,8 +80,12 @@ impl LimitStates {
         rules.map(|(rule, state)| rule.left(state, by.now)).chain(learnt).min()
     }
 
-    /// Returns when a call of that cost may be made, or `None` if only the end of a lease can tell.
+    /// Returns when a call of that cost may be made, or `None` if only the end of a lease can tell,
+    /// or the fleet.
     pub(super) fn ready_at(&mut self, cost: u64, by: &Reading<'_>) -> Option<i64> {
+        if cost > self.reserved() {
+            return None;
+        }
         let learnt = self.learnt.ready_at(cost, self.in_flight(by), by.patience, by.now.boot);
         self.each(by)
             .map(|(rule, state)| rule.ready_at(state, cost, by.now))
@@ -95,6 +108,9 @@ impl LimitStates {
         self.learnt.charge(cost, self.in_flight(by), by.patience, by.now.boot);
         self.each(by).for_each(|(rule, state)| rule.charge(state, cost, waited, by.now));
         self.in_flight_cost = self.in_flight_cost.saturating_add(cost);
+        if let Some(reserve) = &mut self.reserve {
+            reserve.charge(1, cost);
+        }
     }
 
     /// Counts that a call in flight costs `to` instead.
@@ -102,6 +118,9 @@ impl LimitStates {
         self.learnt.correct(call.cost, to);
         self.each(by).for_each(|(rule, state)| rule.correct(state, call, to, by.now));
         self.in_flight_cost = self.in_flight_cost.saturating_sub(call.cost).saturating_add(to);
+        if let Some(reserve) = &mut self.reserve {
+            reserve.correct(call.cost, to);
+        }
     }
 
     /// Counts that the lease of a call ended.
@@ -138,15 +157,45 @@ impl LimitStates {
     }
 
     /// Returns these states in place of those of an account that it had before, of which calls may
-    /// still be in flight here.
-    pub(super) fn taken_over(rules: Vec<RuleState>, before: Option<&Self>) -> Self {
+    /// still be in flight here. Nothing of quotas may be used before the fleet is told.
+    pub(super) fn taken_over(rules: Vec<RuleState>, before: Option<&Self>, has_quotas: bool) -> Self {
         let in_flight = |at: usize| before.and_then(|before| before.rules.get(at));
         let rules = rules.into_iter().enumerate().map(|(at, state)| match in_flight(at) {
             Some(before) => state.with_in_flight_of(before),
             None => state,
         });
         let in_flight_cost = before.map_or(0, |before| before.in_flight_cost);
-        Self { rules: rules.collect(), learnt: LearntLimits::default(), in_flight_cost }
+        let reserve = has_quotas.then(Box::default);
+        Self { rules: rules.collect(), learnt: LearntLimits::default(), in_flight_cost, reserve }
+    }
+
+    pub(super) fn has_reserve(&self) -> bool {
+        self.reserve.is_some()
+    }
+
+    /// Returns whether the fleet should be told that more may be used of quotas, so that a call of
+    /// that cost can be made, and soon others.
+    pub(super) fn is_short(&self, cost: u64) -> bool {
+        self.reserve.as_ref().is_some_and(|reserve| reserve.is_short(cost))
+    }
+
+    /// Returns how much of quotas counts as spent from now on if nothing more is heard, so that a
+    /// call that costs `wanted` can be made. It may be used once that is
+    /// [confirmed](Self::confirm_portion).
+    pub(super) fn next_portion(&mut self, wanted: u64, share_time: Duration, by: &Reading<'_>) -> Option<Totals> {
+        let of = |unit: Unit| {
+            let rules = by.rules.iter().filter(|rule| rule.unit == unit);
+            rules.filter_map(LimitRule::quota).min().unwrap_or(u64::MAX)
+        };
+        let quotas = Totals { requests: of(Unit::Requests), cost: of(Unit::Cost) };
+        Some(self.reserve.as_mut()?.next_portion(quotas, wanted, share_time, by.now.boot))
+    }
+
+    /// Notes that the fleet was told of the portion.
+    pub(super) fn confirm_portion(&mut self) {
+        if let Some(reserve) = &mut self.reserve {
+            reserve.confirm();
+        }
     }
 
     /// Returns until when no call may be made by what the server said.

@@ -16,7 +16,8 @@
 //! `lifecycle` keeps track of. `event_queue` holds events until they are sent.
 //!
 //! In a fleet, `shares` is what the pool of one of its processes is told. `share_table` has what
-//! shares the process has, and `changed_accounts` what the fleet has still to be told.
+//! shares the process has, `reserve` how much it may use of quotas, and `changed_accounts` what the
+//! fleet has still to be told.
 //!
 //! `api_keys` tells whether a key was given twice. `stored` keeps tokens in a store. `heap` and
 //! `pages` hold many accounts in little memory. `rank` is how accounts are numbered and sorted, and
@@ -51,6 +52,7 @@ mod rare;
 mod rate_queue;
 mod ready_queue;
 mod renew;
+mod reserve;
 mod scheduler;
 #[cfg(feature = "redis")]
 mod share_table;

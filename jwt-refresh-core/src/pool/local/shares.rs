@@ -4,6 +4,8 @@
 //! The accounts of such a pool are added by `add_elsewhere`. They never log in here: their tokens
 //! are supplied. A process that logs accounts in has an ordinary pool, and watches that.
 
+use std::time::Duration;
+
 use super::Pool;
 use super::state::PoolState;
 use crate::clock::Moment;
@@ -47,6 +49,17 @@ impl Pool {
     /// Returns the state of an account that this process has a share of.
     pub(in crate::pool) fn state_of(&self, name: &str, offset: i64) -> Option<AccountState> {
         self.0.change(|state, now| state.state_of(name, offset, now))
+    }
+
+    /// Returns the state of an account with quotas, to be told the fleet with what may be spent of
+    /// these beside. That may be used here once it is [confirmed](Self::confirm_reserve).
+    pub(in crate::pool) fn reserve(&self, name: &str, share_time: Duration, offset: i64) -> Option<AccountState> {
+        self.0.change(|state, now| state.reserve(name, share_time, offset, now))
+    }
+
+    /// Says that the fleet was told of what was [reserved](Self::reserve).
+    pub(in crate::pool) fn confirm_reserve(&self, name: &str) {
+        self.0.change(|state, now| state.confirm_reserve(name, now));
     }
 
     /// Gives an account a token, if this process has a share of it, and if the token is newer than

@@ -1,5 +1,5 @@
 -- Writes who holds what, unless another worker is the coordinator by now. KEYS: lease, state,
--- demand, released, then rows and changes of each member that is touched. ARGV: worker, epoch, base
+-- demand, released, then rows, changes and reservations of each member that is touched. ARGV: worker, epoch, base
 -- of channels, and the plan as JSON: `members` with `name`, `dead`, `fresh` and `rows` (pairs of
 -- account and row; an empty row removes), `taken` and `left` (field and value of what was released,
 -- and of `left` what stood there), and `learnt`, the incarnation that is learnt now.
@@ -18,12 +18,12 @@ for _, left in ipairs(plan.left) do
   if told ~= left[3] and told ~= left[2] then return 2 end
 end
 for i, member in ipairs(plan.members) do
-  local rows, changes, last = KEYS[3 + 2 * i], KEYS[4 + 2 * i], 'shares:' .. member.name
+  local rows, changes, last = KEYS[2 + 3 * i], KEYS[3 + 3 * i], 'shares:' .. member.name
   -- Each key has a field of its own, by which is seen whether it was lost since it was begun.
   local is_whole = redis.call('HEXISTS', rows, '\n') == 1 and redis.call('ZSCORE', changes, '\n')
   local is_known = redis.call('HEXISTS', KEYS[2], last) == 1
   if member.dead then
-    redis.call('DEL', rows, changes)
+    redis.call('DEL', rows, changes, KEYS[4 + 3 * i])
     redis.call('HDEL', KEYS[3], member.name)
     redis.call('HDEL', KEYS[2], last)
   elseif is_known and not is_whole and not member.fresh then

@@ -33,8 +33,6 @@ const SHORTEST_ROUND: Duration = Duration::from_millis(2);
 const NEWS: Duration = Duration::from_millis(250);
 /// How many changes of accounts are taken at once.
 const AT_ONCE: usize = 1000;
-/// Of how many accounts with quotas a report has the state.
-const STATES: usize = 100;
 
 /// Starts the task of a process that joins a fleet, whose local pool is `pool`.
 pub(super) fn start(place: FleetPlace, pool: Pool, pins: Option<Pins>) -> Result<Arc<FleetMember>, Error> {
@@ -79,6 +77,10 @@ struct MemberTask {
     releases: BTreeSet<String>,
     /// Accounts of which units are to be given back while others stay.
     shrinking: BTreeSet<String>,
+    /// Accounts of which the fleet is to be told that more of their quotas may be spent.
+    short: BTreeSet<String>,
+    /// How often it was told.
+    words: u64,
     news: News,
     /// The tokens that are to be renewed. Redis is told again until there are new ones, in case
     /// that it forgets it.
@@ -147,6 +149,8 @@ impl MemberTask {
             given_up: BTreeMap::new(),
             releases: BTreeSet::new(),
             shrinking: BTreeSet::new(),
+            short: BTreeSet::new(),
+            words: 0,
             news: News::default(),
             wants: BTreeMap::new(),
             has_new_wants: false,
@@ -220,6 +224,7 @@ impl MemberTask {
         if self.news.rests {
             self.say(true).await?;
         }
+        self.reserve().await?;
         self.enter();
         self.signals.read.send_replace(asked);
         self.release_units();
@@ -249,8 +254,11 @@ impl MemberTask {
     /// Takes what has changed in the local pool: tokens that are to be renewed, and leases that
     /// have ended of accounts that are elsewhere by now.
     fn take_changes(&mut self) {
-        for AccountChange { name, wants, held, quarantine, .. } in self.pool.take_changed(AT_ONCE) {
+        for AccountChange { name, wants, held, quarantine, is_short, .. } in self.pool.take_changed(AT_ONCE) {
             let is_here = self.held.contains_key(&name);
+            if is_short {
+                self.short.insert(name.clone());
+            }
             self.note_rest(&name, quarantine.as_ref());
             if let Some(told) = self.told.get_mut(&name).filter(|told| !is_here && told.held != held) {
                 told.held = held;

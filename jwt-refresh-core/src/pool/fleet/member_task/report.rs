@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LONGEST_BEAT, MemberTask, NEWS, STATES};
-use crate::pool::definition::Definition;
-use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, ShareRow, release_field};
+use super::{AT_ONCE, LONGEST_BEAT, MemberTask, NEWS};
+use crate::pool::fleet::messages::{Figures, MemberReport, Release, Reservation, Rest, ShareRow, release_field};
 use crate::pool::fleet::mirror::unexpected;
 use crate::pool::fleet::redis_time::RedisTime;
-use crate::pool::fleet::scripts::{BEAT, RELEASE, WANT};
-use crate::pool::share::AccountState;
+use crate::pool::fleet::scripts::{BEAT, RELEASE, RESERVE, WANT};
 use crate::store::StoreError;
 
 impl MemberTask {
@@ -90,7 +88,6 @@ impl MemberTask {
             asks: self.standing.asks,
             claims,
             rests: self.rests(),
-            states: self.states(),
             figures: self.figures(demand.leases),
         };
         Some((report, is_urgent || is_news))
@@ -135,15 +132,31 @@ impl MemberTask {
             .collect()
     }
 
-    /// Returns the states of accounts with quotas.
-    fn states(&self) -> BTreeMap<String, (u64, AccountState)> {
+    /// Tells Redis what may be spent of quotas if nothing more is heard from here, and lets the
+    /// local pool spend it.
+    pub(super) async fn reserve(&mut self) -> Result<(), StoreError> {
         let (out, _) = self.offsets();
-        let has_quota = |account: &String| self.definitions.get(account).is_some_and(Definition::has_quota);
-        let quotas = self.held.iter().filter(|(account, _)| has_quota(account)).take(STATES);
-        let state = |(account, row): (&String, &ShareRow)| {
-            Some((account.clone(), (row.grant, self.pool.state_of(account, out)?)))
-        };
-        quotas.filter_map(state).collect()
+        while !self.short.is_empty() {
+            let accounts: Vec<String> = self.short.iter().take(AT_ONCE).cloned().collect();
+            self.words += 1;
+            let (mut arguments, mut reserved) = (vec![self.words.to_string()], Vec::new());
+            for account in &accounts {
+                let Some(&ShareRow { grant, .. }) = self.held.get(account) else { continue };
+                let Some(state) = self.pool.reserve(account, self.share_time, out).map(Box::new) else { continue };
+                let told = Reservation { grant, incarnation: self.incarnation.clone(), state };
+                arguments.extend([account.clone(), serde_json::to_string(&told).unwrap_or_default()]);
+                reserved.push(account);
+            }
+            if !reserved.is_empty() {
+                let key = self.place.keys.reservations_of(&self.name);
+                self.run::<i64>(&RESERVE, &[&key], &arguments).await?;
+            }
+            for account in reserved {
+                self.pool.confirm_reserve(account);
+            }
+            self.short.retain(|account| !accounts.contains(account));
+        }
+        Ok(())
     }
 
     /// Says that this process lives, and what it needs. Its shares are extended by that.
@@ -211,6 +224,7 @@ impl MemberTask {
                 self.ask();
             }
             self.said.at = i64::MIN;
+            self.short.extend(self.held.keys().cloned());
             incarnation.clone_into(&mut self.incarnation);
             self.accounts.reset();
             self.shares.reset();

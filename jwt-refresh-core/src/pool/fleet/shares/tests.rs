@@ -22,8 +22,8 @@ struct Process {
     until: u64,
     demand: u32,
     is_alive: bool,
-    /// What it has told of accounts with quotas.
-    states: BTreeMap<String, (u64, AccountState)>,
+    /// What it has reserved of quotas.
+    reserved: BTreeMap<String, Reservation>,
     /// What it says that it has used, once it has left.
     left: Option<BTreeMap<String, ShareRow>>,
 }
@@ -72,7 +72,6 @@ impl World {
         let report = |process: &Process| MemberReport {
             demand: vec![(None, process.demand)],
             claims: process.left.clone().unwrap_or_default(),
-            states: process.states.clone(),
             ..MemberReport::default()
         };
         Seen {
@@ -80,6 +79,7 @@ impl World {
             boot: self.now,
             until: self.processes.iter().map(|(name, process)| (name.clone(), process.until)).collect(),
             reports: self.processes.iter().map(|(name, process)| (name.clone(), report(process))).collect(),
+            reserved: (self.processes.iter()).map(|(name, process)| (name.clone(), process.reserved.clone())).collect(),
             released: self
                 .released
                 .iter()
@@ -324,7 +324,8 @@ fn what_a_dead_member_told_of_an_account_counts_for_the_share_that_it_was_told_o
         world.settle();
         let process = world.processes.get_mut("m1").unwrap();
         let grant = if is_of_share { process.uses["a0"].grant } else { first };
-        process.states = BTreeMap::from([("a0".to_owned(), (grant, state(5)))]);
+        let told = Reservation { grant, incarnation: String::new(), state: Box::new(state(5)) };
+        process.reserved = BTreeMap::from([("a0".to_owned(), told)]);
         process.is_alive = false;
         world.now += SHARE_TIME + 1;
         world.join(2);

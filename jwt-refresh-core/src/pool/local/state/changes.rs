@@ -48,7 +48,8 @@ impl PoolState {
             let Some(changes) = &mut self.changes else { break };
             if let Some(name) = changes.take_removed() {
                 let (token, quarantine, wants) = (None, None, None);
-                told.push(AccountChange { name, token, quarantine, wants, held: 0, is_removed: true });
+                let (held, is_short) = (0, false);
+                told.push(AccountChange { name, token, quarantine, wants, held, is_short, is_removed: true });
                 continue;
             }
             let Some(slot) = changes.take() else { break };
@@ -71,12 +72,14 @@ impl PoolState {
         let late = self.shares.late.get(&slot);
         let wants = self.shares.held.get(&slot).map_or(late.and_then(|late| late.spent), |held| held.spent);
         let wants = wants.filter(|(spent, _)| token.as_ref().is_none_or(|token| token.sequence <= *spent));
+        let limits = entry.rare.get().limits.as_deref();
         Some(AccountChange {
             name: entry.identity.name().to_owned(),
             token,
             quarantine: self.own_part(slot, entry, now),
             wants,
             held: entry.held,
+            is_short: limits.is_some_and(|limits| limits.is_short(self.wanted_cost(slot))),
             is_removed: false,
         })
     }

@@ -167,6 +167,8 @@ impl PoolState {
         if let Some((until, cause)) = self.is_used_up(slot, now) {
             return self.start_rest(slot, cause, until);
         }
+        #[cfg(feature = "redis")]
+        self.check_reserve(slot);
         let saved_for = self.waiters.saved_for_by(slot).and_then(|id| Some((id, self.waiters.get(id)?.selector.cost)));
         if let Some((id, cost)) = saved_for {
             let (at, group) = (self.at(now), self.group(slot));

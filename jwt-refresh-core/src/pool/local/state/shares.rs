@@ -8,13 +8,16 @@
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::PoolState;
+use crate::pool::limit::{LimitRule, SpentSince};
 use crate::pool::limits::Limits;
 use crate::pool::local::entry::{AccountEntry, ExchangeState};
 use crate::pool::local::limit_states::LimitStates;
 use crate::pool::local::rank::Slot;
 use crate::pool::local::share_table::{HeldShare, Served};
+use crate::pool::local::waiters::WaitFor;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::pool::share::{AccountState, Before, Share};
 use crate::pool::strikes::Strikes;
@@ -91,15 +94,19 @@ impl PoolState {
     ) {
         let at = self.at(now);
         let Some(entry) = self.table.get_mut(slot) else { return };
-        let (state, is_unknown) = match before {
-            Before::Unused => (None, false),
-            Before::State(state) => (Some(state), false),
-            Before::Unknown(state) => (state.as_ref(), true),
+        let (state, since) = match before {
+            Before::Unused => (None, SpentSince::Nothing),
+            Before::State(state) => (Some(state), SpentSince::Nothing),
+            Before::Unknown(state) => {
+                let reserved = state.as_ref().and_then(|state| state.reserved);
+                (state.as_ref(), reserved.map_or(SpentSince::Unknown, SpentSince::AtMost))
+            }
         };
         let carried = state.map(|state| {
             let old = whole.rate.part(state.units, share.of);
             limits.rate.carry_part(old, state.arrival.saturating_sub(offset), now)
         });
+        let is_unknown = since != SpentSince::Nothing;
         let all_owed = is_unknown.then(|| limits.rate.all_owed(1, now));
         entry.arrival = carried.into_iter().chain(all_owed).max().unwrap_or(now);
         (entry.limits, entry.used) = (limits, 0);
@@ -109,9 +116,10 @@ impl PoolState {
                     return rule.unused(at);
                 }
                 let state = state.and_then(|state| state.limits.get(at_index)).map(|state| state.handed_over(-offset));
-                rule.taken_over(state.as_ref(), is_unknown, at)
+                rule.taken_over(state.as_ref(), since, at)
             });
-            LimitStates::taken_over(rules.collect(), old)
+            let has_quotas = entry.limits.further.iter().any(|rule: &LimitRule| rule.quota().is_some());
+            LimitStates::taken_over(rules.collect(), old, has_quotas)
         };
         let has_states = !entry.limits.further.is_empty() || entry.rare.get().limits.is_some();
         entry.rare.change(|rare| {
@@ -205,7 +213,51 @@ impl PoolState {
             strikes: entry.rare.get().strikes.shifted(offset),
             rest: rest.map(|(cause, until)| (cause, until.saturating_add(offset))),
             held: entry.held,
+            reserved: None,
         })
+    }
+
+    /// Notes that the account has changed if the fleet is to be told that more of its quotas may be
+    /// used.
+    pub(super) fn check_reserve(&mut self, slot: Slot) {
+        let limits = self.table.get(slot).and_then(|entry| entry.rare.get().limits.as_deref());
+        if limits.is_some_and(|limits| limits.has_reserve() && limits.is_short(self.wanted_cost(slot))) {
+            self.note_change(slot);
+        }
+    }
+
+    /// Returns what the call costs that the account is to serve next, as far as it ever can.
+    pub(super) fn wanted_cost(&self, slot: Slot) -> u64 {
+        let Some(entry) = self.table.get(slot) else { return 1 };
+        let most = self.most(entry);
+        let waits = entry.tags().map(WaitFor::Tag).chain([WaitFor::Account(slot)]);
+        let first = waits.filter_map(|wait| self.waiters.first_within(wait, most)).min();
+        let both = first.into_iter().chain(self.waiters.saved_for_by(slot));
+        both.filter_map(|id| Some(self.waiters.get(id)?.selector.cost)).max().unwrap_or(1)
+    }
+
+    /// Returns the state of an account, and how much of its quotas counts as spent beside if the
+    /// fleet hears nothing more. `None` if it has none.
+    pub(in crate::pool::local) fn reserve(
+        &mut self,
+        name: &str,
+        share_time: Duration,
+        offset: i64,
+        now: i64,
+    ) -> Option<AccountState> {
+        let slot = self.supplied(name)?;
+        self.table.get(slot)?.rare.get().limits.as_ref().filter(|limits| limits.has_reserve())?;
+        let wanted = self.wanted_cost(slot);
+        let state = self.state_of(name, offset, now)?;
+        let reserved = self.with_limits(slot, now, |states, by| states.next_portion(wanted, share_time, by)).flatten();
+        reserved.map(|reserved| AccountState { reserved: Some(reserved), ..state })
+    }
+
+    /// Lets what was [reserved](Self::reserve) be used.
+    pub(in crate::pool::local) fn confirm_reserve(&mut self, name: &str, now: i64) {
+        let Some(slot) = self.supplied(name) else { return };
+        self.with_limits(slot, now, |states, _| states.confirm_portion());
+        self.dispatch(slot, now);
     }
 }
 

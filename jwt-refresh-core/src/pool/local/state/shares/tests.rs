@@ -76,6 +76,15 @@ impl Process {
     fn serve(&self, name: &str, share: Share, before: &Before) {
         self.grant(name, share, before);
         self.supply(name, 1);
+        self.reserve(name);
+    }
+
+    /// Tells the fleet what may be spent of an account's quotas. Returns what counts if nothing
+    /// more is heard.
+    fn reserve(&self, name: &str) -> Option<AccountState> {
+        let told = self.pool.reserve(name, SECOND, self.offset);
+        self.pool.confirm_reserve(name);
+        told
     }
 
     fn release(&self, name: &str) -> AccountState {
@@ -93,7 +102,10 @@ impl Process {
 
     /// Returns a lease of any account if one serves at once.
     fn lease(&self) -> Option<Lease> {
-        self.pool.0.try_lease()
+        self.pool.0.try_lease().or_else(|| {
+            self.reserve("ada");
+            self.pool.0.try_lease()
+        })
     }
 
     /// Returns how many calls may be made at once.
@@ -278,8 +290,11 @@ async fn of_a_holder_that_died_the_worst_is_assumed() {
     let (one, other, third) = (daily(), daily(), daily());
     one.serve("ada", WHOLE, &Before::Unused);
     assert!(one.lease().is_some());
-    other.serve("ada", WHOLE, &Before::Unknown(one.pool.state_of("ada", one.offset)));
-    assert_eq!(other.calls(), 4, "what was told last of the day");
+    let told = one.reserve("ada");
+    assert!(one.lease().is_some());
+    assert!(one.pool.0.try_lease().is_none(), "the fleet has not heard that it may be used");
+    other.serve("ada", WHOLE, &Before::Unknown(told));
+    assert_eq!(other.calls(), 3, "one before it was told last, and one that it might use since");
     third.serve("ada", WHOLE, &Before::Unknown(None));
     assert_eq!(third.calls(), 0);
 
