@@ -82,6 +82,9 @@ impl Fleet {
                 let (above, slack) = (account.sent_above(rate, burst), f64::from(rate) * LATE.as_secs_f64());
                 assert!(above <= slack, "{above} calls more than {allowed:?} allows, in some span of time");
             }
+            if let Some(quota) = allowed.quota {
+                assert!(account.count() <= quota as usize, "{} calls of a quota of {quota}", account.count());
+            }
             if let Some(concurrency) = allowed.concurrency {
                 let most = account.most_open;
                 assert!(most <= concurrency as usize, "{most} calls at once of an account with {allowed:?}");
@@ -158,6 +161,10 @@ impl Meter {
 }
 
 impl AccountCalls {
+    pub(crate) fn count(&self) -> usize {
+        self.calls.len()
+    }
+
     /// The calls that began between two moments.
     pub(crate) fn within(&self, from: Instant, to: Instant) -> impl Iterator<Item = &Call> {
         self.calls.iter().filter(move |call| from <= call.begun && call.begun < to)
@@ -202,7 +209,8 @@ pub(crate) async fn left_of_the_dead(redis: &RedisServer) -> BTreeSet<String> {
     names.extend(released.iter().filter_map(|field| Some(field.split_once('\n')?.0.to_owned())));
     let state: Vec<String> = redis.run_command(&format!("HKEYS {base}fleet:state")).await;
     names.extend(state.iter().filter_map(|field| Some(field.strip_prefix("shares:")?.to_owned())));
-    let keys: Vec<String> = redis.run_command(&format!("KEYS {base}fleet:share*")).await;
+    let mut keys: Vec<String> = redis.run_command(&format!("KEYS {base}fleet:share*")).await;
+    keys.extend(redis.run_command::<Vec<String>>(&format!("KEYS {base}member:reservations:*")).await);
     names.extend(keys.iter().filter_map(|key| Some(key.rsplit_once(':')?.1.to_owned())));
     names.into_iter().filter(|name| !living.contains(name)).collect()
 }

@@ -11,7 +11,7 @@ use jwt_refresh_testkit::TestServer;
 
 use crate::child::fleet::{Allowed, FleetPlan, Role};
 use crate::children::{Children, failures, warnings};
-use crate::fleet::{Fleet, plan};
+use crate::fleet::{AccountCalls, Fleet, plan};
 use crate::load::exact;
 use crate::scale::{report, scale};
 use crate::support::{HOUR, Machine, SECOND, until};
@@ -182,7 +182,7 @@ fn longest_waits(fleet: &Fleet, from: Instant, to: Instant) -> BTreeMap<String, 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_processes_take_turns_on_four_accounts_that_serve_one_call_at_a_time() {
     const PROCESSES: usize = 20;
-    let alone = Allowed { rate: None, concurrency: Some(1) };
+    let alone = Allowed { rate: None, concurrency: Some(1), quota: None };
     let fleet = fleet(vec![alone; 4], SECOND * 3, Duration::from_millis(20)).await;
     let processes = Processes::start(&fleet, PROCESSES).await;
     tokio::time::sleep(scale(SECOND * 2, SECOND * 5)).await;
@@ -212,4 +212,34 @@ async fn twenty_processes_take_turns_on_four_accounts_that_serve_one_call_at_a_t
     let are_served = waits.len() == PROCESSES && longest <= SECOND * 3 + scale(SECOND, SECOND / 2);
     let holds = are_served && used >= 0.8 - slack();
     assert!(holds || !machine.was_free(), "in use for {used} of the time, {waits:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_quota_is_exceeded_although_members_are_killed_that_use_it() {
+    let (kills, every) = scale((5, Duration::from_millis(800)), (12, SECOND * 5));
+    let quota = scale(600, 6000);
+    let limited = Allowed { quota: Some(quota), ..Allowed::rate(100, 1) };
+    let fleet = fleet(vec![limited; 4], SECOND, Duration::from_millis(5)).await;
+    let pool = fleet.plan.pool();
+    let workers = fleet.start(2, Role::AuthWorker);
+    fleet.all_serve(&pool).await;
+    let mut members = fleet.start(3, Role::Member);
+    fleet.all_are_called(10).await;
+    for kill in 0..kills {
+        tokio::time::sleep(every).await;
+        members.kill(kill % 3);
+    }
+    until("all quotas are used up", async || pool.status().await.unwrap().active == 0).await;
+    let (mut logs, _) = members.stop().await;
+    logs.extend(workers.stop().await.0);
+    assert!(failures(&logs).is_empty() && warnings(&logs).is_empty(), "{logs:?}");
+    let calls: Vec<usize> = fleet.accounts().iter().map(AccountCalls::count).collect();
+    report(
+        "19 quotas of a fleet whose members are killed",
+        "none exceeded, and a kill costs an eighth at most",
+        &format!("{calls:?} calls of {quota} each, with {kills} kills"),
+    );
+    fleet.assert_limits();
+    let used = exact(calls.iter().sum::<usize>() as u64) / f64::from(quota) / 4.0;
+    assert!(used >= 0.5, "{used} of the quotas was used");
 }

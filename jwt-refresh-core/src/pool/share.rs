@@ -70,7 +70,7 @@ pub(super) struct AccountState {
     pub(super) units: u32,
     /// The theoretical arrival time of the account's own even rate of calls.
     pub(super) arrival: i64,
-    /// The states of its further limits, in the order of its definition.
+    /// The states of its further limits, in the order of its definition; none if nothing was spent.
     pub(super) limits: Vec<RuleState>,
     /// The sequence of its last token, and how many leases that has served.
     pub(super) served: Option<(u64, u32)>,
@@ -84,6 +84,23 @@ pub(super) struct AccountState {
     /// How much of quotas may have been spent beside, since this was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reserved: Option<Totals>,
+}
+
+impl AccountState {
+    /// Returns the state of an account that has `units`, and of whose quotas nothing was spent.
+    pub(super) fn unspent(units: u32) -> Self {
+        Self {
+            units,
+            arrival: 0,
+            limits: Vec::new(),
+            served: None,
+            spent: None,
+            strikes: Strikes::NONE,
+            rest: None,
+            held: 0,
+            reserved: Some(Totals::default()),
+        }
+    }
 }
 
 /// A token of an account, as it goes from the process that gets it to those that use it.

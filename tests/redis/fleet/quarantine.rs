@@ -114,12 +114,14 @@ async fn a_rest_that_others_were_told_of_lasts_though_new_tokens_come() {
     let _worker = world.builder().account(account).build().unwrap();
     let pools = [world.pool(), world.pool()];
     active(&pools[0], 1).await;
-    for pool in &pools {
-        drop(pool.lease().within(SECOND * 20).await.unwrap());
-    }
-    for pool in &pools {
-        holds(pool, 1).await;
-    }
+    // A part that nobody asks for any more goes to the other.
+    until("each has a part", async || {
+        for pool in &pools {
+            drop(pool.lease().within(SECOND * 20).await.unwrap());
+        }
+        pools.iter().all(|pool| pool.local_status().active == 1)
+    })
+    .await;
     let [limited, rejected] = [pools[0].lease().await.unwrap(), pools[0].lease().await.unwrap()];
     let begun = Instant::now();
     limited.rate_limited(Some(REST));

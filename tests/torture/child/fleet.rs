@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use jwt_refresh::pool::{Account, AuthWorker, Lease, PoolPolicy, RedisPool};
+use jwt_refresh::pool::{Account, AuthWorker, Lease, Limit, PoolPolicy, RedisPool};
 use jwt_refresh::{Bearer, ErrorKind, Policy};
 use serde::{Deserialize, Serialize};
 
@@ -31,11 +31,13 @@ pub(crate) struct Allowed {
     /// Calls a second, and how many may come at once.
     pub(crate) rate: Option<(u32, u32)>,
     pub(crate) concurrency: Option<u32>,
+    /// Calls a day.
+    pub(crate) quota: Option<u32>,
 }
 
 impl Allowed {
     pub(crate) const fn rate(rate: u32, burst: u32) -> Self {
-        Self { rate: Some((rate, burst)), concurrency: None }
+        Self { rate: Some((rate, burst)), concurrency: None, quota: None }
     }
 
     fn limit(self, account: Account) -> Account {
@@ -43,7 +45,8 @@ impl Allowed {
             Some((rate, burst)) => account.rate(rate, SECOND).burst(burst),
             None => account,
         };
-        self.concurrency.into_iter().fold(account, Account::concurrency)
+        let account = self.concurrency.into_iter().fold(account, Account::concurrency);
+        self.quota.into_iter().fold(account, |account, calls| account.limit(Limit::daily(calls.into())))
     }
 }
 
@@ -151,6 +154,10 @@ impl Caller {
         let lease = match self.pool.lease().within(SECOND).await {
             Ok(lease) => lease,
             Err(error) if error.kind() == ErrorKind::Busy => return calls.failed += 1,
+            Err(error) if error.to_string().contains("quota used up") => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                return calls.failed += 1;
+            }
             Err(error) => return send(&Message::Failed(format!("{error}: {error:?}"))),
         };
         calls.sent += 1;

@@ -107,7 +107,7 @@ impl Coordinator {
         term.shares.see(&seen, micros(self.share_time));
         for member in term.shares.dead(&seen, micros(self.share_time)) {
             let reserved = reservations(&self.link, &self.place, &member, &self.incarnation).await?;
-            seen.reserved.insert(member, reserved);
+            seen.reserved.extend(reserved.map(|reserved| (member, reserved)));
         }
         let times = (micros(self.share_time), micros(self.lease_ttl));
         let mut plan = match &term.learns {
@@ -264,16 +264,20 @@ async fn all_of(link: &Connection, key: &str) -> Result<BTreeMap<String, String>
     link.query(redis::cmd("HGETALL").arg(key)).await
 }
 
-/// Returns what a member has reserved since Redis has lost something last.
+/// Returns what a member has reserved of quotas, or `None` if Redis has lost some of it.
 async fn reservations(
     link: &Connection,
     place: &FleetPlace,
     member: &str,
     incarnation: &str,
-) -> Result<BTreeMap<String, Reservation>, StoreError> {
-    let all = all_of(link, &place.keys.reservations_of(member)).await?;
-    let read = |(account, text): (String, String)| Some((account, serde_json::from_str::<Reservation>(&text).ok()?));
-    Ok(all.into_iter().filter_map(read).filter(|(_, told)| told.incarnation == incarnation).collect())
+) -> Result<Option<BTreeMap<String, Reservation>>, StoreError> {
+    let mut all = all_of(link, &place.keys.reservations_of(member)).await?;
+    let word = all.remove(SENTINEL);
+    if word.is_none_or(|word| word.split_once(' ').is_none_or(|(_, told)| told != incarnation)) {
+        return Ok(None);
+    }
+    let read = |(account, text): (String, String)| Some((account, serde_json::from_str(&text).ok()?));
+    Ok(all.into_iter().map(read).collect())
 }
 
 fn micros(time: Duration) -> u64 {

@@ -187,9 +187,13 @@ pub(super) struct Release {
 pub(super) struct Reservation {
     /// Of which share it is.
     pub(super) grant: u64,
-    /// What Redis had lost when it was told. An earlier one may not be the last that was told.
-    pub(super) incarnation: String,
     pub(super) state: Box<AccountState>,
+}
+
+/// Returns what a member has written last beside its reservations: how often it has, and what Redis
+/// had lost when all of them were told.
+pub(super) fn reservations_word(number: u64, incarnation: &str) -> String {
+    format!("{number} {incarnation}")
 }
 
 /// Separates the member from the account in the name of a field. A member's name is hexadecimal.

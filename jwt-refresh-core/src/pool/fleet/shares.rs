@@ -13,6 +13,7 @@ use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
 use super::messages::{
     AccountRow, KnownState, MemberReport, Release, Reservation, Rest, ShareRow, of_release_field, release_field,
 };
+use crate::pool::limit::Totals;
 use crate::pool::share::AccountState;
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ pub(super) struct Seen {
     /// Until when each member may use its shares.
     pub(super) until: BTreeMap<String, u64>,
     pub(super) reports: BTreeMap<String, MemberReport>,
-    /// What members have reserved of accounts with quotas whose time is up.
+    /// What members have reserved of quotas whose time is up, if Redis has lost nothing of it.
     pub(super) reserved: BTreeMap<String, BTreeMap<String, Reservation>>,
     /// What members have released, by field, with the text that Redis holds.
     pub(super) released: BTreeMap<String, (Release, String)>,
@@ -317,10 +318,10 @@ impl Shares {
                 let release = if is_unheard {
                     unheard(row, before, end)
                 } else {
-                    // What it told of a share that it had before, others may have added to since.
-                    let told = seen.reserved.get(&name).and_then(|reserved| reserved.get(&account));
-                    let told = told.filter(|told| told.grant == row.grant).map(|told| told.state.clone());
-                    Some(unknown(row, before, (leases, told), end))
+                    let state = spent(&row, &account, seen.reserved.get(&name));
+                    let held = leases.max(before.map_or(0, |before| before.held));
+                    let ShareRow { grant, step, .. } = row;
+                    Some(Release { grant, step, units: 0, held, until: Some(end), state })
                 };
                 let Some(release) = release else { continue };
                 let text = serde_json::to_string(&release).unwrap_or_default();
@@ -514,24 +515,26 @@ impl AccountShares {
     }
 }
 
-/// Returns what a dead member leaves of a share of which nobody knows what it has used. It has told
-/// of the leases that it held when it gave back what it had of the account `before`, and they may
-/// be more than those of the share.
-fn unknown(
-    row: ShareRow,
-    before: Option<&Release>,
-    (leases, told): (u32, Option<Box<AccountState>>),
-    end: u64,
-) -> Release {
-    let state = told.or(match row.known {
-        // Redis may have lost what was reserved since.
-        KnownState::Exactly(state) | KnownState::AtLeast(Some(state)) => {
-            Some(Box::new(AccountState { reserved: None, ..*state }))
-        }
-        KnownState::Unused | KnownState::AtLeast(None) => None,
-    });
-    let held = leases.max(before.map_or(0, |before| before.held));
-    Release { grant: row.grant, step: row.step, units: 0, held, until: Some(end), state }
+/// Returns what counts as spent by a dead member of its share of an account. `reserved` is what it
+/// has told of quotas, if Redis has lost nothing of it.
+fn spent(row: &ShareRow, account: &str, reserved: Option<&BTreeMap<String, Reservation>>) -> Option<Box<AccountState>> {
+    let at_most = |state: &AccountState, reserved| Some(Box::new(AccountState { reserved, ..state.clone() }));
+    let Some(reserved) = reserved else {
+        return match &row.known {
+            KnownState::Exactly(state) | KnownState::AtLeast(Some(state)) => at_most(state, None),
+            KnownState::Unused | KnownState::AtLeast(None) => None,
+        };
+    };
+    // What it told of a share that it had before, others may have added to since.
+    if let Some(told) = reserved.get(account).filter(|told| told.grant == row.grant) {
+        return Some(told.state.clone());
+    }
+    // It has used nothing of quotas that it had told nothing of.
+    match &row.known {
+        KnownState::Unused => Some(Box::new(AccountState::unspent(row.units))),
+        KnownState::Exactly(state) => at_most(state, Some(Totals::default())),
+        KnownState::AtLeast(state) => state.clone(),
+    }
 }
 
 /// Returns what a member leaves of a share that it had not heard of: what was known when the share

@@ -79,8 +79,10 @@ struct MemberTask {
     shrinking: BTreeSet<String>,
     /// Accounts of which the fleet is to be told that more of their quotas may be spent.
     short: BTreeSet<String>,
-    /// How often it was told.
+    /// How often it was told, and by what Redis knows that it has lost nothing of it. Without that
+    /// all is told anew.
     words: u64,
+    word: Option<String>,
     news: News,
     /// The tokens that are to be renewed. Redis is told again until there are new ones, in case
     /// that it forgets it.
@@ -151,6 +153,7 @@ impl MemberTask {
             shrinking: BTreeSet::new(),
             short: BTreeSet::new(),
             words: 0,
+            word: None,
             news: News::default(),
             wants: BTreeMap::new(),
             has_new_wants: false,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AT_ONCE, LONGEST_BEAT, MemberTask, NEWS};
-use crate::pool::fleet::messages::{Figures, MemberReport, Release, Reservation, Rest, ShareRow, release_field};
+use crate::pool::fleet::messages::{
+    Figures, MemberReport, Release, Reservation, Rest, ShareRow, release_field, reservations_word,
+};
 use crate::pool::fleet::mirror::unexpected;
 use crate::pool::fleet::redis_time::RedisTime;
 use crate::pool::fleet::scripts::{BEAT, RELEASE, RESERVE, WANT};
@@ -135,28 +137,48 @@ impl MemberTask {
     /// Tells Redis what may be spent of quotas if nothing more is heard from here, and lets the
     /// local pool spend it.
     pub(super) async fn reserve(&mut self) -> Result<(), StoreError> {
-        let (out, _) = self.offsets();
-        while !self.short.is_empty() {
-            let accounts: Vec<String> = self.short.iter().take(AT_ONCE).cloned().collect();
-            self.words += 1;
-            let (mut arguments, mut reserved) = (vec![self.words.to_string()], Vec::new());
-            for account in &accounts {
-                let Some(&ShareRow { grant, .. }) = self.held.get(account) else { continue };
-                let Some(state) = self.pool.reserve(account, self.share_time, out).map(Box::new) else { continue };
-                let told = Reservation { grant, incarnation: self.incarnation.clone(), state };
-                arguments.extend([account.clone(), serde_json::to_string(&told).unwrap_or_default()]);
-                reserved.push(account);
+        while !self.incarnation.is_empty() && (self.word.is_none() || !self.short.is_empty()) {
+            let before = self.word.take();
+            if before.is_none() {
+                self.short.extend(self.held.keys().cloned());
             }
-            if !reserved.is_empty() {
-                let key = self.place.keys.reservations_of(&self.name);
-                self.run::<i64>(&RESERVE, &[&key], &arguments).await?;
-            }
-            for account in reserved {
+            let at_once = if before.is_none() { usize::MAX } else { AT_ONCE };
+            let accounts: Vec<String> = self.short.iter().take(at_once).cloned().collect();
+            let told: Vec<String> = accounts.iter().filter_map(|account| self.reservation(account)).flatten().collect();
+            self.word = self.tell_reservations(before, told).await?;
+            for account in accounts.iter().filter(|_| self.word.is_some()) {
                 self.pool.confirm_reserve(account);
+                self.short.remove(account);
             }
-            self.short.retain(|account| !accounts.contains(account));
         }
         Ok(())
+    }
+
+    /// Tells Redis, after the word `before`. Returns the word that Redis has now, or `None` if it
+    /// has lost the one before.
+    async fn tell_reservations(
+        &mut self,
+        before: Option<String>,
+        told: Vec<String>,
+    ) -> Result<Option<String>, StoreError> {
+        if before.is_some() && told.is_empty() {
+            return Ok(before);
+        }
+        self.words += 1;
+        let word = reservations_word(self.words, &self.incarnation);
+        let key = self.place.keys.reservations_of(&self.name);
+        let words = [word.clone(), before.unwrap_or_default()];
+        let arguments: Vec<String> = words.into_iter().chain(told).collect();
+        let has_told: i64 = self.run(&RESERVE, &[&key], &arguments).await?;
+        Ok((has_told == 1).then_some(word))
+    }
+
+    /// Returns an account and what is to be told of its quotas, if it has any.
+    fn reservation(&self, account: &str) -> Option<[String; 2]> {
+        let grant = self.held.get(account)?.grant;
+        let (out, _) = self.offsets();
+        let state = Box::new(self.pool.reserve(account, self.share_time, out)?);
+        Some([account.to_owned(), serde_json::to_string(&Reservation { grant, state }).unwrap_or_default()])
     }
 
     /// Says that this process lives, and what it needs. Its shares are extended by that.
@@ -224,7 +246,7 @@ impl MemberTask {
                 self.ask();
             }
             self.said.at = i64::MIN;
-            self.short.extend(self.held.keys().cloned());
+            self.word = None;
             incarnation.clone_into(&mut self.incarnation);
             self.accounts.reset();
             self.shares.reset();

@@ -23,7 +23,7 @@ struct Process {
     demand: u32,
     is_alive: bool,
     /// What it has reserved of quotas.
-    reserved: BTreeMap<String, Reservation>,
+    reserved: Option<BTreeMap<String, Reservation>>,
     /// What it says that it has used, once it has left.
     left: Option<BTreeMap<String, ShareRow>>,
 }
@@ -79,7 +79,9 @@ impl World {
             boot: self.now,
             until: self.processes.iter().map(|(name, process)| (name.clone(), process.until)).collect(),
             reports: self.processes.iter().map(|(name, process)| (name.clone(), report(process))).collect(),
-            reserved: (self.processes.iter()).map(|(name, process)| (name.clone(), process.reserved.clone())).collect(),
+            reserved: (self.processes.iter())
+                .filter_map(|(name, process)| Some((name.clone(), process.reserved.clone()?)))
+                .collect(),
             released: self
                 .released
                 .iter()
@@ -149,6 +151,13 @@ impl World {
         }
         (process.until, process.is_alive) = (0, false);
         process.left = Some(std::mem::take(&mut process.uses));
+    }
+
+    /// Kills a member, and lets its time pass. `reserved` is what it has told of quotas.
+    fn kill(&mut self, name: &str, reserved: Option<BTreeMap<String, Reservation>>) {
+        let process = self.processes.get_mut(name).unwrap();
+        (process.is_alive, process.reserved) = (false, reserved);
+        self.now += SHARE_TIME + 1;
     }
 
     /// What a member knows of the account that it was given, and how many leases count against it.
@@ -314,7 +323,8 @@ fn of_a_share_that_its_member_had_not_heard_of_when_it_left_nothing_is_assumed()
 
 #[test]
 fn what_a_dead_member_told_of_an_account_counts_for_the_share_that_it_was_told_of() {
-    for (is_of_share, known) in [(false, 7), (true, 5)] {
+    let nothing = |state: AccountState| AccountState { reserved: Some(Totals::default()), ..state };
+    for (is_of_share, known) in [(false, nothing(state(7))), (true, state(5))] {
         let mut world = World::new(&json!({ "usage_cap": 9 }), 1);
         world.settle();
         let first = world.processes["m0"].uses["a0"].grant;
@@ -322,15 +332,28 @@ fn what_a_dead_member_told_of_an_account_counts_for_the_share_that_it_was_told_o
         world.now += 1;
         world.join(1);
         world.settle();
-        let process = world.processes.get_mut("m1").unwrap();
-        let grant = if is_of_share { process.uses["a0"].grant } else { first };
-        let told = Reservation { grant, incarnation: String::new(), state: Box::new(state(5)) };
-        process.reserved = BTreeMap::from([("a0".to_owned(), told)]);
-        process.is_alive = false;
-        world.now += SHARE_TIME + 1;
+        let grant = if is_of_share { world.processes["m1"].uses["a0"].grant } else { first };
+        let told = Reservation { grant, state: Box::new(state(5)) };
+        world.kill("m1", Some(BTreeMap::from([("a0".to_owned(), told)])));
         world.join(2);
         world.settle();
-        assert_eq!(world.known("m2", "a0").0, KnownState::AtLeast(Some(Box::new(state(known)))));
+        assert_eq!(world.known("m2", "a0").0, KnownState::AtLeast(Some(Box::new(known))));
+    }
+}
+
+#[test]
+fn a_member_that_dies_before_it_has_told_of_quotas_has_used_none_unless_redis_has_lost_what_it_told() {
+    let unspent = || Some(Box::new(AccountState::unspent(1)));
+    for (reserved, known) in [(Some(BTreeMap::new()), unspent()), (None, None)] {
+        let mut world = World::new(&json!({ "usage_cap": 9 }), 1);
+        world.settle();
+        // Each is given the account when the one before is dead, and dies before it hears of that.
+        for dying in ["m0", "m1"] {
+            world.kill(dying, reserved.clone());
+            world.join(dying[1..].parse::<usize>().unwrap() + 1);
+            world.settle();
+        }
+        assert_eq!(world.known("m2", "a0").0, KnownState::AtLeast(known));
     }
 }
 

@@ -115,7 +115,10 @@ impl PoolState {
                 if matches!(before, Before::Unused) {
                     return rule.unused(at);
                 }
-                let state = state.and_then(|state| state.limits.get(at_index)).map(|state| state.handed_over(-offset));
+                let state = state.and_then(|state| match since {
+                    SpentSince::AtMost(_) if state.limits.is_empty() => Some(rule.unused(at)),
+                    _ => state.limits.get(at_index).map(|state| state.handed_over(-offset)),
+                });
                 rule.taken_over(state.as_ref(), since, at)
             });
             let has_quotas = entry.limits.further.iter().any(|rule: &LimitRule| rule.quota().is_some());
