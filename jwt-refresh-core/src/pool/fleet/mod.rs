@@ -91,9 +91,9 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 /// # When Redis is away
 ///
 /// Processes go on with their shares and tokens for the
-/// [share time](AuthWorkerBuilder::share_time), and with what they have told of quotas. From then on callers get an error of the kind
-/// [`Store`](crate::ErrorKind::Store), until Redis is back. If all auth workers are away, processes
-/// go on for as long as tokens live.
+/// [share time](AuthWorkerBuilder::share_time), and with what they have told of quotas. From then
+/// on callers get an error of the kind [`Store`](crate::ErrorKind::Store), until Redis is back. If
+/// all auth workers are away, processes go on for as long as tokens live.
 ///
 /// # Redis
 ///
