@@ -99,7 +99,7 @@ impl MemberTask {
         self.pool.grant_share(name, share(&row), &before, into);
         self.take_rest(name, &row);
         self.without_token.insert(name.to_owned());
-        self.short.insert(name.to_owned());
+        self.reservations.short.insert(name.to_owned());
         self.held.insert(name.to_owned(), row);
     }
 

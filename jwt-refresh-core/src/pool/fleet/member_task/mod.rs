@@ -1,9 +1,10 @@
 //! The task of a process in a fleet: it tells Redis what the process needs, and the local pool
 //! which shares it has. `report` is what it tells, `sync` what it reads, and `held_shares` what it
-//! makes of that.
+//! makes of that; `reservations` say how much of quotas it may use.
 
 mod held_shares;
 mod report;
+mod reservations;
 mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,12 +78,7 @@ struct MemberTask {
     releases: BTreeSet<String>,
     /// Accounts of which units are to be given back while others stay.
     shrinking: BTreeSet<String>,
-    /// Accounts of which the fleet is to be told that more of their quotas may be spent.
-    short: BTreeSet<String>,
-    /// How often it was told, and by what Redis knows that it has lost nothing of it. Without that
-    /// all is told anew.
-    words: u64,
-    word: Option<String>,
+    reservations: Reservations,
     news: News,
     /// The tokens that are to be renewed. Redis is told again until there are new ones, in case
     /// that it forgets it.
@@ -115,6 +111,17 @@ struct News {
     accounts: bool,
     shares: bool,
     rests: bool,
+}
+
+/// What may be spent of quotas.
+#[derive(Default)]
+struct Reservations {
+    /// Accounts of which Redis is to be told that more of their quotas may be spent.
+    short: BTreeSet<String>,
+    /// The word by which Redis knows that it has lost nothing of what it was told. Without it all
+    /// is told anew.
+    last: Option<String>,
+    words: u64,
 }
 
 /// What Redis was last told of the demand.
@@ -151,9 +158,7 @@ impl MemberTask {
             given_up: BTreeMap::new(),
             releases: BTreeSet::new(),
             shrinking: BTreeSet::new(),
-            short: BTreeSet::new(),
-            words: 0,
-            word: None,
+            reservations: Reservations::default(),
             news: News::default(),
             wants: BTreeMap::new(),
             has_new_wants: false,
@@ -260,7 +265,7 @@ impl MemberTask {
         for AccountChange { name, wants, held, quarantine, is_short, .. } in self.pool.take_changed(AT_ONCE) {
             let is_here = self.held.contains_key(&name);
             if is_short {
-                self.short.insert(name.clone());
+                self.reservations.short.insert(name.clone());
             }
             self.note_rest(&name, quarantine.as_ref());
             if let Some(told) = self.told.get_mut(&name).filter(|told| !is_here && told.held != held) {

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AT_ONCE, LONGEST_BEAT, MemberTask, NEWS};
-use crate::pool::fleet::messages::{
-    Figures, MemberReport, Release, Reservation, Rest, ShareRow, release_field, reservations_word,
-};
+use super::{LONGEST_BEAT, MemberTask, NEWS};
+use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, ShareRow, release_field};
 use crate::pool::fleet::mirror::unexpected;
 use crate::pool::fleet::redis_time::RedisTime;
-use crate::pool::fleet::scripts::{BEAT, RELEASE, RESERVE, WANT};
+use crate::pool::fleet::scripts::{BEAT, RELEASE, WANT};
 use crate::store::StoreError;
 
 impl MemberTask {
@@ -134,53 +132,6 @@ impl MemberTask {
             .collect()
     }
 
-    /// Tells Redis what may be spent of quotas if nothing more is heard from here, and lets the
-    /// local pool spend it.
-    pub(super) async fn reserve(&mut self) -> Result<(), StoreError> {
-        while !self.incarnation.is_empty() && (self.word.is_none() || !self.short.is_empty()) {
-            let before = self.word.take();
-            if before.is_none() {
-                self.short.extend(self.held.keys().cloned());
-            }
-            let at_once = if before.is_none() { usize::MAX } else { AT_ONCE };
-            let accounts: Vec<String> = self.short.iter().take(at_once).cloned().collect();
-            let told: Vec<String> = accounts.iter().filter_map(|account| self.reservation(account)).flatten().collect();
-            self.word = self.tell_reservations(before, told).await?;
-            for account in accounts.iter().filter(|_| self.word.is_some()) {
-                self.pool.confirm_reserve(account);
-                self.short.remove(account);
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells Redis, after the word `before`. Returns the word that Redis has now, or `None` if it
-    /// has lost the one before.
-    async fn tell_reservations(
-        &mut self,
-        before: Option<String>,
-        told: Vec<String>,
-    ) -> Result<Option<String>, StoreError> {
-        if before.is_some() && told.is_empty() {
-            return Ok(before);
-        }
-        self.words += 1;
-        let word = reservations_word(self.words, &self.incarnation);
-        let key = self.place.keys.reservations_of(&self.name);
-        let words = [word.clone(), before.unwrap_or_default()];
-        let arguments: Vec<String> = words.into_iter().chain(told).collect();
-        let has_told: i64 = self.run(&RESERVE, &[&key], &arguments).await?;
-        Ok((has_told == 1).then_some(word))
-    }
-
-    /// Returns an account and what is to be told of its quotas, if it has any.
-    fn reservation(&self, account: &str) -> Option<[String; 2]> {
-        let grant = self.held.get(account)?.grant;
-        let (out, _) = self.offsets();
-        let state = Box::new(self.pool.reserve(account, self.share_time, out)?);
-        Some([account.to_owned(), serde_json::to_string(&Reservation { grant, state }).unwrap_or_default()])
-    }
-
     /// Says that this process lives, and what it needs. Its shares are extended by that.
     pub(super) async fn beat(&mut self, report: &MemberReport, is_news: bool) -> Result<(), StoreError> {
         let keys = Arc::clone(&self.place.keys);
@@ -246,7 +197,7 @@ impl MemberTask {
                 self.ask();
             }
             self.said.at = i64::MIN;
-            self.word = None;
+            self.reservations.last = None;
             incarnation.clone_into(&mut self.incarnation);
             self.accounts.reset();
             self.shares.reset();

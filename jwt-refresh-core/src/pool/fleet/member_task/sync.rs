@@ -116,7 +116,7 @@ impl MemberTask {
             let before = state.map_or(Before::Unknown(None), Before::State);
             self.pool.grant_share(name, share(row), &before, into);
             self.rest(name, row);
-            self.short.insert(name.to_owned());
+            self.reservations.short.insert(name.to_owned());
         } else if self.shares.rows.contains_key(name) {
             // It was removed and has come back, and the share of it is this member's still.
             self.shares.set_changed([&name.to_owned()]);

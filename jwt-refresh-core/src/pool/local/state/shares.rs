@@ -231,7 +231,7 @@ impl PoolState {
 
     /// Returns what the call costs that the account is to serve next, as far as it ever can.
     pub(super) fn wanted_cost(&self, slot: Slot) -> u64 {
-        let Some(entry) = self.table.get(slot) else { return 1 };
+        let Some(entry) = self.table.get(slot).filter(|_| !self.waiters.is_empty()) else { return 1 };
         let most = self.most(entry);
         let waits = entry.tags().map(WaitFor::Tag).chain([WaitFor::Account(slot)]);
         let first = waits.filter_map(|wait| self.waiters.first_within(wait, most)).min();
