@@ -1,18 +1,22 @@
 //! What a fleet promises when another node takes the place of its Redis.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jwt_refresh::pool::{Account, AuthWorker, RedisPool};
 use jwt_refresh_testkit::TestServer;
 
 use crate::fleet::callers::{Callers, Seen, more};
-use crate::support::{SECOND, account_login, account_name, is_served, until, with_accounts};
+use crate::support::{Machine, SECOND, account_login, account_name, is_served, until, with_accounts};
 
 const TAGS: [&str; 2] = ["one at a time", "free"];
 
+/// How long a fleet may take until it serves once there is a new master, with shares that hold for
+/// a second.
+pub(crate) const HEALED: Duration = Duration::from_secs(5);
+
 /// Runs a fleet with the Redis at `url` while it fails over: no limit is exceeded, no spent refresh
-/// token is sent, and callers are served again.
+/// token is sent, and callers are served again in time.
 pub(crate) async fn fleet_goes_on(url: &str, fail_over: impl AsyncFnOnce()) {
     let server = with_accounts(TestServer::builder().access_lifetime(SECOND * 4), 2).start();
     let account = |number: usize| {
@@ -35,11 +39,13 @@ pub(crate) async fn fleet_goes_on(url: &str, fail_over: impl AsyncFnOnce()) {
 
     let begun = Instant::now();
     fail_over().await;
-    let failed_over = begun.elapsed();
+    let (machine, failed_over) = (Machine::watch(), Instant::now());
     for callers in callers {
         more(callers, 10).await;
     }
-    println!("failed over after {failed_over:?}, all served after {:?}", begun.elapsed());
+    let healed = failed_over.elapsed();
+    println!("failed over after {:?}, all served {healed:?} later", failed_over.duration_since(begun));
+    machine.assert_took(healed, HEALED);
     let before = server.stats();
     until("tokens are refreshed again", async || server.stats().since(&before).refreshes >= 2).await;
     for pool in &pools {

@@ -16,6 +16,8 @@ mod outages;
 mod pool_store;
 #[cfg(feature = "redis-sentinel")]
 mod sentinel;
+#[cfg(feature = "redis-sentinel")]
+mod sentinel_set;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;

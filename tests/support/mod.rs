@@ -3,6 +3,8 @@
 #![allow(dead_code, unused_imports, reason = "no test crate uses all of it")]
 
 mod accounts;
+#[cfg(feature = "redis")]
+mod authority;
 mod child;
 mod entry;
 mod http;
@@ -29,6 +31,8 @@ mod world;
 use std::time::Duration;
 
 pub(crate) use accounts::{PASSWORD, account, account_login, account_name, with_accounts};
+#[cfg(feature = "redis")]
+pub(crate) use authority::{Authority, TlsFiles};
 pub(crate) use child::{child_command, end_of_input, orders, test_command};
 pub(crate) use entry::{entry, increment};
 pub(crate) use http::{call_api, http_client, is_served};
@@ -46,7 +50,7 @@ pub(crate) use redis_cluster::RedisCluster;
 #[cfg(feature = "redis")]
 pub(crate) use redis_proxy::RedisProxy;
 #[cfg(feature = "redis-sentinel")]
-pub(crate) use redis_sentinel::RedisSentinel;
+pub(crate) use redis_sentinel::{RedisSentinel, SetLayout};
 #[cfg(feature = "redis")]
 pub(crate) use redis_server::RedisServer;
 pub(crate) use until::{until, until_blocking};

@@ -5,33 +5,47 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{RedisServer, cluster_port, until};
+use super::{RedisServer, TlsFiles, until};
 
 /// Three masters, each with as many replicas as was asked for. They end with the test.
 pub(crate) struct RedisCluster {
     pub(crate) nodes: Vec<RedisServer>,
+    scheme: &'static str,
 }
+
+/// How long the nodes wait for one that does not answer until they take it for dead.
+const NODE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 impl RedisCluster {
     pub(crate) async fn start(replicas: usize) -> Self {
-        Self::with_node_timeout(replicas, Duration::from_millis(1500)).await
+        Self::with(replicas, NODE_TIMEOUT, None).await
+    }
+
+    /// With TLS between the nodes and with their clients.
+    pub(crate) async fn with_tls(replicas: usize, tls: &TlsFiles) -> Self {
+        Self::with(replicas, NODE_TIMEOUT, Some(tls)).await
     }
 
     /// With nodes that take one which does not answer for dead after `timeout`.
     pub(crate) async fn with_node_timeout(replicas: usize, timeout: Duration) -> Self {
+        Self::with(replicas, timeout, None).await
+    }
+
+    async fn with(replicas: usize, timeout: Duration, tls: Option<&TlsFiles>) -> Self {
         // Until all nodes have met, a busy machine would make one that is slow pass for dead.
         let options =
             ["--cluster-enabled", "yes", "--cluster-node-timeout", "60000", "--repl-diskless-sync-delay", "0"];
-        let nodes = join_all((0..3 * (1 + replicas)).map(|_| RedisServer::on_port(cluster_port(), &options))).await;
-        let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port));
+        let nodes = join_all((0..3 * (1 + replicas)).map(|_| RedisServer::cluster_node(tls, &options))).await;
+        let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.reached_at()));
         let created = Command::new("redis-cli")
+            .args(tls.map(TlsFiles::redis_cli_options).into_iter().flatten())
             .args(["--cluster", "create"])
             .args(addresses)
             .args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"])
             .output()
             .expect("the tests need redis-cli: see scripts/test");
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
-        let cluster = Self { nodes };
+        let cluster = Self { nodes, scheme: if tls.is_some() { "rediss" } else { "redis" } };
         cluster.is_well(replicas).await;
         for node in &cluster.nodes {
             let set = format!("CONFIG SET cluster-node-timeout {}", timeout.as_millis());
@@ -61,8 +75,9 @@ impl RedisCluster {
 
     /// The same with a user, written `name:password@`.
     pub(crate) fn url_of(&self, user: &str) -> String {
-        let others: Vec<_> = self.nodes[1..].iter().map(|node| format!("node=127.0.0.1:{}", node.port)).collect();
-        format!("redis-cluster://{user}127.0.0.1:{}?{}", self.nodes[0].port, others.join("&"))
+        let others: Vec<_> =
+            self.nodes[1..].iter().map(|node| format!("node=127.0.0.1:{}", node.reached_at())).collect();
+        format!("{}-cluster://{user}127.0.0.1:{}?{}", self.scheme, self.nodes[0].reached_at(), others.join("&"))
     }
 
     /// The number of the master that has the key.

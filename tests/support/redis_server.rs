@@ -6,11 +6,13 @@ use std::process::{Command, Stdio};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisResult};
 
-use super::{MINUTE, Process, free_port, until};
+use super::{MINUTE, Process, TlsFiles, cluster_port, free_port, until};
 
 /// A redis-server on a port and in a folder of its own. It ends with the test.
 pub(crate) struct RedisServer {
+    /// The port without TLS, by which tests send their own commands.
     pub(crate) port: u16,
+    tls_port: Option<u16>,
     folder: PathBuf,
     options: Vec<String>,
     process: Option<Process>,
@@ -22,16 +24,37 @@ impl RedisServer {
     }
 
     pub(crate) async fn with_options(options: &[&str]) -> Self {
-        Self::on_port(free_port(), options).await
+        Self::on_ports(free_port(), None, options.iter().map(ToString::to_string).collect()).await
     }
 
-    pub(crate) async fn on_port(port: u16, options: &[&str]) -> Self {
+    /// With TLS on a port beside the other one, if `tls` is given. It uses it with other servers,
+    /// too.
+    pub(crate) async fn with_tls(tls: Option<&TlsFiles>, options: &[&str]) -> Self {
+        Self::on_ports_with_tls(free_port(), free_port(), tls, options).await
+    }
+
+    /// The same for a node of a Redis Cluster.
+    pub(crate) async fn cluster_node(tls: Option<&TlsFiles>, options: &[&str]) -> Self {
+        Self::on_ports_with_tls(cluster_port(), cluster_port(), tls, options).await
+    }
+
+    async fn on_ports_with_tls(port: u16, tls_port: u16, tls: Option<&TlsFiles>, options: &[&str]) -> Self {
+        let of_tls = tls.map(|tls| tls.options(tls_port)).unwrap_or_default();
+        let options = of_tls.into_iter().chain(options.iter().map(ToString::to_string)).collect();
+        Self::on_ports(port, tls.map(|_| tls_port), options).await
+    }
+
+    async fn on_ports(port: u16, tls_port: Option<u16>, options: Vec<String>) -> Self {
         let folder = std::env::temp_dir().join(format!("jwt-refresh-redis-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let options = options.iter().map(|&option| option.to_owned()).collect();
-        let mut server = Self { port, folder, options, process: None };
+        let mut server = Self { port, tls_port, folder, options, process: None };
         server.run().await;
         server
+    }
+
+    /// The port by which others reach it: that for TLS, if it has one.
+    pub(crate) fn reached_at(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     /// Returns what its answer to `INFO` has of the field.

@@ -1,26 +1,29 @@
 //! A client for a URL: of one node, of a cluster, or of the master that sentinels name.
 
-#[cfg(feature = "redis-cluster")]
-use std::error::Error as _;
+#[cfg(feature = "redis-sentinel")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, RedisError, Value};
+use redis::{Client, Cmd, ConnectionAddr, RedisError, Value};
 
 use super::address::{RedisAddress, Topology};
 #[cfg(feature = "redis-cluster")]
 use super::cluster::{ClusterNodes, OpenCluster, is_none_of, undecided};
+use super::failure::RedisFailure;
+use super::node::open_node;
 #[cfg(feature = "redis-sentinel")]
-use super::sentinel::Sentinels;
+use super::sentinel::{OpenMaster, Sentinels};
+use super::transport::RedisTransport;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Opens connections. It has none itself.
 pub(crate) enum RedisClient {
-    Node(Client),
+    Node(Box<Client>),
     #[cfg(feature = "redis-cluster")]
     Cluster(ClusterNodes),
     #[cfg(feature = "redis-sentinel")]
-    Sentinel(Sentinels),
+    Sentinel(Box<Sentinels>),
 }
 
 /// An open connection for commands.
@@ -29,6 +32,8 @@ pub(super) enum OpenClient {
     Node(MultiplexedConnection),
     #[cfg(feature = "redis-cluster")]
     Cluster(OpenCluster),
+    #[cfg(feature = "redis-sentinel")]
+    Master(Arc<OpenMaster>),
 }
 
 /// Returns the client for `url`, which has no connection yet.
@@ -42,11 +47,17 @@ pub(crate) fn client(url: &str) -> Result<RedisClient, StoreError> {
         install_crypto_provider();
     }
     let client = match topology {
-        Topology::Node => nodes.into_iter().next().and_then(|node| Client::open(node).ok()).map(RedisClient::Node),
+        Topology::Node => nodes
+            .into_iter()
+            .next()
+            .and_then(|node| Client::open(node).ok())
+            .map(|client| RedisClient::Node(Box::new(client))),
         #[cfg(feature = "redis-cluster")]
         Topology::Cluster => ClusterNodes::new(nodes).map(RedisClient::Cluster),
         #[cfg(feature = "redis-sentinel")]
-        Topology::Sentinel { master, user } => Sentinels::new(nodes, master, &user).map(RedisClient::Sentinel),
+        Topology::Sentinel { master, user } => {
+            Sentinels::new(nodes, master, &user).map(|sentinels| RedisClient::Sentinel(Box::new(sentinels)))
+        }
     };
     client.ok_or_else(unusable)
 }
@@ -73,83 +84,86 @@ impl RedisClient {
         }
     }
 
-    /// Opens a connection for commands. `timeout` is that of a command, and `connect_timeout` that
-    /// of connecting to one node.
-    #[cfg_attr(not(feature = "redis-cluster"), expect(unused_variables))]
-    pub(super) async fn open(&self, timeout: Duration, connect_timeout: Duration) -> Result<OpenClient, RedisError> {
+    pub(super) fn transport(&self) -> RedisTransport {
         match self {
-            Self::Node(client) => open_node(client, connect_timeout).await,
+            Self::Node(client) => client.get_connection_info().addr().into(),
             #[cfg(feature = "redis-cluster")]
-            Self::Cluster(nodes) => match nodes.open(timeout, connect_timeout).await {
-                Ok(open) => Ok(OpenClient::Cluster(open)),
-                Err(error) if tells_no_cause(&error) => Err(cause(nodes, connect_timeout).await.unwrap_or(error)),
-                Err(error) => Err(error),
-            },
+            Self::Cluster(nodes) => nodes.transport(),
             #[cfg(feature = "redis-sentinel")]
-            Self::Sentinel(sentinels) => open_node(&sentinels.master().await?, connect_timeout).await,
+            Self::Sentinel(sentinels) => sentinels.transport(),
         }
     }
 
-    /// Whether there are nodes that can be taken out while the others go on.
-    pub(super) fn is_cluster(&self) -> bool {
+    /// Opens a connection for commands. `timeout` is that of a command, and `connect_timeout` that
+    /// of connecting to one node.
+    #[cfg_attr(not(feature = "redis-cluster"), expect(unused_variables))]
+    pub(super) async fn open(&self, timeout: Duration, connect_timeout: Duration) -> Result<OpenClient, RedisFailure> {
+        Ok(match self {
+            Self::Node(client) => {
+                OpenClient::Node(open_node(client.get_connection_info().clone(), connect_timeout).await?)
+            }
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(nodes) => OpenClient::Cluster(nodes.open(timeout, connect_timeout).await?),
+            #[cfg(feature = "redis-sentinel")]
+            Self::Sentinel(sentinels) => OpenClient::Master(Arc::new(sentinels.open(connect_timeout).await?)),
+        })
+    }
+
+    /// Whether another node may take the place of one while that goes on.
+    pub(super) fn has_successors(&self) -> bool {
         match self {
             Self::Node(_) => false,
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(_) => true,
             #[cfg(feature = "redis-sentinel")]
-            Self::Sentinel(_) => false,
+            Self::Sentinel(_) => true,
+        }
+    }
+
+    /// Returns whether another node is known to have taken the place of the one that `open` is to.
+    /// If that is to be looked up, and nobody answers within `time`, it is not.
+    #[cfg_attr(not(feature = "redis-sentinel"), expect(unused_variables, clippy::unused_async))]
+    pub(super) async fn has_replaced(&self, open: &OpenClient, time: Duration) -> bool {
+        match (self, open) {
+            #[cfg(feature = "redis-sentinel")]
+            (Self::Sentinel(sentinels), OpenClient::Master(master)) if master.is_due() => {
+                sentinels.name_another(master, time).await
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns why a node cannot be connected to, if others tell.
+    #[cfg_attr(not(feature = "redis-cluster"), expect(unused_variables, clippy::unused_async))]
+    pub(super) async fn cause(&self, connect_timeout: Duration) -> Option<RedisFailure> {
+        match self {
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(nodes) => nodes.cause(connect_timeout).await,
+            _ => None,
         }
     }
 
     /// Opens a connection for subscriptions, and returns the node that it is to. `open` is that for
     /// commands, if there is one, which may be asked for a node for a quarter of `timeout`.
-    #[cfg_attr(not(feature = "redis-cluster"), expect(unused_variables))]
+    #[cfg_attr(not(any(feature = "redis-cluster", feature = "redis-sentinel")), expect(unused_variables))]
     pub(super) async fn open_pubsub(
         &self,
         open: Option<OpenClient>,
         timeout: Duration,
-    ) -> Result<(PubSub, ConnectionAddr), RedisError> {
-        let client = match self {
-            Self::Node(client) => client.clone(),
+    ) -> Result<(PubSub, ConnectionAddr), RedisFailure> {
+        let client = match (self, open) {
+            (Self::Node(client), _) => Client::clone(client),
             #[cfg(feature = "redis-cluster")]
-            Self::Cluster(nodes) => {
-                let open = open.and_then(|open| if let OpenClient::Cluster(open) = open { Some(open) } else { None });
-                nodes.any(open, timeout / 4).await?
-            }
+            (Self::Cluster(nodes), Some(OpenClient::Cluster(open))) => nodes.any(Some(open), timeout / 4).await?,
+            #[cfg(feature = "redis-cluster")]
+            (Self::Cluster(nodes), _) => nodes.any(None, timeout / 4).await?,
             #[cfg(feature = "redis-sentinel")]
-            Self::Sentinel(sentinels) => sentinels.master().await?,
+            (Self::Sentinel(_), Some(OpenClient::Master(open))) => Client::open(open.node.clone())?,
+            #[cfg(feature = "redis-sentinel")]
+            (Self::Sentinel(sentinels), _) => Client::open(sentinels.open(timeout / 2).await?.node)?,
         };
         Ok((client.get_async_pubsub().await?, client.get_connection_info().addr().clone()))
     }
-}
-
-async fn open_node(client: &Client, connect_timeout: Duration) -> Result<OpenClient, RedisError> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(connect_timeout))
-        // The deadline of a command covers connecting and answering together.
-        .set_response_timeout(None);
-    client.get_multiplexed_async_connection_with_config(&config).await.map(OpenClient::Node)
-}
-
-/// Returns whether an error sums up those of several nodes: it has their words, and no kinds.
-#[cfg(feature = "redis-cluster")]
-fn tells_no_cause(error: &RedisError) -> bool {
-    error.is_io_error() && error.source().is_none()
-}
-
-/// Returns why no node of a cluster can be connected to: what a node has said, or else why there
-/// was no answer. `None` if one can be by now.
-#[cfg(feature = "redis-cluster")]
-async fn cause(nodes: &ClusterNodes, connect_timeout: Duration) -> Option<RedisError> {
-    let mut cause = None;
-    for node in nodes.named() {
-        match open_node(&Client::open(node.clone()).ok()?, connect_timeout).await {
-            Ok(_) => return None,
-            Err(error) if !error.is_io_error() => return Some(error),
-            Err(error) => cause = Some(error),
-        }
-    }
-    cause
 }
 
 impl OpenClient {
@@ -159,17 +173,30 @@ impl OpenClient {
             Self::Node(_) => false,
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(_) => true,
+            #[cfg(feature = "redis-sentinel")]
+            Self::Master(_) => false,
         }
     }
 
-    /// Returns whether the node at `address` was taken out of the cluster. If no other says so
-    /// within `time`, it was not.
+    /// Whether somebody is to be asked if the node is still the one to be used.
+    pub(super) fn is_due(&self) -> bool {
+        match self {
+            #[cfg(feature = "redis-sentinel")]
+            Self::Master(master) => master.is_due(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether the node at `address` was taken out of the cluster, or is another than the
+    /// master. If no other node of a cluster says so within `time`, it was not.
     #[cfg_attr(not(feature = "redis-cluster"), expect(unused_variables, clippy::unused_async))]
     pub(super) async fn has_lost(self, address: &ConnectionAddr, time: Duration) -> bool {
         match self {
             Self::Node(_) => false,
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(connection) => is_none_of(connection, address, time).await,
+            #[cfg(feature = "redis-sentinel")]
+            Self::Master(master) => !master.is_at(address),
         }
     }
 
@@ -178,6 +205,8 @@ impl OpenClient {
             Self::Node(connection) => command.query_async(connection).await,
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(connection) => command.query_async(connection).await.map_err(undecided),
+            #[cfg(feature = "redis-sentinel")]
+            Self::Master(master) => command.query_async(&mut master.connection.clone()).await,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The nodes of a Redis Cluster.
 
+use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::time::Duration;
 
 use redis::cluster::ClusterClientBuilder;
@@ -7,6 +9,10 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
 use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::time::timeout;
+
+use super::failure::RedisFailure;
+use super::node::{node_like, open_node};
+use super::transport::RedisTransport;
 
 /// The shortest and the longest pause before a command is sent again that a node could not take, in
 /// milliseconds.
@@ -31,7 +37,7 @@ impl ClusterNodes {
         format!("{} (cluster)", addresses.join(", "))
     }
 
-    pub(super) async fn open(&self, timeout: Duration, connect_timeout: Duration) -> Result<OpenCluster, RedisError> {
+    pub(super) async fn open(&self, timeout: Duration, connect_timeout: Duration) -> Result<OpenCluster, RedisFailure> {
         // A node that does not answer costs half of the time-out, so there is time to ask another.
         let builder = ClusterClientBuilder::new(self.0.clone())
             .connection_timeout(connect_timeout.min(timeout / 2))
@@ -40,12 +46,39 @@ impl ClusterNodes {
             // Its own pauses are longer than most time-outs.
             .min_retry_wait(PAUSE.0)
             .max_retry_wait(PAUSE.1);
-        builder.build()?.get_async_connection().await
+        match builder.build()?.get_async_connection().await {
+            Err(error) if tells_no_cause(&error) => Err(self.cause(connect_timeout).await.unwrap_or(error.into())),
+            opened => Ok(opened?),
+        }
     }
 
-    /// Returns the nodes that the user has named.
-    pub(super) fn named(&self) -> &[ConnectionInfo] {
-        &self.0
+    /// Returns why a node cannot be connected to: what one has said, or else why there was no
+    /// answer. `None` if all can be by now.
+    pub(super) async fn cause(&self, connect_timeout: Duration) -> Option<RedisFailure> {
+        let mut cause = None;
+        for node in &self.0 {
+            match ask_for_nodes(node, connect_timeout).await {
+                Ok(others) => return self.cause_of(others, connect_timeout).await,
+                Err(error) if !error.is_io_error() => return Some(error.into()),
+                Err(error) => cause = Some(error.into()),
+            }
+        }
+        cause
+    }
+
+    /// Returns why the first of these nodes that cannot be connected to cannot be.
+    async fn cause_of(&self, nodes: BTreeSet<(String, u16)>, connect_timeout: Duration) -> Option<RedisFailure> {
+        for (host, port) in nodes {
+            let node = node_like(&self.0[0], host, port);
+            if let Err(error) = open_node(node.clone(), connect_timeout).await {
+                return Some(RedisFailure::from(error).of_node("a node", &node));
+            }
+        }
+        None
+    }
+
+    pub(super) fn transport(&self) -> RedisTransport {
+        self.0[0].addr().into()
     }
 
     /// Returns any node: each passes on all messages of the cluster. If connections are open, they
@@ -60,14 +93,24 @@ impl ClusterNodes {
             return Client::open(named.clone());
         }
         let (host, port) = known[fastrand::usize(..known.len())].clone();
-        let address = match named.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-            }
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        Client::open(named.clone().set_addr(address))
+        Client::open(node_like(named, host, port))
     }
+}
+
+/// Returns whether an error sums up those of several nodes: it has their words, and no kinds.
+fn tells_no_cause(error: &RedisError) -> bool {
+    error.is_io_error() && error.source().is_none()
+}
+
+/// Asks one node, over a connection of its own, for all that have slots. To have a connection is
+/// not enough: a server may refuse a client after that.
+async fn ask_for_nodes(
+    node: &ConnectionInfo,
+    connect_timeout: Duration,
+) -> Result<BTreeSet<(String, u16)>, RedisError> {
+    let mut connection = open_node(node.clone(), connect_timeout).await?;
+    let answer: Value = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
+    Ok(addresses_in(answer).into_iter().collect())
 }
 
 /// Returns whether a cluster says that none of its nodes is at `address`. If it says nothing within
@@ -84,7 +127,13 @@ async fn addresses(mut cluster: OpenCluster, time: Duration) -> Vec<(String, u16
     // A master that has slots has not been taken out of the cluster.
     let route = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
     let answer = timeout(time, cluster.route_command(command, route)).await;
-    let Ok(Ok(Value::Array(ranges))) = answer else { return Vec::new() };
+    let Ok(Ok(answer)) = answer else { return Vec::new() };
+    addresses_in(answer)
+}
+
+/// Returns the addresses in an answer to `CLUSTER SLOTS`.
+fn addresses_in(answer: Value) -> Vec<(String, u16)> {
+    let Value::Array(ranges) = answer else { return Vec::new() };
     let address = |node: Value| {
         let Value::Array(node) = node else { return None };
         let [Value::BulkString(host), Value::Int(port), ..] = &node[..] else { return None };
@@ -113,12 +162,11 @@ pub(super) fn undecided(error: RedisError) -> RedisError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redis::failure::RedisFailure;
     use crate::store::StoreErrorKind;
 
     fn kind(answer: &[u8]) -> StoreErrorKind {
         let error = redis::parse_redis_value(answer).unwrap().extract_error().unwrap_err();
-        RedisFailure::from(undecided(error)).into_store_error("the cluster").kind()
+        RedisFailure::from(undecided(error)).into_store_error("the cluster", RedisTransport::Plain).kind()
     }
 
     #[test]

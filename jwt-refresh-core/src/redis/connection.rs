@@ -14,19 +14,21 @@ use super::client::RedisClient;
 use super::current::CurrentConnection;
 use super::failure::RedisFailure;
 use super::script::Script;
+use super::transport::RedisTransport;
 use crate::store::{StoreError, StoreErrorKind};
 
 pub(crate) struct Connection {
     /// Hosts and ports, which name the store in errors.
     name: String,
+    transport: RedisTransport,
     timeout: Duration,
     current: Arc<CurrentConnection>,
 }
 
 impl Connection {
     pub(crate) fn new(client: RedisClient, timeout: Duration, connect_timeout: Duration) -> Self {
-        let name = client.name();
-        Self { name, timeout, current: CurrentConnection::new(client, timeout, connect_timeout) }
+        let (name, transport) = (client.name(), client.transport());
+        Self { name, transport, timeout, current: CurrentConnection::new(client, timeout, connect_timeout) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -65,8 +67,8 @@ impl Connection {
         self.read(answer)
     }
 
-    /// Returns whether the node at `address` was taken out of the cluster that it was of. It may
-    /// answer for ever then, and hear of nothing that the others do.
+    /// Returns whether the node at `address` was taken out of the cluster that it was of, or is no
+    /// longer the master. It may answer for ever then, and hear of nothing that the others do.
     pub(super) async fn has_lost(&self, address: &ConnectionAddr) -> bool {
         self.current.has_lost(address).await
     }
@@ -75,7 +77,7 @@ impl Connection {
     /// that it is to.
     pub(super) async fn open_pubsub(&self) -> Result<(PubSub, ConnectionAddr), StoreError> {
         let opened = timeout(self.timeout, self.current.open_pubsub()).await;
-        self.explain(flatten(opened))
+        self.explain(opened.unwrap_or(Err(RedisFailure::Unopened)))
     }
 
     /// Bounds what is done with a connection of [`open_pubsub`](Self::open_pubsub) by the time-out.
@@ -88,10 +90,17 @@ impl Connection {
         Instant::now() + self.timeout
     }
 
+    async fn send(&self, command: &Cmd, deadline: Instant) -> Result<Value, RedisFailure> {
+        match self.send_at_most_twice(command, deadline).await {
+            Ok(value) => Ok(value),
+            Err(failure) => Err(self.current.explain(failure, deadline).await),
+        }
+    }
+
     /// Sends a command, and sends it once more if the connection turns out to be broken, which it
     /// mostly is if it was idle while the server was restarted. Every command sent here must
     /// therefore have the same effect if it is done twice.
-    async fn send(&self, command: &Cmd, deadline: Instant) -> Result<Value, RedisFailure> {
+    async fn send_at_most_twice(&self, command: &Cmd, deadline: Instant) -> Result<Value, RedisFailure> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -120,7 +129,7 @@ impl Connection {
     }
 
     fn explain<T>(&self, answer: Result<T, RedisFailure>) -> Result<T, StoreError> {
-        answer.map_err(|failure| failure.into_store_error(&self.name))
+        answer.map_err(|failure| failure.into_store_error(&self.name, self.transport))
     }
 }
 

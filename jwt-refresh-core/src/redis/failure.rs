@@ -3,19 +3,39 @@
 
 use std::error::Error as _;
 
+#[cfg(any(feature = "redis-cluster", feature = "redis-sentinel"))]
+use redis::ConnectionInfo;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use tokio::time::error::Elapsed;
 
+use super::transport::{RedisTransport, asks_for_certificate};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How the answer of Redis 7 and Valkey begins if a script runs a command, or names a key or
 /// channel, that the user has no permission for.
 const SCRIPT_DENIED: &str = "The user executing the script can't";
 
+const LATE: &str = "did not answer in time";
+
 /// Why there is no answer.
 pub(super) enum RedisFailure {
     Reported(RedisError),
     TimedOut,
+    /// There was no connection in time.
+    Unopened,
+    /// A node that others have named cannot be used.
+    #[cfg(any(feature = "redis-cluster", feature = "redis-sentinel"))]
+    OfNode {
+        noun: &'static str,
+        address: String,
+        cause: Box<RedisFailure>,
+    },
+    /// The sentinels name no master that is one and is up.
+    #[cfg(feature = "redis-sentinel")]
+    NoMaster,
+    /// What was asked for the master is no sentinel.
+    #[cfg(feature = "redis-sentinel")]
+    NoSentinel,
 }
 
 impl RedisFailure {
@@ -30,17 +50,60 @@ impl RedisFailure {
             Self::Reported(error) => {
                 error.is_unrecoverable_error() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
             }
-            Self::TimedOut => true,
+            _ => true,
         }
     }
 
-    /// Returns the error of the store at `address`.
-    pub(super) fn into_store_error(self, address: &str) -> StoreError {
-        let (kind, what) = match self {
-            Self::Reported(error) => (kind(&error), clause(&error)),
-            Self::TimedOut => (StoreErrorKind::Unavailable, "did not answer in time".to_owned()),
+    /// Returns the failure of a node, which `noun` says what it is.
+    #[cfg(any(feature = "redis-cluster", feature = "redis-sentinel"))]
+    pub(super) fn of_node(self, noun: &'static str, node: &ConnectionInfo) -> Self {
+        Self::OfNode { noun, address: node.addr().to_string(), cause: Box::new(self) }
+    }
+
+    /// Whether a cluster has no connection to the node that was to answer, and does not say why.
+    pub(super) fn is_of_missing_node(&self) -> bool {
+        matches!(self, Self::Reported(error) if error.kind() == ErrorKind::ClusterConnectionNotFound)
+    }
+
+    /// Returns the error of the store at `address`, which is connected to over `transport`.
+    pub(super) fn into_store_error(self, address: &str, transport: RedisTransport) -> StoreError {
+        StoreError::new(self.kind(), format!("the Redis store at {address} {}", self.explanation(transport)))
+    }
+
+    fn kind(&self) -> StoreErrorKind {
+        match self {
+            Self::Reported(error) => kind(error),
+            Self::TimedOut | Self::Unopened => StoreErrorKind::Unavailable,
+            #[cfg(any(feature = "redis-cluster", feature = "redis-sentinel"))]
+            Self::OfNode { cause, .. } => cause.kind(),
+            #[cfg(feature = "redis-sentinel")]
+            Self::NoMaster => StoreErrorKind::Unavailable,
+            #[cfg(feature = "redis-sentinel")]
+            Self::NoSentinel => StoreErrorKind::Configuration,
+        }
+    }
+
+    /// Returns what happened and what to do, as the end of a sentence that begins with the store.
+    fn explanation(&self, transport: RedisTransport) -> String {
+        let (what, advice) = match self {
+            Self::Reported(error) => (clause(error), transport.advice(error)),
+            Self::TimedOut => (LATE.to_owned(), None),
+            Self::Unopened => (LATE.to_owned(), transport.advice_of_silence()),
+            #[cfg(any(feature = "redis-cluster", feature = "redis-sentinel"))]
+            Self::OfNode { noun, address, cause } => {
+                (format!("has {noun} at {address}, which {}", cause.explanation(transport)), None)
+            }
+            #[cfg(feature = "redis-sentinel")]
+            Self::NoMaster => ("has no master of that name that is up".to_owned(), None),
+            #[cfg(feature = "redis-sentinel")]
+            Self::NoSentinel => {
+                ("is no sentinel (`redis-sentinel://` names sentinels, and not the master)".to_owned(), None)
+            }
         };
-        StoreError::new(kind, format!("the Redis store at {address} {what}"))
+        match advice {
+            Some(advice) => format!("{what} ({advice})"),
+            None => what,
+        }
     }
 }
 
@@ -57,7 +120,7 @@ impl From<Elapsed> for RedisFailure {
 }
 
 fn kind(error: &RedisError) -> StoreErrorKind {
-    if is_denied(error) || is_cluster(error) {
+    if is_denied(error) || is_cluster(error) || is_no_cluster(error) || asks_for_certificate(error) {
         return StoreErrorKind::Configuration;
     }
     if is_foreign(error) {
@@ -80,6 +143,10 @@ fn is_cluster(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask))
 }
 
+fn is_no_cluster(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("cluster support disabled"))
+}
+
 fn is_foreign(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE")
 }
@@ -97,6 +164,9 @@ fn clause(error: &RedisError) -> String {
                 `redis-cluster://`)"
             .to_owned();
     }
+    if is_no_cluster(error) {
+        return "is no node of a cluster (a URL of one node begins with `redis://`)".to_owned();
+    }
     if is_foreign(error) {
         return "holds something of another kind under this account's key".to_owned();
     }
@@ -107,8 +177,6 @@ fn clause(error: &RedisError) -> String {
         ErrorKind::AuthenticationFailed => "refused the user or the password".to_owned(),
         ErrorKind::Io if error.source().is_some() => format!("cannot be reached: {error}"),
         ErrorKind::Io => "cannot be reached".to_owned(),
-        #[cfg(feature = "redis-sentinel")]
-        ErrorKind::MasterNameNotFoundBySentinel => "has no master of that name that is up".to_owned(),
         _ => format!("cannot be used: {}", error.category()),
     }
 }

@@ -10,10 +10,12 @@ mod connection;
 mod current;
 mod failure;
 mod keys;
+mod node;
 mod script;
 #[cfg(feature = "redis-sentinel")]
 mod sentinel;
 mod subscription;
+mod transport;
 
 pub(crate) use client::client;
 pub(crate) use connection::Connection;

@@ -44,9 +44,24 @@ static LOOKS: LookRate = LookRate::new(Duration::from_secs(5), Duration::from_mi
 /// Everything in user and password but plain letters and digits is percent-encoded. `rediss://` is
 /// TLS, for which enable the feature `redis-tls`; `unix:///path` is a socket; `valkey://` and
 /// `valkeys://` mean the same as `redis://` and `rediss://`. Entries hold tokens, in the clear
-/// unless the session was given a key: use TLS on every network that others can use, too. The store
-/// trusts the system's certificate authorities, or those in the file that the environment variable
-/// `SSL_CERT_FILE` names.
+/// unless the session was given a key: use TLS on every network that others can use, too.
+///
+/// # TLS
+///
+/// The store trusts the certificate authorities that the system does. There are two ways to trust
+/// another, such as that of a managed Redis with a private one:
+///
+/// - Add it to those of the system (`update-ca-certificates`, or what the system has for that).
+/// - Start the program with the environment variable `SSL_CERT_FILE`, the name of a PEM file, or
+///   `SSL_CERT_DIR`, a folder of such files. These replace the system's authorities, and on Linux
+///   those of reqwest with rustls as well, so they have to hold all that the program needs:
+///   `cat /etc/ssl/certs/ca-certificates.crt redis-ca.pem > authorities.pem`. They are read for
+///   each new connection.
+///
+/// The certificate of a node has to be for the host that the URL names: a name, or an IP address in
+/// its `subjectAltName`. A node that asks its clients for a certificate, as Redis does unless it is
+/// told otherwise, cannot be used: set `tls-auth-clients no`, or `optional`. The error of a
+/// connection that TLS is missing on, or that it is not expected on, says so.
 ///
 /// # Several nodes
 ///
@@ -60,12 +75,24 @@ static LOOKS: LookRate = LookRate::new(Duration::from_secs(5), Duration::from_mi
 /// User, password and database are those of the nodes that hold the data; sentinels that have
 /// users have theirs as `sentinelUsername` and `sentinelPassword`. The nodes of a cluster tell of
 /// the others, so one is enough as long as it lives; name several. Of a cluster, every account is
-/// with one master; messages go over one connection to any of its nodes. With TLS, sentinels and
-/// nodes all use it, and the certificate of each has to be for the address that it announces.
+/// with one master; messages go over one connection to any of its nodes.
+///
+/// With `rediss-cluster://` all nodes have to use TLS (`tls-cluster yes`), and with
+/// `rediss-sentinel://` both the sentinels and the nodes that they name (`tls-replication yes`, for
+/// the sentinels, too); with `redis-sentinel://` neither does. If only some do, an error says which
+/// address it is about. The certificate of each has to be for the address that it announces. A
+/// cluster announces names with `cluster-announce-hostname` and `cluster-preferred-endpoint-type
+/// hostname`, sentinels with `resolve-hostnames` and `announce-hostnames`.
 ///
 /// While a node that died has not been replaced, requests fail as if Redis were away
 /// ([`StoreErrorKind::Unavailable`]), and the next one looks for its successor. In a cluster those
 /// are the accounts of that node alone.
+///
+/// All sentinels are asked, and the one that knows of the latest fail-over is believed. They are
+/// asked again at most once a second, before a request: a former master that goes on, as it does
+/// for some seconds after `SENTINEL FAILOVER`, is left within a second after they name another.
+/// Name all of them. What the former one has taken until then is lost, so have it refuse that, with
+/// `min-replicas-to-write`.
 ///
 /// # What Redis promises
 ///
@@ -105,7 +132,7 @@ static LOOKS: LookRate = LookRate::new(Duration::from_secs(5), Duration::from_mi
 ///
 /// In a cluster the user also needs `+cluster|slots +asking` (`ACL LOG` shows that `client|setinfo`
 /// was denied, which does no harm), and behind sentinels `+role`. The user of the sentinels
-/// themselves, `sentinelUsername`, needs `+role +sentinel|masters`.
+/// themselves, `sentinelUsername`, needs `+sentinel|masters`.
 ///
 /// # Time
 ///
