@@ -379,6 +379,25 @@ proptest! {
     }
 
     #[test]
+    fn demand_that_wavers_moves_hardly_anything_where_members_share_accounts(
+        demand in prop::collection::vec(10..1000_u32, 3..30),
+        accounts in 2..12_usize,
+        units in prop_oneof![Just(20_u32), Just(1000)],
+        changes in prop::collection::vec(prop::collection::vec(90..=110_u32, 30), 20),
+    ) {
+        let mut fleet = FleetCase::new(accounts.min(demand.len() - 1), units, &demand);
+        let (mut before, mut moved) = (fleet.settle(), 0);
+        for changes in changes {
+            let changed: Vec<_> = demand.iter().zip(&changes).map(|(count, percent)| count * percent / 100).collect();
+            fleet.demand(&changed);
+            let after = fleet.settle();
+            moved += gained(&before, &after).len();
+            before = after;
+        }
+        prop_assert!(moved <= 2 * fleet.accounts.len(), "{moved}: {demand:?} {before:?}");
+    }
+
+    #[test]
     fn demand_that_moves_to_another_member_is_followed_at_once(
         demand in any_demand(1..50), accounts in 1..20_usize, units in 1..4_u32, to in 0..7_usize,
     ) {

@@ -1,138 +1,184 @@
-//! Which demand has which account.
+//! Which account is the home of which demand.
 
-use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
-use super::held::HeldAccounts;
 use super::needs::Needs;
 
 /// A matching of demands with accounts.
-#[derive(Debug)]
-pub(super) struct Matching {
-    /// By account: the demands that have it.
+pub(super) struct Matching<'r> {
+    needs: &'r Needs<'r>,
+    /// By account: the demands whose home it is.
     pub(super) users: Vec<Vec<usize>>,
-    /// By demand: the account it has.
-    pub(super) home: Vec<Option<usize>>,
-    /// By selector: whether its accounts are all in use, and the demands that use them have nowhere
-    /// else to go.
-    pub(super) crowded: Vec<bool>,
-    /// Demands without an account, whose members hold one that serves them for another demand.
-    pub(super) guests: BTreeSet<usize>,
-    /// By selector: the accounts before this one are full.
-    pub(super) full: Vec<usize>,
+    /// By demand: its home.
+    homes: Vec<Option<usize>>,
+    /// By selector: whether there are too few accounts to be the home of one demand each.
+    crowded: Vec<bool>,
+    /// By selector: into how many places its accounts are divided.
+    places: Vec<usize>,
 }
 
-impl Matching {
-    /// Matches as many demands as can be, each with one account of which `capacity` demands can
-    /// have part.
-    pub(super) fn of(
-        held: &HeldAccounts<'_>,
-        competes: impl Fn(usize) -> bool,
-        capacity: impl Fn(usize) -> usize,
-    ) -> Self {
-        let needs = held.needs;
+impl<'r> Matching<'r> {
+    /// Finds homes for as many demands as can be. Those of keys take what the others leave.
+    pub(super) fn of(needs: &'r Needs<'r>) -> Self {
+        let selectors = 0..needs.accounts_of.len();
         let mut matching = Self {
+            needs,
             users: vec![Vec::new(); needs.accounts.len()],
-            home: vec![None; needs.demands.len()],
-            crowded: vec![false; needs.accounts_of.len()],
-            guests: BTreeSet::new(),
-            full: vec![0; needs.accounts_of.len()],
+            homes: vec![None; needs.demands.len()],
+            crowded: selectors.clone().map(|selector| needs.is_key(selector)).collect(),
+            places: Vec::new(),
         };
-        let mut start = 0;
-        for same_rank in needs.demands.chunk_by(|one, other| one.rank == other.rank) {
-            let ranked: Range<usize> = start..start + same_rank.len();
-            start = ranked.end;
-            let mut keeping: Vec<usize> = ranked.clone().filter(|&demand| competes(demand)).collect();
-            // Those that have least to choose from come first.
-            keeping.sort_by_key(|&demand| {
-                let member = needs.demands[demand].member;
-                (held.held_by[member].len(), member)
-            });
-            for demand in keeping {
-                if let Some(account) = held.kept(demand, |account| matching.users[account].len() < capacity(account)) {
-                    matching.place(demand, account);
-                }
+        let demands: Vec<usize> = (0..needs.demands.len()).collect();
+        for same_rank in demands.chunk_by(|&one, &other| needs.demands[one].rank == needs.demands[other].rank) {
+            // Those that cannot have an account of their own find one beside others.
+            for selector in matching.house(same_rank) {
+                matching.crowded[selector] = true;
             }
-            for demand in ranked.filter(|&demand| competes(demand)) {
-                if matching.home[demand].is_some() {
-                    continue;
-                }
-                if let Err(in_the_way) = matching.augment(held, demand, &capacity) {
-                    let siblings = &needs.demands_of[needs.demands[demand].member];
-                    let mut homes = siblings.iter().filter_map(|&sibling| matching.home[sibling]);
-                    if homes.any(|home| needs.serves(home, demand)) {
-                        matching.guests.insert(demand);
-                    } else {
-                        for selector in in_the_way {
-                            matching.crowded[selector] = true;
-                        }
-                    }
-                }
-            }
+            matching.house(same_rank);
         }
+        matching.places = selectors.map(|selector| matching.places_for(selector)).collect();
+        matching.take_turns();
         matching
     }
 
-    pub(super) fn place(&mut self, demand: usize, account: usize) {
+    /// Twice as many places as demands share an account, so that those that weigh more can have
+    /// more of them; or one.
+    fn places_for(&self, selector: usize) -> usize {
+        let users = self.needs.accounts_of[selector].iter().map(|&account| self.users[account].len());
+        if self.crowded[selector] { 2 * users.max().unwrap_or(0) } else { 1 }
+    }
+
+    /// How many places an account has.
+    pub(super) fn places(&self, account: usize) -> usize {
+        let places = self.open_to(account).map(|selector| self.places[selector]).max().unwrap_or(0);
+        let is_key = |&&demand: &&usize| self.needs.is_key(self.needs.selector(demand));
+        let by_key = self.users[account].iter().filter(is_key).count();
+        (places + by_key).min(self.needs.units(account))
+    }
+
+    /// The selectors that can have places at an account: where it is crowded, those that are.
+    pub(super) fn open_to(&self, account: usize) -> impl Iterator<Item = usize> {
+        let selectors =
+            self.needs.selectors_of[account].iter().copied().filter(|&selector| !self.needs.is_key(selector));
+        let is_crowded = selectors.clone().any(|selector| self.crowded[selector]);
+        selectors.filter(move |&selector| !is_crowded || self.crowded[selector])
+    }
+
+    /// Whether an account serves a demand that is the home of it, or of another of the same member.
+    fn is_served(&self, demand: usize) -> bool {
+        let siblings = &self.needs.demands_of[self.needs.demands[demand].member];
+        let mut homes = siblings.iter().filter_map(|&sibling| self.homes[sibling]);
+        homes.any(|home| self.needs.serves(home, demand))
+    }
+
+    /// Finds homes for demands, first what their members hold, and returns the selectors of those
+    /// that are in the way of others.
+    fn house(&mut self, demands: &[usize]) -> BTreeSet<usize> {
+        let needs = self.needs;
+        let mut waiting: Vec<usize> = demands.iter().copied().filter(|&demand| self.needs_home(demand)).collect();
+        // Those that have least to choose from come first.
+        waiting.sort_by_cached_key(|&demand| (needs.held_for(demand).count(), needs.demands[demand].member));
+        for demand in waiting {
+            self.kept(demand).map(|account| self.settle(demand, account));
+        }
+        let mut crowded = BTreeSet::new();
+        for &demand in demands {
+            if self.needs_home(demand)
+                && let Err(in_the_way) = self.augment(demand)
+                && !self.is_served(demand)
+                // Keys take what others can do without: they crowd nobody.
+                && !needs.is_key(needs.selector(demand))
+            {
+                crowded.extend(in_the_way);
+            }
+        }
+        crowded
+    }
+
+    /// Whether a demand has no home. Who shares needs no second one that does the same.
+    fn needs_home(&self, demand: usize) -> bool {
+        let is_crowded = self.crowded[self.needs.selector(demand)];
+        self.homes[demand].is_none() && !(is_crowded && self.is_served(demand))
+    }
+
+    /// What the member of `demand` holds already, if there is room.
+    fn kept(&self, demand: usize) -> Option<usize> {
+        self.emptiest(demand, || self.needs.held_for(demand))
+    }
+
+    /// An account with room, preferably one that is held.
+    fn room_for(&self, demand: usize) -> Option<usize> {
+        let accounts = &self.needs.accounts_of[self.needs.selector(demand)];
+        self.kept(demand).or_else(|| self.emptiest(demand, || accounts.iter().copied()))
+    }
+
+    /// Of some accounts that serve `demand`, the one that is home to the fewest: to none, unless it
+    /// is crowded.
+    fn emptiest<I: Iterator<Item = usize>>(&self, demand: usize, accounts: impl Fn() -> I) -> Option<usize> {
+        let users = |account: usize| self.users[account].len();
+        let is_crowded = self.crowded[self.needs.selector(demand)];
+        let with_room = accounts().filter(|&account| is_crowded && users(account) < self.needs.units(account));
+        accounts().find(|&account| users(account) == 0).or_else(|| with_room.min_by_key(|&account| users(account)))
+    }
+
+    /// Makes an account the home of a demand, and returns the former one.
+    fn settle(&mut self, demand: usize, account: usize) -> Option<usize> {
         self.users[account].push(demand);
-        if let Some(former) = self.home[demand].replace(account) {
-            self.users[former].retain(|&user| user != demand);
-        }
+        let former = self.homes[demand].replace(account);
+        former.inspect(|&former| self.users[former].retain(|&user| user != demand))
     }
 
-    /// An account with room, the emptiest.
-    fn room(&mut self, needs: &Needs<'_>, selector: usize, capacity: &impl Fn(usize) -> usize) -> Option<usize> {
-        let accounts = &needs.accounts_of[selector];
-        let has_room = |account: usize| self.users[account].len() < capacity(account);
-        let full = &mut self.full[selector];
-        *full += accounts[*full..].iter().take_while(|&&account| !has_room(account)).count();
-        let first = *accounts.get(*full)?;
-        if self.users[first].is_empty() {
-            return Some(first);
-        }
-        let rest = accounts[*full..].iter().copied().filter(|&account| has_room(account));
-        rest.min_by_key(|&account| self.users[account].len())
-    }
-
-    /// Finds an account for `demand`, if need be by moving others (an augmenting path). What stands
-    /// in the way otherwise are the selectors returned: those of all demands that could make room.
-    fn augment(
-        &mut self,
-        held: &HeldAccounts<'_>,
-        demand: usize,
-        capacity: &impl Fn(usize) -> usize,
-    ) -> Result<(), Vec<usize>> {
-        let needs = held.needs;
-        let selector_of = |demand: usize| needs.demands[demand].selector;
-        let start = selector_of(demand);
-        let mut queue = vec![start];
-        // By selector: a demand with it that can make room, for one with another selector.
-        let mut moves = HashMap::from([(start, (demand, start))]);
-        let mut next = 0;
-        while let Some(&selector) = queue.get(next) {
-            next += 1;
-            if self.crowded[selector] {
-                continue;
-            }
-            if let Some(free) = self.room(needs, selector, capacity) {
-                let kept = held.kept(moves[&selector].0, |account| self.users[account].len() < capacity(account));
-                let (mut free, mut at) = (kept.unwrap_or(free), selector);
-                while at != start {
-                    let (user, came_from) = moves[&at];
-                    let left = self.home[user];
-                    self.place(user, free);
-                    (free, at) = (left.unwrap_or(free), came_from);
+    /// Finds a home for `demand`, if need be by moving others (an augmenting path). What stands in
+    /// the way otherwise are the selectors returned: those of all demands that could make room.
+    fn augment(&mut self, demand: usize) -> Result<(), BTreeSet<usize>> {
+        let needs = self.needs;
+        let start = needs.selector(demand);
+        let mut reached = BTreeSet::from([start]);
+        // With each demand, which of them can have its home if it moves.
+        let mut path = vec![(demand, 0)];
+        let mut at = 0;
+        while let Some(&(user, _)) = path.get(at) {
+            let mut room = self.room_for(user);
+            while let Some(account) = room {
+                let (user, next) = path[at];
+                room = self.settle(user, account);
+                at = next;
+                if room.is_none() {
+                    return Ok(());
                 }
-                self.place(demand, free);
-                return Ok(());
             }
-            for &user in needs.accounts_of[selector].iter().flat_map(|&account| &self.users[account]) {
-                moves.entry(selector_of(user)).or_insert_with(|| {
-                    queue.push(selector_of(user));
-                    (user, selector)
-                });
+            for &other in needs.accounts_of[needs.selector(user)].iter().flat_map(|&account| &self.users[account]) {
+                let selector = needs.selector(other);
+                // Where it is crowded, nobody makes room for one that needs an account of its own.
+                let is_closed = needs.is_key(selector) || (self.crowded[selector] && !self.crowded[start]);
+                if !is_closed && reached.insert(selector) {
+                    path.push((other, at));
+                }
+            }
+            at += 1;
+        }
+        Err(reached)
+    }
+
+    /// Lets each of the demands that starve, those first that do so longest, take the place that
+    /// was held longest.
+    fn take_turns(&mut self) {
+        let needs = self.needs;
+        let starved = |demand: usize| needs.members[needs.demands[demand].member].starved;
+        let mut starving: Vec<usize> = (0..needs.demands.len()).filter(|&demand| starved(demand) > 0).collect();
+        starving.sort_by_key(|&demand| Reverse(starved(demand)));
+        for demand in starving {
+            let accounts = needs.accounts_of[needs.selector(demand)].iter().filter(|_| !self.is_served(demand));
+            let users = accounts.flat_map(|&account| self.users[account].iter().map(move |&user| (account, user)));
+            let expired = users.filter(|&(account, user)| needs.held(user, account) >= needs.slice);
+            if let Some((account, user)) =
+                expired.max_by_key(|&(account, user)| (needs.held(user, account), Reverse(user)))
+            {
+                self.homes[user] = None;
+                self.users[account].retain(|&other| other != user);
+                self.settle(demand, account);
             }
         }
-        Err(queue)
     }
 }

@@ -1,9 +1,9 @@
 //! What the members of a fleet ask for and hold, and what is derived from it when a pass begins.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::portion::Portion;
+use super::division::Portion;
 
 /// What must be known of an account. A tag is a number that the caller chose.
 #[derive(Clone, Copy, Debug)]
@@ -39,63 +39,60 @@ pub(in crate::pool::fleet) struct Holding {
     pub(in crate::pool::fleet) held: u32,
 }
 
-/// Part of an account, with its member; for each account they are ordered by member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AssignedShare {
-    pub(super) member: usize,
-    pub(super) units: u32,
-    pub(super) held: u32,
-}
+/// What is held of each account, never more than it has: members, in their order, with how many
+/// units.
+pub(super) type AssignedShares = Vec<Vec<(usize, u32)>>;
 
-/// What is held, by account: never more than the account has.
-pub(super) fn held_shares(accounts: &[AccountNeed<'_>], members: &[MemberNeed<'_>]) -> Vec<Vec<AssignedShare>> {
-    let mut shares = vec![Vec::<AssignedShare>::new(); accounts.len()];
+pub(super) fn held_shares(accounts: &[AccountNeed<'_>], members: &[MemberNeed<'_>]) -> AssignedShares {
+    let mut shares: AssignedShares = vec![Vec::new(); accounts.len()];
     for (member, need) in members.iter().enumerate() {
         for holding in need.holds {
             let Some(account) = accounts.get(holding.account as usize) else { continue };
             let shares = &mut shares[holding.account as usize];
-            let left = account.units - shares.iter().map(|share| share.units).sum::<u32>();
-            let units = holding.units.min(left);
-            match shares.last_mut() {
-                Some(last) if last.member == member => last.units += units,
-                _ if units > 0 => shares.push(AssignedShare { member, units, held: holding.held }),
-                _ => {}
+            let left = account.units - shares.iter().map(|&(_, units)| units).sum::<u32>();
+            if left > 0 && holding.units > 0 {
+                shares.push((member, holding.units.min(left)));
             }
         }
     }
     shares
 }
 
-/// The member that has most of an account.
-pub(super) fn main_holder(shares: &[AssignedShare]) -> Option<usize> {
-    shares.iter().max_by_key(|share| (share.units, Reverse(share.member))).map(|share| share.member)
+/// Which accounts serve: one, to which callers' keys belong, those with a tag, or any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum AccountSelector {
+    Key(usize),
+    Tag(u32),
+    Any,
 }
 
-/// What a member asks for with one selector: a tag, or any account.
+/// What a member asks for with one selector.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MemberDemand {
     pub(super) member: usize,
     pub(super) selector: usize,
     pub(super) weight: u64,
-    /// How many demands of the same member come first.
+    /// Those of lower rank find homes first.
     pub(super) rank: usize,
 }
 
-/// What is known when a round begins.
+/// What is known when a pass begins.
 #[derive(Debug)]
 pub(super) struct Needs<'a> {
     pub(super) accounts: &'a [AccountNeed<'a>],
     pub(super) members: &'a [MemberNeed<'a>],
     pub(super) slice: u32,
-    /// By rank, then by how long their members have starved.
+    pub(super) shares: &'a AssignedShares,
+    /// By rank, then by how long their members have starved, then by weight.
     pub(super) demands: Vec<MemberDemand>,
     pub(super) demands_of: Vec<Vec<usize>>,
+    selectors: Vec<AccountSelector>,
     /// By selector: the accounts that serve it, those first that are missed least where they are.
     pub(super) accounts_of: Vec<Vec<usize>>,
     /// By account: the selectors that it serves.
     pub(super) selectors_of: Vec<Vec<usize>>,
-    /// By account: the members whose callers' keys belong to it, with how many callers.
-    pub(super) wanted: BTreeMap<usize, Vec<(usize, u64)>>,
+    /// By member: the accounts it holds.
+    held_by: Vec<Vec<usize>>,
 }
 
 impl<'a> Needs<'a> {
@@ -103,102 +100,132 @@ impl<'a> Needs<'a> {
         accounts: &'a [AccountNeed<'a>],
         members: &'a [MemberNeed<'a>],
         slice: u32,
-        shares: &[Vec<AssignedShare>],
+        shares: &'a AssignedShares,
     ) -> Self {
-        let mut numbers = BTreeMap::new();
-        for &(tag, count) in members.iter().flat_map(|member| member.demand) {
-            let number = numbers.len();
-            if count > 0 {
-                numbers.entry(tag).or_insert(number);
+        let selectors: BTreeSet<AccountSelector> =
+            members.iter().flat_map(asked).map(|(selector, _)| selector).collect();
+        let mut needs = Self {
+            accounts,
+            members,
+            slice,
+            shares,
+            demands: Vec::new(),
+            demands_of: vec![Vec::new(); members.len()],
+            accounts_of: vec![Vec::new(); selectors.len()],
+            selectors: selectors.into_iter().collect(),
+            selectors_of: vec![Vec::new(); accounts.len()],
+            held_by: vec![Vec::new(); members.len()],
+        };
+        needs.select();
+        needs.demand();
+        for (account, shares) in shares.iter().enumerate() {
+            for &(member, _) in shares {
+                needs.held_by[member].push(account);
             }
         }
-        let mut accounts_of = vec![Vec::new(); numbers.len()];
-        let mut selectors_of = vec![Vec::new(); accounts.len()];
-        let by_use = by_use(accounts, members, shares);
-        for &account in by_use.iter().filter(|&&account| accounts[account].serves) {
-            let tags = accounts[account].tags.iter().copied().map(Some);
-            let mut selectors: Vec<usize> = tags.chain([None]).filter_map(|tag| numbers.get(&tag).copied()).collect();
-            selectors.sort_unstable();
-            selectors.dedup();
-            for &selector in &selectors {
-                accounts_of[selector].push(account);
+        needs
+    }
+
+    /// Finds out which account serves which selectors.
+    fn select(&mut self) {
+        for account in self.by_use() {
+            let tags = self.accounts[account].tags.iter().map(|&tag| AccountSelector::Tag(tag));
+            let selectors = tags.chain([AccountSelector::Any, AccountSelector::Key(account)]);
+            let mut asked: Vec<usize> =
+                selectors.filter_map(|selector| self.selectors.binary_search(&selector).ok()).collect();
+            asked.sort_unstable();
+            asked.dedup();
+            for &selector in &asked {
+                self.accounts_of[selector].push(account);
             }
-            selectors_of[account] = selectors;
+            self.selectors_of[account] = asked;
         }
-        let demands = demands(members, &numbers, &accounts_of);
-        let mut demands_of = vec![Vec::new(); members.len()];
-        for (index, demand) in demands.iter().enumerate() {
-            demands_of[demand.member].push(index);
+    }
+
+    /// The accounts that serve, those first that nobody holds, then those of members that have most
+    /// for their demand.
+    fn by_use(&self) -> Vec<usize> {
+        let weight = |need: &MemberNeed<'_>| asked(need).map(|(_, count)| count).sum();
+        let portion = |need: &MemberNeed<'_>| Portion { count: 0, weight: weight(need) };
+        let mut portions: Vec<Portion> = self.members.iter().map(portion).collect();
+        let mut order = Vec::new();
+        for (account, _) in self.accounts.iter().enumerate().filter(|(_, need)| need.serves && need.units > 0) {
+            let missed = self.shares[account].first().map(|&(member, _)| {
+                portions[member].count += 1;
+                if portions[member].weight == 0 { u64::MAX } else { portions[member].last() }
+            });
+            order.push((missed.is_some(), Reverse(missed), account));
         }
-        let mut wanted = BTreeMap::<usize, BTreeMap<usize, u64>>::new();
-        for (member, need) in members.iter().enumerate() {
-            for &(account, count) in need.wanted {
-                let account = account as usize;
-                if count > 0 && accounts.get(account).is_some_and(|account| account.serves && account.units > 0) {
-                    *wanted.entry(account).or_default().entry(member).or_default() += u64::from(count);
-                }
+        order.sort_unstable();
+        order.into_iter().map(|(.., account)| account).collect()
+    }
+
+    /// Finds out what each member asks for: first what fewest accounts serve. Keys join others
+    /// last, unless the member is alone at an account of one unit: only a turn takes that from it.
+    fn demand(&mut self) {
+        for (member, need) in self.members.iter().enumerate() {
+            let mut weights = BTreeMap::<_, u64>::new();
+            for (selector, count) in asked(need) {
+                let joins = matches!(selector, AccountSelector::Key(account) if !self.is_alone_at(member, account));
+                let Ok(selector) = self.selectors.binary_search(&selector) else { continue };
+                *weights.entry((joins, self.accounts_of[selector].len(), selector)).or_default() += count;
+            }
+            let servable = weights.into_iter().filter(|&((_, accounts, _), _)| accounts > 0).enumerate();
+            for (before, ((joins, _, selector), weight)) in servable {
+                let rank = match self.is_key(selector) {
+                    true if joins => usize::MAX,
+                    true => 0,
+                    false => before,
+                };
+                self.demands.push(MemberDemand { member, selector, weight, rank });
             }
         }
-        let wanted = wanted.into_iter().map(|(account, by)| (account, by.into_iter().collect())).collect();
-        Self { accounts, members, slice, demands, demands_of, accounts_of, selectors_of, wanted }
+        let starved = |demand: &MemberDemand| self.members[demand.member].starved;
+        self.demands.sort_by_key(|demand| (demand.rank, Reverse((starved(demand), demand.weight))));
+        for (index, demand) in self.demands.iter().enumerate() {
+            self.demands_of[demand.member].push(index);
+        }
+    }
+
+    /// Whether a member holds an account of one unit, which none can share.
+    fn is_alone_at(&self, member: usize, account: usize) -> bool {
+        self.shares.get(account).is_some_and(|shares| *shares == [(member, 1)]) && self.accounts[account].units == 1
+    }
+
+    /// The accounts that the member of `demand` holds and may keep for it.
+    pub(super) fn held_for(&self, demand: usize) -> impl Iterator<Item = usize> {
+        let held = self.held_by[self.demands[demand].member].iter().copied();
+        held.filter(move |&account| self.serves(account, demand))
+    }
+
+    /// For how many milliseconds the member of `demand` has held an account.
+    pub(super) fn held(&self, demand: usize, account: usize) -> u32 {
+        let mut holds = self.members[self.demands[demand].member].holds.iter();
+        holds.find(|holding| holding.account as usize == account).map_or(0, |holding| holding.held)
+    }
+
+    /// Whether a selector stands for callers' keys.
+    pub(super) fn is_key(&self, selector: usize) -> bool {
+        matches!(self.selectors[selector], AccountSelector::Key(_))
+    }
+
+    pub(super) fn selector(&self, demand: usize) -> usize {
+        self.demands[demand].selector
     }
 
     pub(super) fn serves(&self, account: usize, demand: usize) -> bool {
         self.selectors_of[account].contains(&self.demands[demand].selector)
     }
 
-    pub(super) fn wants(&self, member: usize, account: usize) -> bool {
-        self.wanted.get(&account).is_some_and(|by| by.iter().any(|&(wanting, _)| wanting == member))
-    }
-
-    pub(super) fn capacity(&self, account: usize) -> usize {
+    pub(super) fn units(&self, account: usize) -> usize {
         self.accounts[account].units as usize
     }
 }
 
-/// The accounts, those first that nobody holds, then those of members that have most for their
-/// demand.
-pub(super) fn by_use(
-    accounts: &[AccountNeed<'_>],
-    members: &[MemberNeed<'_>],
-    shares: &[Vec<AssignedShare>],
-) -> Vec<usize> {
-    let mut use_of = vec![u64::MAX; accounts.len()];
-    let mut counts = vec![0_u64; members.len()];
-    for (account, shares) in shares.iter().enumerate() {
-        if let Some(share) = shares.iter().max_by_key(|share| (share.units, Reverse(share.member))) {
-            counts[share.member] += 1;
-            let weight: u64 = members[share.member].demand.iter().map(|&(_, count)| u64::from(count)).sum();
-            let portion = Portion { count: counts[share.member], weight };
-            use_of[account] = if weight == 0 { u64::MAX - 1 } else { portion.last() };
-        }
-    }
-    let mut order: Vec<usize> = (0..accounts.len()).filter(|&account| accounts[account].units > 0).collect();
-    order.sort_by_key(|&account| Reverse(use_of[account]));
-    order
-}
-
-pub(super) fn demands(
-    members: &[MemberNeed<'_>],
-    numbers: &BTreeMap<Option<u32>, usize>,
-    accounts_of: &[Vec<usize>],
-) -> Vec<MemberDemand> {
-    let mut demands = Vec::new();
-    for (member, need) in members.iter().enumerate() {
-        let mut weights = BTreeMap::<_, u64>::new();
-        for &(tag, count) in need.demand.iter().filter(|&&(_, count)| count > 0) {
-            // The tag that fewest accounts have comes first.
-            let selector = numbers[&tag];
-            *weights.entry((accounts_of[selector].len(), selector)).or_default() += u64::from(count);
-        }
-        let servable = weights.into_iter().filter(|&((accounts, _), _)| accounts > 0);
-        demands.extend(servable.enumerate().map(|(rank, ((_, selector), weight))| MemberDemand {
-            member,
-            selector,
-            weight,
-            rank,
-        }));
-    }
-    demands.sort_by_key(|demand| (demand.rank, Reverse(members[demand.member].starved)));
-    demands
+/// What a member asks for, and of how many callers.
+fn asked(member: &MemberNeed<'_>) -> impl Iterator<Item = (AccountSelector, u64)> {
+    let demand =
+        member.demand.iter().map(|&(tag, count)| (tag.map_or(AccountSelector::Any, AccountSelector::Tag), count));
+    let wanted = member.wanted.iter().map(|&(account, count)| (AccountSelector::Key(account as usize), count));
+    demand.chain(wanted).filter(|&(_, count)| count > 0).map(|(selector, count)| (selector, count.into()))
 }
