@@ -235,7 +235,7 @@ async fn no_quota_is_exceeded_although_members_are_killed_that_use_it() {
     assert!(failures(&logs).is_empty() && warnings(&logs).is_empty(), "{logs:?}");
     let calls: Vec<usize> = fleet.accounts().iter().map(AccountCalls::count).collect();
     report(
-        "19 quotas of a fleet whose members are killed",
+        "22 quotas of a fleet whose members are killed",
         "none exceeded, and a kill costs an eighth at most",
         &format!("{calls:?} calls of {quota} each, with {kills} kills"),
     );
