@@ -1,7 +1,7 @@
 //! Several ways to log in, of which the first that works is kept.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use super::Authenticator;
 use super::dynamic::DynAuthenticator;
@@ -11,6 +11,7 @@ use super::refusal::{Asked, judged};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Renewal;
 use crate::send::Challenge;
+use crate::sync::Mutex;
 use crate::token::{AccessParameters, RefreshToken, Tokens};
 
 /// Authenticators of one server, of which the first that can log in is used, and then always that
@@ -62,12 +63,12 @@ impl Member {
 
     /// Returns the denial, if what is `asked` would send the same password again.
     fn denial(&self, asked: Asked) -> Option<Error> {
-        let denial = self.denial.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let denial = self.denial.lock().clone();
         denial.filter(|error| asked == Asked::Login || error.is_by_login())
     }
 
     fn set_denial(&self, denial: Option<Error>) {
-        *self.denial.lock().unwrap_or_else(PoisonError::into_inner) = denial;
+        *self.denial.lock() = denial;
     }
 
     /// Asks the authenticator, and remembers it if its login was denied.

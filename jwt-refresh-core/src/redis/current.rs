@@ -1,6 +1,6 @@
 //! The connection that is open now, and how another takes its place.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::ConnectionAddr;
@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::{OpenClient, RedisClient};
 use super::failure::RedisFailure;
+use crate::sync::{Mutex, MutexGuard};
 
 pub(super) struct CurrentConnection {
     client: RedisClient,
@@ -126,6 +127,6 @@ impl CurrentConnection {
     }
 
     fn current(&self) -> MutexGuard<'_, Option<OpenConnection>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.lock()
     }
 }

@@ -7,7 +7,6 @@
 //! asked again while a connection is used.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -19,6 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::failure::RedisFailure;
 use super::node::{node_like, open_node};
 use super::transport::RedisTransport;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long the rest is waited for once most sentinels have answered.
 const GRACE: Duration = Duration::from_millis(100);
@@ -177,7 +177,7 @@ impl OpenMaster {
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watch.lock()
     }
 }
 

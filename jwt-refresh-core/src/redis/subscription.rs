@@ -2,7 +2,7 @@
 //! task that runs as long as there is a subscription.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::connection::Connection;
 use crate::store::{StoreError, StoreErrorKind};
+use crate::sync::{Mutex, MutexGuard};
 
 /// How often the connection is checked with a ping, whether its node is still one of the cluster,
 /// and channels without a subscription are left.
@@ -93,7 +94,7 @@ impl Drop for Subscriptions {
 
 impl Channels {
     fn table(&self) -> MutexGuard<'_, ChannelTable> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 
     fn notify(&self, channel: &str) {

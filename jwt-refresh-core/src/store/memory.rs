@@ -1,11 +1,12 @@
 //! A store in memory, for sessions of one process that share a login, and for tests.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::{StoreEntry, StoreError, StoreErrorKind, TokenStore};
+use crate::sync::Mutex;
 
 /// Keeps entries as long as the process lives. Clones are the same store.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +26,7 @@ impl MemoryStore {
     }
 
     fn slot(&self, account: &str) -> MemorySlot {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.0.lock();
         if let Some(slot) = slots.get(account) {
             return slot.clone();
         }
