@@ -44,7 +44,12 @@ struct Term {
     /// While it learns what members hold: the incarnation, and until when, in nanoseconds since
     /// boot.
     learns: Option<(String, i64)>,
+    /// The rows of members in Redis when it began to learn. They may be old.
+    untrusted: RowsByMember,
 }
+
+/// The rows of each member, by account.
+type RowsByMember = BTreeMap<String, BTreeMap<String, ShareRow>>;
 
 impl Coordinator {
     pub(super) fn new(
@@ -116,6 +121,8 @@ impl Coordinator {
         };
         if let Some((incarnation, _)) = term.learns.take_if(|(_, until)| now >= *until) {
             plan.learnt = Some(incarnation);
+            let untrusted = std::mem::take(&mut term.untrusted);
+            term.shares.assume_spent(untrusted, (&self.accounts.rows, &seen), micros(self.lease_ttl), &mut plan);
         }
         let next_end = term.shares.next_end(&seen, micros(self.share_time));
         self.commit(&plan).await?;
@@ -135,6 +142,7 @@ impl Coordinator {
             run.clone(),
             self.epoch.to_string(),
             micros(self.share_time).to_string(),
+            if self.term.is_some() { "1" } else { "0" }.to_owned(),
         ];
         let arguments = arguments.each_ref().map(String::as_bytes);
         let keys = [&*self.place.keys.coordinator, &self.place.keys.state];
@@ -146,18 +154,22 @@ impl Coordinator {
             return Ok(true);
         }
         self.epoch = epoch;
-        let known = if is_trusted == "1" { self.take_over().await? } else { None };
-        let learns = match (&known, is_trusted.as_str()) {
-            (Some(_), _) => None,
-            (None, "1") => Some(self.begin_incarnation(format!("{run}:{epoch}")).await?),
-            (None, _) => Some(self.incarnation.clone()),
+        let (rows, is_whole) = self.read_rows().await?;
+        let is_trusted = is_trusted == "1";
+        let learns = match (is_whole, is_trusted) {
+            (true, true) => None,
+            (false, true) => Some(self.begin_incarnation(format!("{run}:{epoch}")).await?),
+            (_, false) => Some(self.incarnation.clone()),
         };
-        if learns.is_some() {
-            self.accounts.reset();
+        if learns.is_none() {
+            let shares = self.take_over(rows).await?;
+            self.term = Some(Term { shares, learns: None, untrusted: RowsByMember::new() });
+            return Ok(true);
         }
+        self.accounts.reset();
         let until = self.clock.moment().boot + self.share_time + self.share_time / 10;
         let learns = learns.map(|incarnation| (incarnation, until.as_nanos()));
-        self.term = Some(Term { shares: known.unwrap_or_default(), learns });
+        self.term = Some(Term { shares: Shares::default(), learns, untrusted: rows });
         Ok(true)
     }
 
@@ -169,24 +181,28 @@ impl Coordinator {
         Ok(incarnation)
     }
 
-    /// Returns what Redis knows of shares, or `None` if some of it was lost.
-    async fn take_over(&self) -> Result<Option<Shares>, StoreError> {
+    /// Returns the rows of members that Redis has, and whether it has lost none.
+    async fn read_rows(&self) -> Result<(RowsByMember, bool), StoreError> {
         let state = self.all_of(&self.place.keys.state).await?;
-        let mut all = BTreeMap::new();
+        let (mut all, mut is_whole) = (RowsByMember::new(), true);
         for member in state.keys().filter_map(|field| field.strip_prefix("shares:")) {
             let mut rows = self.all_of(&self.place.keys.shares_of(member).0).await?;
-            if rows.remove(SENTINEL).is_none() {
-                return Ok(None);
-            }
-            let read = |(account, row): (String, String)| Some((account, serde_json::from_str::<ShareRow>(&row).ok()?));
+            is_whole &= rows.remove(SENTINEL).is_some();
+            let count = rows.len();
+            let read = |(account, row): (String, String)| Some((account, serde_json::from_str(&row).ok()?));
+            let rows: BTreeMap<String, ShareRow> = rows.into_iter().filter_map(read).collect();
             // The units of a row that cannot be read are held all the same: the members are to say.
-            let Some(rows) = rows.into_iter().map(read).collect() else { return Ok(None) };
+            is_whole &= rows.len() == count;
             all.insert(member.to_owned(), rows);
         }
+        Ok((all, is_whole))
+    }
+
+    /// Goes on with what Redis knows of shares.
+    async fn take_over(&self, rows: RowsByMember) -> Result<Shares, StoreError> {
         // Members that Redis does not know the time of are believed to live for a share time.
         let seen = self.look().await?;
-        let until = seen.now + micros(self.share_time);
-        Ok(Some(Shares::from_rows(all, until, seen.boot)))
+        Ok(Shares::from_rows(rows, seen.now + micros(self.share_time), seen.boot))
     }
 
     /// Reads what members say. The time is from before that, and what is released from after it:

@@ -196,6 +196,35 @@ impl Shares {
         plan
     }
 
+    /// Assumes the worst of what members had, by `rows` that are not to be trusted, and that nobody
+    /// has claimed or given back.
+    pub(super) fn assume_spent(
+        &mut self,
+        rows: BTreeMap<String, BTreeMap<String, ShareRow>>,
+        (accounts, seen): (&BTreeMap<String, AccountRow>, &Seen),
+        lease_ttl: u64,
+        plan: &mut SharePlan,
+    ) {
+        let fields = seen.released.keys().filter_map(|field| of_release_field(field));
+        let told: BTreeSet<&str> = fields.map(|(_, account)| account).collect();
+        for (name, rows) in rows {
+            for (account, row) in rows.into_iter().filter(|(account, _)| !told.contains(&**account)) {
+                let Some(definition) = accounts.get(&account).map(|row| &row.definition) else { continue };
+                let shares = self.accounts.entry(account.clone()).or_default();
+                let (units, of) = (row.units + row.leaving, definition.units());
+                if shares.units + units > of {
+                    continue;
+                }
+                let (state, until) = (spent(&row, &account, None), Some(seen.now + lease_ttl));
+                let (held, ShareRow { grant, step, .. }) = (definition.leases_of(units, of), row);
+                let release = Release { grant, step, units: 0, held, until, state };
+                let text = serde_json::to_string(&release).unwrap_or_default();
+                shares.released.insert(name.clone(), (release, text.clone()));
+                plan.leave(seen, &account, &name, text);
+            }
+        }
+    }
+
     /// Plans to tell a member that asks all that it holds.
     fn answer(&mut self, name: &str) {
         let Some(member) = self.members.get_mut(name) else { return };
@@ -335,6 +364,10 @@ impl Shares {
             for (name, (release, text)) in &mut shares.released {
                 if release.held > 0 && release.until.is_none() && !self.members.contains_key(name) {
                     release.until = Some(now + lease_ttl);
+                    // What it has told of its quotas is exact, though leases are still held.
+                    if let Some(state) = &mut release.state {
+                        state.reserved.get_or_insert_default();
+                    }
                     *text = serde_json::to_string(release).unwrap_or_default();
                     plan.leave(seen, account, name, text.clone());
                 }

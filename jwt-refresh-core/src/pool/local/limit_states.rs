@@ -63,9 +63,13 @@ impl LimitStates {
 
     /// Returns the most that a call may cost now; 0 if no call may be made.
     pub(super) fn headroom(&mut self, by: &Reading<'_>) -> u64 {
+        self.allowed(by).min(self.reserved())
+    }
+
+    /// Returns the most that a call may cost now, once the fleet is told of it.
+    pub(super) fn allowed(&mut self, by: &Reading<'_>) -> u64 {
         let learnt = self.learnt.headroom(self.in_flight(by), by.patience, by.now.boot);
-        let most = learnt.min(self.reserved());
-        self.each(by).map(|(rule, state)| rule.headroom(state, by.now)).fold(most, u64::min)
+        self.each(by).map(|(rule, state)| rule.headroom(state, by.now)).fold(learnt, u64::min)
     }
 
     /// Returns the most that a call may cost before the fleet is told of it.
@@ -83,13 +87,12 @@ impl LimitStates {
     /// Returns when a call of that cost may be made, or `None` if only the end of a lease can tell,
     /// or the fleet.
     pub(super) fn ready_at(&mut self, cost: u64, by: &Reading<'_>) -> Option<i64> {
-        if cost > self.reserved() {
-            return None;
-        }
+        let reserved = self.reserved();
         let learnt = self.learnt.ready_at(cost, self.in_flight(by), by.patience, by.now.boot);
         self.each(by)
             .map(|(rule, state)| rule.ready_at(state, cost, by.now))
             .fold(learnt, |latest, ready| latest.zip(ready).map(|(latest, ready)| latest.max(ready)))
+            .filter(|ready| *ready > by.now.boot || cost <= reserved)
     }
 
     /// Returns until when no call of that cost may be made, by limits that are full again all at

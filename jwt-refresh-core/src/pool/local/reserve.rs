@@ -40,12 +40,10 @@ impl Reserve {
         }
     }
 
-    /// Counts that a call costs `to` instead of what it was charged.
+    /// Counts that a call costs `to` instead of what it was charged. What it did not cost is not
+    /// given back: what the fleet was told may not have had it, if the call is of the day before.
     pub(super) fn correct(&mut self, from: u64, to: u64) {
         self.charge(0, to.saturating_sub(from));
-        for left in [Some(&mut self.left), self.told.as_mut()].into_iter().flatten() {
-            left.cost = left.cost.saturating_add(from.saturating_sub(to));
-        }
     }
 
     /// Returns whether it is time for another portion, so that a call of that cost can be made, and
@@ -59,11 +57,13 @@ impl Reserve {
     /// The fleet is to be told that it counts as spent, beside what was spent until now.
     pub(super) fn next_portion(&mut self, quotas: Totals, wanted: u64, share_time: Duration, now: i64) -> Totals {
         let lasted = Duration::from_nanos(u64::try_from(now.saturating_sub(self.begun)).unwrap_or(0));
+        let is_repeated = self.told.is_some();
         let of = |before: u64, quota: u64, wanted: u64| {
             if quota == u64::MAX {
                 return quota;
             }
             let changed = match lasted {
+                _ if is_repeated => before,
                 short if short < share_time => before.saturating_mul(2),
                 long if long > 4 * share_time => before / 2,
                 _ => before,
@@ -90,10 +90,12 @@ impl Reserve {
 
 #[cfg(all(test, feature = "redis"))]
 mod tests {
+    use std::collections::VecDeque;
+
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pool::limit::{Limit, LimitRule, Now, RuleState, SpentSince, own_rules};
+    use crate::pool::limit::{Call, Limit, LimitRule, Now, RuleState, SpentSince, own_rules};
     use crate::pool::local::limit_states::{LimitStates, Reading};
 
     const SECOND: i64 = 1_000_000_000;
@@ -103,6 +105,8 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Event {
         Call(u64),
+        /// The oldest call ends, and has cost this part of what it was charged, in hundredths.
+        End(u64),
         /// The process tells Redis of a portion: whether Redis hears of it, and the process of
         /// that.
         Tell(bool, bool),
@@ -113,10 +117,16 @@ mod tests {
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             8 => (1..40_u64).prop_map(Event::Call),
+            5 => (0..=100_u64).prop_map(Event::End),
             4 => (any::<bool>(), any::<bool>()).prop_map(|(heard, answered)| Event::Tell(heard || answered, answered)),
             2 => (0..20 * SECOND).prop_map(Event::Pass),
             1 => Just(Event::Die),
         ]
+    }
+
+    /// Time since boot begins at midnight.
+    fn day(boot: i64) -> i64 {
+        boot / (24 * 3600 * SECOND)
     }
 
     /// Returns the state of the limits in a process that is given what Redis knows.
@@ -129,7 +139,7 @@ mod tests {
     }
 
     proptest! {
-        /// All within an hour, and on one day. A process that dies before Redis has heard anything
+        /// All within an hour, or on some days. A process that dies before Redis has heard anything
         /// from it has used nothing.
         #[test]
         fn processes_that_die_at_any_time_use_no_more_of_a_quota_than_there_is(
@@ -144,16 +154,25 @@ mod tests {
             let mut now = Now { boot: 0, wall: 20_000 * 24 * 3600 * SECOND };
             let mut known = None;
             let mut states = begin(&rules, None, now);
-            let mut used = 0;
+            let (mut used, mut open) = (0, VecDeque::new());
             for event in events {
                 let by = Reading { rules: &rules, held: 0, patience: Duration::ZERO, now };
                 match event {
                     Event::Call(cost) if states.headroom(&by) >= cost => {
                         states.charge(cost, false, &by);
-                        states.end(cost, &by);
+                        open.push_back(Call { cost, leased: now.boot });
                         used += if kind % 2 == 0 { 1 } else { cost };
                     }
                     Event::Call(_) => {}
+                    Event::End(part) => {
+                        let Some(call) = open.pop_front() else { continue };
+                        let to = call.cost * part / 100;
+                        states.correct(call, to, &by);
+                        states.end(to, &by);
+                        if kind == 3 || kind == 1 && day(now.boot) == day(call.leased) {
+                            used -= call.cost - to;
+                        }
+                    }
                     Event::Tell(is_heard, is_answered) => {
                         let told = (states.handed_over(0), states.next_portion(1, SHARE_TIME, &by).unwrap());
                         known = if is_heard { Some(told) } else { known };
@@ -161,8 +180,17 @@ mod tests {
                             states.confirm_portion();
                         }
                     }
-                    Event::Pass(time) => now = Now { boot: now.boot + time / 20, wall: now.wall + time / 20 },
-                    Event::Die => states = begin(&rules, known.as_ref(), now),
+                    Event::Pass(time) => {
+                        let time = if kind < 2 { time * 1000 } else { time / 20 };
+                        if kind < 2 && day(now.boot) != day(now.boot + time) {
+                            used = 0;
+                        }
+                        now = Now { boot: now.boot + time, wall: now.wall + time };
+                    }
+                    Event::Die => {
+                        states = begin(&rules, known.as_ref(), now);
+                        open.clear();
+                    }
                 }
                 prop_assert!(used <= QUOTA, "{used} of {QUOTA}");
             }

@@ -61,6 +61,8 @@ pub(super) struct ShareTable {
     pub(super) late: BTreeMap<Slot, LateReport>,
     /// How many accounts whose tokens are supplied serve here, for each tag.
     pub(super) serving: BTreeMap<TagIndex, usize>,
+    /// The account after the last that was looked at for a caller that waits.
+    pub(super) looked_at: Slot,
     /// Whether any account's tokens are supplied.
     pub(super) is_fleet: bool,
     /// Whether a caller has begun to wait for what does not serve here.
@@ -79,6 +81,7 @@ impl Default for ShareTable {
             held: BTreeMap::new(),
             late: BTreeMap::new(),
             serving: BTreeMap::new(),
+            looked_at: 0,
             is_fleet: false,
             has_new_demand: false,
             end: NEVER,

@@ -232,6 +232,8 @@ impl MemberTask {
         if self.news.rests {
             self.say(true).await?;
         }
+        // What is told anew of quotas lacks what was given back, and that must be known before.
+        self.tell().await?;
         self.reserve().await?;
         self.enter();
         self.signals.read.send_replace(asked);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{LONGEST_BEAT, MemberTask, NEWS};
+use crate::pool::definition::Definition;
 use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, ShareRow, release_field};
 use crate::pool::fleet::mirror::unexpected;
 use crate::pool::fleet::redis_time::RedisTime;
@@ -98,8 +99,11 @@ impl MemberTask {
     pub(super) fn last_report(&self) -> String {
         let given_up = self.given_up.iter().map(|(account, (grant, _))| (account, *grant));
         let heard = given_up.chain(self.told.iter().map(|(account, told)| (account, told.grant)));
-        let row = |grant| ShareRow { grant, ..ShareRow::default() };
-        let claims = heard.map(|(account, grant)| (account.clone(), row(grant))).collect();
+        let mut claims = BTreeMap::<String, ShareRow>::new();
+        for (account, grant) in heard {
+            let row = claims.entry(account.clone()).or_default();
+            row.grant = row.grant.max(grant);
+        }
         serde_json::to_string(&MemberReport { claims, ..MemberReport::default() }).unwrap_or_default()
     }
 
@@ -197,6 +201,7 @@ impl MemberTask {
                 self.ask();
             }
             self.said.at = i64::MIN;
+            self.tell_given_up();
             self.reservations.last = None;
             incarnation.clone_into(&mut self.incarnation);
             self.accounts.reset();
@@ -207,10 +212,24 @@ impl MemberTask {
         }
     }
 
+    /// Plans to tell what is known of accounts that this process has given up without a word. Redis
+    /// has lost who had them, so nobody else tells it.
+    fn tell_given_up(&mut self) {
+        for (account, (grant, state)) in std::mem::take(&mut self.given_up) {
+            let whole = self.definitions.get(&account).map(Definition::units);
+            let Some(state) = state.filter(|state| Some(state.units) == whole) else { continue };
+            let release =
+                Release { grant, step: 0, units: 0, held: state.held, until: None, state: Some(Box::new(state)) };
+            self.told.insert(account.clone(), release);
+            self.releases.insert(account);
+        }
+    }
+
     /// Redis does not know this member any more. Either Redis has lost it: then it goes on with its
     /// shares, which nobody else can have before they end. Or it was taken for dead.
     fn rejoin(&mut self, now: i64) {
         (self.standing.joins, self.said.at) = (true, i64::MIN);
+        self.reservations.last = None;
         if now < self.until {
             self.ask();
             return;

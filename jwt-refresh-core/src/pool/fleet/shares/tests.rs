@@ -358,6 +358,43 @@ fn a_member_that_dies_before_it_has_told_of_quotas_has_used_none_unless_redis_ha
 }
 
 #[test]
+fn what_a_member_tells_of_quotas_when_it_ends_is_exact_though_it_holds_a_lease() {
+    let mut world = World::new(&json!({ "usage_cap": 9 }), 1);
+    world.settle();
+    world.leave("m0", Some(&state(7)));
+    for told in world.released.values_mut() {
+        let release: Release = serde_json::from_str(told).unwrap();
+        *told = serde_json::to_string(&Release { held: 1, ..release }).unwrap();
+    }
+    world.now += 1;
+    world.join(1);
+    world.settle();
+    let exact = AccountState { reserved: Some(Totals::default()), ..state(7) };
+    assert_eq!(world.known("m1", "a0").0, KnownState::AtLeast(Some(Box::new(exact))));
+}
+
+#[test]
+fn of_shares_that_nobody_claims_after_redis_was_another_the_worst_is_assumed_unless_they_were_given_back() {
+    let mut world = World::new(&json!({ "concurrency": 2 }), 3);
+    let row = |units| ShareRow { units, of: 2, grant: 5, ..ShareRow::default() };
+    let of = |names: &[(&str, u32)]| names.iter().map(|(name, units)| ((*name).to_owned(), row(*units))).collect();
+    let rows = BTreeMap::from([("dead".to_owned(), of(&[("a0", 2), ("a1", 2), ("a2", 1)]))]);
+    world.shares = Shares::from_rows(BTreeMap::from([("m0".to_owned(), of(&[("a2", 1)]))]), 0, 0);
+    let told = Release { grant: 6, step: 0, units: 0, held: 0, until: None, state: None };
+    world.released.insert(release_field("a1", "m1"), serde_json::to_string(&told).unwrap());
+    let mut plan = SharePlan::default();
+    let seen = world.seen();
+    world.shares.assume_spent(rows, (&world.accounts, &seen), LEASE_TTL, &mut plan);
+    let held = |account: &str| {
+        let released = world.shares.accounts.get(account)?.released.get("dead");
+        released.map(|(release, _)| (release.held, release.state.is_none()))
+    };
+    assert_eq!([held("a0"), held("a1"), held("a2")], [Some((2, true)), None, Some((1, true))]);
+    let left: Vec<&str> = plan.left.iter().filter_map(|(field, ..)| Some(of_release_field(field)?.1)).collect();
+    assert_eq!(left, ["a0", "a2"]);
+}
+
+#[test]
 fn what_a_member_leaves_counts_though_its_share_was_changed_since_it_heard_of_it() {
     let mut world = World::new(&json!({ "concurrency": 1 }), 1);
     world.settle();

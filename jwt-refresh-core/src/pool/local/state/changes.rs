@@ -53,12 +53,13 @@ impl PoolState {
                 continue;
             }
             let Some(slot) = changes.take() else { break };
-            told.extend(self.change_of(slot, now));
+            let is_short = self.is_short(slot, now);
+            told.extend(self.change_of(slot, is_short, now));
         }
         told
     }
 
-    fn change_of(&self, slot: Slot, now: i64) -> Option<AccountChange> {
+    fn change_of(&self, slot: Slot, is_short: bool, now: i64) -> Option<AccountChange> {
         let entry = self.table.get(slot)?;
         let wall = self.at(now).wall;
         let moment = Moment { wall: Timestamp::from_nanos(wall), boot: Timestamp::from_nanos(now) };
@@ -72,14 +73,13 @@ impl PoolState {
         let late = self.shares.late.get(&slot);
         let wants = self.shares.held.get(&slot).map_or(late.and_then(|late| late.spent), |held| held.spent);
         let wants = wants.filter(|(spent, _)| token.as_ref().is_none_or(|token| token.sequence <= *spent));
-        let limits = entry.rare.get().limits.as_deref();
         Some(AccountChange {
             name: entry.identity.name().to_owned(),
             token,
             quarantine: self.own_part(slot, entry, now),
             wants,
             held: entry.held,
-            is_short: limits.is_some_and(|limits| limits.is_short(self.wanted_cost(slot))),
+            is_short,
             is_removed: false,
         })
     }

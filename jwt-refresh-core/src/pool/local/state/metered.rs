@@ -168,7 +168,7 @@ impl PoolState {
             return self.start_rest(slot, cause, until);
         }
         #[cfg(feature = "redis")]
-        self.check_reserve(slot);
+        self.check_reserve(slot, now);
         let saved_for = self.waiters.saved_for_by(slot).and_then(|id| Some((id, self.waiters.get(id)?.selector.cost)));
         if let Some((id, cost)) = saved_for {
             let (at, group) = (self.at(now), self.group(slot));
@@ -320,6 +320,8 @@ impl PoolState {
             }
             self.dispatch(slot, now);
         }
+        #[cfg(feature = "redis")]
+        self.reserve_for(id, now);
     }
 
     /// Charges a call to the limits of a metered account.

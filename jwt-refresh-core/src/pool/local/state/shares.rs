@@ -17,10 +17,13 @@ use crate::pool::local::entry::{AccountEntry, ExchangeState};
 use crate::pool::local::limit_states::LimitStates;
 use crate::pool::local::rank::Slot;
 use crate::pool::local::share_table::{HeldShare, Served};
-use crate::pool::local::waiters::WaitFor;
+use crate::pool::local::waiters::{WaitFor, Waiter, WaiterId};
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::pool::share::{AccountState, Before, Share};
 use crate::pool::strikes::Strikes;
+
+/// How many accounts are looked at for a caller that waits for the fleet to be told of one.
+const LOOKED_AT: usize = 1000;
 
 const ELSEWHERE: Quarantine = Quarantine { cause: QuarantineCause::Elsewhere, until: None, error: None };
 
@@ -222,21 +225,53 @@ impl PoolState {
 
     /// Notes that the account has changed if the fleet is to be told that more of its quotas may be
     /// used.
-    pub(super) fn check_reserve(&mut self, slot: Slot) {
-        let limits = self.table.get(slot).and_then(|entry| entry.rare.get().limits.as_deref());
-        if limits.is_some_and(|limits| limits.has_reserve() && limits.is_short(self.wanted_cost(slot))) {
+    pub(super) fn check_reserve(&mut self, slot: Slot, now: i64) {
+        if self.is_short(slot, now) {
             self.note_change(slot);
         }
     }
 
-    /// Returns what the call costs that the account is to serve next, as far as it ever can.
-    pub(super) fn wanted_cost(&self, slot: Slot) -> u64 {
+    /// Returns whether the fleet is to be told that more of the account's quotas may be used.
+    pub(super) fn is_short(&mut self, slot: Slot, now: i64) -> bool {
+        let limits = self.table.get(slot).and_then(|entry| entry.rare.get().limits.as_deref());
+        if !limits.is_some_and(LimitStates::has_reserve) {
+            return false;
+        }
+        let wanted = self.wanted_cost(slot, now);
+        self.with_limits(slot, now, |limits, _| limits.is_short(wanted)) == Some(true)
+    }
+
+    /// Returns what the call costs that the account is to serve next, of those that its limits
+    /// allow now.
+    fn wanted_cost(&mut self, slot: Slot, now: i64) -> u64 {
+        let allowed = self.with_limits(slot, now, LimitStates::allowed).unwrap_or(u64::MAX);
         let Some(entry) = self.table.get(slot).filter(|_| !self.waiters.is_empty()) else { return 1 };
-        let most = self.most(entry);
         let waits = entry.tags().map(WaitFor::Tag).chain([WaitFor::Account(slot)]);
-        let first = waits.filter_map(|wait| self.waiters.first_within(wait, most)).min();
+        let first = waits.filter_map(|wait| self.waiters.first_within(wait, allowed)).min();
         let both = first.into_iter().chain(self.waiters.saved_for_by(slot));
-        both.filter_map(|id| Some(self.waiters.get(id)?.selector.cost)).max().unwrap_or(1)
+        let costs = both.filter_map(|id| Some(self.waiters.get(id)?.selector.cost));
+        costs.filter(|cost| *cost <= allowed).max().unwrap_or(1)
+    }
+
+    /// Has the fleet told of an account whose limits allow the call of a caller that waits, if its
+    /// reserve is all that does not. Looks at some accounts, and at the next ones the next time.
+    pub(super) fn reserve_for(&mut self, id: WaiterId, now: i64) {
+        let Some(&Waiter { wait_for: WaitFor::Tag(tag), selector, .. }) = self.waiters.get(id) else { return };
+        let (held, from) = (&self.shares.held, self.shares.looked_at);
+        let slots: Vec<Slot> =
+            held.range(from..).chain(held.range(..from)).map(|(slot, _)| *slot).take(LOOKED_AT).collect();
+        for slot in slots {
+            self.shares.looked_at = slot + 1;
+            let entry = self.table.get(slot).filter(|entry| entry.serves() && entry.tags().any(|other| other == tag));
+            if entry.is_none()
+                || self.with_limits(slot, now, LimitStates::allowed).is_none_or(|most| most < selector.cost)
+            {
+                continue;
+            }
+            if self.is_short(slot, now) {
+                return self.note_change(slot);
+            }
+        }
     }
 
     /// Returns the state of an account, and how much of its quotas counts as spent beside if the
@@ -250,7 +285,7 @@ impl PoolState {
     ) -> Option<AccountState> {
         let slot = self.supplied(name)?;
         self.table.get(slot)?.rare.get().limits.as_ref().filter(|limits| limits.has_reserve())?;
-        let wanted = self.wanted_cost(slot);
+        let wanted = self.wanted_cost(slot, now);
         let state = self.state_of(name, offset, now)?;
         let reserved = self.with_limits(slot, now, |states, by| states.next_portion(wanted, share_time, by)).flatten();
         reserved.map(|reserved| AccountState { reserved: Some(reserved), ..state })

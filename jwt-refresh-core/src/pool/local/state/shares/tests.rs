@@ -306,6 +306,43 @@ async fn of_a_holder_that_died_the_worst_is_assumed() {
 }
 
 #[tokio::test]
+async fn a_dear_call_finds_the_one_account_of_many_whose_quota_allows_it() {
+    let process = Process::new();
+    let names: Vec<String> = (0..20).map(|number| format!("a{number}")).collect();
+    for name in &names {
+        process.pool.add_elsewhere(Account::new(name, NoLogin).limit(Limit::daily_cost(1000))).unwrap();
+        process.serve(name, WHOLE, &Before::Unused);
+    }
+    // What a member does when accounts have changed.
+    let tell = || {
+        let changed = process.pool.take_changed(usize::MAX);
+        changed
+            .iter()
+            .filter(|account| account.is_short)
+            .filter(|account| process.reserve(&account.name).is_some())
+            .count()
+    };
+    let mut given: Vec<String> = Vec::new();
+    for _ in 0..40 {
+        let mut lease = process.pool.lease().cost(400).into_future();
+        let mut granted = None;
+        for _ in 0..5 {
+            let polled = poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut lease).poll(cx))).await;
+            if let Poll::Ready(lease) = polled {
+                granted = Some(lease.unwrap());
+                break;
+            }
+            tell();
+        }
+        given.push(granted.unwrap_or_else(|| panic!("{given:?} of 20 accounts with 1000 each")).account().to_owned());
+    }
+    let mut last = waiting(process.pool.lease().cost(400)).await;
+    assert!(is_pending(&mut last).await, "200 are left at each");
+    tell();
+    assert_eq!((tell(), is_pending(&mut last).await), (0, true), "nothing is told while nothing changes");
+}
+
+#[tokio::test]
 async fn a_token_goes_on_to_count_where_the_account_goes() {
     let capped = || account().usage_cap(3);
     let (one, other) = (Process::with(capped()), Process::with(capped()));
