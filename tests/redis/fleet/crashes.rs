@@ -85,6 +85,71 @@ async fn what_a_dead_process_may_have_used_of_a_quota_is_not_given_again_and_the
     }
 }
 
+/// Takes leases until there is none within two seconds, and returns how many there were.
+async fn left(pool: &RedisPool) -> u32 {
+    let mut given = 0;
+    while pool.lease().within(SECOND * 2).await.is_ok() {
+        given += 1;
+    }
+    given
+}
+
+#[tokio::test]
+async fn what_was_used_of_a_quota_before_redis_was_away_for_long_is_not_given_again() {
+    for is_kept in [true, false] {
+        let mut world = World::new(1).await;
+        let _worker = world.builder().account(world.account(0).limit(Limit::daily(100))).build().unwrap();
+        let pool = world.pool();
+        active(&pool, 1).await;
+        for _ in 0..40 {
+            drop(pool.lease().within(SECOND * 20).await.unwrap());
+        }
+        if is_kept {
+            world.redis.save().await;
+        }
+        world.redis.stop();
+        let mut given = 40;
+        until("its share has ended", async || match pool.lease().within(SECOND / 2).await {
+            Ok(_) => {
+                given += 1;
+                false
+            }
+            Err(error) => error.kind() == ErrorKind::Store,
+        })
+        .await;
+        world.redis.run().await;
+        until("it serves again", async || pool.lease().within(SECOND).await.is_ok()).await;
+        given += 1 + left(&pool).await;
+        assert_eq!(given, 100, "Redis has kept what it had: {is_kept}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_process_that_dies_when_redis_is_started_again_all_of_its_quotas_counts_as_used() {
+    let mut world = World::new(1).await;
+    let _worker = world.builder().account(world.account(0).limit(Limit::daily(100))).build().unwrap();
+    let proxy = RedisProxy::before(&world.redis).await;
+    let dying = World::pool_behind(&proxy);
+    active(&dying, 1).await;
+    for _ in 0..40 {
+        drop(dying.lease().within(SECOND * 20).await.unwrap());
+    }
+    world.redis.save().await;
+    world.redis.stop();
+    proxy.lose_everything();
+    world.redis.run().await;
+    let (pool, mut given) = (world.pool(), 40);
+    until("the other process has the account, or what is left of it", async || {
+        match pool.lease().within(SECOND / 2).await {
+            Ok(_) => given += 1,
+            Err(error) => return error.to_string().contains("quota used up"),
+        }
+        false
+    })
+    .await;
+    assert_eq!(given, 40, "nobody knows what it has used");
+}
+
 #[tokio::test]
 async fn times_to_live_that_are_too_short_for_live_processes_are_refused() {
     let world = World::new(0).await;
