@@ -222,6 +222,21 @@ mod tests {
     }
 
     #[test]
+    fn what_calls_of_before_did_not_cost_adds_nothing_to_what_the_fleet_was_told() {
+        let mut reserve = Reserve::default();
+        let tell = |reserve: &mut Reserve| {
+            let portion = reserve.next_portion(Totals { requests: u64::MAX, cost: 800 }, 1, SHARE_TIME, 100 * SECOND);
+            reserve.confirm();
+            portion.cost
+        };
+        let first = tell(&mut reserve);
+        reserve.charge(1, first);
+        let second = tell(&mut reserve);
+        reserve.correct(first, 0);
+        assert_eq!(reserve.headroom(), second, "on the next day, no part of the first counts as spent");
+    }
+
+    #[test]
     fn a_call_that_costs_more_than_an_eighth_of_a_quota_has_a_portion_for_it() {
         let mut reserve = Reserve::default();
         let portion = reserve.next_portion(Totals { requests: u64::MAX, cost: 1_000 }, 700, SHARE_TIME, SECOND);
