@@ -2,6 +2,7 @@
 import http from 'node:http';
 import Provider, { errors } from 'oidc-provider';
 import * as jose from 'jose';
+import Storage from './storage.mjs';
 
 const port = Number(process.argv[2]);
 const accessTtl = Number(process.env.ACCESS_TTL ?? 10);
@@ -31,6 +32,7 @@ const client = {
 };
 const person = { scope: `${openid} read write`, token_endpoint_auth_method: 'none', application_type: 'native' };
 const provider = new Provider(issuer, {
+  adapter: Storage,
   clients: [
     { ...client, client_id: 'catalog', token_endpoint_auth_method: 'client_secret_basic' },
     { ...client, client_id: 'catalog-post', token_endpoint_auth_method: 'client_secret_post' },
