@@ -87,6 +87,11 @@ impl Definition {
         })
     }
 
+    /// Returns whether a limit depends on when leases end.
+    pub(super) fn counts_leases(&self) -> bool {
+        self.concurrency.is_some() || self.limits.iter().any(Limit::is_strict)
+    }
+
     /// Returns into how many equal parts the limits can be divided, so that each part lets calls
     /// through.
     pub(super) fn units(&self) -> u32 {

@@ -258,6 +258,37 @@ a","the worst","{stood}"]]}}"#
     }
 }
 
+#[tokio::test]
+async fn a_worker_that_becomes_the_coordinator_again_hears_of_accounts_though_redis_counts_anew() {
+    let world = World::new(3).await;
+    let worker = world.worker(1);
+    let pool = world.pool();
+    active(&pool, 1).await;
+    // Each is a revision. The coordinator has read them when it has given the next account away.
+    for _ in 0..20 {
+        assert!(!worker.remove("nobody").await.unwrap());
+    }
+    worker.add(world.account(1).tag("before")).unwrap();
+    until("it serves", async || pool.lease().tag("before").await.is_ok()).await;
+    // Another is the coordinator while Redis loses its accounts, and is learnt by it.
+    world.without_coordinator().await;
+    let revision = async || world.redis.run_command::<Option<u64>>("HGET jwt-refresh:{catalog}:fleet:state rev").await;
+    let before = revision().await;
+    world.redis.run_command::<u32>("HDEL jwt-refresh:{catalog}:fleet:state rev").await;
+    let lost = ["accounts", "account-changes", "tokens"].map(|noun| format!("jwt-refresh:{{catalog}}:fleet:{noun}"));
+    assert_eq!(world.redis.run_command::<u32>(&format!("DEL {}", lost.join(" "))).await, 3);
+    until("the accounts are told again", async || {
+        revision().await.is_some() && world.redis.run_command::<u32>(&format!("HLEN {}", lost[0])).await == 3
+    })
+    .await;
+    worker.add(world.account(2).tag("after")).unwrap();
+    until("the new one is told", async || world.redis.run_command::<u32>(&format!("HLEN {}", lost[0])).await == 4)
+        .await;
+    assert!(revision().await < before, "it counts anew");
+    world.redis.run_command::<()>("DEL jwt-refresh:{catalog}:auth:coordinator").await;
+    until("it serves", async || pool.lease().tag("after").within(SECOND).await.is_ok()).await;
+}
+
 /// Panics at its first login.
 struct PanicsOnce(AtomicBool);
 

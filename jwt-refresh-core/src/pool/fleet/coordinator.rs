@@ -154,6 +154,8 @@ impl Coordinator {
             return Ok(true);
         }
         self.epoch = epoch;
+        // Redis may have begun to count its revisions anew under another coordinator.
+        self.accounts.reset();
         let (rows, is_whole) = self.read_rows().await?;
         let is_trusted = is_trusted == "1";
         let learns = match (is_whole, is_trusted) {
@@ -166,7 +168,6 @@ impl Coordinator {
             self.term = Some(Term { shares, learns: None, untrusted: RowsByMember::new() });
             return Ok(true);
         }
-        self.accounts.reset();
         let until = self.clock.moment().boot + self.share_time + self.share_time / 10;
         let learns = learns.map(|incarnation| (incarnation, until.as_nanos()));
         self.term = Some(Term { shares: Shares::default(), learns, untrusted: rows });

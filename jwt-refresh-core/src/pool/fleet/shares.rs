@@ -177,8 +177,7 @@ impl Shares {
             let claims = &member.report.claims;
             let is_open = member.asks.is_some_and(|(_, is_answered)| !is_answered);
             let is_new = is_open && member.report.incarnation == incarnation;
-            // The auth workers tell of their accounts again, too.
-            if !is_new || !claims.keys().all(|account| accounts.contains_key(account)) {
+            if !is_new {
                 continue;
             }
             let mut rows = claims.clone();
@@ -186,7 +185,9 @@ impl Shares {
             self.set_rows(&name, BTreeMap::new());
             rows.retain(|account, row| {
                 let taken = self.accounts.get(account).map_or(0, |shares| shares.units);
-                accounts.get(account).is_some_and(|of| taken + row.units <= of.definition.units())
+                // The auth workers tell of their accounts again, too, and maybe not of this one yet.
+                let of = accounts.get(account).map_or(row.of, |row| row.definition.units());
+                taken.saturating_add(row.units) <= of && row.leaving <= of
             });
             self.set_rows(&name, rows);
             self.answer(&name);
@@ -205,10 +206,15 @@ impl Shares {
         lease_ttl: u64,
         plan: &mut SharePlan,
     ) {
-        let fields = seen.released.keys().filter_map(|field| of_release_field(field));
-        let told: BTreeSet<&str> = fields.map(|(_, account)| account).collect();
+        let mut told: BTreeMap<&str, u64> = BTreeMap::new();
+        for (field, (release, _)) in &seen.released {
+            let Some((_, account)) = of_release_field(field) else { continue };
+            told.entry(account).and_modify(|grant| *grant = release.grant.max(*grant)).or_insert(release.grant);
+        }
         for (name, rows) in rows {
-            for (account, row) in rows.into_iter().filter(|(account, _)| !told.contains(&**account)) {
+            // What was given back later than a share was granted is known of the account.
+            let is_unknown = |account: &str, row: &ShareRow| told.get(account).is_none_or(|grant| *grant < row.grant);
+            for (account, row) in rows.into_iter().filter(|(account, row)| is_unknown(account, row)) {
                 let Some(definition) = accounts.get(&account).map(|row| &row.definition) else { continue };
                 let shares = self.accounts.entry(account.clone()).or_default();
                 let (units, of) = (row.units + row.leaving, definition.units());
@@ -449,7 +455,7 @@ impl Shares {
                 }
                 shares.units += given;
                 member.changed.insert(account.clone());
-                let known = shares.known(given == of, account, now, plan);
+                let known = shares.known((given, of), account, now, plan);
                 if let Some(row) = member.rows.get_mut(account) {
                     row.units += given;
                     row.step += 1;
@@ -467,8 +473,8 @@ impl Shares {
     fn count_leases_elsewhere(&mut self, accounts: &BTreeMap<String, AccountRow>, now: u64, plan: &mut SharePlan) {
         for (name, member) in &mut self.members {
             for (account, row) in &mut member.rows {
-                let limited = accounts.get(account).is_some_and(|row| row.definition.leases_of(1, 1) > 0);
-                let Some(shares) = self.accounts.get(account).filter(|_| limited) else { continue };
+                let counts = accounts.get(account).is_some_and(|row| row.definition.counts_leases());
+                let Some(shares) = self.accounts.get(account).filter(|_| counts) else { continue };
                 let of_others = shares.released.iter().filter(|(other, _)| *other != name);
                 let counted = of_others.filter(|(_, (release, _))| release.until.is_none_or(|until| until > now));
                 let held = counted.map(|(_, (release, _))| release.held).sum();
@@ -528,13 +534,16 @@ impl Shares {
 }
 
 impl AccountShares {
-    /// Returns what is known of the state of the account for a new holder, of the whole or of a
-    /// part, and forgets it.
-    fn known(&mut self, whole: bool, account: &str, now: u64, plan: &mut SharePlan) -> KnownState {
+    /// Returns what is known of the state of the account for a new holder of some of its units, and
+    /// forgets it.
+    fn known(&mut self, (given, of): (u32, u32), account: &str, now: u64, plan: &mut SharePlan) -> KnownState {
         let latest = self.released.values().map(|(release, _)| release).max_by_key(|release| release.grant);
         let known = match latest {
+            // Members that have other units may have had these, too, and say nothing of what they
+            // have spent when they give up a part.
+            None if self.units > given => KnownState::AtLeast(None),
             None => KnownState::Unused,
-            Some(Release { until: None, state: Some(state), .. }) if whole => KnownState::Exactly(state.clone()),
+            Some(Release { until: None, state: Some(state), .. }) if given == of => KnownState::Exactly(state.clone()),
             Some(Release { state, .. }) => KnownState::AtLeast(state.clone()),
         };
         self.released.retain(|member, (release, text)| {

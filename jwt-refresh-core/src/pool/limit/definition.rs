@@ -117,6 +117,11 @@ impl Limit {
         self
     }
 
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn is_strict(&self) -> bool {
+        matches!(self.period, Period::Strict(_))
+    }
+
     /// Sets where the day of a [daily](Self::daily) limit begins: so many minutes east of UTC.
     /// `-8 * 60` is Pacific Standard Time. Other limits have no days.
     pub fn utc_offset(mut self, minutes: i32) -> Self {

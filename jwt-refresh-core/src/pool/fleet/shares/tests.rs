@@ -380,8 +380,10 @@ fn of_shares_that_nobody_claims_after_redis_was_another_the_worst_is_assumed_unl
     let of = |names: &[(&str, u32)]| names.iter().map(|(name, units)| ((*name).to_owned(), row(*units))).collect();
     let rows = BTreeMap::from([("dead".to_owned(), of(&[("a0", 2), ("a1", 2), ("a2", 1)]))]);
     world.shares = Shares::from_rows(BTreeMap::from([("m0".to_owned(), of(&[("a2", 1)]))]), 0, 0);
-    let told = Release { grant: 6, step: 0, units: 0, held: 0, until: None, state: None };
-    world.released.insert(release_field("a1", "m1"), serde_json::to_string(&told).unwrap());
+    for (account, grant) in [("a0", 4), ("a1", 6)] {
+        let told = Release { grant, step: 0, units: 0, held: 0, until: None, state: None };
+        world.released.insert(release_field(account, "m1"), serde_json::to_string(&told).unwrap());
+    }
     let mut plan = SharePlan::default();
     let seen = world.seen();
     world.shares.assume_spent(rows, (&world.accounts, &seen), LEASE_TTL, &mut plan);
@@ -468,4 +470,64 @@ fn what_members_claim_is_believed_once_and_no_more_than_an_account_has() {
     let plan = world.shares.learn("second", &world.accounts);
     let answers = [(Some("4".to_owned()), 1), (Some("4".to_owned()), 0)];
     assert_eq!(rows(&plan), answers, "another question is answered, and what was confirmed is not taken for another's");
+}
+
+#[test]
+fn units_that_come_from_others_owe_what_those_may_have_spent() {
+    let mut world = World::new(&json!({ "rate": [10, { "secs": 1, "nanos": 0 }, 4] }), 1);
+    world.settle();
+    (1..8).for_each(|number| world.join(number));
+    world.settle();
+    let parts = (1..8).flat_map(|number| &world.processes[&format!("m{number}")].uses);
+    let known: Vec<&KnownState> = parts.map(|(_, row)| &row.known).collect();
+    assert!(known.len() >= 7, "{known:?}");
+    assert!(known.iter().all(|known| **known == KnownState::AtLeast(None)), "{known:?}");
+}
+
+#[test]
+fn what_one_gives_back_and_two_are_given_is_unused_for_neither() {
+    let mut world = World::new(&json!({ "rate": [10, { "secs": 1, "nanos": 0 }, 4] }), 1);
+    world.settle();
+    world.leave("m0", Some(&state(7)));
+    (1..9).for_each(|number| world.join(number));
+    world.settle();
+    let parts: Vec<KnownState> = (1..9)
+        .flat_map(|number| world.processes[&format!("m{number}")].uses.values())
+        .map(|row| row.known.clone())
+        .collect();
+    assert_eq!(parts.iter().filter(|known| **known == KnownState::AtLeast(Some(Box::new(state(7))))).count(), ACCOUNTS);
+    assert!(parts.len() > ACCOUNTS && !parts.contains(&KnownState::Unused), "{parts:?}");
+}
+
+#[test]
+fn calls_that_a_former_holder_still_makes_count_for_strict_limits_as_for_concurrency() {
+    let strict = json!({ "unit": "Requests", "amount": 10, "period": { "Strict": { "secs": 1, "nanos": 0 } }, "burst": null, "shared": null });
+    let mut world = World::new(&json!({ "limits": [strict] }), 1);
+    world.settle();
+    let grant = world.processes["m0"].uses["a0"].grant;
+    world.leave("m0", Some(&state(7)));
+    let release = Release { grant, step: 0, units: 0, held: 3, until: None, state: Some(Box::new(state(7))) };
+    world.released.insert(release_field("a0", "m0"), serde_json::to_string(&release).unwrap());
+    world.join(1);
+    world.settle();
+    assert_eq!(world.known("m1", "a0").1, 3);
+}
+
+#[test]
+fn an_account_that_is_not_registered_again_yet_voids_no_claim_of_another() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 1);
+    let claim = ShareRow { units: 1, of: 1, grant: 7, ..ShareRow::default() };
+    let mut seen = world.seen();
+    let report = seen.reports.get_mut("m0").unwrap();
+    (report.incarnation, report.asks) = ("second".to_owned(), Some(3));
+    report.claims = ["a0", "gone"].map(|account| (account.to_owned(), claim.clone())).into();
+    world.shares.see(&seen, SHARE_TIME);
+    let plan = world.shares.learn("second", &world.accounts);
+    assert_eq!(plan.members.len(), 1, "it is answered");
+    let plan = world.shares.step(&world.accounts, &seen, (SHARE_TIME, LEASE_TTL));
+    assert_eq!(world.shares.members["m0"].rows["a0"].grant, 7);
+    let gone: Vec<&String> =
+        plan.members[0].rows.iter().filter(|(account, _)| account == "gone").map(|(_, row)| row).collect();
+    let row: ShareRow = serde_json::from_str(gone[0]).unwrap();
+    assert_eq!((row.units, row.leaving), (0, 1), "what nobody has registered is given back");
 }
