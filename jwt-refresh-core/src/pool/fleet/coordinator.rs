@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::messages::{AccountRow, Reservation, SENTINEL, ShareRow, of_said};
 use super::mirror::{Mirror, unexpected};
 use super::place::FleetPlace;
-use super::scripts::{COMMIT, ELECT, INFO, TIME};
+use super::scripts::{COMMIT, ELECT, MEMORY, TIME};
 use super::shares::{MemberPlan, Seen, SharePlan, Shares};
 use crate::clock::Clock;
 use crate::redis::{Connection, Subscription};
@@ -104,6 +104,7 @@ impl Coordinator {
             self.term = None;
             return Ok(ROUND);
         }
+        self.check_memory().await?;
         self.accounts.sync(&self.link).await?;
         self.accounts.take_changed();
         let mut seen = self.look().await?;
@@ -131,15 +132,9 @@ impl Coordinator {
 
     /// Asks to be the coordinator, or to stay it. Returns whether this worker is.
     async fn elect(&mut self) -> Result<bool, StoreError> {
-        let info: String = self.link.run(&INFO, &[&self.place.keys.state], &[]).await?;
-        let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim().split_once(':')).collect();
-        self.check_memory(&info);
-        let field = |name: &str| info.get(name).copied().unwrap_or_default();
-        let run = format!("{}.{}", field("run_id"), field("master_replid"));
         let arguments = [
             self.worker.clone(),
             LEASE.as_millis().to_string(),
-            run.clone(),
             self.epoch.to_string(),
             micros(self.share_time).to_string(),
             if self.term.is_some() { "1" } else { "0" }.to_owned(),
@@ -160,7 +155,7 @@ impl Coordinator {
         let is_trusted = is_trusted == "1";
         let learns = match (is_whole, is_trusted) {
             (true, true) => None,
-            (false, true) => Some(self.begin_incarnation(format!("{run}:{epoch}")).await?),
+            (false, true) => Some(self.begin_incarnation(format!("{}:{epoch}", self.worker)).await?),
             (_, false) => Some(self.incarnation.clone()),
         };
         if learns.is_none() {
@@ -259,11 +254,13 @@ impl Coordinator {
     }
 
     /// Warns of a Redis that may forget keys of the fleet when its memory is full.
-    fn check_memory(&mut self, info: &HashMap<&str, &str>) {
+    async fn check_memory(&mut self) -> Result<(), StoreError> {
         let now = self.clock.moment().boot;
         if now.as_nanos() < self.memory_checked {
-            return;
+            return Ok(());
         }
+        let info: String = self.link.run(&MEMORY, &[&self.place.keys.state], &[]).await?;
+        let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim().split_once(':')).collect();
         self.memory_checked = (now + MEMORY_CHECK).as_nanos();
         let policy = info.get("maxmemory_policy").copied().unwrap_or("noeviction");
         let is_limited = info.get("maxmemory").is_some_and(|limit| *limit != "0");
@@ -274,6 +271,7 @@ impl Coordinator {
                 "the fleet's Redis may forget keys when its memory is full (set `maxmemory-policy noeviction`)"
             );
         }
+        Ok(())
     }
 }
 

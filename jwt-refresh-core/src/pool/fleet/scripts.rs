@@ -18,7 +18,7 @@ scripts! {
     COMMIT = "commit";
     ELECT = "elect";
     ENDED = "ended";
-    INFO = "info";
+    MEMORY = "memory";
     LEAVE = "leave";
     PUBLISH = "publish";
     RELEASE = "release";
