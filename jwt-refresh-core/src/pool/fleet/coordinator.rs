@@ -122,8 +122,7 @@ impl Coordinator {
         };
         if let Some((incarnation, _)) = term.learns.take_if(|(_, until)| now >= *until) {
             plan.learnt = Some(incarnation);
-            let untrusted = std::mem::take(&mut term.untrusted);
-            term.shares.assume_spent(untrusted, (&self.accounts.rows, &seen), micros(self.lease_ttl), &mut plan);
+            term.shares.take_unclaimed(std::mem::take(&mut term.untrusted));
         }
         let next_end = term.shares.next_end(&seen, micros(self.share_time));
         self.commit(&plan).await?;

@@ -185,7 +185,7 @@ impl Shares {
             self.set_rows(&name, BTreeMap::new());
             rows.retain(|account, row| {
                 let taken = self.accounts.get(account).map_or(0, |shares| shares.units);
-                // The auth workers tell of their accounts again, too, and maybe not of this one yet.
+                // An auth worker that has the account may not have told of it again.
                 let of = accounts.get(account).map_or(row.of, |row| row.definition.units());
                 taken.saturating_add(row.units) <= of && row.leaving <= of
             });
@@ -197,36 +197,23 @@ impl Shares {
         plan
     }
 
-    /// Assumes the worst of what members had, by `rows` that are not to be trusted, and that nobody
-    /// has claimed or given back.
-    pub(super) fn assume_spent(
-        &mut self,
-        rows: BTreeMap<String, BTreeMap<String, ShareRow>>,
-        (accounts, seen): (&BTreeMap<String, AccountRow>, &Seen),
-        lease_ttl: u64,
-        plan: &mut SharePlan,
-    ) {
-        let mut told: BTreeMap<&str, u64> = BTreeMap::new();
-        for (field, (release, _)) in &seen.released {
-            let Some((_, account)) = of_release_field(field) else { continue };
-            told.entry(account).and_modify(|grant| *grant = release.grant.max(*grant)).or_insert(release.grant);
-        }
-        for (name, rows) in rows {
-            // What was given back later than a share was granted is known of the account.
-            let is_unknown = |account: &str, row: &ShareRow| told.get(account).is_none_or(|grant| *grant < row.grant);
-            for (account, row) in rows.into_iter().filter(|(account, row)| is_unknown(account, row)) {
-                let Some(definition) = accounts.get(&account).map(|row| &row.definition) else { continue };
-                let shares = self.accounts.entry(account.clone()).or_default();
-                let (units, of) = (row.units + row.leaving, definition.units());
-                if shares.units + units > of {
-                    continue;
-                }
-                let (state, until) = (spent(&row, &account, None), Some(seen.now + lease_ttl));
-                let (held, ShareRow { grant, step, .. }) = (definition.leases_of(units, of), row);
-                let release = Release { grant, step, units: 0, held, until, state };
-                let text = serde_json::to_string(&release).unwrap_or_default();
-                shares.released.insert(name.clone(), (release, text.clone()));
-                plan.leave(seen, &account, &name, text);
+    /// Believes of members that have not said what they hold since Redis was another that they had
+    /// what is in `rows`, as far as nobody has claimed that. Those that Redis does not know are
+    /// dead.
+    pub(super) fn take_unclaimed(&mut self, rows: BTreeMap<String, BTreeMap<String, ShareRow>>) {
+        for (name, mut rows) in rows {
+            let member = self.members.get(&name);
+            if member.is_some_and(|member| member.asks.is_some()) {
+                continue;
+            }
+            let is_known = member.is_some_and(|member| !member.is_forgotten);
+            rows.retain(|account, row| {
+                let taken = self.accounts.get(account).map_or(0, |shares| shares.units);
+                taken + row.units + row.leaving <= row.of
+            });
+            self.set_rows(&name, rows);
+            if let Some(member) = self.members.get_mut(&name).filter(|_| !is_known) {
+                (member.until, member.is_forgotten) = (1, true);
             }
         }
     }

@@ -374,26 +374,39 @@ fn what_a_member_tells_of_quotas_when_it_ends_is_exact_though_it_holds_a_lease()
 }
 
 #[test]
-fn of_shares_that_nobody_claims_after_redis_was_another_the_worst_is_assumed_unless_they_were_given_back() {
-    let mut world = World::new(&json!({ "concurrency": 2 }), 3);
+fn of_shares_that_nobody_claims_after_redis_was_another_the_worst_is_assumed_unless_they_were_given_back_later() {
+    let mut world = World::new(&json!({ "concurrency": 2 }), 1);
     let row = |units| ShareRow { units, of: 2, grant: 5, ..ShareRow::default() };
-    let of = |names: &[(&str, u32)]| names.iter().map(|(name, units)| ((*name).to_owned(), row(*units))).collect();
-    let rows = BTreeMap::from([("dead".to_owned(), of(&[("a0", 2), ("a1", 2), ("a2", 1)]))]);
-    world.shares = Shares::from_rows(BTreeMap::from([("m0".to_owned(), of(&[("a2", 1)]))]), 0, 0);
+    let of = |shares: &[(&str, u32)]| shares.iter().map(|(name, units)| ((*name).to_owned(), row(*units))).collect();
+    let mut seen = world.seen();
+    let report = seen.reports.get_mut("m0").unwrap();
+    (report.incarnation, report.asks, report.claims) = ("second".to_owned(), Some(1), of(&[("a2", 2)]));
+    world.shares.see(&seen, SHARE_TIME);
+    world.shares.learn("second", &world.accounts);
+    let dead = of(&[("a0", 2), ("a1", 2), ("a2", 1)]);
+    world.shares.take_unclaimed(BTreeMap::from([("dead".to_owned(), dead), ("m0".to_owned(), of(&[("a3", 2)]))]));
     for (account, grant) in [("a0", 4), ("a1", 6)] {
-        let told = Release { grant, step: 0, units: 0, held: 0, until: None, state: None };
-        world.released.insert(release_field(account, "m1"), serde_json::to_string(&told).unwrap());
+        let release = Release { grant, step: 0, units: 0, held: 0, until: None, state: Some(Box::new(state(7))) };
+        world.released.insert(release_field(account, "m1"), serde_json::to_string(&release).unwrap());
     }
-    let mut plan = SharePlan::default();
-    let seen = world.seen();
-    world.shares.assume_spent(rows, (&world.accounts, &seen), LEASE_TTL, &mut plan);
-    let held = |account: &str| {
-        let released = world.shares.accounts.get(account)?.released.get("dead");
-        released.map(|(release, _)| (release.held, release.state.is_none()))
-    };
-    assert_eq!([held("a0"), held("a1"), held("a2")], [Some((2, true)), None, Some((1, true))]);
-    let left: Vec<&str> = plan.left.iter().filter_map(|(field, ..)| Some(of_release_field(field)?.1)).collect();
-    assert_eq!(left, ["a0", "a2"]);
+    let plan = world.shares.step(&world.accounts, &world.seen(), (SHARE_TIME, LEASE_TTL));
+    assert_eq!(plan.members[1].name, "m0");
+    assert!(plan.members[0].dead, "the rows of the other are deleted");
+    let known = ["a0", "a1", "a3"].map(|account| world.shares.members["m0"].rows[account].known.clone());
+    let given_back = KnownState::Exactly(Box::new(state(7)));
+    assert_eq!(known, [KnownState::AtLeast(None), given_back, KnownState::Unused], "m0 had not heard of a3");
+}
+
+#[test]
+fn of_a_member_that_has_not_said_yet_what_it_holds_nothing_is_given_away_while_it_lives() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 2);
+    let rows = ["m0", "m1"].map(|name| (name.to_owned(), BTreeMap::new()));
+    let of_m0 = BTreeMap::from([("a0".to_owned(), ShareRow { units: 1, of: 1, grant: 5, ..ShareRow::default() })]);
+    world.shares.see(&world.seen(), SHARE_TIME);
+    world.shares.take_unclaimed(rows.into_iter().chain([("m0".to_owned(), of_m0)]).collect());
+    world.shares.step(&world.accounts, &world.seen(), (SHARE_TIME, LEASE_TTL));
+    assert_eq!(world.shares.members["m0"].rows["a0"].grant, 5);
+    assert!(!world.shares.members["m1"].rows.contains_key("a0"));
 }
 
 #[test]
