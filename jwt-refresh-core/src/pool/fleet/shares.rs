@@ -382,9 +382,12 @@ impl Shares {
             .map(|row| row.definition.tags().iter().filter_map(|tag| tags.get(tag.as_str()).copied()).collect())
             .collect();
         let needs: Vec<AccountNeed<'_>> = accounts
-            .values()
+            .iter()
             .zip(&tags_of)
-            .map(|(row, tags)| AccountNeed { units: row.definition.units(), tags, serves: row.unavailable.is_none() })
+            .map(|((name, row), tags)| {
+                let (units, is_full) = (row.definition.units(), self.is_full_of_the_dead(name, row, now));
+                AccountNeed { units, tags, serves: row.unavailable.is_none() && !is_full }
+            })
             .collect();
         let mut inputs: Vec<MemberInput> = Vec::new();
         for member in self.members.values_mut() {
@@ -400,6 +403,14 @@ impl Shares {
             units.collect()
         });
         self.members.keys().cloned().zip(desired).collect()
+    }
+
+    /// Returns whether leases of dead members are as many as an account may have.
+    fn is_full_of_the_dead(&self, account: &str, row: &AccountRow, now: u64) -> bool {
+        let (units, released) = (row.definition.units(), self.accounts.get(account).map(|shares| &shares.released));
+        let (most, released) = (row.definition.leases_of(units, units), released.into_iter().flatten());
+        let dead = released.filter(|(_, (release, _))| release.until.is_some_and(|until| until > now));
+        most > 0 && dead.map(|(_, (release, _))| release.held).sum::<u32>() >= most
     }
 
     /// Takes units from members that are to have fewer.

@@ -544,3 +544,21 @@ fn an_account_that_is_not_registered_again_yet_voids_no_claim_of_another() {
     let row: ShareRow = serde_json::from_str(gone[0]).unwrap();
     assert_eq!((row.units, row.leaving), (0, 1), "what nobody has registered is given back");
 }
+
+#[test]
+fn no_caller_is_sent_to_an_account_that_is_full_of_the_leases_of_a_dead_member() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 2);
+    world.settle();
+    let of_the_dead: Vec<String> = world.processes["m0"].uses.keys().cloned().collect();
+    assert_eq!((of_the_dead.len(), world.processes["m1"].uses.len()), (2, 2));
+    world.processes.get_mut("m0").unwrap().is_alive = false;
+    world.now += SHARE_TIME + 1;
+    world.join(2);
+    for _ in 0..3 {
+        world.now += 1_000_000;
+        world.beat();
+        world.settle();
+    }
+    let serve = |name: &str| world.processes[name].uses.keys().filter(|account| !of_the_dead.contains(account)).count();
+    assert_eq!([serve("m1"), serve("m2")], [1, 1]);
+}
