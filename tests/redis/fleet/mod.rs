@@ -7,6 +7,7 @@ pub(crate) mod callers;
 mod crashes;
 #[cfg(unix)]
 mod faults;
+mod late_costs;
 mod leases;
 mod quarantine;
 mod revocation;

@@ -212,16 +212,14 @@ impl Coordinator {
             reports: BTreeMap::new(),
             reserved: BTreeMap::new(),
             released: BTreeMap::new(),
+            late_costs: BTreeMap::new(),
         };
         for (member, said) in self.all_of(&keys.demand).await? {
             let Some((until, report)) = of_said(&said) else { continue };
             seen.reports.extend(report.map(|report| (member.clone(), report)));
             seen.until.insert(member, until);
         }
-        for (field, text) in self.all_of(&keys.released).await? {
-            let release = serde_json::from_str(&text).ok();
-            seen.released.extend(release.map(|release| (field, (release, text))));
-        }
+        seen.take_released(self.all_of(&keys.released).await?);
         Ok(seen)
     }
 

@@ -105,8 +105,8 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 /// - `jwt-refresh:{catalog}:fleet:*`: accounts, access tokens and shares. A process that uses
 ///   tokens
 ///   only reads them.
-/// - `jwt-refresh:{catalog}:member:*`: demand, what was released, what was rejected, and how much
-///   may be used of quotas. Such a process reads and writes them.
+/// - `jwt-refresh:{catalog}:member:*`: demand, what was released, what calls have cost since, what
+///   was rejected, and how much may be used of quotas. Such a process reads and writes them.
 /// - `jwt-refresh:{catalog}:auth:*` and `jwt-refresh/catalog/vault:*`: which auth worker is the
 ///   coordinator, and refresh tokens, as a [`RedisStore`](crate::store::RedisStore) keeps them.
 ///   Such a process needs neither.

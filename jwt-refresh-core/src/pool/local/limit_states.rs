@@ -206,6 +206,14 @@ impl LimitStates {
         self.learnt.ready_at(1, self.in_flight(by), by.patience, by.now.boot)
     }
 
+    /// Counts that calls in flight elsewhere cost so much more than they were charged.
+    pub(super) fn charge_elsewhere(&mut self, cost: u64, by: &Reading<'_>) {
+        self.each(by).for_each(|(rule, state)| rule.charge_elsewhere(state, cost, by.now));
+        if let Some(reserve) = &mut self.reserve {
+            reserve.charge(0, cost);
+        }
+    }
+
     /// Counts that all calls that were in flight elsewhere have ended by now.
     pub(super) fn end_elsewhere(&mut self, by: &Reading<'_>) {
         self.each(by).for_each(|(rule, state)| rule.end_elsewhere(state, by.now));

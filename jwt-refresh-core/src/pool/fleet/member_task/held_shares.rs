@@ -132,7 +132,8 @@ impl MemberTask {
 }
 
 pub(super) fn share(row: &ShareRow) -> Share {
-    Share { units: row.units, of: row.of, held_elsewhere: row.held_elsewhere }
+    let &ShareRow { units, of, held_elsewhere, late_cost, .. } = row;
+    Share { units, of, held_elsewhere, late_cost }
 }
 
 fn before(known: &KnownState) -> Before {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::member::{FleetMember, JoinProgress, Pins, TaskSignals};
-use super::messages::{AccountRow, Release, ShareRow};
+use super::messages::{AccountRow, Release, ShareRow, late_cost_field};
 use super::mirror::Mirror;
 use super::place::{FleetPlace, failed};
 use super::redis_time::RedisTime;
@@ -76,6 +76,10 @@ struct MemberTask {
     given_up: BTreeMap<String, (u64, Option<AccountState>)>,
     /// Of which accounts it is to be told.
     releases: BTreeSet<String>,
+    /// What calls have cost beside after their account had gone to another, as fields that Redis is
+    /// to be told, each once; and how many there were.
+    late_costs: BTreeMap<String, u64>,
+    late_told: u64,
     /// Accounts of which units are to be given back while others stay.
     shrinking: BTreeSet<String>,
     reservations: Reservations,
@@ -157,6 +161,8 @@ impl MemberTask {
             told: BTreeMap::new(),
             given_up: BTreeMap::new(),
             releases: BTreeSet::new(),
+            late_costs: BTreeMap::new(),
+            late_told: 0,
             shrinking: BTreeSet::new(),
             reservations: Reservations::default(),
             news: News::default(),
@@ -224,7 +230,7 @@ impl MemberTask {
     async fn round(&mut self, is_urgent: bool) -> Result<(), StoreError> {
         let asked = self.member.upgrade().map_or(0, |member| member.asked());
         self.news.accounts |= asked > *self.signals.read.borrow();
-        self.take_changes();
+        self.take_changes(AT_ONCE);
         self.tell().await?;
         self.say(is_urgent).await?;
         self.sync().await?;
@@ -263,13 +269,18 @@ impl MemberTask {
 
     /// Takes what has changed in the local pool: tokens that are to be renewed, and leases that
     /// have ended of accounts that are elsewhere by now.
-    fn take_changes(&mut self) {
-        for AccountChange { name, wants, held, quarantine, is_short, .. } in self.pool.take_changed(AT_ONCE) {
+    fn take_changes(&mut self, most: usize) {
+        for change in self.pool.take_changed(most) {
+            let AccountChange { name, wants, held, late_cost, quarantine, is_short, .. } = change;
             let is_here = self.held.contains_key(&name);
             if is_short {
                 self.reservations.short.insert(name.clone());
             }
             self.note_rest(&name, quarantine.as_ref());
+            if late_cost > 0 {
+                self.late_told += 1;
+                self.late_costs.insert(late_cost_field(&name, &self.name, self.late_told), late_cost);
+            }
             if let Some(told) = self.told.get_mut(&name).filter(|told| !is_here && told.held != held) {
                 told.held = held;
                 self.releases.insert(name.clone());
@@ -306,12 +317,15 @@ impl MemberTask {
             self.release(&account, row.step);
         }
         self.pool.close(Duration::ZERO).await;
+        self.take_changes(usize::MAX);
         let keys = Arc::clone(&self.place.keys);
         let report = self.last_report();
         let mut arguments = vec![keys.channel("coordinator"), self.name.clone(), report];
         arguments.extend(self.released_pairs());
         // If Redis does not answer, the shares are free when their time is up.
-        let _ = self.run::<i64>(&LEAVE, &[&keys.demand, &keys.released], &arguments).await;
+        if self.run::<i64>(&LEAVE, &[&keys.demand, &keys.released], &arguments).await.is_ok() {
+            self.late_costs.clear();
+        }
         let _ = self.tell().await;
     }
 }

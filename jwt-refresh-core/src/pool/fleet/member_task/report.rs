@@ -13,13 +13,15 @@ use crate::pool::fleet::scripts::{BEAT, RELEASE, WANT};
 use crate::store::StoreError;
 
 impl MemberTask {
-    /// Tells Redis what was released, and which tokens are to be renewed.
+    /// Tells Redis what was released, what calls have cost since, and which tokens are to be
+    /// renewed.
     pub(super) async fn tell(&mut self) -> Result<(), StoreError> {
-        if !self.releases.is_empty() {
+        if !self.releases.is_empty() || !self.late_costs.is_empty() {
             let mut arguments = vec![self.place.keys.channel("coordinator")];
             arguments.extend(self.released_pairs());
             self.run::<i64>(&RELEASE, &[&self.place.keys.released], &arguments).await?;
             self.releases.clear();
+            self.late_costs.clear();
             self.told.retain(|account, told| told.held > 0 || self.shares.rows.contains_key(account));
         }
         if self.has_new_wants && !self.wants.is_empty() {
@@ -38,9 +40,10 @@ impl MemberTask {
     /// Returns what is to be told of shares that were given back, as fields and values.
     pub(super) fn released_pairs(&self) -> impl Iterator<Item = String> {
         let told = self.releases.iter().filter_map(|account| Some((account, self.told.get(account)?)));
-        told.flat_map(|(account, release)| {
+        let released = told.flat_map(|(account, release)| {
             [release_field(account, &self.name), serde_json::to_string(release).unwrap_or_default()]
-        })
+        });
+        released.chain(self.late_costs.iter().flat_map(|(field, cost)| [field.clone(), cost.to_string()]))
     }
 
     /// Returns what to say, if it is time to say something, and whether the coordinator should hear
