@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use jwt_refresh::ErrorKind;
 use jwt_refresh::pool::{Limit, Pool, QuarantineCause, QuarantinedAccount, RedisPool};
+use serde_json::Value;
 
-use super::{POOL, World, active, policy};
+use super::{POOL, World, active, holds, policy};
 use crate::support::{MINUTE, RedisProxy, SECOND, until};
 
 #[tokio::test]
@@ -264,4 +265,37 @@ async fn a_process_that_has_given_its_share_up_and_gets_the_same_back_has_what_i
     proxy.pass_everything();
     until("it serves", async || pool.lease().within(SECOND).await.is_ok()).await;
     assert_eq!(used + 1 + left(&pool).await, QUOTA);
+}
+
+#[tokio::test]
+async fn a_process_that_has_given_a_share_back_says_the_same_of_it_when_its_row_is_written_again() {
+    let world = World::new(1).await;
+    let account = world.account(0).limit(Limit::daily(100));
+    let _worker = world.builder().share_time(SECOND * 10).account(account).build().unwrap();
+    let pool = world.pool();
+    holds(&pool, 1).await;
+    // As the coordinator writes it that takes a share away, and has not read that it was given back
+    // when the lease of another process ends.
+    world.without_coordinator().await;
+    let of = |noun: &str| format!("jwt-refresh:{{catalog}}:{noun}");
+    let members: Vec<String> = world.redis.run_command(&format!("HKEYS {}", of("member:demand"))).await;
+    let [rows, changes] = ["shares", "share-changes"].map(|noun| of(&format!("fleet:{noun}:{}", members[0])));
+    let row: String = world.redis.run_command(&format!("HGET {rows} a0")).await;
+    let mut row: Value = serde_json::from_str(&row).unwrap();
+    (row["units"], row["leaving"]) = (0.into(), 1.into());
+    for step in [1, 2] {
+        row["step"] = step.into();
+        let version = 1000 + step;
+        let () = world.redis.run_command(&format!("HSET {rows} a0 {row}")).await;
+        let () = world.redis.run_command(&format!("ZADD {changes} {version} a0")).await;
+        let () = world.redis.run_command(&format!("HSET {} shares:{} {version}", of("fleet:state"), members[0])).await;
+        until("the process says what it gives back", async || {
+            let told: Vec<String> = world.redis.run_command(&format!("HVALS {}", of("member:released"))).await;
+            let told = told.first().map(|told| serde_json::from_str::<Value>(told).unwrap());
+            let told = told.filter(|told| told["step"] == step);
+            assert!(told.as_ref().is_none_or(|told| !told["state"].is_null()), "{told:?}");
+            told.is_some()
+        })
+        .await;
+    }
 }

@@ -32,6 +32,12 @@ impl MemberTask {
             }
             Some(row) => {
                 self.give_up(name);
+                // What was given back already is said again, since its state is not known any more.
+                if let Some(told) = self.told.get_mut(name).filter(|told| told.grant == row.grant && told.units == 0) {
+                    told.step = row.step;
+                    self.releases.insert(name.to_owned());
+                    return;
+                }
                 let state = self.given_up.remove(name).and_then(|(grant, state)| state.filter(|_| grant == row.grant));
                 let held = state.as_ref().map_or(0, |state| state.held);
                 let state = state.filter(|state| state.units == row.of).map(Box::new);
