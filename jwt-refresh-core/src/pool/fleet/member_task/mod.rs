@@ -6,6 +6,8 @@ mod held_shares;
 mod report;
 mod reservations;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};

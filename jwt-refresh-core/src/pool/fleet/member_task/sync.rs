@@ -76,7 +76,7 @@ impl MemberTask {
     }
 
     /// Takes what the auth workers say of an account.
-    fn take_account(&mut self, name: &str) {
+    pub(super) fn take_account(&mut self, name: &str) {
         let Some(row) = self.accounts.rows.get(name) else {
             self.give_up(name);
             self.pool.remove(name);

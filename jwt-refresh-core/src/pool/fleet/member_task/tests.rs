@@ -1,0 +1,86 @@
+//! What a process makes of its rows in Redis, and what it says of them, without a Redis.
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::pool::account::Account;
+use crate::pool::fleet::place::Settings;
+use crate::pool::lease::Lease;
+use crate::pool::share::SuppliedToken;
+use crate::pool::start::NoLogin;
+use crate::token::AccessToken;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A process that knows one account.
+struct Process {
+    task: MemberTask,
+    clock: ManualClock,
+}
+
+impl Process {
+    fn with(account: &Account) -> Self {
+        let clock = ManualClock::new();
+        let place = Settings::new("redis://127.0.0.1:1", "catalog").place().unwrap();
+        let pool = Pool::builder().clock(&clock).build().unwrap();
+        pool.watch();
+        let (member, signals) = FleetMember::new(place, pool).unwrap();
+        let mut task = MemberTask::new(&member, None, signals).unwrap();
+        (task.clock, task.standing.joins) = ((&clock).into(), false);
+        let mut process = Self { task, clock };
+        process.hear_of(account);
+        process
+    }
+
+    /// Takes what the auth workers say of the account.
+    fn hear_of(&mut self, account: &Account) {
+        let definition = Definition::of(account).unwrap();
+        self.task.accounts.rows.insert("ada".to_owned(), AccountRow { definition, unavailable: None });
+        self.task.take_account("ada");
+    }
+
+    /// Takes what the coordinator says of the account.
+    fn take(&mut self, row: &ShareRow) {
+        self.clock.advance(SHORTEST_ROUND);
+        self.task.shares.rows.insert("ada".to_owned(), row.clone());
+        self.task.take_share("ada");
+        let token = AccessToken::new("token").unwrap();
+        let expires = self.task.clock.moment() + HOUR;
+        self.task.pool.supply("ada", SuppliedToken { token, sequence: 1, expires });
+    }
+
+    async fn leases(&self, count: usize) -> Vec<Lease> {
+        let mut leases = Vec::new();
+        for _ in 0..count {
+            leases.push(self.task.pool.lease().await.unwrap());
+        }
+        leases
+    }
+
+    /// Returns what Redis is to be told of the account, if anything.
+    fn take_told(&mut self) -> Option<Release> {
+        self.task.take_changes(AT_ONCE);
+        let is_new = self.task.releases.remove("ada");
+        self.task.told.get("ada").filter(|_| is_new).cloned()
+    }
+}
+
+fn account() -> Account {
+    Account::new("ada", NoLogin)
+}
+
+#[tokio::test]
+async fn what_was_released_stays_released_when_the_row_changes_before_the_coordinator_has_seen_it() {
+    let mut process = Process::with(&account().concurrency(4).usage_cap(9));
+    let row = ShareRow { units: 1, of: 1, grant: 7, ..ShareRow::default() };
+    process.take(&row);
+    let leases = process.leases(2).await;
+    let row = ShareRow { units: 0, leaving: 1, step: 1, ..row };
+    process.take(&row);
+    let told = process.take_told().unwrap();
+    let served = told.state.as_ref().unwrap().served;
+    assert_eq!((told.held, told.units, served), (2, 0, Some((1, 2))));
+    process.take(&ShareRow { held_elsewhere: 3, step: 2, ..row });
+    assert_eq!(process.take_told(), Some(Release { step: 2, ..told.clone() }));
+    drop(leases);
+    assert_eq!(process.take_told(), Some(Release { step: 2, held: 0, ..told }));
+}
