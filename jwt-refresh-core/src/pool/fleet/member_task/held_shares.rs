@@ -85,14 +85,19 @@ impl MemberTask {
     pub(super) fn release_units(&mut self) {
         for name in std::mem::take(&mut self.shrinking) {
             let Some(row) = self.held.get(&name).filter(|row| row.leaving > 0).cloned() else { continue };
-            let allowed = self.definitions.get(&name).map_or(0, |definition| definition.leases_of(row.units, row.of));
-            let held = self.pool.state_of(&name, 0).map_or(0, |state| state.held);
-            if allowed > 0 && held > allowed {
+            if self.leases_beyond(&name, &row) > 0 {
                 self.shrinking.insert(name);
                 continue;
             }
             self.released(&name, &row, 0, None);
         }
+    }
+
+    /// Returns how many leases are held beyond what the units of a share allow.
+    pub(super) fn leases_beyond(&self, name: &str, row: &ShareRow) -> u32 {
+        let allowed = self.definitions.get(name).map_or(0, |definition| definition.leases_of(row.units, row.of));
+        let held = self.pool.state_of(name, 0).map_or(0, |state| state.held);
+        if allowed > 0 { held.saturating_sub(allowed) } else { 0 }
     }
 
     /// Begins to use a share.

@@ -113,10 +113,27 @@ impl MemberTask {
     /// Plans to tell again what Redis may have forgotten.
     fn tell_again(&mut self) {
         self.has_new_wants = !self.wants.is_empty();
+        self.count_former_leases();
         let is_open = |(account, told): &(&String, &Release)| {
             told.held > 0 || self.shares.rows.get(*account).is_some_and(|row| row.leaving > 0)
         };
         self.releases.extend(self.told.iter().filter(is_open).map(|(account, _)| account.clone()));
+    }
+
+    /// Plans to tell of leases that have ended of accounts that this process had before and has
+    /// again. Those within its share count for others no more.
+    fn count_former_leases(&mut self) {
+        let of_former = self.told.iter().filter(|(_, told)| told.held > 0);
+        let held = of_former.filter_map(|(name, told)| {
+            let held = self.leases_beyond(name, self.held.get(name)?);
+            (held < told.held).then(|| (name.clone(), held))
+        });
+        for (name, held) in held.collect::<Vec<_>>() {
+            if let Some(told) = self.told.get_mut(&name) {
+                told.held = held;
+            }
+            self.releases.insert(name);
+        }
     }
 
     fn figures(&self, leases: u64) -> Figures {

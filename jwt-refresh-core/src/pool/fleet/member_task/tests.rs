@@ -62,6 +62,13 @@ impl Process {
         let is_new = self.task.releases.remove("ada");
         self.task.told.get("ada").filter(|_| is_new).cloned()
     }
+
+    /// Says what it says with each heartbeat, and returns what else Redis is to be told then.
+    fn beat(&mut self) -> Option<Release> {
+        self.clock.advance(LONGEST_BEAT);
+        self.task.report(false).unwrap();
+        self.take_told()
+    }
 }
 
 fn account() -> Account {
@@ -83,4 +90,26 @@ async fn what_was_released_stays_released_when_the_row_changes_before_the_coordi
     assert_eq!(process.take_told(), Some(Release { step: 2, ..told.clone() }));
     drop(leases);
     assert_eq!(process.take_told(), Some(Release { step: 2, held: 0, ..told }));
+}
+
+#[tokio::test]
+async fn leases_of_a_former_share_that_end_while_the_account_is_here_again_count_for_others_no_more() {
+    let mut process = Process::with(&account().concurrency(4));
+    let row = ShareRow { units: 4, of: 4, grant: 7, ..ShareRow::default() };
+    process.take(&row);
+    let mut leases = process.leases(3).await;
+    process.take(&ShareRow { units: 0, leaving: 4, step: 1, ..row.clone() });
+    let told = process.take_told().unwrap();
+    assert_eq!(told.held, 3);
+    process.take(&ShareRow { units: 1, grant: 8, ..row });
+    assert_eq!(process.take_told(), None);
+    let held = |held| Some(Release { held, ..told.clone() });
+    assert_eq!(process.beat(), held(2), "one of them is within its part");
+    leases.pop();
+    assert_eq!(process.beat(), held(1));
+    leases.pop();
+    assert_eq!(process.beat(), held(0));
+    assert_eq!(process.beat(), None);
+    process.take(&ShareRow { units: 0, leaving: 1, grant: 8, of: 4, step: 1, ..ShareRow::default() });
+    assert_eq!(process.take_told().map(|told| (told.grant, told.held)), Some((8, 1)));
 }
