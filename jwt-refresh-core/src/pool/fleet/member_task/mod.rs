@@ -34,6 +34,9 @@ const LONGEST_BEAT: Duration = Duration::from_secs(1);
 const SHORTEST_ROUND: Duration = Duration::from_millis(2);
 /// How often a member says that its demand has changed much.
 const NEWS: Duration = Duration::from_millis(250);
+/// How often it may say so earlier, since callers have begun to wait for what is not served here:
+/// so often in a row, and then so often a second.
+const AT_ONCE_A_SECOND: u64 = 4;
 /// How many changes of accounts are taken at once.
 const AT_ONCE: usize = 1000;
 
@@ -90,6 +93,8 @@ struct MemberTask {
     /// that it forgets it.
     wants: BTreeMap<String, (u64, QuarantineCause)>,
     has_new_wants: bool,
+    /// Callers have begun to wait for what nothing here serves.
+    has_new_demand: bool,
     /// Accounts that rest for what was reported here, and until when in nanoseconds since boot.
     rests: BTreeMap<String, (QuarantineCause, i64)>,
     /// Accounts whose tokens are to be read.
@@ -135,7 +140,10 @@ struct Reservations {
 struct Said {
     at: i64,
     demand: Vec<(Option<String>, u32)>,
+    wanted: Vec<(String, u32)>,
     leases: u64,
+    /// The theoretical arrival time of what it says at once.
+    arrival: i64,
 }
 
 impl MemberTask {
@@ -170,6 +178,7 @@ impl MemberTask {
             news: News::default(),
             wants: BTreeMap::new(),
             has_new_wants: false,
+            has_new_demand: false,
             rests: BTreeMap::new(),
             without_token: BTreeSet::new(),
             said: Said::default(),
@@ -182,13 +191,12 @@ impl MemberTask {
         self.pool.watch();
         let mut shares = self.hub.subscribe(self.place.keys.channel_of(&self.name));
         let mut changes = self.hub.subscribe(self.place.keys.channel("changes"));
-        let mut is_urgent = false;
         while !self.has_ended() {
-            let pause = match self.round(is_urgent).await {
+            let pause = match self.round().await {
                 Ok(()) => self.beat_pause(),
                 Err(error) => self.disconnected(&error),
             };
-            is_urgent = self.wait(pause, &mut shares, &mut changes).await;
+            self.wait(pause, &mut shares, &mut changes).await;
         }
         self.leave().await;
     }
@@ -197,17 +205,17 @@ impl MemberTask {
         self.member.strong_count() == 0 || *self.signals.closes.borrow()
     }
 
-    /// Waits until there is something to do. Returns whether callers wait for a share.
-    async fn wait(&mut self, pause: Duration, shares: &mut Subscription, changes: &mut Subscription) -> bool {
+    /// Waits until there is something to do.
+    async fn wait(&mut self, pause: Duration, shares: &mut Subscription, changes: &mut Subscription) {
         tokio::time::sleep(SHORTEST_ROUND).await;
         tokio::select! {
             biased;
-            () = self.signals.wake.notified() => false,
-            () = self.pool.demand_arose() => true,
-            () = shares.notified() => { self.news.shares = true; false }
-            () = changes.notified() => { self.news.accounts = true; false }
-            () = self.pool.changed() => false,
-            () = tokio::time::sleep(pause) => false,
+            () = self.signals.wake.notified() => {}
+            () = self.pool.demand_arose() => self.has_new_demand = true,
+            () = shares.notified() => self.news.shares = true,
+            () = changes.notified() => self.news.accounts = true,
+            () = self.pool.changed() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 
@@ -229,16 +237,16 @@ impl MemberTask {
         Duration::from_millis(200).mul_f64(0.5 + fastrand::f64())
     }
 
-    async fn round(&mut self, is_urgent: bool) -> Result<(), StoreError> {
+    async fn round(&mut self) -> Result<(), StoreError> {
         let asked = self.member.upgrade().map_or(0, |member| member.asked());
         self.news.accounts |= asked > *self.signals.read.borrow();
         self.take_changes(AT_ONCE);
         self.tell().await?;
-        self.say(is_urgent).await?;
+        self.say().await?;
         self.sync().await?;
         // A process that gets a part of an account hears first that it rests.
         if self.news.rests {
-            self.say(true).await?;
+            self.say().await?;
         }
         // What is told anew of quotas lacks what was given back, and that must be known before.
         self.tell().await?;
@@ -250,9 +258,8 @@ impl MemberTask {
     }
 
     /// Says that this process lives and what it needs, if it is time to.
-    async fn say(&mut self, is_urgent: bool) -> Result<(), StoreError> {
-        let is_urgent = is_urgent || std::mem::take(&mut self.news.rests);
-        if let Some((report, is_news)) = self.report(is_urgent) {
+    async fn say(&mut self) -> Result<(), StoreError> {
+        if let Some((report, is_news)) = self.report() {
             self.beat(&report, is_news).await?;
         }
         Ok(())

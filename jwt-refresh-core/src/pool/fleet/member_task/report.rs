@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LONGEST_BEAT, MemberTask, NEWS};
+use super::{AT_ONCE_A_SECOND, LONGEST_BEAT, MemberTask, NEWS};
 use crate::pool::definition::Definition;
 use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, ShareRow, release_field};
 use crate::pool::fleet::mirror::unexpected;
 use crate::pool::fleet::redis_time::RedisTime;
 use crate::pool::fleet::scripts::{BEAT, RELEASE, WANT};
+use crate::pool::limit::Gcra;
 use crate::store::StoreError;
 
 impl MemberTask {
@@ -48,11 +49,16 @@ impl MemberTask {
 
     /// Returns what to say, if it is time to say something, and whether the coordinator should hear
     /// of it at once.
-    pub(super) fn report(&mut self, is_urgent: bool) -> Option<(MemberReport, bool)> {
+    pub(super) fn report(&mut self) -> Option<(MemberReport, bool)> {
         let now = self.now();
         let passed = Duration::from_nanos(u64::try_from(now.saturating_sub(self.said.at)).unwrap_or(u64::MAX));
-        let is_due = is_urgent || self.standing.joins || passed >= (self.share_time / 3).min(LONGEST_BEAT);
-        if !is_due && passed < NEWS {
+        let has_rests = std::mem::take(&mut self.news.rests);
+        // What Redis was told last it may not have heard.
+        let is_unsure = self.standing.joins || self.standing.is_disconnected;
+        let is_due = has_rests || is_unsure || passed >= (self.share_time / 3).min(LONGEST_BEAT);
+        let pace = Gcra::new(AT_ONCE_A_SECOND, Duration::from_secs(1), AT_ONCE_A_SECOND);
+        let is_new = std::mem::take(&mut self.has_new_demand) && pace.next_call(self.said.arrival) <= now;
+        if !is_due && !is_new && passed < NEWS {
             return None;
         }
         let demand = self.pool.demand();
@@ -75,15 +81,17 @@ impl MemberTask {
                 None => {}
             }
         }
-        let is_news = is_news(&self.said.demand, &asked);
+        let is_news = is_news(&self.said.demand, &asked) || is_news(&self.said.wanted, &demand.wanted);
         if !is_due && !is_news {
             return None;
         }
-        if is_due {
-            self.tell_again();
+        if !is_due {
+            self.said.arrival = pace.charge(self.said.arrival, 1, now);
         }
+        self.tell_again();
         (self.said.at, self.said.leases) = (now, demand.leases);
         self.said.demand.clone_from(&asked);
+        self.said.wanted.clone_from(&demand.wanted);
         let claims = if self.standing.asks.is_some() { self.held.clone() } else { BTreeMap::new() };
         let report = MemberReport {
             demand: asked,
@@ -94,7 +102,7 @@ impl MemberTask {
             rests: self.rests(),
             figures: self.figures(demand.leases),
         };
-        Some((report, is_urgent || is_news))
+        Some((report, has_rests || is_news))
     }
 
     /// Returns what a member says when all that it had is given back: of which shares it had heard.
@@ -277,13 +285,12 @@ impl MemberTask {
 
 /// Returns whether demand has changed by so much that shares may have to move: what was asked for
 /// was not before, or is asked for no more, or is twice or half as much.
-fn is_news(before: &[(Option<String>, u32)], now: &[(Option<String>, u32)]) -> bool {
-    let of = |demand: &[(Option<String>, u32)], tag: &Option<String>| {
-        demand.iter().find(|(other, _)| other == tag).map_or(0, |(_, count)| *count)
-    };
-    let differs = |tag: &Option<String>| {
-        let (before, now) = (of(before, tag), of(now, tag));
+fn is_news<T: PartialEq>(before: &[(T, u32)], now: &[(T, u32)]) -> bool {
+    let of =
+        |demand: &[(T, u32)], what: &T| demand.iter().find(|(other, _)| other == what).map_or(0, |(_, count)| *count);
+    let differs = |what: &T| {
+        let (before, now) = (of(before, what), of(now, what));
         before.min(now).saturating_mul(2) < before.max(now)
     };
-    before.iter().chain(now).any(|(tag, _)| differs(tag))
+    before.iter().chain(now).any(|(what, _)| differs(what))
 }

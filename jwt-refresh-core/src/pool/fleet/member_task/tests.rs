@@ -1,5 +1,8 @@
 //! What a process makes of its rows in Redis, and what it says of them, without a Redis.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::pool::account::Account;
@@ -66,7 +69,7 @@ impl Process {
     /// Says what it says with each heartbeat, and returns what else Redis is to be told then.
     fn beat(&mut self) -> Option<Release> {
         self.clock.advance(LONGEST_BEAT);
-        self.task.report(false).unwrap();
+        self.task.report().unwrap();
         self.take_told()
     }
 }
@@ -112,4 +115,38 @@ async fn leases_of_a_former_share_that_end_while_the_account_is_here_again_count
     assert_eq!(process.beat(), None);
     process.take(&ShareRow { units: 0, leaving: 1, grant: 8, of: 4, step: 1, ..ShareRow::default() });
     assert_eq!(process.take_told().map(|told| (told.grant, told.held)), Some((8, 1)));
+}
+
+/// Has a caller with each of these tags come, one each millisecond, who waits for an account that
+/// is elsewhere, or gives up. Returns when that was reported.
+async fn reports_of_callers(tags: &[String], gives_up: bool) -> Vec<usize> {
+    let mut process = Process::with(&tags[..9].iter().fold(account(), Account::tag));
+    process.beat();
+    let (mut waiting, mut reported) = (Vec::new(), Vec::new());
+    for (at, tag) in tags.iter().enumerate() {
+        process.clock.advance(Duration::from_millis(1));
+        let mut caller = process.task.pool.lease().tag(tag).into_future();
+        assert!(poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_pending())).await);
+        // What the task does when it is woken by that.
+        process.task.pool.demand_arose().await;
+        process.task.has_new_demand = true;
+        if let Some((report, _)) = process.task.report() {
+            assert!(report.demand.iter().any(|(asked, _)| asked.as_ref() == Some(tag)), "{report:?}");
+            reported.push(at);
+        }
+        waiting.extend(Some(caller).filter(|_| !gives_up));
+    }
+    reported
+}
+
+#[tokio::test]
+async fn the_first_callers_are_reported_at_once_and_those_that_keep_coming_four_times_a_second() {
+    let tags: Vec<String> = (0..4000).map(|number| format!("t{}", number % 9)).collect();
+    for gives_up in [false, true] {
+        let reported = reports_of_callers(&tags, gives_up).await;
+        assert_eq!(reported[..4], [0, 1, 2, 3], "four at once");
+        assert!(reported.len() <= 4 + 4 * 4 + 1, "{reported:?} (callers give up: {gives_up})");
+        let longest = reported.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(longest <= Some(1000), "{reported:?}");
+    }
 }
