@@ -276,6 +276,8 @@ impl Shares {
     ) -> SharePlan {
         let mut plan = SharePlan::default();
         self.take_released(seen, lease_ttl, &mut plan);
+        // Also those that a member has told of at its end.
+        self.spread_rests(seen.now);
         self.bury(seen, share_time, lease_ttl, accounts, &mut plan);
         self.answer_all();
         let desired = self.desired(accounts, seen.now);

@@ -322,13 +322,15 @@ impl MemberTask {
 
     /// Gives all shares back, and says that this member ends.
     async fn leave(mut self) {
+        self.take_changes(usize::MAX);
+        let rests = self.rests();
         for (account, row) in self.held.clone() {
             self.release(&account, row.step);
         }
         self.pool.close(Duration::ZERO).await;
         self.take_changes(usize::MAX);
         let keys = Arc::clone(&self.place.keys);
-        let report = self.last_report();
+        let report = self.last_report(rests);
         let mut arguments = vec![keys.channel("coordinator"), self.name.clone(), report];
         arguments.extend(self.released_pairs());
         // If Redis does not answer, the shares are free when their time is up.

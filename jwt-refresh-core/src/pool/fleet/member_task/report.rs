@@ -106,8 +106,9 @@ impl MemberTask {
     }
 
     /// Returns what a member says when all that it had is given back: of which shares it had heard.
-    /// The coordinator may have given it others since, of which it has used nothing.
-    pub(super) fn last_report(&self) -> String {
+    /// The coordinator may have given it others since, of which it has used nothing. `rests` are
+    /// those of accounts of which others have parts.
+    pub(super) fn last_report(&self, rests: BTreeMap<String, Rest>) -> String {
         let given_up = self.given_up.iter().map(|(account, (grant, _))| (account, *grant));
         let heard = given_up.chain(self.told.iter().map(|(account, told)| (account, told.grant)));
         let mut claims = BTreeMap::<String, ShareRow>::new();
@@ -115,7 +116,7 @@ impl MemberTask {
             let row = claims.entry(account.clone()).or_default();
             row.grant = row.grant.max(grant);
         }
-        serde_json::to_string(&MemberReport { claims, ..MemberReport::default() }).unwrap_or_default()
+        serde_json::to_string(&MemberReport { claims, rests, ..MemberReport::default() }).unwrap_or_default()
     }
 
     /// Plans to tell again what Redis may have forgotten.
@@ -154,7 +155,7 @@ impl MemberTask {
         Figures { waiting: status.waiting, leases, per_minute, resting: resting.collect() }
     }
 
-    fn rests(&mut self) -> BTreeMap<String, Rest> {
+    pub(super) fn rests(&mut self) -> BTreeMap<String, Rest> {
         let now = self.now();
         let Some(time) = self.time else { return BTreeMap::new() };
         self.rests.retain(|_, (_, until)| *until > now);
