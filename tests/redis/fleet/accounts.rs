@@ -299,3 +299,29 @@ async fn a_process_that_has_given_a_share_back_says_the_same_of_it_when_its_row_
         .await;
     }
 }
+
+#[tokio::test]
+async fn leases_that_are_held_count_when_a_worker_gives_their_account_another_tag() {
+    let world = World::new(1).await;
+    let account = || world.account(0).concurrency(4);
+    let worker = world.builder().account(account()).build().unwrap();
+    let pool = world.pool();
+    active(&pool, 1).await;
+    let mut leases = Vec::new();
+    for _ in 0..4 {
+        leases.push(pool.lease().within(SECOND * 20).await.unwrap());
+    }
+    drop(worker);
+    let _worker = world.builder().account(account().tag("eu")).build().unwrap();
+    let mut fifth = None;
+    until("the tag is known", async || {
+        let answer = pool.lease().tag("eu").within(SECOND).await;
+        let is_known = !answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Configuration);
+        fifth = Some(answer).filter(|_| is_known);
+        is_known
+    })
+    .await;
+    assert_eq!(fifth.unwrap().unwrap_err().kind(), ErrorKind::Busy);
+    leases.pop();
+    assert_eq!(world.call(&pool.lease().tag("eu").within(SECOND * 20).await.unwrap()).await, 200);
+}

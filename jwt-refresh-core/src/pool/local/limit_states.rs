@@ -172,6 +172,11 @@ impl LimitStates {
         Self { rules: rules.collect(), learnt: LearntLimits::default(), in_flight_cost, reserve }
     }
 
+    /// Returns these states with as much of quotas as may be used by others.
+    pub(super) fn with_reserve_of(&self, other: Option<&Self>) -> Self {
+        Self { reserve: other.and_then(|other| other.reserve.clone()), ..self.clone() }
+    }
+
     pub(super) fn has_reserve(&self) -> bool {
         self.reserve.is_some()
     }

@@ -150,3 +150,28 @@ async fn the_first_callers_are_reported_at_once_and_those_that_keep_coming_four_
         assert!(longest <= Some(1000), "{reported:?}");
     }
 }
+
+/// Whether a caller would be served now.
+async fn is_served(process: &Process) -> bool {
+    let mut caller = process.task.pool.lease().into_future();
+    poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_ready())).await
+}
+
+#[tokio::test]
+async fn leases_go_on_to_count_when_the_account_is_given_another_tag() {
+    let mut process = Process::with(&account().concurrency(4));
+    let row = ShareRow { units: 4, of: 4, grant: 7, ..ShareRow::default() };
+    process.take(&row);
+    let mut leases = process.leases(4).await;
+    process.hear_of(&account().concurrency(4).tag("eu"));
+    process.take(&row);
+    assert!(!is_served(&process).await, "a fifth lease at once");
+    leases.pop();
+    assert!(is_served(&process).await);
+    process.take(&ShareRow { units: 0, leaving: 4, step: 1, ..row });
+    assert_eq!(process.take_told().map(|told| told.held), Some(3));
+    process.hear_of(&account().concurrency(4));
+    assert_eq!(process.take_told().map(|told| told.held), None, "none of them has ended");
+    leases.pop();
+    assert_eq!(process.take_told().map(|told| told.held), Some(2));
+}

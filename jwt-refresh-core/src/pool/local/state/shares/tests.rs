@@ -880,3 +880,96 @@ proptest! {
         spends_at_most(moves, steps)?;
     }
 }
+
+#[tokio::test]
+async fn what_was_spent_counts_when_an_account_is_given_another_limit_beside() {
+    let (daily, hourly) = (|most| Limit::daily(most), Limit::requests(4, 3600 * SECOND).strict());
+    let here = Process::with(account().limit(daily(9)));
+    here.serve("ada", WHOLE, &Before::Unused);
+    let held = here.lease().unwrap();
+    drop(here.lease().unwrap());
+    assert!(here.pool.redefine(&account().limit(hourly.clone()).limit(daily(5))).unwrap());
+    here.supply("ada", 1);
+    assert_eq!(here.calls(), 3, "of the day, and of the hour beside the call in flight");
+    assert_eq!(here.cause("ada"), Some(QuarantineCause::QuotaUsedUp));
+    let state = here.release("ada");
+    assert_eq!(state.held, 1);
+    let other = Process::with(account().limit(hourly).limit(daily(9)));
+    other.serve("ada", WHOLE, &Before::State(state));
+    assert_eq!(other.calls(), 0, "four calls of this hour");
+    drop(held);
+    assert_eq!(here.told("ada"), Some((None, 0)));
+}
+
+#[tokio::test]
+async fn callers_follow_an_account_to_its_new_tags_and_a_tag_that_no_account_has_is_refused() {
+    let here = Process::with(account().tag("eu").tag("fast")).and(Account::new("bob", NoLogin).tag("us"));
+    let [old, kept, key] = [here.pool.lease().tag("eu"), here.pool.lease().tag("fast"), here.pool.lease().key("k")];
+    let (old, kept, key) = (waiting(old).await, waiting(kept).await, waiting(key.tag("fast")).await);
+    assert!(here.pool.redefine(&account().tag("fast").tag("us").tier(1)).unwrap());
+    assert_eq!(old.await.unwrap_err().kind(), ErrorKind::NoAccount);
+    assert_eq!(here.pool.lease().tag("eu").await.unwrap_err().kind(), ErrorKind::NoAccount);
+    here.serve("ada", WHOLE, &Before::Unused);
+    assert_eq!((kept.await.unwrap().account(), key.await.unwrap().account()), ("ada", "ada"));
+    assert_eq!(here.pool.lease().tag("us").await.unwrap().account(), "ada");
+    here.serve("bob", WHOLE, &Before::Unused);
+    assert_eq!(here.pool.lease().tag("us").await.unwrap().account(), "bob", "of an earlier tier");
+    assert!(!here.pool.redefine(&Account::new("eve", NoLogin)).unwrap());
+}
+
+/// What is said of an account in a random walk.
+fn said() -> impl Strategy<Value = Account> {
+    let tags = prop::collection::vec(0..3_usize, 0..3);
+    (1..4_u32, tags, 0..2_u8, prop::option::of(1..50_u64)).prop_map(|(concurrency, tags, tier, daily)| {
+        let account = account().concurrency(concurrency).tier(tier);
+        let account = tags.into_iter().fold(account, |account, tag| account.tag(TAGS[tag]));
+        daily
+            .into_iter()
+            .fold(account, |account, most| account.limit(Limit::daily(1000)).limit(Limit::cost(most, SECOND).burst(9)))
+    })
+}
+
+const TAGS: [&str; 3] = ["a", "b", "c"];
+
+proptest! {
+    #[test]
+    fn however_often_an_account_is_given_other_limits_its_leases_count_and_its_tags_find_it(
+        steps in prop::collection::vec((said(), 0..4_usize, 0..3_usize, any::<bool>()), 1..12),
+    ) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            let here = Process::with(account()).and(Account::new("bob", NoLogin).tag("b"));
+            let mut leases: Vec<Lease> = Vec::new();
+            for (said, ended, more, moves) in steps {
+                let definition = crate::pool::definition::Definition::of(&said).unwrap();
+                let whole = Share { units: definition.units(), of: definition.units(), ..WHOLE };
+                here.pool.redefine(&said).unwrap();
+                let state = if moves { here.pool.release_share("ada", 0) } else { None };
+                here.serve("ada", whole, &state.map_or(Before::Unused, Before::State));
+                here.pool.change_share("ada", whole);
+                here.pass(60 * SECOND);
+                leases.truncate(leases.len().saturating_sub(ended));
+                let free = usize::try_from(definition.leases_of(1, 1)).unwrap().saturating_sub(leases.len());
+                let calls: Vec<Lease> = std::iter::from_fn(|| here.lease()).take(9).collect();
+                prop_assert_eq!(calls.len(), free, "{} leases are held", leases.len());
+                leases.extend(calls.into_iter().take(more));
+                for tag in TAGS {
+                    let has_tag = definition.tags().iter().any(|other| other == tag);
+                    let found = here.pool.lease().tag(tag).within(Duration::ZERO).await;
+                    let is_unknown = found.as_ref().is_err_and(|error| error.kind() == ErrorKind::NoAccount || error.kind() == ErrorKind::Configuration);
+                    prop_assert_eq!(is_unknown, !has_tag && tag != "b", "{}: {:?}", tag, found);
+                }
+                let status = here.pool.status();
+                prop_assert_eq!((status.accounts, status.active), (2, 1));
+                prop_assert_eq!(here.pool.account("ada").unwrap().stats().unwrap().held as usize, leases.len());
+            }
+            here.pool.remove("ada");
+            here.pool.remove("bob");
+            for tag in TAGS {
+                prop_assert!(here.pool.lease().tag(tag).await.is_err());
+            }
+            let status = here.pool.status();
+            prop_assert_eq!((status.accounts, status.active, status.quarantined_for(QuarantineCause::Elsewhere)), (0, 0, 0));
+            Ok(())
+        })?;
+    }
+}
