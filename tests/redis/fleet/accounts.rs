@@ -162,7 +162,7 @@ async fn sealed_entries_in_redis_cannot_be_read_without_the_keys() {
     lease.rejected();
     assert_eq!(world.call(&pool.lease().within(SECOND * 10).await.unwrap()).await, 200);
     assert_eq!(world.server.stats().refreshes, 1, "the sealed refresh token was read again");
-    pool.close().await;
+    pool.close(SECOND).await;
     let error = world.pool().lease().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoAccount);
     let cause = std::error::Error::source(&error).unwrap().to_string();

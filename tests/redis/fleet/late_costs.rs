@@ -91,7 +91,7 @@ async fn a_process_that_ends_tells_what_its_calls_have_cost_until_then() {
     let (lease, next) = fleet.call(&first, &second).await;
     lease.spent(60);
     drop(lease);
-    first.close().await;
+    first.close(SECOND).await;
     has_39_left(&second, next).await;
 }
 

@@ -266,7 +266,7 @@ async fn what_was_reported_just_before_a_process_is_closed_is_told() {
     let [closed, other] = with_parts(&world).await;
     let rejected = closed.lease().await.unwrap();
     rejected.rejected();
-    closed.close().await;
+    closed.close(SECOND).await;
     until("the token is renewed", async || {
         other.lease().within(SECOND * 20).await.unwrap().generation() > rejected.generation()
     })
@@ -274,7 +274,7 @@ async fn what_was_reported_just_before_a_process_is_closed_is_told() {
     drop(other);
     let [closed, other] = with_parts(&world).await;
     closed.lease().await.unwrap().rate_limited(Some(SECOND * 30));
-    closed.close().await;
+    closed.close(SECOND).await;
     let rests =
         |pool: &RedisPool| pool.local_status().quarantined.iter().any(|one| one.cause == QuarantineCause::RateLimited);
     until("the other process has heard of the rest", async || rests(&other)).await;

@@ -171,12 +171,18 @@ impl RedisPool {
         self.0.pool.status()
     }
 
-    /// Gives all shares back, tells Redis what was reported of leases, and ends this process' part
-    /// in the fleet, so that others can use its shares at once. No caller gets a lease any more:
-    /// [`Closed`](crate::ErrorKind::Closed). Cancel-safe: if the future is dropped, only the wait
-    /// ends.
-    pub async fn close(&self) {
-        self.0.close().await;
+    /// Ends this process' part in the fleet: gives all shares back, tells Redis what was reported of
+    /// leases, and waits until those that are held have ended, for the time `within` at most. Others
+    /// can use the shares at once, but for the [concurrency](super::Account::concurrency) of leases
+    /// that are held: of those that end later nobody hears, and they count for the workers'
+    /// [`lease_ttl`](super::AuthWorkerBuilder::lease_ttl). No caller gets a lease any more:
+    /// [`Closed`](crate::ErrorKind::Closed).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, only the wait ends.
+    pub async fn close(&self, within: Duration) {
+        self.0.close(within).await;
     }
 }
 

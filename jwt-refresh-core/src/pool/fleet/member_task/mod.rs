@@ -37,6 +37,8 @@ const NEWS: Duration = Duration::from_millis(250);
 /// How often it may say so earlier, since callers have begun to wait for what is not served here:
 /// so often in a row, and then so often a second.
 const AT_ONCE_A_SECOND: u64 = 4;
+/// How long a process whose pool was dropped tells of the leases that it held.
+const LAST_LEASES: Duration = Duration::from_secs(30);
 /// How many changes of accounts are taken at once.
 const AT_ONCE: usize = 1000;
 
@@ -202,7 +204,7 @@ impl MemberTask {
     }
 
     fn has_ended(&self) -> bool {
-        self.member.strong_count() == 0 || *self.signals.closes.borrow()
+        self.member.strong_count() == 0 || self.signals.closes.borrow().is_some()
     }
 
     /// Waits until there is something to do.
@@ -211,7 +213,7 @@ impl MemberTask {
         tokio::select! {
             biased;
             () = self.signals.wake.notified() => {}
-            () = self.pool.demand_arose() => self.has_new_demand = true,
+            () = self.pool.demand_arose(), if !self.standing.is_disconnected => self.has_new_demand = true,
             () = shares.notified() => self.news.shares = true,
             () = changes.notified() => self.news.accounts = true,
             () = self.pool.changed() => {}
@@ -338,5 +340,18 @@ impl MemberTask {
             self.late_costs.clear();
         }
         let _ = self.tell().await;
+        let within = self.signals.closes.borrow().unwrap_or(LAST_LEASES);
+        let _ = tokio::time::timeout(within, self.tell_of_last_leases()).await;
+    }
+
+    /// Tells of the leases that were held when the shares were given back, until all have ended.
+    async fn tell_of_last_leases(&mut self) {
+        while !self.releases.is_empty() || self.told.values().any(|told| told.held > 0) {
+            tokio::time::sleep(SHORTEST_ROUND).await;
+            // What Redis did not take is told again.
+            let _ = tokio::time::timeout(NEWS, self.pool.changed()).await;
+            self.take_changes(usize::MAX);
+            let _ = self.tell().await;
+        }
     }
 }
