@@ -53,6 +53,8 @@ pub(super) struct Publisher {
     /// its token.
     told: BTreeMap<String, (Option<AccountRow>, u64)>,
     outdated: BTreeMap<String, Outdated>,
+    /// What members want and was acted on last, with the time since boot.
+    wants: BTreeMap<String, (String, Timestamp)>,
 }
 
 /// What this worker has to say of an account that it has no token of, while the fleet has one. It
@@ -87,6 +89,7 @@ impl Publisher {
             pending: BTreeMap::new(),
             told: BTreeMap::new(),
             outdated: BTreeMap::new(),
+            wants: BTreeMap::new(),
         })
     }
 
@@ -126,7 +129,8 @@ impl Publisher {
             }
             self.publish().await?;
         }
-        self.renew_wanted().await
+        self.renew_wanted().await?;
+        self.tell_figures().await
     }
 
     /// Measures Redis' clock, and looks whether Redis has lost what it was told. Then it is told
@@ -289,20 +293,30 @@ impl Publisher {
         Ok(())
     }
 
-    /// Renews the tokens that members want to be renewed, and says that this worker lives.
+    /// Renews the tokens that members want to be renewed. What is wanted stands in Redis until there
+    /// is a later token. It is acted on when it is new, and once a round from then on, since this
+    /// worker may get the token that it speaks of only later.
     async fn renew_wanted(&mut self) -> Result<(), StoreError> {
-        let keys = &self.place.keys;
-        let wants: BTreeMap<String, String> = self.link.query(redis::cmd("HGETALL").arg(&keys.wants)).await?;
+        let command = redis::cmd("HGETALL").arg(&self.place.keys.wants).clone();
+        let wants: BTreeMap<String, String> = self.link.query(&command).await?;
+        let now = self.clock.moment().boot;
+        self.wants.retain(|account, (want, acted)| wants.get(account) == Some(want) && now < *acted + ROUND);
         for (account, want) in wants {
             let Some((sequence, cause)) = want.split_once(':') else { continue };
-            let is_own = self.definitions.lock().contains_key(&account);
-            if let Ok(sequence) = sequence.parse()
-                && is_own
-            {
-                let cause = QuarantineCause::by_name(cause).unwrap_or(QuarantineCause::Rejected);
-                self.pool.renew_rejected(&account, sequence, cause);
+            let Ok(sequence) = sequence.parse() else { continue };
+            if self.wants.contains_key(&account) || !self.definitions.lock().contains_key(&account) {
+                continue;
             }
+            let cause = QuarantineCause::by_name(cause).unwrap_or(QuarantineCause::Rejected);
+            self.pool.renew_rejected(&account, sequence, cause);
+            self.wants.insert(account, (want, now));
         }
+        Ok(())
+    }
+
+    /// Says that this worker lives, and how it is doing.
+    async fn tell_figures(&mut self) -> Result<(), StoreError> {
+        let keys = &self.place.keys;
         let Some(time) = self.time else { return Ok(()) };
         let now = time.early(self.clock.moment().boot.as_nanos());
         let (succeeded, failed) = self.pool.exchange_counts();

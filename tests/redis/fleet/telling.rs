@@ -1,0 +1,125 @@
+//! What auth workers tell the fleet of their accounts, and how often.
+
+use std::time::Instant;
+
+use jwt_refresh::pool::RedisPool;
+use jwt_refresh_testkit::{Endpoint, Fault, Times};
+
+use super::{World, holds};
+use crate::support::{SECOND, until};
+
+const STATE: &str = "jwt-refresh:{catalog}:fleet:state";
+const TOKENS: &str = "jwt-refresh:{catalog}:fleet:tokens";
+const WANTS: &str = "jwt-refresh:{catalog}:member:wants";
+
+/// How often accounts were told of.
+async fn revision(world: &World) -> u64 {
+    world.redis.run_command::<Option<u64>>(&format!("HGET {STATE} rev")).await.unwrap_or_default()
+}
+
+/// What members want of the account.
+async fn want(world: &World) -> Option<String> {
+    world.redis.run_command(&format!("HGET {WANTS} a0")).await
+}
+
+async fn has_wanted(world: &World, what: &str) {
+    until(what, async || want(world).await.is_some_and(|want| want.contains(what))).await;
+}
+
+/// What Redis has counted of the command `PUBLISH`.
+async fn publishes(world: &World, figure: &str) -> u64 {
+    let stats: String = world.redis.run_command("INFO commandstats").await;
+    let figures = stats.lines().find_map(|line| line.strip_prefix("cmdstat_publish:")).unwrap_or_default();
+    let count = figures.split(',').find_map(|one| one.strip_prefix(figure)?.strip_prefix('='));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+/// Has all logins and refreshes fail from now on.
+fn fail(world: &World) {
+    for endpoint in [Endpoint::Login, Endpoint::Refresh] {
+        world.server.inject(endpoint, Fault::Status(503), Times::Always);
+    }
+}
+
+/// Asserts that the account is told of a few times a second, and no more.
+async fn is_told_of_rarely(world: &World) {
+    let (before, begun) = (revision(world).await, Instant::now());
+    tokio::time::sleep(SECOND * 2).await;
+    let told = revision(world).await - before;
+    let seconds = begun.elapsed().as_secs() + 1;
+    assert!(told <= 10 * seconds, "told {told} times in {seconds} s, while {:?} is wanted", want(world).await);
+}
+
+/// Lets exchanges succeed again, and waits until the account serves and nothing is wanted any more.
+async fn recovers(world: &World, pool: &RedisPool) {
+    world.server.clear_faults();
+    until("the account serves", async || pool.lease().within(SECOND).await.is_ok()).await;
+    until("nothing is wanted", async || want(world).await.is_none()).await;
+}
+
+#[tokio::test]
+async fn an_expired_token_that_cannot_be_renewed_is_told_of_rarely() {
+    let world = World::with_lifetime(1, SECOND * 2).await;
+    let _worker = world.worker(1);
+    let pool = world.pool();
+    holds(&pool, 1).await;
+    fail(&world);
+    has_wanted(&world, "expired").await;
+    is_told_of_rarely(&world).await;
+    recovers(&world, &pool).await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_used_up_and_cannot_be_renewed_is_told_of_rarely() {
+    let world = World::new(1).await;
+    let _worker = world.builder().account(world.account(0).usage_cap(1)).build().unwrap();
+    let pool = world.pool();
+    holds(&pool, 1).await;
+    fail(&world);
+    drop(pool.lease().await.unwrap());
+    has_wanted(&world, ":").await;
+    is_told_of_rarely(&world).await;
+    recovers(&world, &pool).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_lacks_the_token_that_was_rejected_tells_of_its_own_rarely() {
+    let world = World::new(1).await;
+    let _worker = world.worker(1);
+    let pool = world.pool();
+    holds(&pool, 1).await;
+    fail(&world);
+    let row: String = world.redis.run_command(&format!("HGET {TOKENS} a0")).await;
+    let row = format!("100:{}", row.split_once(':').unwrap().1);
+    world.redis.query::<i64>(redis::cmd("HSET").arg(TOKENS).arg("a0").arg(row)).await;
+    world.redis.run_command::<i64>(&format!("HSET {WANTS} a0 100:rejected")).await;
+    is_told_of_rarely(&world).await;
+    recovers(&world, &pool).await;
+}
+
+#[tokio::test]
+async fn a_token_that_there_is_not_is_wanted_in_vain() {
+    let world = World::new(1).await;
+    let _worker = world.worker(1);
+    let pool = world.pool();
+    holds(&pool, 1).await;
+    world.redis.run_command::<i64>(&format!("HSET {WANTS} a0 9999:x")).await;
+    is_told_of_rarely(&world).await;
+    assert_eq!((world.server.stats().logins, world.server.stats().refreshes), (1, 0));
+    drop(pool.lease().await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_wanted_already_wakes_no_auth_worker() {
+    let world = World::new(0).await;
+    let script = include_str!("../../../jwt-refresh-core/src/pool/fleet/lua/want.lua");
+    let mut wakes = Vec::new();
+    for sequence in [5, 5, 6, 5] {
+        let mut command = redis::cmd("EVAL");
+        command.arg(script).arg(1).arg(WANTS).arg("wants").arg("a0").arg(sequence).arg("expired");
+        world.redis.query::<i64>(&command).await;
+        wakes.push(publishes(&world, "calls").await);
+    }
+    assert_eq!(wakes, [1, 1, 2, 2]);
+    assert_eq!(want(&world).await.unwrap(), "6:expired");
+}
