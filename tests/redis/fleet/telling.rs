@@ -5,8 +5,8 @@ use std::time::Instant;
 use jwt_refresh::pool::RedisPool;
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
-use super::{World, holds};
-use crate::support::{SECOND, until};
+use super::{World, active, holds};
+use crate::support::{SECOND, log, until};
 
 const STATE: &str = "jwt-refresh:{catalog}:fleet:state";
 const TOKENS: &str = "jwt-refresh:{catalog}:fleet:tokens";
@@ -122,4 +122,25 @@ async fn what_is_wanted_already_wakes_no_auth_worker() {
     }
     assert_eq!(wakes, [1, 1, 2, 2]);
     assert_eq!(want(&world).await.unwrap(), "6:expired");
+}
+
+#[tokio::test]
+async fn while_redis_is_away_it_is_tried_a_few_times_a_second() {
+    log();
+    let mut world = World::new(2).await;
+    let worker = world.worker(1);
+    active(&world.pool(), 1).await;
+    world.redis.stop();
+    worker.add(world.account(1)).unwrap();
+    let server = format!("127.0.0.1:{}", world.redis.port);
+    let tries = || {
+        let is_try = |line: &&str| line.contains("could not tell the fleet's Redis") && line.contains(&server);
+        log().lines().filter(is_try).count() as u64
+    };
+    until("it was tried", async || tries() > 0).await;
+    let (before, begun) = (tries(), Instant::now());
+    tokio::time::sleep(SECOND * 2).await;
+    let tries = tries() - before;
+    let seconds = begun.elapsed().as_secs() + 1;
+    assert!(tries <= 10 * seconds, "{tries} tries in {seconds} s");
 }

@@ -96,18 +96,16 @@ impl Publisher {
     /// Does rounds until it is dropped. `wanted` tells of members that want new tokens.
     pub(super) async fn run(mut self, mut wanted: Subscription) {
         loop {
-            let pause = match self.round().await {
-                Ok(()) => ROUND,
-                Err(error) => {
-                    tracing::warn!(target: "jwt_refresh", %error, "an auth worker could not tell the fleet's Redis of its accounts, and tries again");
-                    ROUND.mul_f64(0.2 + 0.2 * fastrand::f64())
-                }
-            };
+            if let Err(error) = self.round().await {
+                tracing::warn!(target: "jwt_refresh", %error, "an auth worker could not tell the fleet's Redis of its accounts, and tries again");
+                tokio::time::sleep(ROUND.mul_f64(0.2 + 0.2 * fastrand::f64())).await;
+                continue;
+            }
             tokio::time::sleep(SHORTEST_ROUND).await;
             tokio::select! {
-                () = self.pool.changed(), if self.pending.is_empty() => {}
+                () = self.pool.changed() => {}
                 () = wanted.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(ROUND) => {}
             }
         }
     }
