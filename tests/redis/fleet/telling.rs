@@ -1,11 +1,12 @@
-//! What auth workers tell the fleet of their accounts, and how often.
+//! What auth workers tell the fleet of their accounts: how often, how much at once, and what is
+//! true of accounts that are removed meanwhile.
 
 use std::time::Instant;
 
-use jwt_refresh::pool::RedisPool;
+use jwt_refresh::pool::{AuthWorker, RedisPool};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
-use super::{World, active, holds};
+use super::{POOL, World, active, holds};
 use crate::support::{SECOND, log, until};
 
 const STATE: &str = "jwt-refresh:{catalog}:fleet:state";
@@ -107,6 +108,29 @@ async fn a_token_that_there_is_not_is_wanted_in_vain() {
     is_told_of_rarely(&world).await;
     assert_eq!((world.server.stats().logins, world.server.stats().refreshes), (1, 0));
     drop(pool.lease().await.unwrap());
+}
+
+/// More accounts than are told of at once.
+const MANY: usize = 1_200;
+
+#[tokio::test]
+async fn no_more_is_told_at_once_after_failures() {
+    let world = World::new(MANY).await;
+    // The script writes how many accounts it was told of, and fails at its end.
+    let rule = "ACL SETUSER mute on >password ~* resetchannels &jwt-refresh/catalog/vault:* +@all";
+    let () = world.redis.run_command(rule).await;
+    let url = format!("redis://mute:password@127.0.0.1:{}", world.redis.port);
+    let accounts = (0..MANY).map(|number| world.account(number));
+    let _worker = AuthWorker::builder(&url, POOL).accounts(accounts).build().unwrap();
+    let mut told = 0;
+    let mut tries = 0;
+    until("it has tried it some times", async || {
+        told = revision(&world).await;
+        tries = publishes(&world, "rejected_calls").await;
+        tries >= 5
+    })
+    .await;
+    assert!(told <= 500 * tries, "told of {told} accounts in {tries} tries");
 }
 
 #[tokio::test]

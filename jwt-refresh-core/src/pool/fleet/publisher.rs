@@ -112,9 +112,10 @@ impl Publisher {
 
     async fn round(&mut self) -> Result<(), StoreError> {
         self.look().await?;
-        self.tell_outdated().await?;
         loop {
-            for change in self.pool.take_changed(AT_ONCE) {
+            self.tell_outdated().await?;
+            // What could not be told before goes first.
+            for change in self.pool.take_changed(AT_ONCE.saturating_sub(self.pending.len())) {
                 self.outdated.remove(&change.name);
                 if change.is_removed {
                     self.told.remove(&change.name);
@@ -241,7 +242,8 @@ impl Publisher {
         let Some(time) = self.time else { return Ok(()) };
         let now = self.clock.moment();
         let due = self.outdated.iter().filter(|(_, outdated)| outdated.until <= now.boot);
-        let names: Vec<String> = due.map(|(name, _)| name.clone()).collect();
+        let room = AT_ONCE.saturating_sub(self.pending.len());
+        let names: Vec<String> = due.map(|(name, _)| name.clone()).take(room).collect();
         if names.is_empty() {
             return Ok(());
         }
