@@ -7,7 +7,7 @@ use jwt_refresh::pool::{AuthWorker, RedisPool};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
 use super::{POOL, World, active, holds};
-use crate::support::{SECOND, log, until};
+use crate::support::{RedisProxy, SECOND, log, until};
 
 const STATE: &str = "jwt-refresh:{catalog}:fleet:state";
 const TOKENS: &str = "jwt-refresh:{catalog}:fleet:tokens";
@@ -167,4 +167,22 @@ async fn while_redis_is_away_it_is_tried_a_few_times_a_second() {
     let tries = tries() - before;
     let seconds = begun.elapsed().as_secs() + 1;
     assert!(tries <= 10 * seconds, "{tries} tries in {seconds} s");
+}
+
+#[tokio::test]
+async fn a_process_hears_of_a_removal_after_redis_has_lost_its_revision() {
+    let world = World::new(3).await;
+    let worker = world.worker(3);
+    let proxy = RedisProxy::before(&world.redis).await;
+    let pool = World::pool_behind(&proxy);
+    until("it knows the accounts", async || pool.local_status().accounts == 3).await;
+    active(&pool, 3).await;
+    proxy.lose_everything();
+    let before = revision(&world).await;
+    // As if all of its key was lost, and the coordinator has written its part again.
+    world.redis.run_command::<u32>(&format!("HDEL {STATE} rev")).await;
+    assert!(worker.remove("a2").await.unwrap());
+    until("all is told again", async || revision(&world).await > before).await;
+    proxy.pass_everything();
+    until("it knows of the removal", async || pool.local_status().accounts == 2).await;
 }

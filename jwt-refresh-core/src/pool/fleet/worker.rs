@@ -74,7 +74,7 @@ use crate::sync::Mutex;
 ///     resetchannels &jwt-refresh:{catalog}:* &jwt-refresh/catalog/vault:* nocommands
 ///     +evalsha +eval +time +info +ping +subscribe +unsubscribe +publish +type +rename +persist
 ///     +get +set +del +pttl +pexpire +exists +hget +hmget +hset +hdel +hstrlen +hexists
-///     +hgetall +hincrby +zadd +zscore +zrevrange +zrangebyscore
+///     +hgetall +zadd +zscore +zrevrange +zrangebyscore
 /// ```
 ///
 /// and what a [`RedisStore`](RedisStore#access) needs beside its rule.
