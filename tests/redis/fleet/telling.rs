@@ -1,16 +1,19 @@
 //! What auth workers tell the fleet of their accounts: how often, how much at once, and what is
 //! true of accounts that are removed meanwhile.
 
+use std::pin::pin;
 use std::time::Instant;
 
 use jwt_refresh::pool::{AuthWorker, RedisPool};
 use jwt_refresh_testkit::{Endpoint, Fault, Times};
 
 use super::{POOL, World, active, holds};
-use crate::support::{RedisProxy, SECOND, log, until};
+use crate::support::{MINUTE, RedisProxy, SECOND, log, until};
 
 const STATE: &str = "jwt-refresh:{catalog}:fleet:state";
 const TOKENS: &str = "jwt-refresh:{catalog}:fleet:tokens";
+const ACCOUNTS: &str = "jwt-refresh:{catalog}:fleet:accounts";
+const WORKERS: &str = "jwt-refresh:{catalog}:fleet:workers";
 const WANTS: &str = "jwt-refresh:{catalog}:member:wants";
 
 /// How often accounts were told of.
@@ -167,6 +170,30 @@ async fn while_redis_is_away_it_is_tried_a_few_times_a_second() {
     let tries = tries() - before;
     let seconds = begun.elapsed().as_secs() + 1;
     assert!(tries <= 10 * seconds, "{tries} tries in {seconds} s");
+}
+
+#[tokio::test]
+async fn an_account_that_is_removed_while_it_is_registered_stays_removed() {
+    let world = World::new(1).await;
+    let proxy = RedisProxy::before(&world.redis).await;
+    proxy.hold_back("of-its-row");
+    let worker = AuthWorker::builder(&proxy.url(), POOL).timeout(MINUTE).claim_ttl(MINUTE * 2);
+    let worker = worker.account(world.account(0).tag("of-its-row")).build().unwrap();
+    until("it is being registered", async || proxy.is_holding()).await;
+    let mut removal = pin!(worker.remove("a0"));
+    // It may have to wait until that has ended.
+    let early = tokio::time::timeout(SECOND / 2, &mut removal).await;
+    proxy.let_go();
+    let removed = match early {
+        Ok(removed) => removed,
+        Err(_) => removal.await,
+    };
+    assert!(removed.unwrap());
+    until("the worker has told of all", async || {
+        world.redis.run_command::<u32>(&format!("EXISTS {WORKERS}")).await == 1
+    })
+    .await;
+    assert_eq!(world.redis.run_command::<u32>(&format!("HEXISTS {ACCOUNTS} a0")).await, 0, "it is back");
 }
 
 #[tokio::test]

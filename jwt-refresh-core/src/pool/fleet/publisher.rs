@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::messages::{AccountRow, SENTINEL, Unavailable, WorkerFigures};
 use super::place::FleetPlace;
 use super::redis_time::RedisTime;
@@ -39,6 +41,8 @@ pub(super) struct Publisher {
     clock: Clock,
     worker: String,
     definitions: Arc<Mutex<BTreeMap<String, Definition>>>,
+    /// How often it was begun and ended to tell of accounts: odd while they are told of.
+    telling: watch::Sender<u64>,
     time: Option<RedisTime>,
     /// The last revision that this worker has written.
     rev: u64,
@@ -74,6 +78,7 @@ impl Publisher {
         clock: Clock,
         worker: String,
         definitions: Arc<Mutex<BTreeMap<String, Definition>>>,
+        telling: watch::Sender<u64>,
     ) -> Result<Self, Error> {
         Ok(Self {
             pool: pool.clone(),
@@ -82,6 +87,7 @@ impl Publisher {
             clock,
             worker,
             definitions,
+            telling,
             time: None,
             rev: 0,
             sentinel: None,
@@ -183,9 +189,17 @@ impl Publisher {
         Ok(sentinel)
     }
 
-    /// Tells of what has changed.
+    /// Tells of what has changed. Who removes an account meanwhile waits until that has ended, or it
+    /// would be registered again.
     async fn publish(&mut self) -> Result<(), StoreError> {
         self.compare_definitions().await?;
+        self.telling.send_modify(|turns| *turns += 1);
+        let told = self.tell().await;
+        self.telling.send_modify(|turns| *turns += 1);
+        told
+    }
+
+    async fn tell(&mut self) -> Result<(), StoreError> {
         let keys = Arc::clone(&self.place.keys);
         let Some(time) = self.time else { return Ok(()) };
         let mut arguments: Vec<Vec<u8>> = vec![keys.channel("changes").into()];

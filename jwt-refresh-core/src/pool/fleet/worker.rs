@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::coordinator::Coordinator;
 use super::place::{FleetPlace, Settings, failed, unusable};
@@ -86,6 +86,8 @@ struct WorkerShared {
     place: FleetPlace,
     link: Arc<Connection>,
     definitions: Arc<Mutex<BTreeMap<String, Definition>>>,
+    /// How often the publisher has begun and ended to tell of accounts.
+    telling: watch::Receiver<u64>,
     ended: Arc<Notify>,
 }
 
@@ -129,6 +131,7 @@ impl AuthWorker {
         let Self(worker) = self;
         worker.definitions.lock().remove(name);
         let had = worker.pool.remove(name);
+        worker.until_told().await;
         let keys = &worker.place.keys;
         let channel = keys.channel("changes");
         let names = [&*keys.accounts, &keys.account_changes, &keys.tokens, &keys.state, &keys.wants];
@@ -150,6 +153,16 @@ impl AuthWorker {
 }
 
 impl WorkerShared {
+    /// Waits until the publisher has ended to tell of the accounts of which it does so now.
+    async fn until_told(&self) {
+        let mut telling = self.telling.clone();
+        let turns = *telling.borrow();
+        if turns % 2 == 1 {
+            // If the publisher has ended, it tells nothing any more.
+            let _ = telling.wait_for(|now| *now != turns).await;
+        }
+    }
+
     fn add(&self, account: Account) -> Result<(), Error> {
         let name = account.identity.name().to_owned();
         if account.has_api_key() {
@@ -309,29 +322,31 @@ impl AuthWorkerBuilder {
         };
         #[cfg(not(feature = "seal"))]
         let builder = builder.store(store);
+        let (tells, telling) = watch::channel(0);
         let worker = Arc::new(WorkerShared {
             pool: builder.build()?,
             link,
             place,
             definitions: Arc::default(),
+            telling,
             ended: Arc::default(),
         });
         worker.pool.watch();
         for account in self.accounts {
             worker.add(account)?;
         }
-        start(&worker, (self.share_time, self.lease_ttl))?;
+        start(&worker, (self.share_time, self.lease_ttl), tells)?;
         Ok(AuthWorker(worker))
     }
 }
 
 /// Starts the tasks of a worker, which end with it.
-fn start(worker: &Arc<WorkerShared>, times: (Duration, Duration)) -> Result<(), Error> {
+fn start(worker: &Arc<WorkerShared>, times: (Duration, Duration), tells: watch::Sender<u64>) -> Result<(), Error> {
     let runtime = runtime::handle()?;
     let (name, clock) = (random_name().map_err(failed)?, Clock::system());
     let place = &worker.place;
     let coordinator = Coordinator::new(place, clock.clone(), &name, times)?;
-    let publisher = Publisher::new(place, &worker.pool, clock, name, Arc::clone(&worker.definitions))?;
+    let publisher = Publisher::new(place, &worker.pool, clock, name, Arc::clone(&worker.definitions), tells)?;
     let hub = Subscriptions::new(place.link()?);
     let (ended, channel) = (Arc::clone(&worker.ended), |noun: &str| place.keys.channel(noun));
     let [news, changes, wants] = {
