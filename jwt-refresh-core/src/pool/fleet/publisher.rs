@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::messages::{AccountRow, SENTINEL, Unavailable, WorkerFigures};
+use super::messages::{AccountRow, Unavailable, WorkerFigures};
 use super::place::FleetPlace;
 use super::redis_time::RedisTime;
-use super::scripts::{ENDED, PUBLISH, TIME};
+use super::scripts::{ENDED, LOOK, PUBLISH};
 use super::tokens;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -117,9 +117,9 @@ impl Publisher {
     }
 
     async fn round(&mut self) -> Result<(), StoreError> {
-        self.look().await?;
+        let time = self.look().await?;
         loop {
-            self.tell_outdated().await?;
+            self.tell_outdated(time).await?;
             // What could not be told before goes first.
             for change in self.pool.take_changed(AT_ONCE.saturating_sub(self.pending.len())) {
                 self.outdated.remove(&change.name);
@@ -132,76 +132,46 @@ impl Publisher {
             if self.pending.is_empty() {
                 break;
             }
-            self.publish().await?;
+            self.publish(time).await?;
         }
         self.renew_wanted().await?;
-        self.tell_figures().await
+        self.tell_figures(time).await
     }
 
     /// Measures Redis' clock, and looks whether Redis has lost what it was told. Then it is told
     /// anew.
-    async fn look(&mut self) -> Result<(), StoreError> {
+    async fn look(&mut self) -> Result<RedisTime, StoreError> {
         let keys = &self.place.keys;
+        let names = [&*keys.accounts, &keys.account_changes, &keys.tokens, &keys.state];
+        // As a version a sentinel is below that of every row, so that no mirror reads it.
+        let arguments = [self.rev.to_string(), (-fastrand::i64(1..1 << 50)).to_string()];
+        let arguments = arguments.each_ref().map(String::as_bytes);
         let sent = self.clock.moment().boot.as_nanos();
-        let (seconds, micros): (u64, u64) = self.link.run(&TIME, &[&keys.state], &[]).await?;
+        let (seconds, micros, sentinel): (u64, u64, i64) = self.link.run(&LOOK, &names, &arguments).await?;
         let received = self.clock.moment().boot.as_nanos();
-        self.time = Some(RedisTime::measure(self.time, seconds * 1_000_000 + micros, sent, received));
-        let found = self.read_sentinel().await?;
-        let rev: Option<u64> = self.link.query(redis::cmd("HGET").arg(&keys.state).arg("rev")).await?;
-        let is_behind = rev.unwrap_or(0) < self.rev;
-        if found.is_some() && found == self.sentinel && !is_behind {
-            return Ok(());
+        let time = RedisTime::measure(self.time, seconds * 1_000_000 + micros, sent, received);
+        self.time = Some(time);
+        if self.sentinel.replace(sentinel) != Some(sentinel) {
+            self.rev = 0;
+            self.told.clear();
+            self.outdated.clear();
+            self.pool.watch();
         }
-        // A Redis that was put back to an earlier state has sentinels, and others may not see that.
-        self.sentinel = match found.filter(|_| !is_behind) {
-            Some(found) => Some(found),
-            None => Some(self.write_sentinel().await?),
-        };
-        self.rev = 0;
-        self.told.clear();
-        self.outdated.clear();
-        self.pool.watch();
-        Ok(())
-    }
-
-    /// Returns what stands in the sentinels, if it is the same in each key.
-    async fn read_sentinel(&self) -> Result<Option<i64>, StoreError> {
-        let keys = &self.place.keys;
-        let mut found: Option<i64> =
-            self.link.query(redis::cmd("ZSCORE").arg(&keys.account_changes).arg(SENTINEL)).await?;
-        for key in [&keys.accounts, &keys.tokens] {
-            let other: Option<i64> = self.link.query(redis::cmd("HGET").arg(key).arg(SENTINEL)).await?;
-            found = found.filter(|found| other == Some(*found));
-        }
-        Ok(found)
-    }
-
-    async fn write_sentinel(&self) -> Result<i64, StoreError> {
-        let keys = &self.place.keys;
-        // As a version it is below that of every row, so that no mirror reads it.
-        let sentinel = -fastrand::i64(1..1 << 50);
-        for key in [&keys.accounts, &keys.tokens] {
-            let mut command = redis::cmd("HSET");
-            self.link.query::<i64>(command.arg(key).arg(SENTINEL).arg(sentinel)).await?;
-        }
-        let mut command = redis::cmd("ZADD");
-        self.link.query::<i64>(command.arg(&keys.account_changes).arg(sentinel).arg(SENTINEL)).await?;
-        Ok(sentinel)
+        Ok(time)
     }
 
     /// Tells of what has changed. Who removes an account meanwhile waits until that has ended, or it
     /// would be registered again.
-    async fn publish(&mut self) -> Result<(), StoreError> {
+    async fn publish(&mut self, time: RedisTime) -> Result<(), StoreError> {
         self.compare_definitions().await?;
         self.telling.send_modify(|turns| *turns += 1);
-        let told = self.tell().await;
+        let told = self.tell(time).await;
         self.telling.send_modify(|turns| *turns += 1);
         told
     }
 
-    async fn tell(&mut self) -> Result<(), StoreError> {
+    async fn tell(&mut self, time: RedisTime) -> Result<(), StoreError> {
         let keys = Arc::clone(&self.place.keys);
-        let Some(time) = self.time else { return Ok(()) };
         let mut arguments: Vec<Vec<u8>> = vec![keys.channel("changes").into()];
         let mut told = Vec::new();
         for (name, change) in &self.pending {
@@ -252,8 +222,7 @@ impl Publisher {
     }
 
     /// Tells what was out of date of accounts that no worker has a token of any more.
-    async fn tell_outdated(&mut self) -> Result<(), StoreError> {
-        let Some(time) = self.time else { return Ok(()) };
+    async fn tell_outdated(&mut self, time: RedisTime) -> Result<(), StoreError> {
         let now = self.clock.moment();
         let due = self.outdated.iter().filter(|(_, outdated)| outdated.until <= now.boot);
         let room = AT_ONCE.saturating_sub(self.pending.len());
@@ -329,9 +298,8 @@ impl Publisher {
     }
 
     /// Says that this worker lives, and how it is doing.
-    async fn tell_figures(&mut self) -> Result<(), StoreError> {
+    async fn tell_figures(&mut self, time: RedisTime) -> Result<(), StoreError> {
         let keys = &self.place.keys;
-        let Some(time) = self.time else { return Ok(()) };
         let now = time.early(self.clock.moment().boot.as_nanos());
         let (succeeded, failed) = self.pool.exchange_counts();
         let status = self.pool.status();

@@ -20,6 +20,7 @@ scripts! {
     ENDED = "ended";
     MEMORY = "memory";
     LEAVE = "leave";
+    LOOK = "look";
     PUBLISH = "publish";
     RELEASE = "release";
     REMOVE = "remove";
