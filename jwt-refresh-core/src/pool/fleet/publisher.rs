@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::messages::{AccountRow, Unavailable, WorkerFigures};
 use super::place::FleetPlace;
 use super::redis_time::RedisTime;
-use super::scripts::{ENDED, LOOK, PUBLISH};
+use super::scripts::{LOOK, PUBLISH};
 use super::tokens;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -315,7 +315,8 @@ impl Publisher {
         self.delete_ended(now).await
     }
 
-    /// Deletes the rows of workers that have ended. One that was only stopped writes its own again.
+    /// Deletes the rows of workers that have ended. One that was only stopped writes its own again
+    /// within a round.
     async fn delete_ended(&mut self, now: u64) -> Result<(), StoreError> {
         let boot = self.clock.moment().boot;
         if self.cleaned.is_some_and(|cleaned| boot < cleaned + CLEANING) {
@@ -326,10 +327,9 @@ impl Publisher {
         let until = |row: &str| serde_json::from_str::<WorkerFigures>(row).ok().map(|worker| worker.until);
         let has_ended =
             |(_, row): &(&String, &String)| until(row).is_some_and(|until| until.saturating_add(KEPT) < now);
-        let ended: Vec<&[u8]> =
-            rows.iter().filter(has_ended).flat_map(|(worker, row)| [worker.as_bytes(), row.as_bytes()]).collect();
+        let ended: Vec<&String> = rows.iter().filter(has_ended).map(|(worker, _)| worker).collect();
         if !ended.is_empty() {
-            self.link.run::<i64>(&ENDED, &[key], &ended).await?;
+            self.link.query::<i64>(redis::cmd("HDEL").arg(key).arg(&ended)).await?;
         }
         self.cleaned = Some(boot);
         Ok(())

@@ -17,7 +17,6 @@ scripts! {
     CHANGES = "changes";
     COMMIT = "commit";
     ELECT = "elect";
-    ENDED = "ended";
     MEMORY = "memory";
     LEAVE = "leave";
     LOOK = "look";
