@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::coordinator::Coordinator;
 use super::place::{FleetPlace, Settings, failed, unusable};
@@ -88,7 +88,8 @@ struct WorkerShared {
     definitions: Arc<Mutex<BTreeMap<String, Definition>>>,
     /// How often the publisher has begun and ended to tell of accounts.
     telling: watch::Receiver<u64>,
-    ended: Arc<Notify>,
+    /// Ends the tasks when it is dropped.
+    alive: watch::Sender<()>,
 }
 
 impl AuthWorker {
@@ -178,12 +179,6 @@ impl WorkerShared {
                 None => drop(definitions.remove(&name)),
             }
         })
-    }
-}
-
-impl Drop for WorkerShared {
-    fn drop(&mut self) {
-        self.ended.notify_one();
     }
 }
 
@@ -329,7 +324,7 @@ impl AuthWorkerBuilder {
             place,
             definitions: Arc::default(),
             telling,
-            ended: Arc::default(),
+            alive: watch::Sender::default(),
         });
         worker.pool.watch();
         for account in self.accounts {
@@ -341,35 +336,27 @@ impl AuthWorkerBuilder {
 }
 
 /// Starts the tasks of a worker, which end with it.
-fn start(worker: &Arc<WorkerShared>, times: (Duration, Duration), tells: watch::Sender<u64>) -> Result<(), Error> {
+fn start(worker: &WorkerShared, times: (Duration, Duration), tells: watch::Sender<u64>) -> Result<(), Error> {
     let runtime = runtime::handle()?;
     let (name, clock) = (random_name().map_err(failed)?, Clock::system());
     let place = &worker.place;
     let coordinator = Coordinator::new(place, clock.clone(), &name, times)?;
     let publisher = Publisher::new(place, &worker.pool, clock, name, Arc::clone(&worker.definitions), tells)?;
     let hub = Subscriptions::new(place.link()?);
-    let (ended, channel) = (Arc::clone(&worker.ended), |noun: &str| place.keys.channel(noun));
+    let (mut alive, channel) = (worker.alive.subscribe(), |noun: &str| place.keys.channel(noun));
     let [news, changes, wants] = {
         let _on = runtime.enter();
         ["coordinator", "changes", "wants"].map(|noun| hub.subscribe(channel(noun)))
     };
-    let worker = Arc::downgrade(worker);
     runtime.spawn(async move {
         let _hub = hub;
-        let is_over = move || worker.strong_count() == 0;
         tokio::select! {
-            () = until_ended(&ended, is_over) => {}
+            _ = alive.changed() => {}
             () = coordinator.run(news, changes) => {}
             () = publisher.run(wants) => {}
         }
     });
     Ok(())
-}
-
-async fn until_ended(ended: &Notify, is_over: impl Fn() -> bool) {
-    while !is_over() {
-        ended.notified().await;
-    }
 }
 
 impl fmt::Debug for AuthWorkerBuilder {
