@@ -160,8 +160,8 @@ impl Publisher {
         Ok(time)
     }
 
-    /// Tells of what has changed. Who removes an account meanwhile waits until that has ended, or it
-    /// would be registered again.
+    /// Tells of what has changed. Who removes an account meanwhile waits until that has ended, or
+    /// it would be registered again.
     async fn publish(&mut self, time: RedisTime) -> Result<(), StoreError> {
         self.compare_definitions().await?;
         self.telling.send_modify(|turns| *turns += 1);
@@ -276,12 +276,11 @@ impl Publisher {
         Ok(())
     }
 
-    /// Renews the tokens that members want to be renewed. What is wanted stands in Redis until there
-    /// is a later token. It is acted on when it is new, and once a round from then on, since this
-    /// worker may get the token that it speaks of only later.
+    /// Renews the tokens that members want to be renewed. What is wanted stands in Redis until
+    /// there is a later token. It is acted on when it is new, and once a round from then on, since
+    /// this worker may get the token that it speaks of only later.
     async fn renew_wanted(&mut self) -> Result<(), StoreError> {
-        let command = redis::cmd("HGETALL").arg(&self.place.keys.wants).clone();
-        let wants: BTreeMap<String, String> = self.link.query(&command).await?;
+        let wants = self.link.all_of(&self.place.keys.wants).await?;
         let now = self.clock.moment().boot;
         self.wants.retain(|account, (want, acted)| wants.get(account) == Some(want) && now < *acted + ROUND);
         for (account, want) in wants {
@@ -323,7 +322,7 @@ impl Publisher {
             return Ok(());
         }
         let key = &self.place.keys.workers;
-        let rows: BTreeMap<String, String> = self.link.query(redis::cmd("HGETALL").arg(key)).await?;
+        let rows = self.link.all_of(key).await?;
         let until = |row: &str| serde_json::from_str::<WorkerFigures>(row).ok().map(|worker| worker.until);
         let has_ended =
             |(_, row): &(&String, &String)| until(row).is_some_and(|until| until.saturating_add(KEPT) < now);
