@@ -13,6 +13,7 @@ mod quarantine;
 mod revocation;
 mod roles;
 mod selection;
+mod telling;
 
 use std::time::Duration;
 

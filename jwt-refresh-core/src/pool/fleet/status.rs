@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::member::FleetMember;
 use super::messages::{AccountRow, MemberReport, WorkerFigures, of_said};
 use super::place::failed;
-use super::scripts::TIME;
+use super::redis_time::redis_now;
 use crate::error::{Error, ErrorKind};
 use crate::pool::quarantine::{CauseCounts, QuarantineCause};
 use crate::pool::status::{PoolStatus, QuarantinedAccount};
@@ -26,16 +26,11 @@ impl FleetMember {
 
     async fn read_status(&self) -> Result<PoolStatus, StoreError> {
         let keys = &self.place.keys;
-        let all = async |key: &str| {
-            let read: BTreeMap<String, String> = self.link.query(redis::cmd("HGETALL").arg(key)).await?;
-            Ok::<_, StoreError>(read)
-        };
-        let (seconds, micros): (u64, u64) = self.link.run(&TIME, &[&keys.demand], &[]).await?;
-        let now = seconds * 1_000_000 + micros;
-        let accounts = parsed::<AccountRow>(all(&keys.accounts).await?);
-        let members = all(&keys.demand).await?.into_iter();
+        let now = redis_now(&self.link, &keys.demand).await?;
+        let accounts = parsed::<AccountRow>(self.link.all_of(&keys.accounts).await?);
+        let members = self.link.all_of(&keys.demand).await?.into_iter();
         let members = members.filter_map(|(name, said)| Some((name, of_said(&said)?.1?))).collect();
-        let mut workers = parsed::<WorkerFigures>(all(&keys.workers).await?);
+        let mut workers = parsed::<WorkerFigures>(self.link.all_of(&keys.workers).await?);
         workers.retain(|_, worker| worker.until > now);
         Ok(status(now, &accounts, &members, &workers))
     }

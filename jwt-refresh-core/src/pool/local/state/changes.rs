@@ -134,8 +134,8 @@ impl PoolState {
             QuarantineCause::UsageCap if entry.holds(sequence) && entry.quarantine().is_none() => {
                 self.renew_now(slot, cause, now);
             }
-            // The token is renewed as it is, when it is due.
-            _ => self.note_change(slot),
+            // The token is renewed as it is, when it is due, and is told then.
+            _ => {}
         }
     }
 
