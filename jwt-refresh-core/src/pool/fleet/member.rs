@@ -125,7 +125,8 @@ impl FleetMember {
         }
     }
 
-    /// Ends this process' part in the fleet, and waits for its leases, for the time `within` at most.
+    /// Ends this process' part in the fleet, and waits for its leases, for the time `within` at
+    /// most.
     pub(super) async fn close(&self, within: Duration) {
         self.pool.close(Duration::ZERO).await;
         self.closes.send_replace(Some(within));

@@ -173,8 +173,9 @@ impl RedisPool {
 
     /// Ends this process' part in the fleet: gives all shares back, tells Redis what was reported
     /// of leases, and waits until those that are held have ended, for the time `within` at most.
-    /// Others can use the shares at once, but for the [concurrency](super::Account::concurrency) of leases
-    /// that are held: of those that end later nobody hears, and they count for the workers'
+    /// Others can use the shares at once, but for the
+    /// [concurrency](super::Account::concurrency) of leases that are held: of those that end later
+    /// nobody hears, and they count for the workers'
     /// [`lease_ttl`](super::AuthWorkerBuilder::lease_ttl). No caller gets a lease any more:
     /// [`Closed`](crate::ErrorKind::Closed).
     ///
