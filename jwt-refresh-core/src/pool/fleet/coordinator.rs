@@ -10,7 +10,7 @@ use super::mirror::{Mirror, unexpected};
 use super::place::FleetPlace;
 use super::redis_time::redis_now;
 use super::scripts::{COMMIT, ELECT, MEMORY};
-use super::shares::{MemberPlan, Seen, SharePlan, Shares};
+use super::shares::{MemberPlan, RowsByMember, Seen, SharePlan, Shares};
 use crate::clock::Clock;
 use crate::redis::{Connection, Subscription};
 use crate::store::StoreError;
@@ -48,9 +48,6 @@ struct Term {
     /// The rows of members in Redis when it began to learn. They may be old.
     untrusted: RowsByMember,
 }
-
-/// The rows of each member, by account.
-type RowsByMember = BTreeMap<String, BTreeMap<String, ShareRow>>;
 
 impl Coordinator {
     pub(super) fn new(
@@ -118,7 +115,7 @@ impl Coordinator {
         }
         let times = (micros(self.share_time), micros(self.lease_ttl));
         let mut plan = match &term.learns {
-            Some((incarnation, _)) => term.shares.learn(incarnation, &self.accounts.rows),
+            Some((incarnation, _)) => term.shares.learn(incarnation, &self.accounts.rows, &mut term.untrusted),
             None => term.shares.step(&self.accounts.rows, &seen, times),
         };
         if let Some((incarnation, _)) = term.learns.take_if(|(_, until)| now >= *until) {

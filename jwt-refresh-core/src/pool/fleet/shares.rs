@@ -55,6 +55,9 @@ impl Seen {
     }
 }
 
+/// The rows of each member, by account.
+pub(super) type RowsByMember = BTreeMap<String, BTreeMap<String, ShareRow>>;
+
 /// What the coordinator writes, in one step.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct SharePlan {
@@ -140,7 +143,7 @@ struct AccountShares {
 impl Shares {
     /// Starts from what Redis holds: the rows of each member. If it does not hold until when one
     /// may use them, that is `until`.
-    pub(super) fn from_rows(rows: BTreeMap<String, BTreeMap<String, ShareRow>>, until: u64, boot: u64) -> Self {
+    pub(super) fn from_rows(rows: RowsByMember, until: u64, boot: u64) -> Self {
         let mut shares = Self::default();
         for (name, rows) in rows {
             shares.set_rows(&name, rows);
@@ -197,8 +200,14 @@ impl Shares {
     }
 
     /// Takes what members say that they hold, after Redis has lost it: of each once, and no more
-    /// than an account has. Returns what confirms it.
-    pub(super) fn learn(&mut self, incarnation: &str, accounts: &BTreeMap<String, AccountRow>) -> SharePlan {
+    /// than an account has. What Redis had of them, in `untrusted`, holds no more. Returns what
+    /// confirms it.
+    pub(super) fn learn(
+        &mut self,
+        incarnation: &str,
+        accounts: &BTreeMap<String, AccountRow>,
+        untrusted: &mut RowsByMember,
+    ) -> SharePlan {
         let names: Vec<String> = self.members.keys().cloned().collect();
         for name in names {
             let Some(member) = self.members.get(&name) else { continue };
@@ -219,6 +228,7 @@ impl Shares {
             });
             self.set_rows(&name, rows);
             self.answer(&name);
+            untrusted.remove(&name);
         }
         let mut plan = SharePlan::default();
         self.write(&mut plan);
@@ -228,13 +238,9 @@ impl Shares {
     /// Believes of members that have not said what they hold since Redis was another that they had
     /// what is in `rows`, as far as nobody has claimed that. Those that Redis does not know are
     /// dead.
-    pub(super) fn take_unclaimed(&mut self, rows: BTreeMap<String, BTreeMap<String, ShareRow>>) {
+    pub(super) fn take_unclaimed(&mut self, rows: RowsByMember) {
         for (name, mut rows) in rows {
-            let member = self.members.get(&name);
-            if member.is_some_and(|member| member.asks.is_some()) {
-                continue;
-            }
-            let is_known = member.is_some_and(|member| !member.is_forgotten);
+            let is_known = self.members.get(&name).is_some_and(|member| !member.is_forgotten);
             rows.retain(|account, row| {
                 let taken = self.accounts.get(account).map_or(0, |shares| shares.units);
                 taken + row.units + row.leaving <= row.of

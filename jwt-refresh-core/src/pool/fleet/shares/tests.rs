@@ -480,9 +480,12 @@ fn of_shares_that_nobody_claims_after_redis_was_another_the_worst_is_assumed_unl
     let report = seen.reports.get_mut("m0").unwrap();
     (report.incarnation, report.asks, report.claims) = ("second".to_owned(), Some(1), of(&[("a2", 2)]));
     world.shares.see(&seen, SHARE_TIME);
-    world.shares.learn("second", &world.accounts);
     let dead = of(&[("a0", 2), ("a1", 2), ("a2", 1)]);
-    world.shares.take_unclaimed(BTreeMap::from([("dead".to_owned(), dead), ("m0".to_owned(), of(&[("a3", 2)]))]));
+    let mut untrusted = BTreeMap::from([("dead".to_owned(), dead), ("m0".to_owned(), of(&[("a3", 2)]))]);
+    world.shares.learn("second", &world.accounts, &mut untrusted);
+    // It has been answered, and asks no more.
+    world.shares.see(&world.seen(), SHARE_TIME);
+    world.shares.take_unclaimed(untrusted);
     for (account, grant) in [("a0", 4), ("a1", 6)] {
         let release = Release { grant, step: 0, units: 0, held: 0, until: None, state: Some(Box::new(state(7))) };
         world.released.insert(release_field(account, "m1"), serde_json::to_string(&release).unwrap());
@@ -569,16 +572,19 @@ fn what_members_claim_is_believed_once_and_no_more_than_an_account_has() {
         report.claims = BTreeMap::from([("a0".to_owned(), claim.clone())]);
     }
     world.shares.see(&seen, SHARE_TIME);
-    assert!(world.shares.learn("first", &world.accounts).is_empty(), "they speak of another loss");
-    let plan = world.shares.learn("second", &world.accounts);
+    assert!(
+        world.shares.learn("first", &world.accounts, &mut RowsByMember::new()).is_empty(),
+        "they speak of another loss"
+    );
+    let plan = world.shares.learn("second", &world.accounts, &mut RowsByMember::new());
     let rows = |plan: &SharePlan| -> Vec<(Option<String>, usize)> {
         plan.members.iter().map(|member| (member.fresh.clone(), member.rows.len())).collect()
     };
     assert_eq!(rows(&plan), [(Some("3".to_owned()), 1), (Some("3".to_owned()), 0)]);
-    assert!(world.shares.learn("second", &world.accounts).is_empty(), "each is asked once");
+    assert!(world.shares.learn("second", &world.accounts, &mut RowsByMember::new()).is_empty(), "each is asked once");
     seen.reports.values_mut().for_each(|report| report.asks = Some(4));
     world.shares.see(&seen, SHARE_TIME);
-    let plan = world.shares.learn("second", &world.accounts);
+    let plan = world.shares.learn("second", &world.accounts, &mut RowsByMember::new());
     let answers = [(Some("4".to_owned()), 1), (Some("4".to_owned()), 0)];
     assert_eq!(rows(&plan), answers, "another question is answered, and what was confirmed is not taken for another's");
 }
@@ -633,7 +639,7 @@ fn an_account_that_is_not_registered_again_yet_voids_no_claim_of_another() {
     (report.incarnation, report.asks) = ("second".to_owned(), Some(3));
     report.claims = ["a0", "gone"].map(|account| (account.to_owned(), claim.clone())).into();
     world.shares.see(&seen, SHARE_TIME);
-    let plan = world.shares.learn("second", &world.accounts);
+    let plan = world.shares.learn("second", &world.accounts, &mut RowsByMember::new());
     assert_eq!(plan.members.len(), 1, "it is answered");
     let plan = world.shares.step(&world.accounts, &seen, (SHARE_TIME, LEASE_TTL));
     assert_eq!(world.shares.members["m0"].rows["a0"].grant, 7);
