@@ -125,15 +125,13 @@ async fn the_queue_is_bounded() {
 }
 
 #[test]
-fn a_pool_whose_runtime_has_ended_gives_an_error_and_does_not_hang() {
+fn a_pool_outlives_the_runtime_on_which_it_was_built() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (first, second) = (runtime(), runtime());
     let pool = first.block_on(async { RedisPool::builder("redis://127.0.0.1:1", POOL).build().unwrap() });
     drop(first);
     let error = second.block_on(pool.lease().into_future()).unwrap_err();
-    // With the feature `blocking`, it runs on a runtime of the library's own.
-    let expected = if cfg!(feature = "blocking") { ErrorKind::Store } else { ErrorKind::Aborted };
-    assert_eq!(error.kind(), expected, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Store, "its task runs on the library's runtime: {error}");
 }
 
 #[tokio::test]

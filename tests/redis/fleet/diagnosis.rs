@@ -1,6 +1,10 @@
 //! What a fleet says when it cannot serve: in its status, in errors, and in the log.
 
 use std::error::Error as _;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake};
+use std::thread::Thread;
 
 use jwt_refresh::pool::{Account, AuthWorker, Health, QuarantineCause, RedisPool};
 use jwt_refresh::{Error, ErrorKind};
@@ -77,6 +81,37 @@ async fn a_caller_without_an_auth_worker_is_told_so_and_the_log_once() {
     assert_eq!(warned, 1, "{}", log());
     let _worker = AuthWorker::builder(&world.redis.url(), name).account(world.account(0)).build().unwrap();
     drop(pool.lease().within(SECOND * 30).await.unwrap());
+}
+
+/// Waits for a future on a thread without a runtime.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_waits_needs_no_runtime() {
+    let world = World::new(1).await;
+    world.without_coordinator().await;
+    let _worker = world.worker(1);
+    let pool = world.pool();
+    active(&pool, 1).await;
+    let waits = pool.lease().within(SECOND);
+    let (answer, ended) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || answer.send(block_on(waits.into_future()).map(drop)));
+    assert_eq!(ended.await.expect("the caller did not panic").unwrap_err().kind(), ErrorKind::Busy);
 }
 
 #[tokio::test]

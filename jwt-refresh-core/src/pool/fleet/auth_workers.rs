@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::messages::WorkerFigures;
@@ -42,7 +43,7 @@ pub(super) async fn redis_now(place: &FleetPlace, link: &Connection) -> Result<u
 /// Looks whether an auth worker lives while callers of this process wait. The callers share what
 /// was seen, so that many of them cost one look.
 #[derive(Default)]
-pub(super) struct AuthWorkerWatch(Mutex<LastLook>);
+pub(super) struct AuthWorkerWatch(Arc<Mutex<LastLook>>);
 
 #[derive(Default)]
 struct LastLook {
@@ -52,14 +53,14 @@ struct LastLook {
 }
 
 impl AuthWorkerWatch {
-    /// Looks again and again, for as long as a caller waits.
-    pub(super) async fn look(&self, place: &FleetPlace, link: &Connection, clock: &Clock) -> Infallible {
+    /// Looks again and again, for as long as a caller waits. The caller needs no runtime.
+    pub(super) async fn look(&self, place: &FleetPlace, link: &Arc<Connection>, clock: &Clock) -> Infallible {
         let mut pause = FIRST_LOOK;
         loop {
             runtime::sleep_until(clock, clock.moment() + pause).await;
             pause = PAUSE;
             if self.is_due(clock) {
-                self.look_once(place, link).await;
+                self.begin(place, link);
             }
         }
     }
@@ -74,19 +75,24 @@ impl AuthWorkerWatch {
         is_due
     }
 
-    async fn look_once(&self, place: &FleetPlace, link: &Connection) {
-        let look = async { living(place, link, redis_now(place, link).await?).await };
-        // If Redis is away, callers are told that.
-        let Ok(workers) = look.await else { return };
-        let are_gone = workers.is_empty();
-        let were_gone = std::mem::replace(&mut self.0.lock().are_gone, are_gone);
-        if are_gone && !were_gone {
-            tracing::warn!(
-                target: "jwt_refresh",
-                fleet = place.name,
-                "callers wait for a lease, and no auth worker of the fleet lives: no share moves, and no token is renewed"
-            );
-        }
+    /// Begins to look, on the library's runtime. If the caller is dropped, the look goes on.
+    fn begin(&self, place: &FleetPlace, link: &Arc<Connection>) {
+        let Ok(library) = runtime::handle() else { return };
+        let (seen, place, link) = (Arc::clone(&self.0), place.clone(), Arc::clone(link));
+        library.spawn(async move {
+            let look = async { living(&place, &link, redis_now(&place, &link).await?).await };
+            // If Redis is away, callers are told that.
+            let Ok(workers) = look.await else { return };
+            let are_gone = workers.is_empty();
+            let were_gone = std::mem::replace(&mut seen.lock().are_gone, are_gone);
+            if are_gone && !were_gone {
+                tracing::warn!(
+                    target: "jwt_refresh",
+                    fleet = place.name,
+                    "callers wait for a lease, and no auth worker of the fleet lives: no share moves, and no token is renewed"
+                );
+            }
+        });
     }
 
     /// Returns the error of a caller whose deadline has passed, with the reason if it is known.
