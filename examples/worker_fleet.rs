@@ -74,7 +74,7 @@ async fn extraction_worker(redis: &str, api: &str) -> Result<(), Error> {
         }
     }
     pulling.shutdown().await;
-    pool.close().await;
+    pool.close(Duration::from_secs(10)).await;
     Ok(())
 }
 

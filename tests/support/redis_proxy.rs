@@ -23,8 +23,22 @@ struct Losses {
     next_answer: AtomicBool,
     answers: AtomicBool,
     commands: AtomicBool,
+    /// Commands with this text wait until it is another.
+    held_back: watch::Sender<Option<String>>,
+    is_holding: AtomicBool,
     /// Counts how often all connections were cut.
     cuts: watch::Sender<u32>,
+}
+
+impl Losses {
+    async fn hold_back(&self, command: &[u8]) {
+        let has = |text: &String| command.windows(text.len()).any(|part| part == text.as_bytes());
+        let mut held_back = self.held_back.subscribe();
+        if held_back.borrow().as_ref().is_some_and(has) {
+            self.is_holding.store(true, Ordering::SeqCst);
+        }
+        held_back.wait_for(|text| !text.as_ref().is_some_and(has)).await.unwrap();
+    }
 }
 
 impl RedisProxy {
@@ -89,6 +103,21 @@ impl RedisProxy {
         self.pass_answers();
     }
 
+    /// From now on holds back commands with this text, and what follows them on their connections.
+    pub(crate) fn hold_back(&self, text: &str) {
+        self.losses.held_back.send_replace(Some(text.to_owned()));
+    }
+
+    /// Whether a command was held back.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.losses.is_holding.load(Ordering::SeqCst)
+    }
+
+    /// Passes on what is held back.
+    pub(crate) fn let_go(&self) {
+        self.losses.held_back.send_replace(None);
+    }
+
     /// Closes all connections, whatever is under way.
     pub(crate) fn cut_connections(&self) {
         self.losses.cuts.send_modify(|cuts| *cuts += 1);
@@ -115,6 +144,7 @@ async fn pass_both_ways(client: TcpStream, losses: Arc<Losses>) {
             if shared.next_command.swap(false, Ordering::SeqCst) {
                 return;
             }
+            shared.hold_back(&buffer[..length]).await;
             if !shared.commands.load(Ordering::SeqCst) && server.write_all(&buffer[..length]).await.is_err() {
                 break;
             }

@@ -47,7 +47,7 @@ impl Processes {
         let workers = fleet.start(2, Role::AuthWorker);
         fleet.all_serve(&pool).await;
         let members = fleet.start(members, Role::Member);
-        pool.close().await;
+        pool.close(SECOND).await;
         fleet.all_are_called(10).await;
         tokio::time::sleep(fleet.plan.share_time).await;
         Self { workers, members }

@@ -92,7 +92,7 @@ async fn a_coordinator_that_was_stopped_for_longer_than_its_lease_writes_nothing
     let pool = fleet.plan.pool();
     let workers = [fleet.start(1, Role::AuthWorker), fleet.start(1, Role::AuthWorker)];
     fleet.all_serve(&pool).await;
-    pool.close().await;
+    pool.close(SECOND).await;
     let mut members = fleet.start(3, Role::Member);
     fleet.all_are_called(5).await;
     let (rounds, mut slowest, mut guess) = (scale(2, 10), Duration::ZERO, 0);
@@ -132,7 +132,7 @@ async fn shares_and_tokens_serve_while_all_auth_workers_are_dead() {
     let pool = fleet.plan.pool();
     let workers = fleet.start(2, Role::AuthWorker);
     fleet.all_serve(&pool).await;
-    pool.close().await;
+    pool.close(SECOND).await;
     let members = fleet.start(3, Role::Member);
     fleet.all_are_called(5).await;
     tokio::time::sleep(fleet.plan.share_time).await;
@@ -186,7 +186,7 @@ async fn connections_to_redis_that_are_cut_at_any_command_break_no_limit_and_spe
     let pool = fleet.plan.pool();
     let workers = fleet.start(2, Role::AuthWorker);
     fleet.all_serve(&pool).await;
-    pool.close().await;
+    pool.close(SECOND).await;
     let members = fleet.start(3, Role::Member);
     fleet.all_are_called(5).await;
     let mut random = Random::new(seed());

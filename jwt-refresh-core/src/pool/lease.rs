@@ -139,6 +139,9 @@ impl Lease {
     /// Without this, what was stated counts. Once the lease is given back this has no effect: say
     /// it before the lease is dropped, and before [`rate_limited`](Self::rate_limited) and the
     /// like.
+    ///
+    /// The account may be with another process of a [fleet](super::RedisPool) by then. That one is
+    /// told what the call has cost above what was stated, and charges it to the account's limits.
     pub fn spent(&self, cost: u64) {
         self.0.spent(cost);
     }

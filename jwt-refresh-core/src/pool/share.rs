@@ -24,12 +24,14 @@ pub(super) struct Share {
     pub(super) of: u32,
     /// Leases that earlier holders still hold: they count against the concurrency.
     pub(super) held_elsewhere: u32,
+    /// What calls of earlier holders have cost beside, as was told since this one was given it.
+    pub(super) late_cost: u64,
 }
 
 impl Share {
     /// Returns the limits of the share of an account with these limits.
     pub(super) fn limits(self, whole: &Arc<Limits>) -> Arc<Limits> {
-        let Self { units, of, held_elsewhere } = self;
+        let Self { units, of, held_elsewhere, .. } = self;
         if units >= of && held_elsewhere == 0 {
             return Arc::clone(whole);
         }
@@ -63,6 +65,16 @@ pub(super) enum Before {
     Unknown(Option<AccountState>),
 }
 
+impl Before {
+    /// Returns how much of the [late cost](Share::late_cost) of the share is known already.
+    pub(super) fn late_cost(&self) -> u64 {
+        match self {
+            Self::State(state) | Self::Unknown(Some(state)) => state.late_cost,
+            Self::Unused | Self::Unknown(None) => 0,
+        }
+    }
+}
+
 /// What the policy of a pool must know of an account that goes to another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct AccountState {
@@ -84,6 +96,9 @@ pub(super) struct AccountState {
     /// How much of quotas may have been spent beside, since this was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reserved: Option<Totals>,
+    /// How much of the [late cost](Share::late_cost) of its share is in it.
+    #[serde(default)]
+    pub(super) late_cost: u64,
 }
 
 impl AccountState {
@@ -99,6 +114,7 @@ impl AccountState {
             rest: None,
             held: 0,
             reserved: Some(Totals::default()),
+            late_cost: 0,
         }
     }
 }
@@ -125,6 +141,8 @@ pub(super) struct AccountChange {
     pub(super) wants: Option<(u64, QuarantineCause)>,
     /// How many of its leases are held.
     pub(super) held: u32,
+    /// What its calls have cost beside since others have it, as far as it was not told before.
+    pub(super) late_cost: u64,
     /// Whether more of its quotas is to be [reserved](super::local::Pool::reserve).
     pub(super) is_short: bool,
     /// The account was removed. Nothing else is known of it then.
@@ -183,7 +201,7 @@ mod tests {
             let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut % (of + 1)).chain([0, of]).collect();
             cuts.sort_unstable();
             let parts: Vec<_> = cuts.windows(2).map(|pair| pair[1] - pair[0]).filter(|units| *units > 0).collect();
-            let parts = parts.iter().map(|&units| Share { units, of, held_elsewhere: 0 }.limits(&whole));
+            let parts = parts.iter().map(|&units| Share { units, of, held_elsewhere: 0, late_cost: 0 }.limits(&whole));
             let (mut at_once, mut in_time, mut held) = (0, 0, 0_u64);
             for part in parts {
                 let (first, all) = calls(&part);
@@ -201,7 +219,8 @@ mod tests {
     #[test]
     fn leases_that_others_hold_count_against_a_share_which_may_allow_none_then() {
         let whole = Arc::new(Account::new("ada", NoLogin).concurrency(4).limits(Box::default(), None, 0).unwrap());
-        let concurrency = |units, held_elsewhere| Share { units, of: 4, held_elsewhere }.limits(&whole).concurrency;
+        let share = |units, held_elsewhere| Share { units, of: 4, held_elsewhere, late_cost: 0 };
+        let concurrency = |units, held_elsewhere| share(units, held_elsewhere).limits(&whole).concurrency;
         assert_eq!([concurrency(4, 0), concurrency(3, 0), concurrency(3, 2), concurrency(2, 5)], [4, 3, 1, 0]);
         assert_eq!(concurrency(0, 0), 0);
     }

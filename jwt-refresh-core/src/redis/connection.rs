@@ -1,6 +1,7 @@
 //! The connection that all commands of a store or a pool share. It is opened by the first command
 //! and opened again when it broke, and no caller waits for longer than the time-out.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +66,11 @@ impl Connection {
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         let answer = self.send(command, self.deadline()).await;
         self.read(answer)
+    }
+
+    /// Returns the fields of a hash.
+    pub(crate) async fn all_of(&self, key: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        self.query(redis::cmd("HGETALL").arg(key)).await
     }
 
     /// Returns whether the node at `address` was taken out of the cluster that it was of, or is no

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use jwt_refresh::ErrorKind;
 use jwt_refresh::pool::{Limit, Pool, QuarantineCause, QuarantinedAccount, RedisPool};
+use serde_json::Value;
 
-use super::{POOL, World, active, policy};
+use super::{POOL, World, active, holds, policy};
 use crate::support::{MINUTE, RedisProxy, SECOND, until};
 
 #[tokio::test]
@@ -161,7 +162,7 @@ async fn sealed_entries_in_redis_cannot_be_read_without_the_keys() {
     lease.rejected();
     assert_eq!(world.call(&pool.lease().within(SECOND * 10).await.unwrap()).await, 200);
     assert_eq!(world.server.stats().refreshes, 1, "the sealed refresh token was read again");
-    pool.close().await;
+    pool.close(SECOND).await;
     let error = world.pool().lease().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     let text = error.to_string();
@@ -264,4 +265,63 @@ async fn a_process_that_has_given_its_share_up_and_gets_the_same_back_has_what_i
     proxy.pass_everything();
     until("it serves", async || pool.lease().within(SECOND).await.is_ok()).await;
     assert_eq!(used + 1 + left(&pool).await, QUOTA);
+}
+
+#[tokio::test]
+async fn a_process_that_has_given_a_share_back_says_the_same_of_it_when_its_row_is_written_again() {
+    let world = World::new(1).await;
+    let account = world.account(0).limit(Limit::daily(100));
+    let _worker = world.builder().share_time(SECOND * 10).account(account).build().unwrap();
+    let pool = world.pool();
+    holds(&pool, 1).await;
+    // As the coordinator writes it that takes a share away, and has not read that it was given back
+    // when the lease of another process ends.
+    world.without_coordinator().await;
+    let of = |noun: &str| format!("jwt-refresh:{{catalog}}:{noun}");
+    let members: Vec<String> = world.redis.run_command(&format!("HKEYS {}", of("member:demand"))).await;
+    let [rows, changes] = ["shares", "share-changes"].map(|noun| of(&format!("fleet:{noun}:{}", members[0])));
+    let row: String = world.redis.run_command(&format!("HGET {rows} a0")).await;
+    let mut row: Value = serde_json::from_str(&row).unwrap();
+    (row["units"], row["leaving"]) = (0.into(), 1.into());
+    for step in [1, 2] {
+        row["step"] = step.into();
+        let version = 1000 + step;
+        let () = world.redis.run_command(&format!("HSET {rows} a0 {row}")).await;
+        let () = world.redis.run_command(&format!("ZADD {changes} {version} a0")).await;
+        let () = world.redis.run_command(&format!("HSET {} shares:{} {version}", of("fleet:state"), members[0])).await;
+        until("the process says what it gives back", async || {
+            let told: Vec<String> = world.redis.run_command(&format!("HVALS {}", of("member:released"))).await;
+            let told = told.first().map(|told| serde_json::from_str::<Value>(told).unwrap());
+            let told = told.filter(|told| told["step"] == step);
+            assert!(told.as_ref().is_none_or(|told| !told["state"].is_null()), "{told:?}");
+            told.is_some()
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn leases_that_are_held_count_when_a_worker_gives_their_account_another_tag() {
+    let world = World::new(1).await;
+    let account = || world.account(0).concurrency(4);
+    let worker = world.builder().account(account()).build().unwrap();
+    let pool = world.pool();
+    active(&pool, 1).await;
+    let mut leases = Vec::new();
+    for _ in 0..4 {
+        leases.push(pool.lease().within(SECOND * 20).await.unwrap());
+    }
+    drop(worker);
+    let _worker = world.builder().account(account().tag("eu")).build().unwrap();
+    let mut fifth = None;
+    until("the tag is known", async || {
+        let answer = pool.lease().tag("eu").within(SECOND).await;
+        let is_known = !answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Configuration);
+        fifth = Some(answer).filter(|_| is_known);
+        is_known
+    })
+    .await;
+    assert_eq!(fifth.unwrap().unwrap_err().kind(), ErrorKind::Busy);
+    leases.pop();
+    assert_eq!(world.call(&pool.lease().tag("eu").within(SECOND * 20).await.unwrap()).await, 200);
 }

@@ -364,7 +364,7 @@ async fn all_serve_a_new_process(world: &World) {
         until(&format!("{tag:?} serves a new process"), async || pool.lease().tag(tag).within(SECOND).await.is_ok())
             .await;
     }
-    pool.close().await;
+    pool.close(SECOND).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use std::time::Instant;
 use jwt_refresh::pool::{Account, AuthWorker, Limit, RedisPool};
 use jwt_refresh::{Authenticator, Error, ErrorKind, Tokens};
 
-use super::{POOL, World, active};
+use tokio::task::JoinHandle;
+
+use super::{POOL, World, active, holds};
 use crate::support::{HOUR, MINUTE, RedisProxy, RedisServer, SECOND, until};
 
 #[tokio::test]
@@ -181,12 +183,56 @@ async fn a_process_that_closes_gives_its_shares_back_at_once() {
     active(&pool, 1).await;
     for _ in 0..5 {
         drop(pool.lease().await.unwrap());
-        pool.close().await;
+        pool.close(SECOND).await;
         assert_eq!(pool.lease().await.unwrap_err().kind(), ErrorKind::Closed);
         pool = world.pool();
         // The next process would wait for eight seconds otherwise.
         drop(pool.lease().within(SECOND * 5).await.unwrap());
     }
+}
+
+/// Ends a process that holds all leases of an account, and then these. Another has to be served.
+async fn end_with_leases(end: impl AsyncFnOnce(RedisPool) -> Option<JoinHandle<()>>) {
+    let world = World::new(1).await;
+    let account = world.account(0).concurrency(2);
+    let _worker = world.builder().account(account).lease_ttl(HOUR).build().unwrap();
+    let pool = world.pool();
+    active(&pool, 1).await;
+    let leases = [pool.lease().await.unwrap(), pool.lease().await.unwrap()];
+    let closing = end(pool).await;
+    let other = world.pool();
+    holds(&other, 1).await;
+    assert!(other.lease().within(SECOND / 10).await.is_err(), "the concurrency is used up");
+    drop(leases);
+    if let Some(closing) = closing {
+        closing.await.unwrap();
+    }
+    drop(other.lease().within(SECOND * 20).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_process_that_closes_tells_of_leases_that_end_meanwhile() {
+    end_with_leases(async |pool| Some(tokio::spawn(async move { pool.close(MINUTE).await }))).await;
+}
+
+#[tokio::test]
+async fn leases_that_end_after_the_last_handle_of_their_pool_count_no_longer() {
+    end_with_leases(async |pool| {
+        drop(pool);
+        None
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn closing_waits_for_leases_no_longer_than_it_was_told_to() {
+    let world = World::new(1).await;
+    let _worker = world.worker(1);
+    let pool = world.pool();
+    active(&pool, 1).await;
+    let lease = pool.lease().await.unwrap();
+    pool.close(SECOND / 10).await;
+    drop(lease);
 }
 
 #[tokio::test]
@@ -196,7 +242,7 @@ async fn a_process_that_leaves_before_it_has_heard_of_its_share_costs_the_accoun
     // Redis knows the script by which a process leaves once one has.
     let first = world.pool();
     until("it has joined", async || first.status().await.is_ok()).await;
-    first.close().await;
+    first.close(SECOND).await;
     let proxy = RedisProxy::before(&world.redis).await;
     let leaving = World::pool_behind(&proxy);
     until("it has joined", async || leaving.status().await.is_ok()).await;
@@ -208,7 +254,7 @@ async fn a_process_that_leaves_before_it_has_heard_of_its_share_costs_the_accoun
         known("jwt-refresh:{catalog}:fleet:state").await.iter().any(|field| field.starts_with("shares:"))
     })
     .await;
-    leaving.close().await;
+    leaving.close(SECOND).await;
     let pool = world.pool();
     // A lease that it might hold would count for a minute, and a quota that it might have used
     // until midnight.

@@ -68,7 +68,7 @@ async fn a_caller_without_an_auth_worker_is_told_so_and_the_log_once() {
     active(&first, 1).await;
     drop(worker);
     until("the worker is believed dead", async || auth_workers(&first).await == Some(0)).await;
-    first.close().await;
+    first.close(SECOND).await;
     let pool = RedisPool::builder(&world.redis.url(), name).build().unwrap();
     for _ in 0..3 {
         let (short, long) = tokio::join!(pool.lease().within(SECOND), pool.lease().within(SECOND * 2));

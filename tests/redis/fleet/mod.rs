@@ -8,11 +8,13 @@ mod crashes;
 mod diagnosis;
 #[cfg(unix)]
 mod faults;
+mod late_costs;
 mod leases;
 mod quarantine;
 mod revocation;
 mod roles;
 mod selection;
+mod telling;
 
 use std::time::Duration;
 

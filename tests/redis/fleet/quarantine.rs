@@ -243,3 +243,39 @@ async fn without_an_auth_worker_live_tokens_are_served_and_another_worker_goes_o
     let stats = world.server.stats();
     assert_eq!((stats.logins, stats.refreshes, stats.reuses), (1, 1, 0), "{stats:?}");
 }
+
+/// Two processes that have a part of the same account each.
+async fn with_parts(world: &World) -> [RedisPool; 2] {
+    let pools = [world.pool(), world.pool()];
+    active(&pools[0], 1).await;
+    until("each has a part", async || {
+        for pool in &pools {
+            drop(pool.lease().within(SECOND * 20).await.unwrap());
+        }
+        pools.iter().all(|pool| pool.local_status().active == 1)
+    })
+    .await;
+    pools
+}
+
+#[tokio::test]
+async fn what_was_reported_just_before_a_process_is_closed_is_told() {
+    let world = World::new(1).await;
+    let account = world.account(0).rate(1000, SECOND).burst(2);
+    let _worker = world.builder().account(account).build().unwrap();
+    let [closed, other] = with_parts(&world).await;
+    let rejected = closed.lease().await.unwrap();
+    rejected.rejected();
+    closed.close(SECOND).await;
+    until("the token is renewed", async || {
+        other.lease().within(SECOND * 20).await.unwrap().generation() > rejected.generation()
+    })
+    .await;
+    drop(other);
+    let [closed, other] = with_parts(&world).await;
+    closed.lease().await.unwrap().rate_limited(Some(SECOND * 30));
+    closed.close(SECOND).await;
+    let rests =
+        |pool: &RedisPool| pool.local_status().quarantined.iter().any(|one| one.cause == QuarantineCause::RateLimited);
+    until("the other process has heard of the rest", async || rests(&other)).await;
+}

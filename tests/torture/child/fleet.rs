@@ -129,7 +129,7 @@ impl FleetOrders {
             Role::Member => {
                 let pool = self.plan.pool();
                 let calls = self.plan.call_until(&pool, ended).await;
-                pool.close().await;
+                pool.close(SECOND).await;
                 calls
             }
         }

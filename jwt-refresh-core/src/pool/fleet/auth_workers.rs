@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::messages::WorkerFigures;
 use super::place::FleetPlace;
-use super::scripts::TIME;
+use super::redis_time::redis_now;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::pool::failure;
@@ -29,15 +29,9 @@ pub(super) async fn living(
     link: &Connection,
     now: u64,
 ) -> Result<BTreeMap<String, WorkerFigures>, StoreError> {
-    let rows: BTreeMap<String, String> = link.query(redis::cmd("HGETALL").arg(&place.keys.workers)).await?;
+    let rows = link.all_of(&place.keys.workers).await?;
     let workers = rows.into_iter().filter_map(|(name, row)| Some((name, serde_json::from_str(&row).ok()?)));
     Ok(workers.filter(|(_, worker): &(String, WorkerFigures)| worker.until > now).collect())
-}
-
-/// Returns the time of Redis, in microseconds.
-pub(super) async fn redis_now(place: &FleetPlace, link: &Connection) -> Result<u64, StoreError> {
-    let (seconds, micros): (u64, u64) = link.run(&TIME, &[&place.keys.demand], &[]).await?;
-    Ok(seconds * 1_000_000 + micros)
 }
 
 /// Looks whether an auth worker lives while callers of this process wait. The callers share what
@@ -80,7 +74,7 @@ impl AuthWorkerWatch {
         let Ok(library) = runtime::handle() else { return };
         let (seen, place, link) = (Arc::clone(&self.0), place.clone(), Arc::clone(link));
         library.spawn(async move {
-            let look = async { living(&place, &link, redis_now(&place, &link).await?).await };
+            let look = async { living(&place, &link, redis_now(&link, &place.keys.demand).await?).await };
             // If Redis is away, callers are told that.
             let Ok(workers) = look.await else { return };
             let are_gone = workers.is_empty();

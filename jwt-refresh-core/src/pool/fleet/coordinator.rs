@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::messages::{AccountRow, Reservation, SENTINEL, ShareRow, of_said};
 use super::mirror::{Mirror, unexpected};
 use super::place::FleetPlace;
-use super::scripts::{COMMIT, ELECT, MEMORY, TIME};
+use super::redis_time::redis_now;
+use super::scripts::{COMMIT, ELECT, MEMORY};
 use super::shares::{MemberPlan, Seen, SharePlan, Shares};
 use crate::clock::Clock;
 use crate::redis::{Connection, Subscription};
@@ -178,10 +179,10 @@ impl Coordinator {
 
     /// Returns the rows of members that Redis has, and whether it has lost none.
     async fn read_rows(&self) -> Result<(RowsByMember, bool), StoreError> {
-        let state = self.all_of(&self.place.keys.state).await?;
+        let state = self.link.all_of(&self.place.keys.state).await?;
         let (mut all, mut is_whole) = (RowsByMember::new(), true);
         for member in state.keys().filter_map(|field| field.strip_prefix("shares:")) {
-            let mut rows = self.all_of(&self.place.keys.shares_of(member).0).await?;
+            let mut rows = self.link.all_of(&self.place.keys.shares_of(member).0).await?;
             is_whole &= rows.remove(SENTINEL).is_some();
             let count = rows.len();
             let read = |(account, row): (String, String)| Some((account, serde_json::from_str(&row).ok()?));
@@ -204,29 +205,23 @@ impl Coordinator {
     /// so no member is taken for dead before its time, or for one that has released nothing.
     async fn look(&self) -> Result<Seen, StoreError> {
         let keys = &self.place.keys;
-        let (seconds, micros): (u64, u64) = self.link.run(&TIME, &[&keys.state], &[]).await?;
+        let now = redis_now(&self.link, &keys.state).await?;
         let mut seen = Seen {
             boot: u64::try_from(self.clock.moment().boot.as_nanos() / 1000).unwrap_or(0),
-            now: seconds * 1_000_000 + micros,
+            now,
             until: BTreeMap::new(),
             reports: BTreeMap::new(),
             reserved: BTreeMap::new(),
             released: BTreeMap::new(),
+            late_costs: BTreeMap::new(),
         };
-        for (member, said) in self.all_of(&keys.demand).await? {
+        for (member, said) in self.link.all_of(&keys.demand).await? {
             let Some((until, report)) = of_said(&said) else { continue };
             seen.reports.extend(report.map(|report| (member.clone(), report)));
             seen.until.insert(member, until);
         }
-        for (field, text) in self.all_of(&keys.released).await? {
-            let release = serde_json::from_str(&text).ok();
-            seen.released.extend(release.map(|release| (field, (release, text))));
-        }
+        seen.take_released(self.link.all_of(&keys.released).await?);
         Ok(seen)
-    }
-
-    async fn all_of(&self, key: &str) -> Result<BTreeMap<String, String>, StoreError> {
-        all_of(&self.link, key).await
     }
 
     /// Writes a plan, unless another worker is the coordinator by now.
@@ -274,10 +269,6 @@ impl Coordinator {
     }
 }
 
-async fn all_of(link: &Connection, key: &str) -> Result<BTreeMap<String, String>, StoreError> {
-    link.query(redis::cmd("HGETALL").arg(key)).await
-}
-
 /// Returns what a member has reserved of quotas, or `None` if Redis has lost some of it.
 async fn reservations(
     link: &Connection,
@@ -285,7 +276,7 @@ async fn reservations(
     member: &str,
     incarnation: &str,
 ) -> Result<Option<BTreeMap<String, Reservation>>, StoreError> {
-    let mut all = all_of(link, &place.keys.reservations_of(member)).await?;
+    let mut all = link.all_of(&place.keys.reservations_of(member)).await?;
     let word = all.remove(SENTINEL);
     if word.is_none_or(|word| word.split_once(' ').is_none_or(|(_, told)| told != incarnation)) {
         return Ok(None);

@@ -36,8 +36,8 @@ pub(super) struct FleetMember {
     auth_workers: AuthWorkerWatch,
     /// Wakes the task, for callers that wait for it, and when the last handle is dropped.
     wake: Arc<Notify>,
-    /// Whether this member is to end.
-    closes: watch::Sender<bool>,
+    /// How long it may wait for its last leases, once it is to end.
+    closes: watch::Sender<Option<Duration>>,
     /// Closed when it has left the fleet.
     left: watch::Receiver<()>,
     /// Whether the accounts of the fleet are known. Set once.
@@ -51,8 +51,8 @@ pub(super) struct FleetMember {
 /// What the task of a member is told, and tells.
 pub(super) struct TaskSignals {
     pub(super) wake: Arc<Notify>,
-    /// Whether the member is to end.
-    pub(super) closes: watch::Receiver<bool>,
+    /// How long the member may wait for its last leases, once it is to end.
+    pub(super) closes: watch::Receiver<Option<Duration>>,
     pub(super) progress: watch::Sender<JoinProgress>,
     /// Up to which of those who asked Redis was read again.
     pub(super) read: watch::Sender<u64>,
@@ -74,7 +74,7 @@ impl FleetMember {
     /// Returns the member, and what its task needs.
     pub(super) fn new(place: FleetPlace, pool: Pool) -> Result<(Arc<Self>, TaskSignals), Error> {
         let wake = Arc::new(Notify::new());
-        let closes = watch::Sender::new(false);
+        let closes = watch::Sender::new(None);
         let (left, progress) = (watch::Sender::new(()), watch::Sender::new(JoinProgress::Begun));
         let read = watch::Sender::new(0);
         let member = Self {
@@ -163,10 +163,11 @@ impl FleetMember {
         }
     }
 
-    /// Ends this process' part in the fleet.
-    pub(super) async fn close(&self) {
+    /// Ends this process' part in the fleet, and waits for its leases, for the time `within` at
+    /// most.
+    pub(super) async fn close(&self, within: Duration) {
         self.pool.close(Duration::ZERO).await;
-        self.closes.send_replace(true);
+        self.closes.send_replace(Some(within));
         self.wake.notify_one();
         let mut left = self.left.clone();
         while left.changed().await.is_ok() {}

@@ -61,6 +61,9 @@ pub(super) struct ShareRow {
     /// How many leases other members hold that had the account before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) held_elsewhere: u32,
+    /// What calls of such members have cost beside, as was told since the member was given it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) late_cost: u64,
     /// Until when the account rests for what another member that had a part of it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rest: Option<Rest>,
@@ -105,9 +108,8 @@ impl KnownState {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// What a member says with each heartbeat.
@@ -202,6 +204,12 @@ const SEPARATOR: char = '\n';
 /// Returns the field of what `member` has released of `account`.
 pub(super) fn release_field(account: &str, member: &str) -> String {
     format!("{member}{SEPARATOR}{account}")
+}
+
+/// Returns the field of what calls of `account` have cost beside after another had it. The number
+/// tells it from others: it counts what `member` has told, or is the grant of a share that it had.
+pub(super) fn late_cost_field(account: &str, member: &str, number: u64) -> String {
+    release_field(account, &format!("{member}:{number}"))
 }
 
 /// Returns member and account of a field.

@@ -113,8 +113,8 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 /// - `jwt-refresh:{catalog}:fleet:*`: accounts, access tokens and shares. A process that uses
 ///   tokens
 ///   only reads them.
-/// - `jwt-refresh:{catalog}:member:*`: demand, what was released, what was rejected, and how much
-///   may be used of quotas. Such a process reads and writes them.
+/// - `jwt-refresh:{catalog}:member:*`: demand, what was released, what calls have cost since, what
+///   was rejected, and how much may be used of quotas. Such a process reads and writes them.
 /// - `jwt-refresh:{catalog}:auth:*` and `jwt-refresh/catalog/vault:*`: which auth worker is the
 ///   coordinator, and refresh tokens, as a [`RedisStore`](crate::store::RedisStore) keeps them.
 ///   Such a process needs neither.
@@ -184,12 +184,19 @@ impl RedisPool {
         self.0.pool.status()
     }
 
-    /// Gives all shares back, tells Redis what was reported of leases, and ends this process' part
-    /// in the fleet, so that others can use its shares at once. No caller gets a lease any more:
-    /// [`Closed`](crate::ErrorKind::Closed). Cancel-safe: if the future is dropped, only the wait
-    /// ends.
-    pub async fn close(&self) {
-        self.0.close().await;
+    /// Ends this process' part in the fleet: gives all shares back, tells Redis what was reported
+    /// of leases, and waits until those that are held have ended, for the time `within` at most.
+    /// Others can use the shares at once, but for the
+    /// [concurrency](super::Account::concurrency) of leases that are held: of those that end later
+    /// nobody hears, and they count for the workers'
+    /// [`lease_ttl`](super::AuthWorkerBuilder::lease_ttl). No caller gets a lease any more:
+    /// [`Closed`](crate::ErrorKind::Closed).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, only the wait ends.
+    pub async fn close(&self, within: Duration) {
+        self.0.close(within).await;
     }
 }
 

@@ -127,8 +127,8 @@ pub(super) struct Keys {
     pub(super) tokens: String,
     /// A hash: the figures of each auth worker.
     pub(super) workers: String,
-    /// Hashes: until when each member may use its shares, with what it reports; what was released;
-    /// which tokens are to be renewed.
+    /// Hashes: until when each member may use its shares, with what it reports; what was released,
+    /// and what calls have cost since; which tokens are to be renewed.
     pub(super) demand: String,
     pub(super) released: String,
     pub(super) wants: String,

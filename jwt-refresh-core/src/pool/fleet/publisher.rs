@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::messages::{AccountRow, SENTINEL, Unavailable, WorkerFigures};
+use tokio::sync::watch;
+
+use super::messages::{AccountRow, Unavailable, WorkerFigures};
 use super::place::FleetPlace;
 use super::redis_time::RedisTime;
-use super::scripts::{ENDED, PUBLISH, TIME};
+use super::scripts::{LOOK, PUBLISH};
 use super::tokens;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -39,6 +41,8 @@ pub(super) struct Publisher {
     clock: Clock,
     worker: String,
     definitions: Arc<Mutex<BTreeMap<String, Definition>>>,
+    /// How often it was begun and ended to tell of accounts: odd while they are told of.
+    telling: watch::Sender<u64>,
     time: Option<RedisTime>,
     /// The last revision that this worker has written.
     rev: u64,
@@ -53,6 +57,8 @@ pub(super) struct Publisher {
     /// its token.
     told: BTreeMap<String, (Option<AccountRow>, u64)>,
     outdated: BTreeMap<String, Outdated>,
+    /// What members want and was acted on last, with the time since boot.
+    wants: BTreeMap<String, (String, Timestamp)>,
 }
 
 /// What this worker has to say of an account that it has no token of, while the fleet has one. It
@@ -72,6 +78,7 @@ impl Publisher {
         clock: Clock,
         worker: String,
         definitions: Arc<Mutex<BTreeMap<String, Definition>>>,
+        telling: watch::Sender<u64>,
     ) -> Result<Self, Error> {
         Ok(Self {
             pool: pool.clone(),
@@ -80,6 +87,7 @@ impl Publisher {
             clock,
             worker,
             definitions,
+            telling,
             time: None,
             rev: 0,
             sentinel: None,
@@ -87,33 +95,33 @@ impl Publisher {
             pending: BTreeMap::new(),
             told: BTreeMap::new(),
             outdated: BTreeMap::new(),
+            wants: BTreeMap::new(),
         })
     }
 
     /// Does rounds until it is dropped. `wanted` tells of members that want new tokens.
     pub(super) async fn run(mut self, mut wanted: Subscription) {
         loop {
-            let pause = match self.round().await {
-                Ok(()) => ROUND,
-                Err(error) => {
-                    tracing::warn!(target: "jwt_refresh", %error, "an auth worker could not tell the fleet's Redis of its accounts, and tries again");
-                    ROUND.mul_f64(0.2 + 0.2 * fastrand::f64())
-                }
-            };
+            if let Err(error) = self.round().await {
+                tracing::warn!(target: "jwt_refresh", %error, "an auth worker could not tell the fleet's Redis of its accounts, and tries again");
+                tokio::time::sleep(ROUND.mul_f64(0.2 + 0.2 * fastrand::f64())).await;
+                continue;
+            }
             tokio::time::sleep(SHORTEST_ROUND).await;
             tokio::select! {
-                () = self.pool.changed(), if self.pending.is_empty() => {}
+                () = self.pool.changed() => {}
                 () = wanted.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(ROUND) => {}
             }
         }
     }
 
     async fn round(&mut self) -> Result<(), StoreError> {
-        self.look().await?;
-        self.tell_outdated().await?;
+        let time = self.look().await?;
         loop {
-            for change in self.pool.take_changed(AT_ONCE) {
+            self.tell_outdated(time).await?;
+            // What could not be told before goes first.
+            for change in self.pool.take_changed(AT_ONCE.saturating_sub(self.pending.len())) {
                 self.outdated.remove(&change.name);
                 if change.is_removed {
                     self.told.remove(&change.name);
@@ -124,67 +132,46 @@ impl Publisher {
             if self.pending.is_empty() {
                 break;
             }
-            self.publish().await?;
+            self.publish(time).await?;
         }
-        self.renew_wanted().await
+        self.renew_wanted().await?;
+        self.tell_figures(time).await
     }
 
     /// Measures Redis' clock, and looks whether Redis has lost what it was told. Then it is told
     /// anew.
-    async fn look(&mut self) -> Result<(), StoreError> {
+    async fn look(&mut self) -> Result<RedisTime, StoreError> {
         let keys = &self.place.keys;
+        let names = [&*keys.accounts, &keys.account_changes, &keys.tokens, &keys.state];
+        // As a version a sentinel is below that of every row, so that no mirror reads it.
+        let arguments = [self.rev.to_string(), (-fastrand::i64(1..1 << 50)).to_string()];
+        let arguments = arguments.each_ref().map(String::as_bytes);
         let sent = self.clock.moment().boot.as_nanos();
-        let (seconds, micros): (u64, u64) = self.link.run(&TIME, &[&keys.state], &[]).await?;
+        let (seconds, micros, sentinel): (u64, u64, i64) = self.link.run(&LOOK, &names, &arguments).await?;
         let received = self.clock.moment().boot.as_nanos();
-        self.time = Some(RedisTime::measure(self.time, seconds * 1_000_000 + micros, sent, received));
-        let found = self.read_sentinel().await?;
-        let rev: Option<u64> = self.link.query(redis::cmd("HGET").arg(&keys.state).arg("rev")).await?;
-        let is_behind = rev.unwrap_or(0) < self.rev;
-        if found.is_some() && found == self.sentinel && !is_behind {
-            return Ok(());
+        let time = RedisTime::measure(self.time, seconds * 1_000_000 + micros, sent, received);
+        self.time = Some(time);
+        if self.sentinel.replace(sentinel) != Some(sentinel) {
+            self.rev = 0;
+            self.told.clear();
+            self.outdated.clear();
+            self.pool.watch();
         }
-        // A Redis that was put back to an earlier state has sentinels, and others may not see that.
-        self.sentinel = match found.filter(|_| !is_behind) {
-            Some(found) => Some(found),
-            None => Some(self.write_sentinel().await?),
-        };
-        self.rev = 0;
-        self.told.clear();
-        self.outdated.clear();
-        self.pool.watch();
-        Ok(())
+        Ok(time)
     }
 
-    /// Returns what stands in the sentinels, if it is the same in each key.
-    async fn read_sentinel(&self) -> Result<Option<i64>, StoreError> {
-        let keys = &self.place.keys;
-        let mut found: Option<i64> =
-            self.link.query(redis::cmd("ZSCORE").arg(&keys.account_changes).arg(SENTINEL)).await?;
-        for key in [&keys.accounts, &keys.tokens] {
-            let other: Option<i64> = self.link.query(redis::cmd("HGET").arg(key).arg(SENTINEL)).await?;
-            found = found.filter(|found| other == Some(*found));
-        }
-        Ok(found)
-    }
-
-    async fn write_sentinel(&self) -> Result<i64, StoreError> {
-        let keys = &self.place.keys;
-        // As a version it is below that of every row, so that no mirror reads it.
-        let sentinel = -fastrand::i64(1..1 << 50);
-        for key in [&keys.accounts, &keys.tokens] {
-            let mut command = redis::cmd("HSET");
-            self.link.query::<i64>(command.arg(key).arg(SENTINEL).arg(sentinel)).await?;
-        }
-        let mut command = redis::cmd("ZADD");
-        self.link.query::<i64>(command.arg(&keys.account_changes).arg(sentinel).arg(SENTINEL)).await?;
-        Ok(sentinel)
-    }
-
-    /// Tells of what has changed.
-    async fn publish(&mut self) -> Result<(), StoreError> {
+    /// Tells of what has changed. Who removes an account meanwhile waits until that has ended, or
+    /// it would be registered again.
+    async fn publish(&mut self, time: RedisTime) -> Result<(), StoreError> {
         self.compare_definitions().await?;
+        self.telling.send_modify(|turns| *turns += 1);
+        let told = self.tell(time).await;
+        self.telling.send_modify(|turns| *turns += 1);
+        told
+    }
+
+    async fn tell(&mut self, time: RedisTime) -> Result<(), StoreError> {
         let keys = Arc::clone(&self.place.keys);
-        let Some(time) = self.time else { return Ok(()) };
         let mut arguments: Vec<Vec<u8>> = vec![keys.channel("changes").into()];
         let mut told = Vec::new();
         for (name, change) in &self.pending {
@@ -235,11 +222,11 @@ impl Publisher {
     }
 
     /// Tells what was out of date of accounts that no worker has a token of any more.
-    async fn tell_outdated(&mut self) -> Result<(), StoreError> {
-        let Some(time) = self.time else { return Ok(()) };
+    async fn tell_outdated(&mut self, time: RedisTime) -> Result<(), StoreError> {
         let now = self.clock.moment();
         let due = self.outdated.iter().filter(|(_, outdated)| outdated.until <= now.boot);
-        let names: Vec<String> = due.map(|(name, _)| name.clone()).collect();
+        let room = AT_ONCE.saturating_sub(self.pending.len());
+        let names: Vec<String> = due.map(|(name, _)| name.clone()).take(room).collect();
         if names.is_empty() {
             return Ok(());
         }
@@ -289,21 +276,29 @@ impl Publisher {
         Ok(())
     }
 
-    /// Renews the tokens that members want to be renewed, and says that this worker lives.
+    /// Renews the tokens that members want to be renewed. What is wanted stands in Redis until
+    /// there is a later token. It is acted on when it is new, and once a round from then on, since
+    /// this worker may get the token that it speaks of only later.
     async fn renew_wanted(&mut self) -> Result<(), StoreError> {
-        let keys = &self.place.keys;
-        let wants: BTreeMap<String, String> = self.link.query(redis::cmd("HGETALL").arg(&keys.wants)).await?;
+        let wants = self.link.all_of(&self.place.keys.wants).await?;
+        let now = self.clock.moment().boot;
+        self.wants.retain(|account, (want, acted)| wants.get(account) == Some(want) && now < *acted + ROUND);
         for (account, want) in wants {
             let Some((sequence, cause)) = want.split_once(':') else { continue };
-            let is_own = self.definitions.lock().contains_key(&account);
-            if let Ok(sequence) = sequence.parse()
-                && is_own
-            {
-                let cause = QuarantineCause::by_name(cause).unwrap_or(QuarantineCause::Rejected);
-                self.pool.renew_rejected(&account, sequence, cause);
+            let Ok(sequence) = sequence.parse() else { continue };
+            if self.wants.contains_key(&account) || !self.definitions.lock().contains_key(&account) {
+                continue;
             }
+            let cause = QuarantineCause::by_name(cause).unwrap_or(QuarantineCause::Rejected);
+            self.pool.renew_rejected(&account, sequence, cause);
+            self.wants.insert(account, (want, now));
         }
-        let Some(time) = self.time else { return Ok(()) };
+        Ok(())
+    }
+
+    /// Says that this worker lives, and how it is doing.
+    async fn tell_figures(&mut self, time: RedisTime) -> Result<(), StoreError> {
+        let keys = &self.place.keys;
         let now = time.early(self.clock.moment().boot.as_nanos());
         let (succeeded, failed) = self.pool.exchange_counts();
         let status = self.pool.status();
@@ -319,21 +314,21 @@ impl Publisher {
         self.delete_ended(now).await
     }
 
-    /// Deletes the rows of workers that have ended. One that was only stopped writes its own again.
+    /// Deletes the rows of workers that have ended. One that was only stopped writes its own again
+    /// within a round.
     async fn delete_ended(&mut self, now: u64) -> Result<(), StoreError> {
         let boot = self.clock.moment().boot;
         if self.cleaned.is_some_and(|cleaned| boot < cleaned + CLEANING) {
             return Ok(());
         }
         let key = &self.place.keys.workers;
-        let rows: BTreeMap<String, String> = self.link.query(redis::cmd("HGETALL").arg(key)).await?;
+        let rows = self.link.all_of(key).await?;
         let until = |row: &str| serde_json::from_str::<WorkerFigures>(row).ok().map(|worker| worker.until);
         let has_ended =
             |(_, row): &(&String, &String)| until(row).is_some_and(|until| until.saturating_add(KEPT) < now);
-        let ended: Vec<&[u8]> =
-            rows.iter().filter(has_ended).flat_map(|(worker, row)| [worker.as_bytes(), row.as_bytes()]).collect();
+        let ended: Vec<&String> = rows.iter().filter(has_ended).map(|(worker, _)| worker).collect();
         if !ended.is_empty() {
-            self.link.run::<i64>(&ENDED, &[key], &ended).await?;
+            self.link.query::<i64>(redis::cmd("HDEL").arg(key).arg(&ended)).await?;
         }
         self.cleaned = Some(boot);
         Ok(())

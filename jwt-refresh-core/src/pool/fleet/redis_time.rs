@@ -1,6 +1,10 @@
 //! How far Redis' clock is from the time since boot of this machine, so that what one process says
 //! of a time is understood by another.
 
+use super::scripts::TIME;
+use crate::redis::Connection;
+use crate::store::StoreError;
+
 /// A measurement is replaced by one that is less exact once it is this old, in nanoseconds: clocks
 /// drift by some 50 µs a second at most.
 const STALE: i64 = 30_000_000_000;
@@ -50,6 +54,12 @@ impl RedisTime {
     pub(super) fn boot_late(self, redis: u64) -> i64 {
         nanos(redis).saturating_sub(self.low)
     }
+}
+
+/// Returns what the clock of the node shows that has the key, in microseconds.
+pub(super) async fn redis_now(link: &Connection, key: &str) -> Result<u64, StoreError> {
+    let (seconds, micros): (u64, u64) = link.run(&TIME, &[key], &[]).await?;
+    Ok(seconds * 1_000_000 + micros)
 }
 
 fn nanos(micros: u64) -> i64 {

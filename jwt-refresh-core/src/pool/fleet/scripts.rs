@@ -17,9 +17,9 @@ scripts! {
     CHANGES = "changes";
     COMMIT = "commit";
     ELECT = "elect";
-    ENDED = "ended";
     MEMORY = "memory";
     LEAVE = "leave";
+    LOOK = "look";
     PUBLISH = "publish";
     RELEASE = "release";
     REMOVE = "remove";

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
 use super::messages::{
-    AccountRow, KnownState, MemberReport, Release, Reservation, Rest, ShareRow, of_release_field, release_field,
+    AccountRow, KnownState, MemberReport, Release, Reservation, Rest, ShareRow, late_cost_field, of_release_field,
+    release_field,
 };
 use crate::pool::limit::Totals;
 use crate::pool::share::AccountState;
@@ -34,6 +35,24 @@ pub(super) struct Seen {
     pub(super) reserved: BTreeMap<String, BTreeMap<String, Reservation>>,
     /// What members have released, by field, with the text that Redis holds.
     pub(super) released: BTreeMap<String, (Release, String)>,
+    /// What calls have cost beside after their account had gone to another, by account.
+    pub(super) late_costs: BTreeMap<String, Vec<LateCost>>,
+}
+
+/// A cost, and of where Redis holds it the field and the text.
+type LateCost = (u64, (String, String));
+
+impl Seen {
+    /// Takes what Redis holds of what was released, and told since.
+    pub(super) fn take_released(&mut self, told: BTreeMap<String, String>) {
+        for (field, text) in told {
+            if let Ok(release) = serde_json::from_str(&text) {
+                self.released.insert(field, (release, text));
+            } else if let (Some((_, account)), Ok(cost)) = (of_release_field(&field), text.parse()) {
+                self.late_costs.entry(account.to_owned()).or_default().push((cost, (field, text)));
+            }
+        }
+    }
 }
 
 /// What the coordinator writes, in one step.
@@ -66,6 +85,15 @@ impl SharePlan {
         let field = release_field(account, member);
         let stood = seen.released.get(&field).map(|(_, text)| text.clone()).unwrap_or_default();
         self.left.push((field, text, stood));
+    }
+
+    /// Plans to remember what the holder of a row was told of late costs and has not counted in the
+    /// state that it leaves, for who has the account next.
+    fn leave_late_cost(&mut self, account: &str, member: &str, row: &ShareRow, state: Option<&AccountState>) {
+        let left = row.late_cost.saturating_sub(state.map_or(0, |state| state.late_cost));
+        if left > 0 {
+            self.left.push((late_cost_field(account, member, row.grant), left.to_string(), String::new()));
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -248,12 +276,15 @@ impl Shares {
     ) -> SharePlan {
         let mut plan = SharePlan::default();
         self.take_released(seen, lease_ttl, &mut plan);
+        // Also those that a member has told of at its end.
+        self.spread_rests(seen.now);
         self.bury(seen, share_time, lease_ttl, accounts, &mut plan);
         self.answer_all();
         let desired = self.desired(accounts, seen.now);
         self.shrink(&desired, accounts);
         self.grow(&desired, accounts, seen.now, &mut plan);
         self.count_leases_elsewhere(accounts, seen.now, &mut plan);
+        self.charge_late_costs(seen, &mut plan);
         self.spread_rests(seen.now);
         self.write(&mut plan);
         plan
@@ -291,6 +322,7 @@ impl Shares {
                     member.changed.insert(account.to_owned());
                 }
                 if row.units == 0 && row.leaving == 0 {
+                    plan.leave_late_cost(account, name, row, release.state.as_deref());
                     member.rows.remove(account);
                 }
             }
@@ -338,13 +370,15 @@ impl Shares {
                 let is_unheard = has_told && claimed.is_none_or(|claimed| claimed.grant != row.grant);
                 let end = now + lease_ttl;
                 let release = if is_unheard {
-                    unheard(row, before, end)
+                    unheard(&row, before, end)
                 } else {
                     let state = spent(&row, &account, seen.reserved.get(&name));
                     let held = leases.max(before.map_or(0, |before| before.held));
                     let ShareRow { grant, step, .. } = row;
                     Some(Release { grant, step, units: 0, held, until: Some(end), state })
                 };
+                let state = release.as_ref().and_then(|release| release.state.as_deref());
+                plan.leave_late_cost(&account, &name, &row, state);
                 let Some(release) = release else { continue };
                 let text = serde_json::to_string(&release).unwrap_or_default();
                 shares.released.insert(name.clone(), (release, text.clone()));
@@ -382,9 +416,12 @@ impl Shares {
             .map(|row| row.definition.tags().iter().filter_map(|tag| tags.get(tag.as_str()).copied()).collect())
             .collect();
         let needs: Vec<AccountNeed<'_>> = accounts
-            .values()
+            .iter()
             .zip(&tags_of)
-            .map(|(row, tags)| AccountNeed { units: row.definition.units(), tags, serves: row.unavailable.is_none() })
+            .map(|((name, row), tags)| {
+                let (units, is_full) = (row.definition.units(), self.is_full_of_the_dead(name, row, now));
+                AccountNeed { units, tags, serves: row.unavailable.is_none() && !is_full }
+            })
             .collect();
         let mut inputs: Vec<MemberInput> = Vec::new();
         for member in self.members.values_mut() {
@@ -400,6 +437,14 @@ impl Shares {
             units.collect()
         });
         self.members.keys().cloned().zip(desired).collect()
+    }
+
+    /// Returns whether leases of dead members are as many as an account may have.
+    fn is_full_of_the_dead(&self, account: &str, row: &AccountRow, now: u64) -> bool {
+        let (units, released) = (row.definition.units(), self.accounts.get(account).map(|shares| &shares.released));
+        let (most, released) = (row.definition.leases_of(units, units), released.into_iter().flatten());
+        let dead = released.filter(|(_, (release, _))| release.until.is_some_and(|until| until > now));
+        most > 0 && dead.map(|(_, (release, _))| release.held).sum::<u32>() >= most
     }
 
     /// Takes units from members that are to have fewer.
@@ -482,6 +527,19 @@ impl Shares {
         self.accounts.retain(|_, shares| shares.units > 0 || !shares.released.is_empty());
     }
 
+    /// Tells the holders of accounts what calls of others have cost beside. While nobody has an
+    /// account, that waits in Redis.
+    fn charge_late_costs(&mut self, seen: &Seen, plan: &mut SharePlan) {
+        for (account, told) in &seen.late_costs {
+            for member in self.members.values_mut() {
+                let Some(row) = member.rows.get_mut(account).filter(|row| row.units > 0) else { continue };
+                row.late_cost = told.iter().fold(row.late_cost, |sum, (cost, _)| sum.saturating_add(*cost));
+                plan.taken.extend(told.iter().map(|(_, text)| text.clone()));
+                member.changed.insert(account.clone());
+            }
+        }
+    }
+
     /// Tells all that have a part of an account of the rest that one of them was told.
     fn spread_rests(&mut self, now: u64) {
         for (account, rest) in self.members.values().flat_map(|member| &member.report.rests) {
@@ -525,13 +583,15 @@ impl AccountShares {
     /// forgets it.
     fn known(&mut self, (given, of): (u32, u32), account: &str, now: u64, plan: &mut SharePlan) -> KnownState {
         let latest = self.released.values().map(|(release, _)| release).max_by_key(|release| release.grant);
-        let known = match latest {
+        // Late costs are counted from the grant on.
+        let state = latest.and_then(|release| Some(AccountState { late_cost: 0, ..*release.state.clone()? }));
+        let known = match (latest, state.map(Box::new)) {
             // Members that have other units may have had these, too, and say nothing of what they
             // have spent when they give up a part.
-            None if self.units > given => KnownState::AtLeast(None),
-            None => KnownState::Unused,
-            Some(Release { until: None, state: Some(state), .. }) if given == of => KnownState::Exactly(state.clone()),
-            Some(Release { state, .. }) => KnownState::AtLeast(state.clone()),
+            (None, _) if self.units > given => KnownState::AtLeast(None),
+            (None, _) => KnownState::Unused,
+            (Some(Release { until: None, .. }), Some(state)) if given == of => KnownState::Exactly(state),
+            (_, state) => KnownState::AtLeast(state),
         };
         self.released.retain(|member, (release, text)| {
             let is_held = release.held > 0 && release.until.is_none_or(|until| until > now);
@@ -568,11 +628,11 @@ fn spent(row: &ShareRow, account: &str, reserved: Option<&BTreeMap<String, Reser
 
 /// Returns what a member leaves of a share that it had not heard of: what was known when the share
 /// was granted, if anything was.
-fn unheard(row: ShareRow, before: Option<&Release>, end: u64) -> Option<Release> {
-    let (state, until) = match row.known {
+fn unheard(row: &ShareRow, before: Option<&Release>, end: u64) -> Option<Release> {
+    let (state, until) = match &row.known {
         KnownState::Unused => return None,
-        KnownState::Exactly(state) => (Some(state), None),
-        KnownState::AtLeast(state) => (state, Some(end)),
+        KnownState::Exactly(state) => (Some(state.clone()), None),
+        KnownState::AtLeast(state) => (state.clone(), Some(end)),
     };
     let held = before.map_or(0, |before| before.held);
     Some(Release { grant: row.grant, step: row.step, units: 0, held, until, state })

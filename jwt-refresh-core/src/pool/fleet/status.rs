@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::auth_workers::{living, redis_now};
+use super::auth_workers::living;
 use super::member::FleetMember;
 use super::messages::{AccountRow, MemberReport, WorkerFigures, of_said};
 use super::place::failed;
-use super::redis_time::RedisTime;
+use super::redis_time::{RedisTime, redis_now};
 use super::tokens;
 use crate::error::{Error, ErrorKind};
 use crate::pool::quarantine::{CauseCounts, QuarantineCause};
@@ -28,17 +28,13 @@ impl FleetMember {
 
     async fn read_status(&self) -> Result<PoolStatus, StoreError> {
         let keys = &self.place.keys;
-        let all = async |key: &str| {
-            let read: BTreeMap<String, String> = self.link.query(redis::cmd("HGETALL").arg(key)).await?;
-            Ok::<_, StoreError>(read)
-        };
         let sent = self.clock.moment().boot.as_nanos();
-        let now = redis_now(&self.place, &self.link).await?;
+        let now = redis_now(&self.link, &keys.demand).await?;
         let time = RedisTime::measure(None, now, sent, self.clock.moment().boot.as_nanos());
-        let accounts = parsed::<AccountRow>(all(&keys.accounts).await?);
+        let accounts = parsed::<AccountRow>(self.link.all_of(&keys.accounts).await?);
         // Read after the accounts, so that an account that serves by its row has its token here.
         let expired = self.expired(&accounts, time).await?;
-        let members = all(&keys.demand).await?.into_iter();
+        let members = self.link.all_of(&keys.demand).await?.into_iter();
         let members = members.filter_map(|(name, said)| Some((name, of_said(&said)?.1?))).collect();
         let workers = living(&self.place, &self.link, now).await?;
         Ok(status(now, &accounts, &expired, &members, &workers))

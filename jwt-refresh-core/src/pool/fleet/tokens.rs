@@ -36,7 +36,7 @@ pub(super) fn write(
     let row = TokenRow { token: token.token.expose().to_owned(), expires, dpop_key };
     let json = Zeroizing::new(serde_json::to_vec(&row).unwrap_or_default());
     drop((Zeroizing::new(row.token), row.dpop_key.map(Zeroizing::new)));
-    place.cipher.seal(&binding(account), &json)
+    place.cipher.seal(&binding(account), json)
 }
 
 /// Reads the tokens of accounts. One that cannot be read comes with the reason, for people.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::coordinator::Coordinator;
 use super::place::{FleetPlace, Settings, failed, unusable};
@@ -74,7 +74,7 @@ use crate::sync::Mutex;
 ///     resetchannels &jwt-refresh:{catalog}:* &jwt-refresh/catalog/vault:* nocommands
 ///     +evalsha +eval +time +info +ping +subscribe +unsubscribe +publish +type +rename +persist
 ///     +get +set +del +pttl +pexpire +exists +hget +hmget +hset +hdel +hstrlen +hexists
-///     +hgetall +hincrby +zadd +zscore +zrevrange +zrangebyscore
+///     +hgetall +zadd +zscore +zrevrange +zrangebyscore
 /// ```
 ///
 /// and what a [`RedisStore`](RedisStore#access) needs beside its rule.
@@ -87,7 +87,10 @@ struct WorkerShared {
     place: FleetPlace,
     link: Arc<Connection>,
     definitions: Arc<Mutex<BTreeMap<String, Definition>>>,
-    ended: Arc<Notify>,
+    /// How often the publisher has begun and ended to tell of accounts.
+    telling: watch::Receiver<u64>,
+    /// Ends the tasks when it is dropped.
+    alive: watch::Sender<()>,
 }
 
 impl AuthWorker {
@@ -130,6 +133,7 @@ impl AuthWorker {
         let Self(worker) = self;
         worker.definitions.lock().remove(name);
         let had = worker.pool.remove(name);
+        worker.until_told().await;
         let keys = &worker.place.keys;
         let channel = keys.channel("changes");
         let names = [&*keys.accounts, &keys.account_changes, &keys.tokens, &keys.state, &keys.wants];
@@ -151,6 +155,16 @@ impl AuthWorker {
 }
 
 impl WorkerShared {
+    /// Waits until the publisher has ended to tell of the accounts of which it does so now.
+    async fn until_told(&self) {
+        let mut telling = self.telling.clone();
+        let turns = *telling.borrow();
+        if turns % 2 == 1 {
+            // If the publisher has ended, it tells nothing any more.
+            let _ = telling.wait_for(|now| *now != turns).await;
+        }
+    }
+
     fn add(&self, account: Account) -> Result<(), Error> {
         let name = account.identity.name().to_owned();
         if account.has_api_key() {
@@ -166,12 +180,6 @@ impl WorkerShared {
                 None => drop(definitions.remove(&name)),
             }
         })
-    }
-}
-
-impl Drop for WorkerShared {
-    fn drop(&mut self) {
-        self.ended.notify_one();
     }
 }
 
@@ -321,52 +329,46 @@ impl AuthWorkerBuilder {
         };
         #[cfg(not(feature = "seal"))]
         let builder = builder.store(store);
+        let (tells, telling) = watch::channel(0);
         let worker = Arc::new(WorkerShared {
             pool: builder.build()?,
             link,
             place,
             definitions: Arc::default(),
-            ended: Arc::default(),
+            telling,
+            alive: watch::Sender::default(),
         });
         worker.pool.watch();
         for account in self.accounts {
             worker.add(account)?;
         }
-        start(&worker, (self.share_time, self.lease_ttl))?;
+        start(&worker, (self.share_time, self.lease_ttl), tells)?;
         Ok(AuthWorker(worker))
     }
 }
 
 /// Starts the tasks of a worker, which end with it.
-fn start(worker: &Arc<WorkerShared>, times: (Duration, Duration)) -> Result<(), Error> {
+fn start(worker: &WorkerShared, times: (Duration, Duration), tells: watch::Sender<u64>) -> Result<(), Error> {
     let runtime = runtime::handle()?;
     let (name, clock) = (random_name().map_err(failed)?, Clock::system());
     let place = &worker.place;
     let coordinator = Coordinator::new(place, clock.clone(), &name, times)?;
-    let publisher = Publisher::new(place, &worker.pool, clock, name, Arc::clone(&worker.definitions))?;
+    let publisher = Publisher::new(place, &worker.pool, clock, name, Arc::clone(&worker.definitions), tells)?;
     let hub = Subscriptions::new(place.link()?);
-    let (ended, channel) = (Arc::clone(&worker.ended), |noun: &str| place.keys.channel(noun));
+    let (mut alive, channel) = (worker.alive.subscribe(), |noun: &str| place.keys.channel(noun));
     let [news, changes, wants] = {
         let _on = runtime.enter();
         ["coordinator", "changes", "wants"].map(|noun| hub.subscribe(channel(noun)))
     };
-    let worker = Arc::downgrade(worker);
     runtime.spawn(async move {
         let _hub = hub;
-        let is_over = move || worker.strong_count() == 0;
         tokio::select! {
-            () = until_ended(&ended, is_over) => {}
+            _ = alive.changed() => {}
             () = coordinator.run(news, changes) => {}
             () = publisher.run(wants) => {}
         }
     });
     Ok(())
-}
-
-async fn until_ended(ended: &Notify, is_over: impl Fn() -> bool) {
-    while !is_over() {
-        ended.notified().await;
-    }
 }
 
 impl fmt::Debug for AuthWorkerBuilder {

@@ -165,6 +165,16 @@ impl LimitRule {
         Some(state)
     }
 
+    /// Counts that calls in flight elsewhere cost so much more than they were charged.
+    #[cfg(feature = "redis")]
+    pub(in crate::pool) fn charge_elsewhere(&self, state: &mut RuleState, cost: u64, now: Now) {
+        match state {
+            _ if cost == 0 || self.unit != Unit::Cost => {}
+            RuleState::Log(log) => log.charge_elsewhere(cost),
+            state => self.charge(state, cost, false, now),
+        }
+    }
+
     /// Counts that all calls that were in flight elsewhere have ended by now.
     #[cfg(feature = "redis")]
     pub(in crate::pool) fn end_elsewhere(&self, state: &mut RuleState, now: Now) {

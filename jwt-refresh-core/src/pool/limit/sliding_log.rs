@@ -137,6 +137,11 @@ impl SlidingLog {
         Self { in_flight: 0, elsewhere, ended: ended.collect(), ended_amount: self.ended_amount }
     }
 
+    /// Counts that calls in flight elsewhere cost so much more.
+    pub(in crate::pool) fn charge_elsewhere(&mut self, cost: u64) {
+        self.elsewhere = self.elsewhere.saturating_add(cost);
+    }
+
     /// Returns the log with the calls in flight of another one.
     pub(in crate::pool) fn with_in_flight_of(self, other: &Self) -> Self {
         Self { in_flight: other.in_flight, ..self }

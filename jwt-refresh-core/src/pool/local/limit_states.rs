@@ -172,6 +172,11 @@ impl LimitStates {
         Self { rules: rules.collect(), learnt: LearntLimits::default(), in_flight_cost, reserve }
     }
 
+    /// Returns these states with as much of quotas as may be used by others.
+    pub(super) fn with_reserve_of(&self, other: Option<&Self>) -> Self {
+        Self { reserve: other.and_then(|other| other.reserve.clone()), ..self.clone() }
+    }
+
     pub(super) fn has_reserve(&self) -> bool {
         self.reserve.is_some()
     }
@@ -204,6 +209,14 @@ impl LimitStates {
     /// Returns until when no call may be made by what the server said.
     pub(super) fn blocked_until(&mut self, by: &Reading<'_>) -> Option<i64> {
         self.learnt.ready_at(1, self.in_flight(by), by.patience, by.now.boot)
+    }
+
+    /// Counts that calls in flight elsewhere cost so much more than they were charged.
+    pub(super) fn charge_elsewhere(&mut self, cost: u64, by: &Reading<'_>) {
+        self.each(by).for_each(|(rule, state)| rule.charge_elsewhere(state, cost, by.now));
+        if let Some(reserve) = &mut self.reserve {
+            reserve.charge(0, cost);
+        }
     }
 
     /// Counts that all calls that were in flight elsewhere have ended by now.

@@ -52,6 +52,8 @@ pub(super) struct LateReport {
     /// The sequence of the token that may not be used any more, and why.
     pub(super) spent: Option<(u64, QuarantineCause)>,
     pub(super) rest: Option<Quarantine>,
+    /// What calls have cost above what they were charged, as far as the fleet was not told.
+    pub(super) cost: u64,
 }
 
 /// All shares of a process.

@@ -24,6 +24,17 @@ impl Pool {
         self.0.add_elsewhere(account)
     }
 
+    /// Gives an account whose tokens are supplied other limits and tags, in place of its own. Its
+    /// leases go on to count. A share of it stays, and is to be [supplied](Self::supply) with a
+    /// token. Returns whether there is such an account.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub(in crate::pool) fn redefine(&self, account: &Account) -> Result<bool, Error> {
+        self.0.change(|state, now| state.redefine(account, now))
+    }
+
     /// Gives this process a share of an account. Returns whether it has one now: `false` if there
     /// is no such account here whose tokens are supplied. A share that it has already is
     /// [changed](Self::change_share).

@@ -32,6 +32,12 @@ impl MemberTask {
             }
             Some(row) => {
                 self.give_up(name);
+                // What was given back already is said again, since its state is not known any more.
+                if let Some(told) = self.told.get_mut(name).filter(|told| told.grant == row.grant && told.units == 0) {
+                    told.step = row.step;
+                    self.releases.insert(name.to_owned());
+                    return;
+                }
                 let state = self.given_up.remove(name).and_then(|(grant, state)| state.filter(|_| grant == row.grant));
                 let held = state.as_ref().map_or(0, |state| state.held);
                 let state = state.filter(|state| state.units == row.of).map(Box::new);
@@ -79,14 +85,19 @@ impl MemberTask {
     pub(super) fn release_units(&mut self) {
         for name in std::mem::take(&mut self.shrinking) {
             let Some(row) = self.held.get(&name).filter(|row| row.leaving > 0).cloned() else { continue };
-            let allowed = self.definitions.get(&name).map_or(0, |definition| definition.leases_of(row.units, row.of));
-            let held = self.pool.state_of(&name, 0).map_or(0, |state| state.held);
-            if allowed > 0 && held > allowed {
+            if self.leases_beyond(&name, &row) > 0 {
                 self.shrinking.insert(name);
                 continue;
             }
             self.released(&name, &row, 0, None);
         }
+    }
+
+    /// Returns how many leases are held beyond what the units of a share allow.
+    pub(super) fn leases_beyond(&self, name: &str, row: &ShareRow) -> u32 {
+        let allowed = self.definitions.get(name).map_or(0, |definition| definition.leases_of(row.units, row.of));
+        let held = self.pool.state_of(name, 0).map_or(0, |state| state.held);
+        if allowed > 0 { held.saturating_sub(allowed) } else { 0 }
     }
 
     /// Begins to use a share.
@@ -132,7 +143,8 @@ impl MemberTask {
 }
 
 pub(super) fn share(row: &ShareRow) -> Share {
-    Share { units: row.units, of: row.of, held_elsewhere: row.held_elsewhere }
+    let &ShareRow { units, of, held_elsewhere, late_cost, .. } = row;
+    Share { units, of, held_elsewhere, late_cost }
 }
 
 fn before(known: &KnownState) -> Before {

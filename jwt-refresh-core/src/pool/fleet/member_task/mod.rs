@@ -6,13 +6,15 @@ mod held_shares;
 mod report;
 mod reservations;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::member::{FleetMember, JoinProgress, Pins, TaskSignals};
-use super::messages::{AccountRow, Release, ShareRow};
+use super::messages::{AccountRow, Release, ShareRow, late_cost_field};
 use super::mirror::Mirror;
 use super::place::{FleetPlace, failed};
 use super::redis_time::RedisTime;
@@ -32,6 +34,11 @@ const LONGEST_BEAT: Duration = Duration::from_secs(1);
 const SHORTEST_ROUND: Duration = Duration::from_millis(2);
 /// How often a member says that its demand has changed much.
 const NEWS: Duration = Duration::from_millis(250);
+/// How often it may say so earlier, since callers have begun to wait for what is not served here:
+/// so often in a row, and then so often a second.
+const AT_ONCE_A_SECOND: u64 = 4;
+/// How long a process whose pool was dropped tells of the leases that it held.
+const LAST_LEASES: Duration = Duration::from_secs(30);
 /// How many changes of accounts are taken at once.
 const AT_ONCE: usize = 1000;
 
@@ -76,6 +83,10 @@ struct MemberTask {
     given_up: BTreeMap<String, (u64, Option<AccountState>)>,
     /// Of which accounts it is to be told.
     releases: BTreeSet<String>,
+    /// What calls have cost beside after their account had gone to another, as fields that Redis is
+    /// to be told, each once; and how many there were.
+    late_costs: BTreeMap<String, u64>,
+    late_told: u64,
     /// Accounts of which units are to be given back while others stay.
     shrinking: BTreeSet<String>,
     reservations: Reservations,
@@ -84,6 +95,8 @@ struct MemberTask {
     /// that it forgets it.
     wants: BTreeMap<String, (u64, QuarantineCause)>,
     has_new_wants: bool,
+    /// Callers have begun to wait for what nothing here serves.
+    has_new_demand: bool,
     /// Accounts that rest for what was reported here, and until when in nanoseconds since boot.
     rests: BTreeMap<String, (QuarantineCause, i64)>,
     /// Accounts whose tokens are to be read.
@@ -129,7 +142,10 @@ struct Reservations {
 struct Said {
     at: i64,
     demand: Vec<(Option<String>, u32)>,
+    wanted: Vec<(String, u32)>,
     leases: u64,
+    /// The theoretical arrival time of what it says at once.
+    arrival: i64,
 }
 
 impl MemberTask {
@@ -157,11 +173,14 @@ impl MemberTask {
             told: BTreeMap::new(),
             given_up: BTreeMap::new(),
             releases: BTreeSet::new(),
+            late_costs: BTreeMap::new(),
+            late_told: 0,
             shrinking: BTreeSet::new(),
             reservations: Reservations::default(),
             news: News::default(),
             wants: BTreeMap::new(),
             has_new_wants: false,
+            has_new_demand: false,
             rests: BTreeMap::new(),
             without_token: BTreeSet::new(),
             said: Said::default(),
@@ -174,32 +193,31 @@ impl MemberTask {
         self.pool.watch();
         let mut shares = self.hub.subscribe(self.place.keys.channel_of(&self.name));
         let mut changes = self.hub.subscribe(self.place.keys.channel("changes"));
-        let mut is_urgent = false;
         while !self.has_ended() {
-            let pause = match self.round(is_urgent).await {
+            let pause = match self.round().await {
                 Ok(()) => self.beat_pause(),
                 Err(error) => self.disconnected(&error),
             };
-            is_urgent = self.wait(pause, &mut shares, &mut changes).await;
+            self.wait(pause, &mut shares, &mut changes).await;
         }
         self.leave().await;
     }
 
     fn has_ended(&self) -> bool {
-        self.member.strong_count() == 0 || *self.signals.closes.borrow()
+        self.member.strong_count() == 0 || self.signals.closes.borrow().is_some()
     }
 
-    /// Waits until there is something to do. Returns whether callers wait for a share.
-    async fn wait(&mut self, pause: Duration, shares: &mut Subscription, changes: &mut Subscription) -> bool {
+    /// Waits until there is something to do.
+    async fn wait(&mut self, pause: Duration, shares: &mut Subscription, changes: &mut Subscription) {
         tokio::time::sleep(SHORTEST_ROUND).await;
         tokio::select! {
             biased;
-            () = self.signals.wake.notified() => false,
-            () = self.pool.demand_arose() => true,
-            () = shares.notified() => { self.news.shares = true; false }
-            () = changes.notified() => { self.news.accounts = true; false }
-            () = self.pool.changed() => false,
-            () = tokio::time::sleep(pause) => false,
+            () = self.signals.wake.notified() => {}
+            () = self.pool.demand_arose(), if !self.standing.is_disconnected => self.has_new_demand = true,
+            () = shares.notified() => self.news.shares = true,
+            () = changes.notified() => self.news.accounts = true,
+            () = self.pool.changed() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 
@@ -221,16 +239,16 @@ impl MemberTask {
         Duration::from_millis(200).mul_f64(0.5 + fastrand::f64())
     }
 
-    async fn round(&mut self, is_urgent: bool) -> Result<(), StoreError> {
+    async fn round(&mut self) -> Result<(), StoreError> {
         let asked = self.member.upgrade().map_or(0, |member| member.asked());
         self.news.accounts |= asked > *self.signals.read.borrow();
-        self.take_changes();
+        self.take_changes(AT_ONCE);
         self.tell().await?;
-        self.say(is_urgent).await?;
+        self.say().await?;
         self.sync().await?;
         // A process that gets a part of an account hears first that it rests.
         if self.news.rests {
-            self.say(true).await?;
+            self.say().await?;
         }
         // What is told anew of quotas lacks what was given back, and that must be known before.
         self.tell().await?;
@@ -242,9 +260,8 @@ impl MemberTask {
     }
 
     /// Says that this process lives and what it needs, if it is time to.
-    async fn say(&mut self, is_urgent: bool) -> Result<(), StoreError> {
-        let is_urgent = is_urgent || std::mem::take(&mut self.news.rests);
-        if let Some((report, is_news)) = self.report(is_urgent) {
+    async fn say(&mut self) -> Result<(), StoreError> {
+        if let Some((report, is_news)) = self.report() {
             self.beat(&report, is_news).await?;
         }
         Ok(())
@@ -263,13 +280,18 @@ impl MemberTask {
 
     /// Takes what has changed in the local pool: tokens that are to be renewed, and leases that
     /// have ended of accounts that are elsewhere by now.
-    fn take_changes(&mut self) {
-        for AccountChange { name, wants, held, quarantine, is_short, .. } in self.pool.take_changed(AT_ONCE) {
+    fn take_changes(&mut self, most: usize) {
+        for change in self.pool.take_changed(most) {
+            let AccountChange { name, wants, held, late_cost, quarantine, is_short, .. } = change;
             let is_here = self.held.contains_key(&name);
             if is_short {
                 self.reservations.short.insert(name.clone());
             }
             self.note_rest(&name, quarantine.as_ref());
+            if late_cost > 0 {
+                self.late_told += 1;
+                self.late_costs.insert(late_cost_field(&name, &self.name, self.late_told), late_cost);
+            }
             if let Some(told) = self.told.get_mut(&name).filter(|told| !is_here && told.held != held) {
                 told.held = held;
                 self.releases.insert(name.clone());
@@ -302,16 +324,34 @@ impl MemberTask {
 
     /// Gives all shares back, and says that this member ends.
     async fn leave(mut self) {
+        self.take_changes(usize::MAX);
+        let rests = self.rests();
         for (account, row) in self.held.clone() {
             self.release(&account, row.step);
         }
         self.pool.close(Duration::ZERO).await;
+        self.take_changes(usize::MAX);
         let keys = Arc::clone(&self.place.keys);
-        let report = self.last_report();
+        let report = self.last_report(rests);
         let mut arguments = vec![keys.channel("coordinator"), self.name.clone(), report];
         arguments.extend(self.released_pairs());
         // If Redis does not answer, the shares are free when their time is up.
-        let _ = self.run::<i64>(&LEAVE, &[&keys.demand, &keys.released], &arguments).await;
+        if self.run::<i64>(&LEAVE, &[&keys.demand, &keys.released], &arguments).await.is_ok() {
+            self.late_costs.clear();
+        }
         let _ = self.tell().await;
+        let within = self.signals.closes.borrow().unwrap_or(LAST_LEASES);
+        let _ = tokio::time::timeout(within, self.tell_of_last_leases()).await;
+    }
+
+    /// Tells of the leases that were held when the shares were given back, until all have ended.
+    async fn tell_of_last_leases(&mut self) {
+        while !self.releases.is_empty() || self.told.values().any(|told| told.held > 0) {
+            tokio::time::sleep(SHORTEST_ROUND).await;
+            // What Redis did not take is told again.
+            let _ = tokio::time::timeout(NEWS, self.pool.changed()).await;
+            self.take_changes(usize::MAX);
+            let _ = self.tell().await;
+        }
     }
 }

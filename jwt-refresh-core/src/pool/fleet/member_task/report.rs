@@ -4,22 +4,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LONGEST_BEAT, MemberTask, NEWS};
+use super::{AT_ONCE_A_SECOND, LONGEST_BEAT, MemberTask, NEWS};
 use crate::pool::definition::Definition;
 use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, ShareRow, release_field};
 use crate::pool::fleet::mirror::unexpected;
 use crate::pool::fleet::redis_time::RedisTime;
 use crate::pool::fleet::scripts::{BEAT, RELEASE, WANT};
+use crate::pool::limit::Gcra;
 use crate::store::StoreError;
 
 impl MemberTask {
-    /// Tells Redis what was released, and which tokens are to be renewed.
+    /// Tells Redis what was released, what calls have cost since, and which tokens are to be
+    /// renewed.
     pub(super) async fn tell(&mut self) -> Result<(), StoreError> {
-        if !self.releases.is_empty() {
+        if !self.releases.is_empty() || !self.late_costs.is_empty() {
             let mut arguments = vec![self.place.keys.channel("coordinator")];
             arguments.extend(self.released_pairs());
             self.run::<i64>(&RELEASE, &[&self.place.keys.released], &arguments).await?;
             self.releases.clear();
+            self.late_costs.clear();
             self.told.retain(|account, told| told.held > 0 || self.shares.rows.contains_key(account));
         }
         if self.has_new_wants && !self.wants.is_empty() {
@@ -38,18 +41,24 @@ impl MemberTask {
     /// Returns what is to be told of shares that were given back, as fields and values.
     pub(super) fn released_pairs(&self) -> impl Iterator<Item = String> {
         let told = self.releases.iter().filter_map(|account| Some((account, self.told.get(account)?)));
-        told.flat_map(|(account, release)| {
+        let released = told.flat_map(|(account, release)| {
             [release_field(account, &self.name), serde_json::to_string(release).unwrap_or_default()]
-        })
+        });
+        released.chain(self.late_costs.iter().flat_map(|(field, cost)| [field.clone(), cost.to_string()]))
     }
 
     /// Returns what to say, if it is time to say something, and whether the coordinator should hear
     /// of it at once.
-    pub(super) fn report(&mut self, is_urgent: bool) -> Option<(MemberReport, bool)> {
+    pub(super) fn report(&mut self) -> Option<(MemberReport, bool)> {
         let now = self.now();
         let passed = Duration::from_nanos(u64::try_from(now.saturating_sub(self.said.at)).unwrap_or(u64::MAX));
-        let is_due = is_urgent || self.standing.joins || passed >= (self.share_time / 3).min(LONGEST_BEAT);
-        if !is_due && passed < NEWS {
+        let has_rests = std::mem::take(&mut self.news.rests);
+        // What Redis was told last it may not have heard.
+        let is_unsure = self.standing.joins || self.standing.is_disconnected;
+        let is_due = has_rests || is_unsure || passed >= (self.share_time / 3).min(LONGEST_BEAT);
+        let pace = Gcra::new(AT_ONCE_A_SECOND, Duration::from_secs(1), AT_ONCE_A_SECOND);
+        let is_new = std::mem::take(&mut self.has_new_demand) && pace.next_call(self.said.arrival) <= now;
+        if !is_due && !is_new && passed < NEWS {
             return None;
         }
         let demand = self.pool.demand();
@@ -72,15 +81,17 @@ impl MemberTask {
                 None => {}
             }
         }
-        let is_news = is_news(&self.said.demand, &asked);
+        let is_news = is_news(&self.said.demand, &asked) || is_news(&self.said.wanted, &demand.wanted);
         if !is_due && !is_news {
             return None;
         }
-        if is_due {
-            self.tell_again();
+        if !is_due {
+            self.said.arrival = pace.charge(self.said.arrival, 1, now);
         }
+        self.tell_again();
         (self.said.at, self.said.leases) = (now, demand.leases);
         self.said.demand.clone_from(&asked);
+        self.said.wanted.clone_from(&demand.wanted);
         let claims = if self.standing.asks.is_some() { self.held.clone() } else { BTreeMap::new() };
         let report = MemberReport {
             demand: asked,
@@ -91,12 +102,13 @@ impl MemberTask {
             rests: self.rests(),
             figures: self.figures(demand.leases),
         };
-        Some((report, is_urgent || is_news))
+        Some((report, has_rests || is_news))
     }
 
     /// Returns what a member says when all that it had is given back: of which shares it had heard.
-    /// The coordinator may have given it others since, of which it has used nothing.
-    pub(super) fn last_report(&self) -> String {
+    /// The coordinator may have given it others since, of which it has used nothing. `rests` are
+    /// those of accounts of which others have parts.
+    pub(super) fn last_report(&self, rests: BTreeMap<String, Rest>) -> String {
         let given_up = self.given_up.iter().map(|(account, (grant, _))| (account, *grant));
         let heard = given_up.chain(self.told.iter().map(|(account, told)| (account, told.grant)));
         let mut claims = BTreeMap::<String, ShareRow>::new();
@@ -104,16 +116,33 @@ impl MemberTask {
             let row = claims.entry(account.clone()).or_default();
             row.grant = row.grant.max(grant);
         }
-        serde_json::to_string(&MemberReport { claims, ..MemberReport::default() }).unwrap_or_default()
+        serde_json::to_string(&MemberReport { claims, rests, ..MemberReport::default() }).unwrap_or_default()
     }
 
     /// Plans to tell again what Redis may have forgotten.
     fn tell_again(&mut self) {
         self.has_new_wants = !self.wants.is_empty();
+        self.count_former_leases();
         let is_open = |(account, told): &(&String, &Release)| {
             told.held > 0 || self.shares.rows.get(*account).is_some_and(|row| row.leaving > 0)
         };
         self.releases.extend(self.told.iter().filter(is_open).map(|(account, _)| account.clone()));
+    }
+
+    /// Plans to tell of leases that have ended of accounts that this process had before and has
+    /// again. Those within its share count for others no more.
+    fn count_former_leases(&mut self) {
+        let of_former = self.told.iter().filter(|(_, told)| told.held > 0);
+        let held = of_former.filter_map(|(name, told)| {
+            let held = self.leases_beyond(name, self.held.get(name)?);
+            (held < told.held).then(|| (name.clone(), held))
+        });
+        for (name, held) in held.collect::<Vec<_>>() {
+            if let Some(told) = self.told.get_mut(&name) {
+                told.held = held;
+            }
+            self.releases.insert(name);
+        }
     }
 
     fn figures(&self, leases: u64) -> Figures {
@@ -126,7 +155,7 @@ impl MemberTask {
         Figures { waiting: status.waiting, leases, per_minute, resting: resting.collect() }
     }
 
-    fn rests(&mut self) -> BTreeMap<String, Rest> {
+    pub(super) fn rests(&mut self) -> BTreeMap<String, Rest> {
         let now = self.now();
         let Some(time) = self.time else { return BTreeMap::new() };
         self.rests.retain(|_, (_, until)| *until > now);
@@ -257,13 +286,12 @@ impl MemberTask {
 
 /// Returns whether demand has changed by so much that shares may have to move: what was asked for
 /// was not before, or is asked for no more, or is twice or half as much.
-fn is_news(before: &[(Option<String>, u32)], now: &[(Option<String>, u32)]) -> bool {
-    let of = |demand: &[(Option<String>, u32)], tag: &Option<String>| {
-        demand.iter().find(|(other, _)| other == tag).map_or(0, |(_, count)| *count)
-    };
-    let differs = |tag: &Option<String>| {
-        let (before, now) = (of(before, tag), of(now, tag));
+fn is_news<T: PartialEq>(before: &[(T, u32)], now: &[(T, u32)]) -> bool {
+    let of =
+        |demand: &[(T, u32)], what: &T| demand.iter().find(|(other, _)| other == what).map_or(0, |(_, count)| *count);
+    let differs = |what: &T| {
+        let (before, now) = (of(before, what), of(now, what));
         before.min(now).saturating_mul(2) < before.max(now)
     };
-    before.iter().chain(now).any(|(tag, _)| differs(tag))
+    before.iter().chain(now).any(|(what, _)| differs(what))
 }

@@ -76,7 +76,7 @@ impl MemberTask {
     }
 
     /// Takes what the auth workers say of an account.
-    fn take_account(&mut self, name: &str) {
+    pub(super) fn take_account(&mut self, name: &str) {
         let Some(row) = self.accounts.rows.get(name) else {
             self.give_up(name);
             self.pool.remove(name);
@@ -102,19 +102,24 @@ impl MemberTask {
         self.without_token.insert(name.to_owned());
     }
 
-    /// Adds an account to the local pool, or replaces it by one with other limits.
+    /// Adds an account to the local pool, or gives it other limits and tags.
     fn add(&mut self, name: &str, definition: &Definition) {
-        let (out, into) = self.offsets();
-        let state = self.pool.state_of(name, out);
-        self.pool.remove(name);
-        let pin = self.pins.as_ref().and_then(|pins| pins(name));
-        let account = definition.account(name, Supplied).pinned(pin);
-        if let Err(error) = self.pool.add_elsewhere(account) {
+        let account = definition.account(name, Supplied);
+        let added = match self.pool.redefine(&account) {
+            Ok(false) => {
+                let pin = self.pins.as_ref().and_then(|pins| pins(name));
+                self.pool.add_elsewhere(account.pinned(pin))
+            }
+            redefined => redefined.map(drop),
+        };
+        if let Err(error) = added {
+            self.pool.remove(name);
             tracing::error!(target: "jwt_refresh", account = name, %error, "an account of the fleet cannot be used");
         }
         if let Some(row) = self.held.get(name) {
-            let before = state.map_or(Before::Unknown(None), Before::State);
-            self.pool.grant_share(name, share(row), &before, into);
+            let (_, into) = self.offsets();
+            // Of an account that was not here nothing is known; one that was has its share.
+            self.pool.grant_share(name, share(row), &Before::Unknown(None), into);
             self.rest(name, row);
             self.reservations.short.insert(name.to_owned());
         } else if self.shares.rows.contains_key(name) {

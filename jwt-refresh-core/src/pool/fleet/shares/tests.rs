@@ -11,6 +11,8 @@ use crate::pool::share::AccountState;
 const SHARE_TIME: u64 = 3_000_000;
 const LEASE_TTL: u64 = 10_000_000;
 const ACCOUNTS: usize = 4;
+/// What counts as spent of an account of which nobody knows.
+const ALL_OWED: i64 = 1 << 40;
 
 /// A member as its own process sees it.
 #[derive(Default)]
@@ -24,6 +26,8 @@ struct Process {
     is_alive: bool,
     /// What it has reserved of quotas.
     reserved: Option<BTreeMap<String, Reservation>>,
+    /// What it counts as spent of each account that it uses.
+    spent: BTreeMap<String, i64>,
     /// What it says that it has used, once it has left.
     left: Option<BTreeMap<String, ShareRow>>,
 }
@@ -35,6 +39,40 @@ struct World {
     accounts: BTreeMap<String, AccountRow>,
     processes: BTreeMap<String, Process>,
     released: BTreeMap<String, String>,
+    /// How much was told late of each account, and how often.
+    late: BTreeMap<String, i64>,
+    late_told: u64,
+}
+
+impl Process {
+    /// Begins or goes on to use a share.
+    fn uses(&mut self, account: &str, row: ShareRow) {
+        let counted = self.uses.get(account).map(|uses| uses.late_cost);
+        let before = match &row.known {
+            KnownState::Exactly(state) | KnownState::AtLeast(Some(state)) => state.arrival,
+            KnownState::Unused => 0,
+            KnownState::AtLeast(None) => ALL_OWED,
+        };
+        let spent = self.spent.entry(account.to_owned()).or_default();
+        *spent = counted.map_or(before, |_| *spent) + i64::try_from(row.late_cost - counted.unwrap_or(0)).unwrap();
+        self.uses.insert(account.to_owned(), row);
+    }
+
+    /// Returns what it knows of an account of which it has the whole.
+    fn state_of(&self, account: &str) -> Option<AccountState> {
+        let row = self.uses.get(account).filter(|row| row.units == row.of)?;
+        Some(AccountState { late_cost: row.late_cost, ..state(self.spent[account]) })
+    }
+
+    /// Tells what counts as spent if nothing more is heard.
+    fn reserve(&mut self) {
+        let exact = |state| Box::new(AccountState { reserved: Some(Totals::default()), ..state });
+        let told = self.uses.iter().filter_map(|(account, row)| {
+            let state = exact(self.state_of(account)?);
+            Some((account.clone(), Reservation { grant: row.grant, state }))
+        });
+        self.reserved = Some(told.collect());
+    }
 }
 
 fn account(definition: &Json) -> AccountRow {
@@ -54,6 +92,8 @@ impl World {
             accounts,
             processes: BTreeMap::new(),
             released: BTreeMap::new(),
+            late: BTreeMap::new(),
+            late_told: 0,
         };
         (0..members).for_each(|number| world.join(number));
         world
@@ -74,7 +114,7 @@ impl World {
             claims: process.left.clone().unwrap_or_default(),
             ..MemberReport::default()
         };
-        Seen {
+        let mut seen = Seen {
             now: self.now,
             boot: self.now,
             until: self.processes.iter().map(|(name, process)| (name.clone(), process.until)).collect(),
@@ -82,16 +122,16 @@ impl World {
             reserved: (self.processes.iter())
                 .filter_map(|(name, process)| Some((name.clone(), process.reserved.clone()?)))
                 .collect(),
-            released: self
-                .released
-                .iter()
-                .map(|(field, text)| (field.clone(), (serde_json::from_str(text).unwrap(), text.clone())))
-                .collect(),
-        }
+            released: BTreeMap::new(),
+            late_costs: BTreeMap::new(),
+        };
+        seen.take_released(self.released.clone());
+        seen
     }
 
     /// Lets the coordinator do one round.
     fn round(&mut self) {
+        self.now += 1;
         let seen = self.seen();
         self.shares.see(&seen, SHARE_TIME);
         let plan = self.shares.step(&self.accounts, &seen, (SHARE_TIME, LEASE_TTL));
@@ -126,16 +166,16 @@ impl World {
         for (account, row) in process.rows.clone() {
             let uses = process.uses.get(&account).map_or(0, |uses| uses.units);
             if row.leaving > 0 || row.units < uses {
+                let state = process.state_of(&account).filter(|_| row.units == 0).map(Box::new);
                 let release =
-                    Release { grant: row.grant, step: row.step, units: row.units, held: 0, until: None, state: None };
+                    Release { grant: row.grant, step: row.step, units: row.units, held: 0, until: None, state };
                 let text = serde_json::to_string(&release).unwrap();
                 self.released.insert(release_field(&account, name), text);
             }
-            if row.units == 0 {
-                process.uses.remove(&account)
-            } else {
-                process.uses.insert(account, row)
-            };
+            match row.units {
+                0 => drop(process.uses.remove(&account)),
+                _ => process.uses(&account, row),
+            }
         }
         let rows = &process.rows;
         process.uses.retain(|account, _| rows.contains_key(account));
@@ -145,7 +185,8 @@ impl World {
     fn leave(&mut self, name: &str, state: Option<&AccountState>) {
         let process = self.processes.get_mut(name).unwrap();
         for (account, row) in &process.uses {
-            let (grant, step, state) = (row.grant, row.step, state.cloned().map(Box::new));
+            let state = state.cloned().or_else(|| process.state_of(account)).map(Box::new);
+            let (grant, step) = (row.grant, row.step);
             let release = Release { grant, step, units: 0, held: 0, until: None, state };
             self.released.insert(release_field(account, name), serde_json::to_string(&release).unwrap());
         }
@@ -184,6 +225,62 @@ impl World {
         self.processes.keys().cloned().collect()
     }
 
+    fn apply(&mut self, event: Event) {
+        let name = |number: usize| format!("m{number}");
+        let alive = |process: &&mut Process| process.is_alive;
+        match event {
+            Event::Pass(time) => self.now += time,
+            Event::Beat => self.beat(),
+            Event::Round => self.round(),
+            Event::Obey(number) => self.obey(&name(number)),
+            Event::Die(number) => {
+                if let Some(process) = self.processes.get_mut(&name(number)) {
+                    process.is_alive = false;
+                }
+            }
+            Event::Join(number) => {
+                if !self.processes.contains_key(&name(number)) {
+                    self.join(number);
+                }
+            }
+            Event::Leave(number) => {
+                if self.processes.get(&name(number)).is_some_and(|process| process.is_alive) {
+                    self.leave(&name(number), None);
+                }
+            }
+            Event::Demand(number, demand) => {
+                if let Some(process) = self.processes.get_mut(&name(number)) {
+                    process.demand = demand;
+                }
+            }
+            Event::Reserve(number) => {
+                if let Some(process) = self.processes.get_mut(&name(number)).filter(alive) {
+                    process.reserve();
+                }
+            }
+            Event::Late(number, cost) => {
+                let account = format!("a{number}");
+                self.late_told += 1;
+                self.released.insert(late_cost_field(&account, "m9", self.late_told), cost.to_string());
+                *self.late.entry(account).or_default() += i64::from(cost);
+            }
+            Event::TakeOver => {
+                let rows = self.processes.iter().map(|(name, process)| (name.clone(), process.rows.clone()));
+                self.shares = Shares::from_rows(rows.collect(), self.now + SHARE_TIME, self.now);
+            }
+        }
+    }
+
+    /// Lets a further process join, and all that is not settled be so.
+    fn come_to_rest(&mut self) {
+        self.join(7);
+        for _ in 0..8 {
+            self.now += SHARE_TIME / 2;
+            self.beat();
+            self.settle();
+        }
+    }
+
     fn settle(&mut self) {
         for _ in 0..20 {
             self.round();
@@ -192,7 +289,7 @@ impl World {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Event {
     Pass(u64),
     Beat,
@@ -202,6 +299,10 @@ enum Event {
     Join(usize),
     Leave(usize),
     Demand(usize, u32),
+    /// A member tells what counts as spent of its quotas.
+    Reserve(usize),
+    /// A member that had the account before tells what a call has cost beside.
+    Late(usize, u32),
     /// Another coordinator takes over, and reads what Redis holds.
     TakeOver,
 }
@@ -216,6 +317,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..6_usize).prop_map(Event::Join),
         1 => (0..6_usize).prop_map(Event::Leave),
         3 => ((0..6_usize), (0..50_u32)).prop_map(|(member, demand)| Event::Demand(member, demand)),
+        2 => (0..6_usize).prop_map(Event::Reserve),
+        4 => ((0..ACCOUNTS), (1..1000_u32)).prop_map(|(account, cost)| Event::Late(account, cost)),
         1 => Just(Event::TakeOver),
     ]
 }
@@ -231,45 +334,40 @@ proptest! {
     ) {
         let mut world = World::new(&json!({ "rate": [10, { "secs": 1, "nanos": 0 }, burst] }), 2);
         for event in events {
-            let name = |number: usize| format!("m{number}");
-            match event {
-                Event::Pass(time) => world.now += time,
-                Event::Beat => world.beat(),
-                Event::Round => world.round(),
-                Event::Obey(number) => world.obey(&name(number)),
-                Event::Die(number) => {
-                    if let Some(process) = world.processes.get_mut(&name(number)) {
-                        process.is_alive = false;
-                    }
-                }
-                Event::Join(number) => if !world.processes.contains_key(&name(number)) { world.join(number) },
-                Event::Leave(number) => {
-                    if world.processes.get(&name(number)).is_some_and(|process| process.is_alive) {
-                        world.leave(&name(number), None);
-                    }
-                }
-                Event::Demand(number, demand) => {
-                    if let Some(process) = world.processes.get_mut(&name(number)) {
-                        process.demand = demand;
-                    }
-                }
-                Event::TakeOver => {
-                    let rows = world.processes.iter().map(|(name, process)| (name.clone(), process.rows.clone()));
-                    world.shares = Shares::from_rows(rows.collect(), world.now + SHARE_TIME, world.now);
-                }
-            }
+            world.apply(event);
             for account in ["a0", "a1", "a2", "a3"] {
                 prop_assert!(world.used(account) <= world.units(), "{account}: {}", world.used(account));
             }
         }
-        world.join(7);
-        for _ in 0..8 {
-            world.now += SHARE_TIME / 2;
-            world.beat();
-            world.settle();
-        }
+        world.come_to_rest();
         for account in ["a0", "a1", "a2", "a3"] {
             prop_assert_eq!(world.used(account), world.units());
+        }
+        prop_assert!(world.released.is_empty(), "{:?}", world.released);
+    }
+
+    /// Whoever has the account by then, and whatever becomes of that one. Nothing is told of a call
+    /// of which all counts as spent anyway.
+    #[test]
+    fn what_calls_have_cost_beside_is_charged_once_to_an_account_that_moves(
+        events in prop::collection::vec(event(), 1..120)
+    ) {
+        let mut world = World::new(&json!({ "usage_cap": 9 }), 2);
+        world.processes.values_mut().for_each(Process::reserve);
+        for event in events {
+            let is_join = matches!(event, Event::Join(_));
+            world.apply(event);
+            if is_join {
+                let new = world.processes.values_mut().filter(|process| process.reserved.is_none());
+                new.for_each(Process::reserve);
+            }
+        }
+        world.come_to_rest();
+        for account in ["a0", "a1", "a2", "a3"] {
+            let late = world.late.get(account).copied().unwrap_or(0);
+            let mut holders = world.processes.values().filter(|process| process.uses.contains_key(account));
+            let spent = holders.next().unwrap().spent[account];
+            prop_assert!(spent == late || spent >= ALL_OWED, "{account}: {spent} of {late}");
         }
         prop_assert!(world.released.is_empty(), "{:?}", world.released);
     }
@@ -494,7 +592,7 @@ fn units_that_come_from_others_owe_what_those_may_have_spent() {
     let parts = (1..8).flat_map(|number| &world.processes[&format!("m{number}")].uses);
     let known: Vec<&KnownState> = parts.map(|(_, row)| &row.known).collect();
     assert!(known.len() >= 7, "{known:?}");
-    assert!(known.iter().all(|known| **known == KnownState::AtLeast(None)), "{known:?}");
+    assert!(known.iter().all(|known| matches!(known, KnownState::AtLeast(_))), "{known:?}");
 }
 
 #[test]
@@ -543,4 +641,22 @@ fn an_account_that_is_not_registered_again_yet_voids_no_claim_of_another() {
         plan.members[0].rows.iter().filter(|(account, _)| account == "gone").map(|(_, row)| row).collect();
     let row: ShareRow = serde_json::from_str(gone[0]).unwrap();
     assert_eq!((row.units, row.leaving), (0, 1), "what nobody has registered is given back");
+}
+
+#[test]
+fn no_caller_is_sent_to_an_account_that_is_full_of_the_leases_of_a_dead_member() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 2);
+    world.settle();
+    let of_the_dead: Vec<String> = world.processes["m0"].uses.keys().cloned().collect();
+    assert_eq!((of_the_dead.len(), world.processes["m1"].uses.len()), (2, 2));
+    world.processes.get_mut("m0").unwrap().is_alive = false;
+    world.now += SHARE_TIME + 1;
+    world.join(2);
+    for _ in 0..3 {
+        world.now += 1_000_000;
+        world.beat();
+        world.settle();
+    }
+    let serve = |name: &str| world.processes[name].uses.keys().filter(|account| !of_the_dead.contains(account)).count();
+    assert_eq!([serve("m1"), serve("m2")], [1, 1]);
 }

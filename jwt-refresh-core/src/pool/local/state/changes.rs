@@ -48,18 +48,28 @@ impl PoolState {
             let Some(changes) = &mut self.changes else { break };
             if let Some(name) = changes.take_removed() {
                 let (token, quarantine, wants) = (None, None, None);
-                let (held, is_short) = (0, false);
-                told.push(AccountChange { name, token, quarantine, wants, held, is_short, is_removed: true });
+                let (held, late_cost, is_short) = (0, 0, false);
+                told.push(AccountChange {
+                    name,
+                    token,
+                    quarantine,
+                    wants,
+                    held,
+                    late_cost,
+                    is_short,
+                    is_removed: true,
+                });
                 continue;
             }
             let Some(slot) = changes.take() else { break };
             let is_short = self.is_short(slot, now);
-            told.extend(self.change_of(slot, is_short, now));
+            let late_cost = self.shares.late.get_mut(&slot).map_or(0, |late| std::mem::take(&mut late.cost));
+            told.extend(self.change_of(slot, now).map(|change| AccountChange { late_cost, is_short, ..change }));
         }
         told
     }
 
-    fn change_of(&self, slot: Slot, is_short: bool, now: i64) -> Option<AccountChange> {
+    fn change_of(&self, slot: Slot, now: i64) -> Option<AccountChange> {
         let entry = self.table.get(slot)?;
         let wall = self.at(now).wall;
         let moment = Moment { wall: Timestamp::from_nanos(wall), boot: Timestamp::from_nanos(now) };
@@ -79,7 +89,8 @@ impl PoolState {
             quarantine: self.own_part(slot, entry, now),
             wants,
             held: entry.held,
-            is_short,
+            late_cost: 0,
+            is_short: false,
             is_removed: false,
         })
     }
@@ -123,8 +134,8 @@ impl PoolState {
             QuarantineCause::UsageCap if entry.holds(sequence) && entry.quarantine().is_none() => {
                 self.renew_now(slot, cause, now);
             }
-            // The token is renewed as it is, when it is due.
-            _ => self.note_change(slot),
+            // The token is renewed as it is, when it is due, and is told then.
+            _ => {}
         }
     }
 

@@ -55,7 +55,7 @@ impl PoolState {
 
     /// Takes an account out of the order of ready accounts. Returns the callers that wait for it
     /// alone.
-    fn take_out(&mut self, slot: Slot, now: i64) -> Vec<(WaiterId, Waiter)> {
+    pub(super) fn take_out(&mut self, slot: Slot, now: i64) -> Vec<(WaiterId, Waiter)> {
         let saved_for = self.end_saving(slot, now);
         self.unsaved.extend(saved_for);
         self.set_idle(slot);
@@ -72,7 +72,14 @@ impl PoolState {
 
     /// Replaces the limits of an account that is in no order. What was spent by a limit counts for
     /// the one of the same kind that takes its place.
-    fn change_rules(&mut self, slot: Slot, rate: Gcra, further: Box<[LimitRule]>, group: Option<usize>, now: i64) {
+    pub(super) fn change_rules(
+        &mut self,
+        slot: Slot,
+        rate: Gcra,
+        further: Box<[LimitRule]>,
+        group: Option<usize>,
+        now: i64,
+    ) {
         let (at, patience) = (self.at(now), self.patience);
         let Some(entry) = self.table.get(slot) else { return };
         let (tags, is_open, highest) = (entry.tags().collect::<Vec<_>>(), entry.is_open(), self.most(entry));

@@ -348,6 +348,8 @@ impl PoolState {
             self.group_changed(group, now);
         }
         if self.table.by_handle(handle).is_some() {
+            #[cfg(feature = "redis")]
+            self.spent_elsewhere(handle.slot, to.saturating_sub(cost));
             self.with_limits(handle.slot, now, |states, by| states.correct(call, to, by));
             self.dispatch(handle.slot, now);
         }

@@ -12,6 +12,7 @@
 //!
 //! In a process of a fleet, `shares` says which accounts it has, and `supplied` which tokens of
 //! them. `demand` is what its callers wait for, and `changes` is what the fleet is told.
+//! `redefinition` is what follows when the auth workers say something else of an account.
 
 mod alarms;
 #[cfg(feature = "redis")]
@@ -30,6 +31,8 @@ mod membership;
 mod metered;
 mod operating;
 mod quarantine;
+#[cfg(feature = "redis")]
+mod redefinition;
 #[cfg(feature = "redis")]
 mod shares;
 #[cfg(feature = "redis")]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::PoolState;
-use crate::pool::limit::{LimitRule, SpentSince};
+use crate::pool::limit::{LimitRule, SpentSince, Unit};
 use crate::pool::limits::Limits;
 use crate::pool::local::entry::{AccountEntry, ExchangeState};
 use crate::pool::local::limit_states::LimitStates;
@@ -63,9 +63,11 @@ impl PoolState {
         let (served, spent, rest) = history(before, offset, whole.usage_cap, now);
         let late = self.shares.late.remove(&slot).unwrap_or_default();
         let spent = spent.into_iter().chain(late.spent).max_by_key(|(sequence, _)| *sequence);
-        let late = late.rest.filter(|rest| rest.until.is_some_and(|until| until > now));
-        let rest = rest.into_iter().chain(late).max_by_key(|rest| rest.until);
+        let late_rest = late.rest.filter(|rest| rest.until.is_some_and(|until| until > now));
+        let rest = rest.into_iter().chain(late_rest).max_by_key(|rest| rest.until);
         self.take_over(slot, limits, &whole, (share, before), offset, now);
+        let late_cost = late.cost.saturating_add(share.late_cost.saturating_sub(before.late_cost()));
+        self.count_elsewhere(slot, late_cost, share, now);
         let (to_go_on, rest) = if is_unavailable { (rest, None) } else { (None, rest) };
         let told_others = None;
         let held =
@@ -132,30 +134,31 @@ impl PoolState {
             rare.strikes = state.map_or(Strikes::NONE, |state| state.strikes.shifted(-offset));
             rare.limits = has_states.then(|| Box::new(states(rare.limits.as_deref())));
         });
-        if share.held_elsewhere == 0 {
-            self.end_elsewhere(slot, now);
-        }
     }
 
     /// Changes the share that this process has of an account.
     pub(in crate::pool::local) fn change_share(&mut self, name: &str, share: Share, now: i64) {
         let Some(slot) = self.supplied(name) else { return };
         let Some(held) = self.shares.held.get_mut(&slot) else { return };
-        held.share = share;
+        let late_cost = share.late_cost.saturating_sub(std::mem::replace(&mut held.share, share).late_cost);
         let whole = Arc::clone(&held.whole);
         let limits = self.limits_of(share, &whole);
         let Some(entry) = self.table.get_mut(slot) else { return };
         entry.arrival = limits.rate.carry_part(entry.limits.rate, entry.arrival, now);
         entry.limits = limits;
-        if share.held_elsewhere == 0 {
-            self.end_elsewhere(slot, now);
-        }
+        self.count_elsewhere(slot, late_cost, share, now);
         self.count_serving(slot);
         self.dispatch(slot, now);
     }
 
-    fn end_elsewhere(&mut self, slot: Slot, now: i64) {
-        self.with_limits(slot, now, LimitStates::end_elsewhere);
+    /// Counts what calls of earlier holders have cost beside, and their end if none is in flight.
+    fn count_elsewhere(&mut self, slot: Slot, late_cost: u64, share: Share, now: i64) {
+        self.with_limits(slot, now, |states, by| {
+            states.charge_elsewhere(late_cost, by);
+            if share.held_elsewhere == 0 {
+                states.end_elsewhere(by);
+            }
+        });
     }
 
     /// Takes the share of an account away. Returns the state to be handed over, if there was one.
@@ -184,6 +187,19 @@ impl PoolState {
         let is_supplied = self.table.get(slot).is_some_and(AccountEntry::is_supplied);
         if is_supplied && !self.shares.held.contains_key(&slot) {
             self.forget_limits(slot);
+            self.note_change(slot);
+        }
+    }
+
+    /// Notes that a call has cost so much more than it was charged, if others have the account by
+    /// now, or may have it: they are to be told.
+    pub(super) fn spent_elsewhere(&mut self, slot: Slot, cost: u64) {
+        let Some(entry) = self.table.get(slot).filter(|entry| entry.is_supplied()) else { return };
+        let is_limited = entry.limits.further.iter().any(|rule| rule.unit == Unit::Cost);
+        let is_here = self.shares.held.contains_key(&slot) && !self.shares.have_ended;
+        if cost > 0 && is_limited && !is_here {
+            let late = self.shares.late.entry(slot).or_default();
+            late.cost = late.cost.saturating_add(cost);
             self.note_change(slot);
         }
     }
@@ -220,6 +236,7 @@ impl PoolState {
             rest: rest.map(|(cause, until)| (cause, until.saturating_add(offset))),
             held: entry.held,
             reserved: None,
+            late_cost: held.share.late_cost,
         })
     }
 

@@ -25,7 +25,7 @@ use crate::store::MemoryStore;
 use crate::token::{AccessToken, Tokens};
 
 const SECOND: Duration = Duration::from_secs(1);
-const WHOLE: Share = Share { units: 1, of: 1, held_elsewhere: 0 };
+const WHOLE: Share = Share { units: 1, of: 1, held_elsewhere: 0, late_cost: 0 };
 
 /// One process of a fleet. The reference clock is that of a process that was just started.
 struct Process {
@@ -116,6 +116,12 @@ impl Process {
     /// Returns what cause keeps an account from serving.
     fn cause(&self, name: &str) -> Option<QuarantineCause> {
         self.pool.0.change(|state, _| state.account(name).unwrap().1.rare.get().cause())
+    }
+
+    /// Takes what calls of an account have cost since others have it.
+    fn late_cost(&self, name: &str) -> u64 {
+        let changed = self.pool.take_changed(usize::MAX).into_iter().filter(|change| change.name == name);
+        changed.map(|change| change.late_cost).sum()
     }
 
     /// Takes the changes of an account: what it wants, and how many leases are held.
@@ -247,6 +253,74 @@ async fn strict_limits_daily_quotas_and_costs_go_along() {
     other.pass(20 * SECOND);
     assert!(other.lease().is_none(), "the quota of the day is used up: 2 + 2 + 3");
     assert_eq!(other.cause("ada"), Some(QuarantineCause::QuotaUsedUp));
+}
+
+#[tokio::test]
+async fn what_a_call_has_cost_after_its_account_went_elsewhere_is_charged_there_as_it_would_be_here() {
+    let (day, hour) = (Limit::daily_cost(100), Limit::cost(100, 3600 * SECOND));
+    let strict = hour.clone().strict();
+    // A strict limit counts a call twice that is still in flight when its account comes back.
+    for (limit, twice) in [(day, 0), (Limit::cost(100, SECOND).burst(100), 0), (strict, 37), (hour.burst(100), 0)] {
+        let limited = || Process::with(account().limit(limit.clone()));
+        let [one, other, third, witness] = [(); 4].map(|()| limited());
+        one.serve("ada", WHOLE, &Before::Unused);
+        witness.serve("ada", WHOLE, &Before::Unused);
+        let left = |process: &Process| process.pool.account("ada").unwrap().stats().unwrap().remaining_cost;
+        // The fleet is told of what a caller waits for.
+        let lease = async |process: &Process| {
+            let (lease, _) = tokio::join!(process.pool.lease().cost(5), async { process.reserve("ada") });
+            lease.unwrap()
+        };
+        let (call, same) = (lease(&one).await, lease(&witness).await);
+        let spent = |cost| {
+            call.spent(cost);
+            same.spent(cost);
+            one.late_cost("ada")
+        };
+        assert_eq!(spent(6), 0, "its state has it, {limit}");
+        other.serve("ada", WHOLE, &Before::State(one.release("ada")));
+        assert_eq!((spent(26), spent(26)), (20, 0), "each is told once, {limit}");
+        let share = |late_cost| Share { late_cost, ..WHOLE };
+        other.pool.change_share("ada", share(20));
+        assert_eq!(left(&other), left(&witness), "{limit}");
+        // The next has heard of more when it is given the account.
+        assert_eq!(spent(30), 4);
+        third.serve("ada", share(24), &Before::State(other.release("ada")));
+        assert_eq!((left(&third), left(&witness)), (Some(70), Some(70)), "{limit}");
+        // It comes back before the fleet was told of all.
+        let state = third.release("ada");
+        call.spent(37);
+        same.spent(37);
+        one.serve("ada", share(24), &Before::State(state));
+        assert_eq!((one.late_cost("ada"), left(&one), left(&witness)), (0, Some(63 - twice), Some(63)), "{limit}");
+        drop(call);
+        assert_eq!(left(&one), Some(63 - twice), "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_call_costs_when_the_shares_have_ended_is_told_since_others_may_have_its_account() {
+    let here = Process::with(account().limit(Limit::cost(100, SECOND)));
+    here.serve("ada", WHOLE, &Before::Unused);
+    let call = here.lease().unwrap();
+    here.pool.shares_end_at((here.moment() + SECOND).boot.as_nanos());
+    here.pass(just_before(SECOND));
+    call.spent(2);
+    assert_eq!(here.late_cost("ada"), 0);
+    here.pass(SECOND);
+    call.spent(5);
+    assert_eq!(here.late_cost("ada"), 3);
+}
+
+#[tokio::test]
+async fn what_a_call_costs_is_told_of_no_account_that_has_no_limit_of_cost() {
+    let one = Process::with(account().limit(Limit::daily(100)));
+    one.serve("ada", WHOLE, &Before::Unused);
+    let call = one.lease().unwrap();
+    one.release("ada");
+    one.late_cost("ada");
+    call.spent(50);
+    assert!(one.told("ada").is_none());
 }
 
 #[tokio::test]
@@ -430,11 +504,11 @@ async fn a_token_serves_until_it_expires_and_then_one_is_wanted() {
 async fn leases_that_others_hold_count_and_those_held_here_after_a_release_are_told() {
     let limited = || account().concurrency(3);
     let (one, other) = (Process::with(limited()), Process::with(limited()));
-    one.serve("ada", Share { units: 3, of: 3, held_elsewhere: 0 }, &Before::Unused);
+    one.serve("ada", Share { units: 3, of: 3, ..WHOLE }, &Before::Unused);
     let leases: Vec<_> = std::iter::from_fn(|| one.lease()).collect();
     let state = one.release("ada");
     assert_eq!((leases.len(), state.held), (3, 3));
-    let share = |held_elsewhere| Share { units: 3, of: 3, held_elsewhere };
+    let share = |held_elsewhere| Share { units: 3, of: 3, held_elsewhere, ..WHOLE };
     other.serve("ada", share(3), &Before::State(state));
     assert_eq!(other.calls(), 0);
     let caller = waiting(other.pool.lease()).await;
@@ -452,7 +526,7 @@ async fn leases_that_others_hold_count_and_those_held_here_after_a_release_are_t
 #[tokio::test]
 async fn a_share_that_changes_neither_forgives_nor_doubles_what_is_owed() {
     let here = Process::with(account().rate(10, SECOND).burst(10));
-    let share = |units| Share { units, of: 10, held_elsewhere: 0 };
+    let share = |units| Share { units, of: 10, ..WHOLE };
     here.serve("ada", share(4), &Before::Unused);
     assert_eq!(here.calls(), 4);
     here.pool.change_share("ada", share(10));
@@ -565,7 +639,7 @@ async fn a_rest_of_its_own_goes_on_after_what_others_said_and_is_all_that_is_tol
 
 #[tokio::test]
 async fn a_rest_that_others_were_told_of_is_ended_by_nothing_else_and_ends_nothing_else() {
-    const HALF: Share = Share { units: 1, of: 2, held_elsewhere: 0 };
+    const HALF: Share = Share { units: 1, of: 2, ..WHOLE };
     let here = Process::with(account());
     here.serve("ada", HALF, &Before::Unused);
     let rest = |time| {
@@ -686,11 +760,11 @@ async fn a_token_that_a_member_rejects_is_renewed_by_the_process_that_got_it() {
     let changes = worker.pool.take_changed(10);
     assert_eq!(changes[0].token.as_ref().unwrap().sequence, first);
     assert!(changes[0].wants.is_none() && changes[0].quarantine.is_none());
-    for (rejected, cause) in [(first + 7, QuarantineCause::Rejected), (first, QuarantineCause::Expired)] {
-        worker.pool.renew_rejected("ada", rejected, cause);
-        assert_eq!(worker.pool.take_changed(10).len(), 1, "it is told again");
-        assert_eq!(sequence(&worker), Some(first));
-    }
+    worker.pool.renew_rejected("ada", first + 7, QuarantineCause::Rejected);
+    assert_eq!(worker.pool.take_changed(10).len(), 1, "it is told again");
+    worker.pool.renew_rejected("ada", first, QuarantineCause::Expired);
+    assert!(worker.pool.take_changed(10).is_empty(), "there is nothing to tell until it is renewed");
+    assert_eq!(sequence(&worker), Some(first));
     for cause in [QuarantineCause::UsageCap, QuarantineCause::Rejected] {
         let before = sequence(&worker).unwrap();
         worker.pool.renew_rejected("ada", before, cause);
@@ -751,7 +825,7 @@ async fn tokens_from_a_store_have_the_numbers_by_which_all_processes_know_them()
 
 /// Moves shares among three processes, each of which spends all that it may, and counts the calls.
 fn spends_at_most(moves: Vec<(usize, u32, bool)>, steps: u64) -> Result<(), TestCaseError> {
-    let share = |units| Share { units, of: 10, held_elsewhere: 0 };
+    let share = |units| Share { units, of: 10, ..WHOLE };
     let limited = || account().rate(10, SECOND).burst(10);
     let processes = [0, 500, 7].map(|up| Process::up_for(Duration::from_secs(up)).and(limited()));
     let mut units = [10, 0, 0];
@@ -804,5 +878,98 @@ proptest! {
         steps in 1..400_u64,
     ) {
         spends_at_most(moves, steps)?;
+    }
+}
+
+#[tokio::test]
+async fn what_was_spent_counts_when_an_account_is_given_another_limit_beside() {
+    let (daily, hourly) = (|most| Limit::daily(most), Limit::requests(4, 3600 * SECOND).strict());
+    let here = Process::with(account().limit(daily(9)));
+    here.serve("ada", WHOLE, &Before::Unused);
+    let held = here.lease().unwrap();
+    drop(here.lease().unwrap());
+    assert!(here.pool.redefine(&account().limit(hourly.clone()).limit(daily(5))).unwrap());
+    here.supply("ada", 1);
+    assert_eq!(here.calls(), 3, "of the day, and of the hour beside the call in flight");
+    assert_eq!(here.cause("ada"), Some(QuarantineCause::QuotaUsedUp));
+    let state = here.release("ada");
+    assert_eq!(state.held, 1);
+    let other = Process::with(account().limit(hourly).limit(daily(9)));
+    other.serve("ada", WHOLE, &Before::State(state));
+    assert_eq!(other.calls(), 0, "four calls of this hour");
+    drop(held);
+    assert_eq!(here.told("ada"), Some((None, 0)));
+}
+
+#[tokio::test]
+async fn callers_follow_an_account_to_its_new_tags_and_a_tag_that_no_account_has_is_refused() {
+    let here = Process::with(account().tag("eu").tag("fast")).and(Account::new("bob", NoLogin).tag("us"));
+    let [old, kept, key] = [here.pool.lease().tag("eu"), here.pool.lease().tag("fast"), here.pool.lease().key("k")];
+    let (old, kept, key) = (waiting(old).await, waiting(kept).await, waiting(key.tag("fast")).await);
+    assert!(here.pool.redefine(&account().tag("fast").tag("us").tier(1)).unwrap());
+    assert_eq!(old.await.unwrap_err().kind(), ErrorKind::NoAccount);
+    assert_eq!(here.pool.lease().tag("eu").await.unwrap_err().kind(), ErrorKind::NoAccount);
+    here.serve("ada", WHOLE, &Before::Unused);
+    assert_eq!((kept.await.unwrap().account(), key.await.unwrap().account()), ("ada", "ada"));
+    assert_eq!(here.pool.lease().tag("us").await.unwrap().account(), "ada");
+    here.serve("bob", WHOLE, &Before::Unused);
+    assert_eq!(here.pool.lease().tag("us").await.unwrap().account(), "bob", "of an earlier tier");
+    assert!(!here.pool.redefine(&Account::new("eve", NoLogin)).unwrap());
+}
+
+/// What is said of an account in a random walk.
+fn said() -> impl Strategy<Value = Account> {
+    let tags = prop::collection::vec(0..3_usize, 0..3);
+    (1..4_u32, tags, 0..2_u8, prop::option::of(1..50_u64)).prop_map(|(concurrency, tags, tier, daily)| {
+        let account = account().concurrency(concurrency).tier(tier);
+        let account = tags.into_iter().fold(account, |account, tag| account.tag(TAGS[tag]));
+        daily
+            .into_iter()
+            .fold(account, |account, most| account.limit(Limit::daily(1000)).limit(Limit::cost(most, SECOND).burst(9)))
+    })
+}
+
+const TAGS: [&str; 3] = ["a", "b", "c"];
+
+proptest! {
+    #[test]
+    fn however_often_an_account_is_given_other_limits_its_leases_count_and_its_tags_find_it(
+        steps in prop::collection::vec((said(), 0..4_usize, 0..3_usize, any::<bool>()), 1..12),
+    ) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            let here = Process::with(account()).and(Account::new("bob", NoLogin).tag("b"));
+            let mut leases: Vec<Lease> = Vec::new();
+            for (said, ended, more, moves) in steps {
+                let definition = crate::pool::definition::Definition::of(&said).unwrap();
+                let whole = Share { units: definition.units(), of: definition.units(), ..WHOLE };
+                here.pool.redefine(&said).unwrap();
+                let state = if moves { here.pool.release_share("ada", 0) } else { None };
+                here.serve("ada", whole, &state.map_or(Before::Unused, Before::State));
+                here.pool.change_share("ada", whole);
+                here.pass(60 * SECOND);
+                leases.truncate(leases.len().saturating_sub(ended));
+                let free = usize::try_from(definition.leases_of(1, 1)).unwrap().saturating_sub(leases.len());
+                let calls: Vec<Lease> = std::iter::from_fn(|| here.lease()).take(9).collect();
+                prop_assert_eq!(calls.len(), free, "{} leases are held", leases.len());
+                leases.extend(calls.into_iter().take(more));
+                for tag in TAGS {
+                    let has_tag = definition.tags().iter().any(|other| other == tag);
+                    let found = here.pool.lease().tag(tag).within(Duration::ZERO).await;
+                    let is_unknown = found.as_ref().is_err_and(|error| error.kind() == ErrorKind::NoAccount || error.kind() == ErrorKind::Configuration);
+                    prop_assert_eq!(is_unknown, !has_tag && tag != "b", "{}: {:?}", tag, found);
+                }
+                let status = here.pool.status();
+                prop_assert_eq!((status.accounts, status.active), (2, 1));
+                prop_assert_eq!(here.pool.account("ada").unwrap().stats().unwrap().held as usize, leases.len());
+            }
+            here.pool.remove("ada");
+            here.pool.remove("bob");
+            for tag in TAGS {
+                prop_assert!(here.pool.lease().tag(tag).await.is_err());
+            }
+            let status = here.pool.status();
+            prop_assert_eq!((status.accounts, status.active, status.quarantined_for(QuarantineCause::Elsewhere)), (0, 0, 0));
+            Ok(())
+        })?;
     }
 }

@@ -1,0 +1,177 @@
+//! What a process makes of its rows in Redis, and what it says of them, without a Redis.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::pool::account::Account;
+use crate::pool::fleet::place::Settings;
+use crate::pool::lease::Lease;
+use crate::pool::share::SuppliedToken;
+use crate::pool::start::NoLogin;
+use crate::token::AccessToken;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A process that knows one account.
+struct Process {
+    task: MemberTask,
+    clock: ManualClock,
+}
+
+impl Process {
+    fn with(account: &Account) -> Self {
+        let clock = ManualClock::new();
+        let place = Settings::new("redis://127.0.0.1:1", "catalog").place().unwrap();
+        let pool = Pool::builder().clock(&clock).build().unwrap();
+        pool.watch();
+        let (member, signals) = FleetMember::new(place, pool).unwrap();
+        let mut task = MemberTask::new(&member, None, signals).unwrap();
+        (task.clock, task.standing.joins) = ((&clock).into(), false);
+        let mut process = Self { task, clock };
+        process.hear_of(account);
+        process
+    }
+
+    /// Takes what the auth workers say of the account.
+    fn hear_of(&mut self, account: &Account) {
+        let definition = Definition::of(account).unwrap();
+        self.task.accounts.rows.insert("ada".to_owned(), AccountRow { definition, unavailable: None });
+        self.task.take_account("ada");
+    }
+
+    /// Takes what the coordinator says of the account.
+    fn take(&mut self, row: &ShareRow) {
+        self.clock.advance(SHORTEST_ROUND);
+        self.task.shares.rows.insert("ada".to_owned(), row.clone());
+        self.task.take_share("ada");
+        let token = AccessToken::new("token").unwrap();
+        let expires = self.task.clock.moment() + HOUR;
+        self.task.pool.supply("ada", SuppliedToken { token, sequence: 1, expires });
+    }
+
+    async fn leases(&self, count: usize) -> Vec<Lease> {
+        let mut leases = Vec::new();
+        for _ in 0..count {
+            leases.push(self.task.pool.lease().await.unwrap());
+        }
+        leases
+    }
+
+    /// Returns what Redis is to be told of the account, if anything.
+    fn take_told(&mut self) -> Option<Release> {
+        self.task.take_changes(AT_ONCE);
+        let is_new = self.task.releases.remove("ada");
+        self.task.told.get("ada").filter(|_| is_new).cloned()
+    }
+
+    /// Says what it says with each heartbeat, and returns what else Redis is to be told then.
+    fn beat(&mut self) -> Option<Release> {
+        self.clock.advance(LONGEST_BEAT);
+        self.task.report().unwrap();
+        self.take_told()
+    }
+}
+
+fn account() -> Account {
+    Account::new("ada", NoLogin)
+}
+
+#[tokio::test]
+async fn what_was_released_stays_released_when_the_row_changes_before_the_coordinator_has_seen_it() {
+    let mut process = Process::with(&account().concurrency(4).usage_cap(9));
+    let row = ShareRow { units: 1, of: 1, grant: 7, ..ShareRow::default() };
+    process.take(&row);
+    let leases = process.leases(2).await;
+    let row = ShareRow { units: 0, leaving: 1, step: 1, ..row };
+    process.take(&row);
+    let told = process.take_told().unwrap();
+    let served = told.state.as_ref().unwrap().served;
+    assert_eq!((told.held, told.units, served), (2, 0, Some((1, 2))));
+    process.take(&ShareRow { held_elsewhere: 3, step: 2, ..row });
+    assert_eq!(process.take_told(), Some(Release { step: 2, ..told.clone() }));
+    drop(leases);
+    assert_eq!(process.take_told(), Some(Release { step: 2, held: 0, ..told }));
+}
+
+#[tokio::test]
+async fn leases_of_a_former_share_that_end_while_the_account_is_here_again_count_for_others_no_more() {
+    let mut process = Process::with(&account().concurrency(4));
+    let row = ShareRow { units: 4, of: 4, grant: 7, ..ShareRow::default() };
+    process.take(&row);
+    let mut leases = process.leases(3).await;
+    process.take(&ShareRow { units: 0, leaving: 4, step: 1, ..row.clone() });
+    let told = process.take_told().unwrap();
+    assert_eq!(told.held, 3);
+    process.take(&ShareRow { units: 1, grant: 8, ..row });
+    assert_eq!(process.take_told(), None);
+    let held = |held| Some(Release { held, ..told.clone() });
+    assert_eq!(process.beat(), held(2), "one of them is within its part");
+    leases.pop();
+    assert_eq!(process.beat(), held(1));
+    leases.pop();
+    assert_eq!(process.beat(), held(0));
+    assert_eq!(process.beat(), None);
+    process.take(&ShareRow { units: 0, leaving: 1, grant: 8, of: 4, step: 1, ..ShareRow::default() });
+    assert_eq!(process.take_told().map(|told| (told.grant, told.held)), Some((8, 1)));
+}
+
+/// Has a caller with each of these tags come, one each millisecond, who waits for an account that
+/// is elsewhere, or gives up. Returns when that was reported.
+async fn reports_of_callers(tags: &[String], gives_up: bool) -> Vec<usize> {
+    let mut process = Process::with(&tags[..9].iter().fold(account(), Account::tag));
+    process.beat();
+    let (mut waiting, mut reported) = (Vec::new(), Vec::new());
+    for (at, tag) in tags.iter().enumerate() {
+        process.clock.advance(Duration::from_millis(1));
+        let mut caller = process.task.pool.lease().tag(tag).into_future();
+        assert!(poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_pending())).await);
+        // What the task does when it is woken by that.
+        process.task.pool.demand_arose().await;
+        process.task.has_new_demand = true;
+        if let Some((report, _)) = process.task.report() {
+            assert!(report.demand.iter().any(|(asked, _)| asked.as_ref() == Some(tag)), "{report:?}");
+            reported.push(at);
+        }
+        waiting.extend(Some(caller).filter(|_| !gives_up));
+    }
+    reported
+}
+
+#[tokio::test]
+async fn the_first_callers_are_reported_at_once_and_those_that_keep_coming_four_times_a_second() {
+    let tags: Vec<String> = (0..4000).map(|number| format!("t{}", number % 9)).collect();
+    for gives_up in [false, true] {
+        let reported = reports_of_callers(&tags, gives_up).await;
+        assert_eq!(reported[..4], [0, 1, 2, 3], "four at once");
+        assert!(reported.len() <= 4 + 4 * 4 + 1, "{reported:?} (callers give up: {gives_up})");
+        let longest = reported.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(longest <= Some(1000), "{reported:?}");
+    }
+}
+
+/// Whether a caller would be served now.
+async fn is_served(process: &Process) -> bool {
+    let mut caller = process.task.pool.lease().into_future();
+    poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_ready())).await
+}
+
+#[tokio::test]
+async fn leases_go_on_to_count_when_the_account_is_given_another_tag() {
+    let mut process = Process::with(&account().concurrency(4));
+    let row = ShareRow { units: 4, of: 4, grant: 7, ..ShareRow::default() };
+    process.take(&row);
+    let mut leases = process.leases(4).await;
+    process.hear_of(&account().concurrency(4).tag("eu"));
+    process.take(&row);
+    assert!(!is_served(&process).await, "a fifth lease at once");
+    leases.pop();
+    assert!(is_served(&process).await);
+    process.take(&ShareRow { units: 0, leaving: 4, step: 1, ..row });
+    assert_eq!(process.take_told().map(|told| told.held), Some(3));
+    process.hear_of(&account().concurrency(4));
+    assert_eq!(process.take_told().map(|told| told.held), None, "none of them has ended");
+    leases.pop();
+    assert_eq!(process.take_told().map(|told| told.held), Some(2));
+}
