@@ -49,7 +49,7 @@ async fn an_account_behind_a_proxy_logs_in_refreshes_and_calls_through_it() {
     let world = world(TokenBinding::Address);
     let address = [127, 0, 0, 3].into();
     let proxy = HttpProxy::start(address).await;
-    live(&world, account(&world).proxy(&proxy.url()).unwrap()).await;
+    drop(live(&world, account(&world).proxy(&proxy.url()).unwrap()).await);
     assert_all_came_from(&world, address);
 }
 
@@ -58,7 +58,7 @@ async fn an_account_behind_a_proxy_logs_in_refreshes_and_calls_through_it() {
 async fn an_account_with_a_source_address_logs_in_refreshes_and_calls_from_it() {
     let world = world(TokenBinding::Address);
     let address = [127, 0, 0, 2].into();
-    live(&world, account(&world).local_address(address).unwrap()).await;
+    drop(live(&world, account(&world).local_address(address).unwrap()).await);
     assert_all_came_from(&world, address);
 }
 
@@ -69,7 +69,7 @@ async fn proxy_address_and_headers_of_an_account_add_up() {
     let proxy = HttpProxy::start([127, 0, 0, 4].into()).await;
     let account = account(&world).client(|| reqwest::Client::builder().user_agent("catalog/1.0")).unwrap();
     let account = account.local_address([127, 0, 0, 2].into()).unwrap().proxy(&proxy.url()).unwrap();
-    live(&world, account).await;
+    drop(live(&world, account).await);
     assert_all_came_from(&world, [127, 0, 0, 4].into());
     assert!(world.server.requests().iter().all(|request| request.header("user-agent") == Some("catalog/1.0")));
 }
@@ -79,7 +79,7 @@ async fn an_accounts_cookies_are_those_of_its_logins_refreshes_and_calls() {
     let world = world(TokenBinding::Cookie("device".to_owned()));
     let headers: http::HeaderMap = [(http::header::COOKIE, "device=d7".parse().unwrap())].into_iter().collect();
     let client = HttpClient::new(move || reqwest::Client::builder().default_headers(headers.clone()));
-    live(&world, account(&world).client(client).unwrap()).await;
+    drop(live(&world, account(&world).client(client).unwrap()).await);
 }
 
 #[tokio::test]

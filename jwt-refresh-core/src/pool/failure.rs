@@ -97,6 +97,29 @@ pub(super) fn duplicate_key(name: &str, other: &str) -> Error {
     Error::new(ErrorKind::Configuration, what)
 }
 
+/// Returns the error of a fleet of which Redis has no account under keys that begin with `base`.
+#[cfg(feature = "redis")]
+pub(super) fn unregistered(base: &str) -> Error {
+    let what = format!("the fleet has no account: no auth worker has registered one under `{base}`");
+    Error::new(ErrorKind::NoAccount, what)
+        .advising("start an auth worker, and give both roles the same Redis, database, name and prefix")
+}
+
+/// Returns the error of a process to which no access token of its fleet is any use, because of
+/// `cause`.
+#[cfg(feature = "redis")]
+pub(super) fn unreadable(cause: &Error) -> Error {
+    Error::new(ErrorKind::Configuration, format!("no account of the fleet can be used here: {}", cause.what()))
+        .advising("give both roles the same `key`")
+}
+
+/// Returns the `error` of a caller that has waited in vain in a fleet without an auth worker.
+#[cfg(feature = "redis")]
+pub(super) fn without_auth_worker(error: Error, fleet: &str) -> Error {
+    let what = format!("{}, and no auth worker of the fleet {fleet:?} lives", error.what());
+    error.restated(ErrorKind::Busy, what).advising("start an auth worker, without which no process is given an account")
+}
+
 /// Returns the error for something that only a [`Pool`](super::Pool) can do.
 #[cfg(feature = "redis")]
 pub(super) fn not_in_redis(who: &str, what: &str) -> Error {

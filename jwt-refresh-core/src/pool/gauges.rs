@@ -19,6 +19,7 @@ const INTERVAL: i64 = 5_000_000_000;
 const ENDED: PoolStatus = PoolStatus {
     accounts: 0,
     active: 0,
+    auth_workers: None,
     failing: 0,
     quarantined: Vec::new(),
     causes: CauseCounts::NONE,
@@ -85,6 +86,9 @@ fn set(pool: &str, status: &PoolStatus, health: f64) {
     let set = |name: &'static str, value: f64| metrics::gauge!(name, "pool" => pool.to_owned()).set(value);
     set("jwt_refresh_pool_accounts", status.accounts as f64);
     set("jwt_refresh_pool_active", status.active as f64);
+    if let Some(auth_workers) = status.auth_workers {
+        set("jwt_refresh_pool_auth_workers", auth_workers as f64);
+    }
     set("jwt_refresh_pool_failing", status.failing as f64);
     set("jwt_refresh_pool_waiting", status.waiting as f64);
     set("jwt_refresh_pool_average_ttl_seconds", status.average_ttl.map_or(f64::NAN, |ttl| ttl.as_secs_f64()));

@@ -15,6 +15,17 @@ use crate::store::{StoreError, StoreErrorKind};
 /// channel, that the user has no permission for.
 const SCRIPT_DENIED: &str = "The user executing the script can't";
 
+/// What Redis says of mistakes that its code does not tell. Other words are left out, because they
+/// may repeat what was sent: `unknown command` repeats its arguments, such as a password.
+const KNOWN: [&str; 6] = [
+    "DB index is out of range",
+    "invalid DB index",
+    "SELECT is not allowed in cluster mode",
+    "max number of clients reached",
+    "AUTH <password> called without any password configured for the default user",
+    "unknown command",
+];
+
 const LATE: &str = "did not answer in time";
 
 /// Why there is no answer.
@@ -171,7 +182,8 @@ fn clause(error: &RedisError) -> String {
         return "holds something of another kind under this account's key".to_owned();
     }
     if let Some(code) = error.code() {
-        return format!("answered {code}");
+        let words = error.detail().and_then(|detail| KNOWN.iter().find(|known| detail.contains(*known)));
+        return words.map_or_else(|| format!("answered {code}"), |words| format!("answered {code}: {words}"));
     }
     match error.kind() {
         ErrorKind::AuthenticationFailed => "refused the user or the password".to_owned(),

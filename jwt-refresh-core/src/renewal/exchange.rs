@@ -44,6 +44,11 @@ pub(crate) trait RenewalContext: Sync {
         None
     }
 
+    /// Returns the name of the account, if it has one: for the log.
+    fn account(&self) -> Option<&str> {
+        None
+    }
+
     /// Returns what the access token is asked for with, if it is not the account's own.
     fn parameters(&self) -> Option<AccessParameters> {
         None
@@ -246,7 +251,8 @@ impl<C: RenewalContext> Renewer<'_, C> {
         match &answer {
             Ok(_) => tracing::debug!(target: "jwt_refresh", action = action.name(), "answered"),
             Err(error) => {
-                tracing::warn!(target: "jwt_refresh", action = action.name(), kind = ?error.kind(), %error, "failed");
+                let account = self.context.account();
+                tracing::warn!(target: "jwt_refresh", account, action = action.name(), kind = ?error.kind(), %error, "failed");
             }
         }
         answer.map(|tokens| (tokens, times))

@@ -117,6 +117,10 @@ impl AccountStore {
         }
     }
 
+    pub(super) fn account(&self) -> &str {
+        &self.account
+    }
+
     /// Reads the entry.
     pub(super) async fn load(&self, policy: &Policy) -> Result<FoundEntry, StoreError> {
         // This is read before the load. A revision that another task sees meanwhile may be higher,

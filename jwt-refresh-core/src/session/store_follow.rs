@@ -18,7 +18,8 @@ impl SessionShared {
         }
         if found.has_lost {
             let revision = found.revision;
-            tracing::warn!(target: "jwt_refresh", revision, "the store was emptied, went back to an earlier state, or has what cannot be opened");
+            let account = store.account();
+            tracing::warn!(target: "jwt_refresh", account, revision, "the store was emptied, went back to an earlier state, or has what cannot be opened");
             let doubted = self.cell.doubt(found.record.as_ref().map_or(0, |record| record.sequence));
             // The entry may be an earlier one of the same tokens, which does not say so.
             doubted.inspect(|token| store.note_doubt(token.clone()));

@@ -145,7 +145,8 @@ impl StoredAccount {
     pub(crate) async fn log_out(&self) {
         let log_out = || async {
             if let Err(error) = Arc::clone(&self.session).log_out().await {
-                tracing::warn!(target: "jwt_refresh", action = "logout", kind = ?error.kind(), %error, "failed");
+                let account = self.session.store.as_ref().map(|store| store.account());
+                tracing::warn!(target: "jwt_refresh", account, action = "logout", kind = ?error.kind(), %error, "failed");
             }
         };
         self.left.get_or_init(log_out).await;

@@ -5,6 +5,7 @@ mod bad_input;
 mod breakages;
 pub(crate) mod callers;
 mod crashes;
+mod diagnosis;
 #[cfg(unix)]
 mod faults;
 mod late_costs;

@@ -1,12 +1,14 @@
 //! A process that uses tokens, as its callers see it: the local pool with all accounts of the
 //! fleet.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::auth_workers::AuthWorkerWatch;
 use super::place::FleetPlace;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
@@ -22,12 +24,16 @@ use crate::runtime;
 /// Returns what a process pins to an account, by its name.
 pub(super) type Pins = Arc<dyn Fn(&str) -> Option<Pin> + Send + Sync>;
 
+/// How often it is looked whether a fleet has its first account, for callers that wait for it.
+const EMPTY_PAUSE: Duration = Duration::from_millis(100);
+
 /// What the handles of a fleet's pool share in one process.
 pub(super) struct FleetMember {
     pub(super) place: FleetPlace,
     pub(super) pool: Pool,
     pub(super) link: Arc<Connection>,
     pub(super) clock: Clock,
+    auth_workers: AuthWorkerWatch,
     /// Wakes the task, for callers that wait for it, and when the last handle is dropped.
     wake: Arc<Notify>,
     /// How long it may wait for its last leases, once it is to end.
@@ -76,6 +82,7 @@ impl FleetMember {
             place,
             pool,
             clock: Clock::system(),
+            auth_workers: AuthWorkerWatch::default(),
             wake: Arc::clone(&wake),
             left: left.subscribe(),
             is_ready: AtomicBool::new(false),
@@ -125,6 +132,37 @@ impl FleetMember {
         }
     }
 
+    /// Asks the local pool for a lease.
+    async fn lease_here(&self, terms: LeaseTerms) -> Result<Lease, Error> {
+        let lease = Arc::clone(self.pool.shared()).lease(terms);
+        tokio::select! {
+            biased;
+            answer = lease => answer.map_err(|error| match error.kind() {
+                ErrorKind::Busy => self.auth_workers.explain(error, &self.place, &self.clock),
+                _ => error,
+            }),
+            never = self.auth_workers.look(&self.place, &self.link, &self.clock) => match never {},
+        }
+    }
+
+    /// Asks again until the fleet has its first account, or until the deadline if there is one.
+    async fn lease_of_first(&self, terms: LeaseTerms) -> Result<Lease, Error> {
+        loop {
+            let answer = self.lease_here(terms.clone()).await;
+            let now = self.clock.moment();
+            let waits = terms.until.boot != Moment::NEVER.boot && now.boot < terms.until.boot;
+            match answer.map_err(unusable_here) {
+                Err(error) if is_unknown(&error) && self.pool.status().accounts == 0 => {
+                    if !waits {
+                        return Err(failure::unregistered(&self.place.keys.base));
+                    }
+                }
+                answer => return answer,
+            }
+            runtime::sleep_until(&self.clock, terms.until.earlier(now + EMPTY_PAUSE)).await;
+        }
+    }
+
     /// Ends this process' part in the fleet, and waits for its leases, for the time `within` at
     /// most.
     pub(super) async fn close(&self, within: Duration) {
@@ -151,15 +189,29 @@ impl LeaseSource for FleetMember {
                 self.ready(terms.until).await?;
             }
             let again = terms.clone();
-            let answer = Arc::clone(self.pool.shared()).lease(terms).await;
-            let is_unknown = |error: &Error| matches!(error.kind(), ErrorKind::NoAccount | ErrorKind::Configuration);
+            let answer = self.lease_here(terms).await;
             if !answer.as_ref().is_err_and(is_unknown) {
                 return answer;
             }
             // An account may have come meanwhile of which this process has not heard yet.
             self.read_again(again.until).await;
-            Arc::clone(self.pool.shared()).lease(again).await
+            self.lease_of_first(again).await
         })
+    }
+}
+
+/// Returns whether the error may be that of accounts of which this process has not heard.
+fn is_unknown(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NoAccount | ErrorKind::Configuration)
+}
+
+/// Returns the error for a caller to whom no account can be given since the access tokens cannot be
+/// opened here: that does not pass by itself.
+fn unusable_here(error: Error) -> Error {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<Error>());
+    match cause.filter(|cause| cause.kind() == ErrorKind::Configuration).cloned() {
+        Some(cause) if error.kind() == ErrorKind::NoAccount => failure::unreadable(&cause),
+        _ => error,
     }
 }
 

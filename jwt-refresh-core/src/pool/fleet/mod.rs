@@ -9,11 +9,12 @@
 //! All talk through Redis: `place` says where and under which keys, `messages` what, and `scripts`
 //! have what must happen at once, which decides nothing. A `mirror` is a copy of rows in Redis,
 //! `tokens` are access tokens there, sealed by a `cipher`, and `redis_time` is how far its clock is
-//! from this machine's. `status` is how all of it is doing.
+//! from this machine's. `auth_workers` are those that live, and `status` is how all of it is doing.
 
 mod assignment;
 #[cfg(test)]
 mod assignment_tests;
+mod auth_workers;
 mod cipher;
 mod coordinator;
 mod member;
@@ -72,7 +73,11 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 /// # Differences from a pool on one machine
 ///
 /// - The first call in a process that has no share waits until it is given one: some milliseconds,
-///   while an auth worker lives. Shares move by messages.
+///   while an auth worker lives. Shares move by messages. In a fresh fleet, and in one whose Redis
+///   came back empty, it waits for 1.1 times the [share time](AuthWorkerBuilder::share_time): 3.3 s
+///   by default.
+/// - A caller with a deadline waits for the fleet's first account. Others get
+///   [`NoAccount`](crate::ErrorKind::NoAccount) until an auth worker has registered one.
 /// - The order of callers, [weights](super::Account::weight), tiers and selection hold within a
 ///   process, among the accounts that it has a share of. Processes do not ask each other.
 /// - An account that several processes need at once is divided, if its
@@ -87,6 +92,9 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 ///   [for a while](AuthWorkerBuilder::lease_ttl). Of its share, the worst is assumed. Of a
 ///   [quota](super::Limit::daily), that is a portion of at most an eighth, which the process had
 ///   told Redis that it may use.
+/// - There is no `account()` (figures, drain, quarantine, lift), `events()`, `wait_ready` or
+///   `set_limits`, and an [`AuthWorker`] has no `status()`. The guide
+///   says what there is instead, under "What a fleet lacks".
 ///
 /// # When Redis is away
 ///
@@ -129,6 +137,7 @@ pub use worker::{AuthWorker, AuthWorkerBuilder};
 /// Every request to Redis is answered, or has failed, within
 /// [`timeout`](RedisPoolBuilder::timeout). No lease asks Redis for anything.
 #[derive(Clone)]
+#[must_use = "a pool ends when its last handle is dropped"]
 pub struct RedisPool(Arc<FleetMember>);
 
 impl RedisPool {
@@ -157,6 +166,10 @@ impl RedisPool {
     /// they did in the last second or two may be missing. With the feature `metrics` this also sets
     /// the gauges, under the fleet's name: call it every few seconds in one process of the fleet.
     /// Cancel-safe.
+    ///
+    /// It says how many auth workers live, and counts an account whose token has expired as one
+    /// that does not serve. Without the [`key`](RedisPoolBuilder::key) of the fleet it cannot see
+    /// when tokens expire, and goes by what auth workers say.
     ///
     /// # Errors
     ///
@@ -253,8 +266,8 @@ impl RedisPoolBuilder {
     /// # Errors
     ///
     /// [`Configuration`](crate::ErrorKind::Configuration): the URL cannot be used, the prefix holds
-    /// other characters than it may, the time-out is zero, or there is no runtime for the task that
-    /// talks to Redis in the background.
+    /// other characters than it may, the time-out is zero, or the threads that talk to Redis in the
+    /// background cannot be started.
     pub fn build(self) -> Result<RedisPool, Error> {
         let place = self.settings.place()?;
         let pool = Pool::builder().policy(self.policy).id(place.id(&*place.link()?)).build()?;

@@ -181,7 +181,9 @@ pub(super) fn unusable(error: StoreError) -> Error {
 
 /// Returns the error of a request to Redis that failed.
 pub(super) fn failed(error: StoreError) -> Error {
-    Error::new(ErrorKind::Store, "the pool's Redis failed").caused_by(error)
+    Error::new(ErrorKind::Store, "the pool's Redis failed")
+        .caused_by(error)
+        .advising("see the cause; the pool goes on by itself when Redis is back")
 }
 
 #[cfg(all(test, feature = "redis-cluster"))]

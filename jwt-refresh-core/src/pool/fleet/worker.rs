@@ -79,6 +79,7 @@ use crate::sync::Mutex;
 ///
 /// and what a [`RedisStore`](RedisStore#access) needs beside its rule.
 #[derive(Clone)]
+#[must_use = "an auth worker ends when its last handle is dropped"]
 pub struct AuthWorker(Arc<WorkerShared>);
 
 struct WorkerShared {
@@ -247,6 +248,12 @@ impl AuthWorkerBuilder {
     /// | 1 s | 0.7 s | 3 % |
     /// | 3 s | 2 s | 10 % |
     /// | 30 s | 29 s | until 30 s after the kill, what it held |
+    ///
+    /// Of an account with a concurrency, what the killed process held is idle for
+    /// [`lease_ttl`](Self::lease_ttl) more.
+    ///
+    /// A fresh fleet, and one whose Redis came back empty, serves nobody for 1.1 times this time:
+    /// for that long, processes may use shares of which this Redis has never heard.
     pub fn share_time(mut self, time: Duration) -> Self {
         self.share_time = time;
         self
@@ -261,9 +268,11 @@ impl AuthWorkerBuilder {
         self
     }
 
-    /// Sets how long after the last word of a process the leases that it held count against their
-    /// accounts' [concurrency](Account::concurrency). Default 30 s. It holds for the fleet, as its
-    /// coordinator has it.
+    /// Sets for how long the leases of a process that died count against their accounts'
+    /// [concurrency](Account::concurrency), after its shares have ended: so until
+    /// [`share_time`](Self::share_time) and this time after its last word. Default 30 s. Make it
+    /// shorter for accounts with a concurrency whose calls are short, but longer than any call. It
+    /// holds for the fleet, as its coordinator has it.
     pub fn lease_ttl(mut self, ttl: Duration) -> Self {
         self.lease_ttl = ttl;
         self
@@ -300,6 +309,9 @@ impl AuthWorkerBuilder {
         let wrong = |what: &str| Err(Error::new(ErrorKind::Configuration, format!("an auth worker's {what}")));
         if self.share_time < Duration::from_millis(500) {
             return wrong("shares must hold for at least half a second");
+        }
+        if self.claim_ttl < self.settings.timeout * 2 {
+            return wrong("`claim_ttl` must be at least twice its `timeout`");
         }
         let place = self.settings.place()?;
         let store = RedisStore::builder(place.url.expose())

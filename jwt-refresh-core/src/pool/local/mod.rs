@@ -136,6 +136,7 @@ pub use pool_account::PoolAccount;
 /// for a lease that it does not use. This is checked of a pool that is named by `from`, but not of
 /// a field called `session`.
 #[derive(Clone)]
+#[must_use = "a pool ends when its last handle is dropped"]
 pub struct Pool(Arc<PoolShared>);
 
 impl Pool {

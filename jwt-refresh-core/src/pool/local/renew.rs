@@ -165,6 +165,10 @@ impl RenewalContext for AccountRenewer<'_> {
         Ok(())
     }
 
+    fn account(&self) -> Option<&str> {
+        Some(self.job.identity.name())
+    }
+
     fn failures(&self) -> u32 {
         u32::from(self.job.failures)
     }

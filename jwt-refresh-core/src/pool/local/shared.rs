@@ -310,6 +310,7 @@ impl PoolShared {
         PoolStatus {
             accounts,
             active,
+            auth_workers: None,
             failing: state.failing(),
             quarantined: Vec::new(),
             causes: state.counters.quarantined,

@@ -16,6 +16,7 @@ use crate::pool::quarantine::{CauseCounts, QuarantineCause};
 ///   "health": "degraded",
 ///   "accounts": 2,
 ///   "active": 1,
+///   "auth_workers": null,
 ///   "failing": 0,
 ///   "quarantined": [
 ///     { "account": "ada@example.com", "cause": "rate_limited", "returns_in_seconds": 12.5 }
@@ -38,8 +39,13 @@ use crate::pool::quarantine::{CauseCounts, QuarantineCause};
 pub struct PoolStatus {
     /// How many accounts the pool was given: the target for `active`.
     pub accounts: usize,
-    /// How many accounts serve.
+    /// How many accounts serve. In a fleet, an account whose token has expired does not, also if
+    /// no auth worker lives that would say so.
     pub active: usize,
+    /// How many auth workers of the fleet live: those that have told Redis of themselves within
+    /// the last five seconds. `None` for a pool on one machine and for one process of a fleet,
+    /// which know of none.
+    pub auth_workers: Option<usize>,
     /// How many accounts cannot renew their tokens at present: their last login or refresh failed,
     /// or their token endpoint is out of order. Those among them that have a token serve until it
     /// expires. In a fleet, as the auth worker says that has most of them.
@@ -90,7 +96,8 @@ pub struct QuarantinedAccount {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {
-    /// At least nine in ten accounts serve, and at least nine in ten can renew their tokens.
+    /// At least nine in ten accounts serve, and at least nine in ten can renew their tokens. In a
+    /// fleet, an auth worker lives.
     Good,
     /// At least one account serves, but not all is good.
     Degraded,
@@ -108,6 +115,8 @@ impl PoolStatus {
     pub fn health(&self) -> Health {
         match self.active {
             0 => Health::Down,
+            // Nobody renews the tokens.
+            _ if self.auth_workers == Some(0) => Health::Degraded,
             active if active * 10 >= self.accounts * 9 && self.failing * 10 <= self.accounts => Health::Good,
             _ => Health::Degraded,
         }
@@ -140,6 +149,9 @@ impl fmt::Display for PoolStatus {
         writeln!(f, "┌{line}┐")?;
         row(f, "health", self.health().to_string())?;
         row(f, "active / target", format!("{} / {}", self.active, self.accounts))?;
+        if let Some(auth_workers) = self.auth_workers {
+            row(f, "auth workers", auth_workers.to_string())?;
+        }
         row(f, "cannot renew", self.failing.to_string())?;
         row(f, "quarantined", self.causes.total().to_string())?;
         row(f, "callers waiting", self.waiting.to_string())?;
@@ -191,6 +203,7 @@ mod tests {
         let status = PoolStatus {
             accounts: 45,
             active: 43,
+            auth_workers: Some(2),
             failing: 2,
             quarantined: [QuarantineCause::UsageCap, QuarantineCause::Joining]
                 .into_iter()

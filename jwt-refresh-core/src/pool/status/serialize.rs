@@ -11,10 +11,11 @@ use crate::pool::quarantine::{CauseCounts, QuarantineCause};
 
 impl Serialize for PoolStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("PoolStatus", 13)?;
+        let mut fields = serializer.serialize_struct("PoolStatus", 14)?;
         fields.serialize_field("health", &self.health())?;
         fields.serialize_field("accounts", &self.accounts)?;
         fields.serialize_field("active", &self.active)?;
+        fields.serialize_field("auth_workers", &self.auth_workers)?;
         fields.serialize_field("failing", &self.failing)?;
         fields.serialize_field("quarantined", &self.quarantined)?;
         fields.serialize_field("quarantined_by_cause", &self.causes)?;
@@ -80,6 +81,7 @@ mod tests {
         let status = PoolStatus {
             accounts: 45,
             active: 43,
+            auth_workers: None,
             failing: 2,
             quarantined: vec![
                 quarantined("ada", QuarantineCause::RateLimited, Some(Duration::from_millis(12_500)), None),
@@ -98,6 +100,7 @@ mod tests {
             "health": "good",
             "accounts": 45,
             "active": 43,
+            "auth_workers": null,
             "failing": 2,
             "quarantined": [
                 { "account": "ada", "cause": "rate_limited", "returns_in_seconds": 12.5, "error": null },

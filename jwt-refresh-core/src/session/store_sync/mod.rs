@@ -378,7 +378,7 @@ fn after_loss(store: &AccountStore, sequence: u64, credential: RefreshCredential
         return credential;
     }
     let what = "the account has had later tokens than the store has: whether the refresh token is spent is unknown";
-    tracing::warn!(target: "jwt_refresh", sequence, latest, "{what}");
+    tracing::warn!(target: "jwt_refresh", account = store.account(), sequence, latest, "{what}");
     credential.unanswered()
 }
 
@@ -430,6 +430,10 @@ impl RenewalContext for SessionRenewal<'_> {
 
     fn parameters(&self) -> Option<AccessParameters> {
         Some(self.other.as_ref()?.parameters.clone())
+    }
+
+    fn account(&self) -> Option<&str> {
+        self.shared.store.as_ref().map(|store| store.account())
     }
 
     fn failures(&self) -> u32 {
