@@ -27,6 +27,7 @@ mod scripts;
 mod shares;
 mod status;
 mod tokens;
+mod vault;
 mod worker;
 
 use std::any::Any;
