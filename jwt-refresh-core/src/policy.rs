@@ -43,7 +43,8 @@ pub enum StoreFailure {
 }
 
 /// What a session does with a store entry that cannot be right: one that is malformed, too large,
-/// of another account, or sealed with a key that is not given.
+/// or of another account. One that is there for another key is no such entry, and is left alone:
+/// [`StoreErrorKind::KeyMismatch`](crate::store::StoreErrorKind::KeyMismatch).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CorruptEntry {

@@ -115,40 +115,144 @@ async fn a_damaged_file_is_replaced_without_a_login() {
 
 #[cfg(feature = "seal")]
 mod sealed {
-    use jwt_refresh::Policy;
-    use jwt_refresh::store::{CorruptEntry, SealKey, Sealed};
+    use std::sync::{Arc, Mutex};
+
+    use jwt_refresh::store::{CorruptEntry, SealKey, Sealed, StoreFailure};
+    use jwt_refresh::{Policy, SessionBuilder};
 
     use super::*;
     use crate::support::MINUTE;
 
-    /// A session whose entry is sealed with a key that is lost then.
-    async fn lose_key(server: &Scripted, store: &FaultyStore, clock: &ManualClock) {
-        let key = SealKey::generate().unwrap();
-        let sealed = Sealed::new(store.clone(), key);
-        server.session().clock(clock).store(sealed, "ada").connect().await.unwrap();
+    fn key() -> SealKey {
+        SealKey::generate().unwrap()
+    }
+
+    /// What a session is given: a store with a key, or without one.
+    #[derive(Clone)]
+    enum Keyed {
+        Clear(FaultyStore),
+        Sealed(Sealed<FaultyStore>),
+    }
+
+    impl Keyed {
+        fn start(&self, server: &Scripted, clock: &ManualClock) -> SessionBuilder {
+            let builder = server.session().clock(clock);
+            match self.clone() {
+                Self::Clear(store) => builder.store(store, "ada"),
+                Self::Sealed(store) => builder.store(store, "ada"),
+            }
+        }
+    }
+
+    /// Stores of which the second does not fit what the first has written, and what is said of it.
+    fn mismatches(store: &FaultyStore) -> [(Keyed, Keyed, &'static str); 3] {
+        let clear = || Keyed::Clear(store.clone());
+        let sealed = || Keyed::Sealed(Sealed::new(store.clone(), key()));
+        [
+            (sealed(), sealed(), "which this process was not given: give it that key, too"),
+            (sealed(), clear(), "is sealed, and this process was given no key"),
+            (clear(), sealed(), "is not sealed, and this process was given a key"),
+        ]
     }
 
     #[tokio::test]
-    async fn a_session_whose_key_was_lost_logs_in_once_and_goes_on_for_many_lives() {
+    async fn an_entry_of_another_key_is_left_alone_under_every_policy_with_an_error_that_says_so() {
+        let failures = [StoreFailure::Fail, StoreFailure::ServeWhatLives, StoreFailure::RefreshUnguarded];
+        for corrupt in [CorruptEntry::TreatAsEmpty, CorruptEntry::TreatAsDown] {
+            for policy in failures.map(|failure| Policy::default().store_failure(failure).corrupt_entry(corrupt)) {
+                for case in 0..3 {
+                    let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+                    let (first, second, expected) = mismatches(&store)[case].clone();
+                    let right = first.start(&server, &clock).connect().await.unwrap();
+                    right.refresh_now().await.unwrap();
+                    let (before, asked) = (store.entry().await, server.asked());
+                    let start = || second.start(&server, &clock).policy(policy.clone());
+                    let session = start().build();
+                    for error in [
+                        start().connect().await.unwrap_err(),
+                        session.token().await.unwrap_err(),
+                        session.refresh_now().await.unwrap_err(),
+                        session.login().await.unwrap_err(),
+                        session.adopt(server.capture()).await.unwrap_err(),
+                        start().build().logout().await.unwrap_err(),
+                    ] {
+                        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+                        let text = error.to_string();
+                        assert!(
+                            text.starts_with("the entry of account \"ada\" is ") && text.contains(expected),
+                            "{text}"
+                        );
+                    }
+                    assert_eq!(store.entry().await, before, "{asked:?}");
+                    assert!(!server.asked().iter().any(|asked| asked.starts_with("refresh")), "{expected}");
+                    clock.advance(LIFE);
+                    right.token().await.unwrap();
+                    assert_eq!(server.asked(), ["refresh R2"], "who has the key goes on");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_without_the_key_sends_no_captured_token_that_is_spent() {
+        for case in 0..3 {
+            let (server, store, clock) = (Scripted::new().without_login(), FaultyStore::default(), ManualClock::new());
+            let (first, second, expected) = mismatches(&store)[case].clone();
+            let captured = server.capture();
+            let right = first.start(&server, &clock).tokens(captured.clone()).connect().await.unwrap();
+            right.refresh_now().await.unwrap();
+            let wrong = second.start(&server, &clock).tokens(captured).build();
+            clock.advance(LIFE);
+            for _ in 0..3 {
+                let error = wrong.token().await.unwrap_err();
+                assert!(error.to_string().contains(expected), "{error}");
+                clock.advance(MINUTE);
+            }
+            right.token().await.unwrap();
+            assert_eq!(server.asked(), ["refresh R1", "refresh R2"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_given_the_right_key_goes_on_with_what_others_have_got() {
         let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
-        lose_key(&server, &store, &clock).await;
-        let sealed = Sealed::new(store.clone(), SealKey::generate().unwrap());
-        let session = server.session().clock(&clock).store(sealed, "ada").connect().await.unwrap();
+        let (lost, other) = (key(), key());
+        let right = Keyed::Sealed(Sealed::new(store.clone(), lost.clone())).start(&server, &clock).connect();
+        let right = right.await.unwrap();
+        let keys = Arc::new(Mutex::new(vec![other]));
+        let sealed = Sealed::with_keys(store.clone(), {
+            let keys = Arc::clone(&keys);
+            move || Ok(keys.lock().unwrap().clone())
+        });
+        let session = server.session().clock(&clock).store(sealed, "ada").build();
+        session.token().await.unwrap_err();
+        right.refresh_now().await.unwrap();
+        keys.lock().unwrap().push(lost);
+        clock.advance(MINUTE / 2);
+        assert_eq!(session.token().await.unwrap().expose(), "A2");
+        assert_eq!(server.asked(), ["login", "refresh R1"]);
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_key_was_lost_logs_in_once_the_entry_is_deleted() {
+        let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
+        Keyed::Sealed(Sealed::new(store.clone(), key())).start(&server, &clock).connect().await.unwrap();
+        let session = Keyed::Sealed(Sealed::new(store.clone(), key())).start(&server, &clock).build();
+        session.token().await.unwrap_err();
+        store.roll_back_to(None).await;
         for _ in 0..3 {
             clock.advance(LIFE);
             session.token().await.unwrap();
         }
-        assert_eq!(server.asked(), ["login", "login", "refresh R2", "refresh R3", "refresh R4"]);
-        let logout = tokio::time::timeout(MINUTE, session.logout()).await;
-        logout.expect("the logout ends").unwrap();
+        assert_eq!(server.asked(), ["login", "login", "refresh R2", "refresh R3"]);
     }
 
     #[tokio::test]
     async fn an_idle_session_whose_key_was_lost_does_not_spin() {
         let (server, store, clock) = (Scripted::new(), FaultyStore::default(), ManualClock::new());
-        lose_key(&server, &store, &clock).await;
+        Keyed::Sealed(Sealed::new(store.clone(), key())).start(&server, &clock).connect().await.unwrap();
         for answer in [CorruptEntry::TreatAsEmpty, CorruptEntry::TreatAsDown] {
-            let sealed = Sealed::new(store.clone(), SealKey::generate().unwrap());
+            let sealed = Sealed::new(store.clone(), key());
             let policy = Policy::default().corrupt_entry(answer);
             let _session = server.session().policy(policy).clock(&clock).store(sealed, "ada").build();
             let before = store.loads.load(Ordering::SeqCst);

@@ -160,7 +160,7 @@ async fn an_entry_of_a_later_version_is_left_alone() {
 
 #[cfg(feature = "seal")]
 #[tokio::test]
-async fn an_entry_that_the_key_does_not_open_is_replaced() {
+async fn an_entry_of_another_key_is_reported_and_stays() {
     use jwt_refresh::store::{SealKey, Sealed};
 
     let server = RedisServer::start().await;

@@ -164,6 +164,7 @@ enum KeyFlaw {
     TellsAnotherRevision,
     TakesItForNone,
     TakesItForDown,
+    TakesItForDamaged,
     NeverReplacesIt,
     ShowsIt,
 }
@@ -183,13 +184,16 @@ impl TokenStore for Keyed {
         if held.data[0] == self.key || self.flaw == KeyFlaw::IgnoresTheKey {
             return Ok(Some(entry(held.revision, &held.data[1..])));
         }
-        let error = StoreError::new(StoreErrorKind::Corrupt, "the entry cannot be opened");
+        let error = StoreError::new(StoreErrorKind::KeyMismatch, "the entry cannot be opened");
         match self.flaw {
             KeyFlaw::HidesTheRevision => Err(error),
             KeyFlaw::TellsAnotherRevision => Err(error.at_revision(held.revision + 1)),
             KeyFlaw::TakesItForNone => Ok(None),
             KeyFlaw::TakesItForDown => Err(StoreError::new(StoreErrorKind::Unavailable, "the entry cannot be opened")),
-            KeyFlaw::ShowsIt => Err(StoreError::new(StoreErrorKind::Corrupt, String::from_utf8_lossy(&held.data))),
+            KeyFlaw::TakesItForDamaged => {
+                Err(StoreError::new(StoreErrorKind::Corrupt, "damaged").at_revision(held.revision))
+            }
+            KeyFlaw::ShowsIt => Err(StoreError::new(StoreErrorKind::KeyMismatch, String::from_utf8_lossy(&held.data))),
             _ => Err(error.at_revision(held.revision)),
         }
     }
@@ -234,7 +238,8 @@ key_flaw_tests! {
     finds_a_revision_that_is_not_told: HidesTheRevision => "no revision was told";
     finds_a_revision_that_is_wrong: TellsAnotherRevision => "4 was reported for revision 3";
     finds_an_unreadable_entry_that_is_taken_for_none: TakesItForNone => "was loaded without the key";
-    finds_an_unreadable_entry_that_is_taken_for_an_outage: TakesItForDown => "the error must be `Corrupt`";
+    finds_an_unreadable_entry_that_is_taken_for_an_outage: TakesItForDown => "the error must be `KeyMismatch`";
+    finds_an_unreadable_entry_that_is_taken_for_damaged: TakesItForDamaged => "the error must be `KeyMismatch`";
     finds_an_unreadable_entry_that_cannot_be_replaced: NeverReplacesIt => "`save` of account \"unreadable\"";
     finds_an_unreadable_entry_that_is_shown: ShowsIt => "the error shows what is in it";
 }

@@ -38,7 +38,7 @@ async fn passes_the_conformance_suite_when_sealed() {
 
 #[cfg(feature = "seal")]
 #[tokio::test]
-async fn an_entry_that_the_key_does_not_open_is_replaced() {
+async fn an_entry_of_another_key_is_reported_and_stays() {
     let (_folder, _, store) = keyring();
     let (key, other) = (SealKey::generate().unwrap(), SealKey::generate().unwrap());
     let sealed = |key: &SealKey| Sealed::new(store.clone(), key.clone());

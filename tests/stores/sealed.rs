@@ -31,7 +31,7 @@ async fn passes_the_conformance_suite_over_a_file_store() {
 }
 
 #[tokio::test]
-async fn an_entry_that_the_key_does_not_open_is_replaced_in_memory_and_in_a_file() {
+async fn an_entry_of_another_key_is_reported_and_stays_in_memory_and_in_a_file() {
     let (key, other, folder) = (key(), key(), tempfile::tempdir().unwrap());
     let memory = MemoryStore::new();
     let sealed = |key: &SealKey| Sealed::new(memory.clone(), key.clone());
@@ -68,11 +68,11 @@ async fn another_key_reads_no_entry_and_overwrites_none() {
     let store = alice(&right).await;
     let with_wrong_key = Sealed::new(store.clone(), wrong.clone());
     let error = with_wrong_key.load("alice").await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
-    assert_eq!(
-        error.to_string(),
-        r#"the entry of account "alice", revision 1, is sealed with a key that is not given"#
-    );
+    assert_eq!((error.kind(), error.revision()), (StoreErrorKind::KeyMismatch, Some(1)));
+    let key = right.id();
+    let expected =
+        format!(r#"the entry of account "alice" is sealed with the key {key}, which this process was not given"#);
+    assert!(error.to_string().starts_with(&expected), "{error}");
     for key in [&right, &wrong] {
         assert!(!format!("{error:?} {with_wrong_key:?} {key:?}").contains(key.to_paserk().expose()));
     }
@@ -92,7 +92,23 @@ async fn an_entry_with_a_changed_byte_is_corrupt() {
         changed.data[at] ^= 1;
         store.save("alice", &changed).await.unwrap();
         let sealed = Sealed::new(store, key.clone());
-        assert_eq!(sealed.load("alice").await.unwrap_err().kind(), StoreErrorKind::Corrupt, "byte {at}");
+        let kind = sealed.load("alice").await.unwrap_err().kind();
+        // A change of the footer can make it that of another key.
+        let is_of_footer = !whole.data[at..].contains(&b'.');
+        let is_found = kind == StoreErrorKind::Corrupt || is_of_footer && kind == StoreErrorKind::KeyMismatch;
+        assert!(is_found, "byte {at}: {kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_was_cut_off_is_corrupt() {
+    let key = key();
+    let whole = alice(&key).await.load("alice").await.unwrap().unwrap();
+    for length in 0..whole.data.len() {
+        let store = MemoryStore::new();
+        store.save("alice", &entry(1, &whole.data[..length])).await.unwrap();
+        let error = Sealed::new(store, key.clone()).load("alice").await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{length} bytes");
     }
 }
 
@@ -113,9 +129,9 @@ async fn an_entry_moved_to_another_account_or_revision_is_corrupt() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_not_sealed_is_corrupt() {
+async fn what_is_neither_sealed_nor_an_entry_in_the_clear_is_corrupt() {
     let store = MemoryStore::new();
-    store.save("alice", &entry(1, b"plain")).await.unwrap();
+    store.save("alice", &entry(1, br#"{"format":2,"acc"#)).await.unwrap();
     store.save("bob", &entry(1, [0xff, 0, 0xfe])).await.unwrap();
     let sealed = Sealed::new(store, key());
     for account in ["alice", "bob"] {
@@ -123,6 +139,40 @@ async fn an_entry_that_is_not_sealed_is_corrupt() {
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         assert!(error.to_string().contains("is not sealed"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_entry_in_the_clear_is_read_only_where_that_is_allowed_and_sealed_when_it_is_written() {
+    let (store, key) = (MemoryStore::new(), key());
+    let clear = entry(1, br#"{"format":2}"#);
+    store.save("alice", &clear).await.unwrap();
+    let sealed = || Sealed::new(store.clone(), key.clone());
+    let error = sealed().load("alice").await.unwrap_err();
+    assert_eq!((error.kind(), error.revision()), (StoreErrorKind::KeyMismatch, Some(1)));
+    assert!(error.to_string().contains("is not sealed") && error.to_string().contains("`read_unsealed`"), "{error}");
+    for reads in [sealed().read_unsealed(), sealed().write_unsealed()] {
+        assert_eq!(reads.load("alice").await.unwrap(), Some(clear.clone()));
+    }
+    sealed().read_unsealed().save("alice", &entry(2, b"{}")).await.unwrap();
+    assert!(store.load("alice").await.unwrap().unwrap().data.starts_with(b"v4.local."));
+    for reads in [sealed(), sealed().read_unsealed(), sealed().write_unsealed()] {
+        assert_eq!(reads.load("alice").await.unwrap(), Some(entry(2, b"{}")));
+    }
+    sealed().write_unsealed().save("alice", &entry(3, b"{}")).await.unwrap();
+    assert_eq!(store.load("alice").await.unwrap(), Some(entry(3, b"{}")));
+}
+
+#[tokio::test]
+async fn to_allow_entries_in_the_clear_allows_none_of_another_key_and_none_that_was_changed() {
+    let store = alice(&key()).await;
+    let other = Sealed::new(store.clone(), key()).read_unsealed();
+    assert_eq!(other.load("alice").await.unwrap_err().kind(), StoreErrorKind::KeyMismatch);
+    let key = key();
+    let store = alice(&key).await;
+    let moved = store.load("alice").await.unwrap().unwrap();
+    store.save("bob", &moved).await.unwrap();
+    let error = Sealed::new(store, key).read_unsealed().load("bob").await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
 }
 
 #[tokio::test]
@@ -144,7 +194,7 @@ async fn keys_can_be_rotated_without_losing_an_entry() {
     assert_eq!(sealed.load("alice").await.unwrap(), Some(entry(2, b"rotated")));
 
     keys.lock().unwrap().clear();
-    assert_eq!(sealed.load("alice").await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+    assert_eq!(sealed.load("alice").await.unwrap_err().kind(), StoreErrorKind::KeyMismatch);
     assert_eq!(sealed.save("alice", &entry(3, b"")).await.unwrap_err().kind(), StoreErrorKind::Configuration);
 }
 

@@ -101,7 +101,7 @@ pub(super) struct FoundEntry {
     pub(super) revision: u64,
     pub(super) record: Option<Record>,
     /// Whether the trace of a refresh may be lost to this session: the store was emptied, went back
-    /// to an earlier state, or has an entry of another process that cannot be opened here.
+    /// to an earlier state, or has a damaged entry of another process.
     pub(super) has_lost: bool,
 }
 
@@ -128,11 +128,11 @@ impl AccountStore {
         let seen = self.known.lock().revision;
         let entry = match self.load_entry(policy.store_timeout).await {
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                // Another process may have written, after a refresh, what only it can open.
+                // Another process may have written it after a refresh.
                 let has_lost = seen > 0 && error.revision().is_some_and(|revision| revision > seen);
                 return Ok(FoundEntry { has_lost, ..self.handle_corrupt(&error, policy)? });
             }
-            entry => entry?,
+            entry => entry.inspect_err(|error| self.report_key_mismatch(error))?,
         };
         match self.read(entry) {
             Ok((revision, record)) => {
@@ -151,8 +151,24 @@ impl AccountStore {
                 Ok(FoundEntry { revision, record, has_lost })
             }
             Err(error) if error.kind() == StoreErrorKind::Corrupt => self.handle_corrupt(&error, policy),
-            Err(error) => Err(error),
+            Err(error) => {
+                self.report_key_mismatch(&error);
+                Err(error)
+            }
         }
+    }
+
+    /// Logs, once, that the keys of this process do not fit the entry.
+    fn report_key_mismatch(&self, error: &StoreError) {
+        if error.kind() == StoreErrorKind::KeyMismatch && self.is_new(error) {
+            tracing::error!(target: "jwt_refresh", account = self.account, %error, "the entry in the store is not used and not replaced: it has another key than this process");
+        }
+    }
+
+    /// Notes what is wrong with the entry. Returns whether it was something else before.
+    fn is_new(&self, error: &StoreError) -> bool {
+        let text = error.to_string();
+        self.known.lock().reported.replace(text.clone()) != Some(text)
     }
 
     async fn load_entry(&self, timeout: Duration) -> Result<Option<StoreEntry>, StoreError> {
@@ -203,22 +219,17 @@ impl AccountStore {
     /// Treats an entry that cannot be read as none, or as a failure of the store, as the policy
     /// says. The next entry that is written replaces it.
     fn handle_corrupt(&self, error: &StoreError, policy: &Policy) -> Result<FoundEntry, StoreError> {
-        let text = error.to_string();
         // A store that names no revision has set the entry aside. What it shows from now on has not
         // gone back.
         let revision = error.revision().unwrap_or(0);
-        let is_new = {
-            let mut known = self.known.lock();
-            if error.revision().is_none() {
-                known.start_from(revision);
-            }
-            known.reported.replace(text.clone()).as_ref() != Some(&text)
-        };
-        if is_new {
+        if error.revision().is_none() {
+            self.known.lock().start_from(revision);
+        }
+        if self.is_new(error) {
             tracing::warn!(target: "jwt_refresh", account = self.account, %error, "the entry in the store cannot be read");
         }
         if policy.corrupt_entry == CorruptEntry::TreatAsDown {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, text));
+            return Err(StoreError::new(StoreErrorKind::Unavailable, error.to_string()));
         }
         Ok(FoundEntry { revision, record: None, has_lost: false })
     }
@@ -381,7 +392,7 @@ fn is_setup(error: &StoreError) -> bool {
 
 /// Returns whether the entry is not this session's to use or to replace, whatever the policy says.
 pub(super) fn must_be_left_alone(error: &StoreError) -> bool {
-    matches!(error.kind(), StoreErrorKind::LaterFormat | StoreErrorKind::OtherServer)
+    matches!(error.kind(), StoreErrorKind::LaterFormat | StoreErrorKind::OtherServer | StoreErrorKind::KeyMismatch)
 }
 
 fn other_server(account: &str, theirs: &str, ours: &str) -> StoreError {

@@ -14,7 +14,7 @@ use super::unsaved::Adoption;
 use crate::json;
 use crate::renewal::RefreshCredential;
 use crate::secret::Secret;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{StoreError, StoreErrorKind, is_sealed, without_key};
 use crate::token::{AccessParameters, AccessToken, ProofKey, RefreshToken};
 
 const FORMAT: u64 = 2;
@@ -144,9 +144,13 @@ impl ObjectWriter {
 ///
 /// # Errors
 ///
-/// [`StoreErrorKind::Corrupt`] and [`StoreErrorKind::LaterFormat`], with the revision.
+/// [`StoreErrorKind::Corrupt`], [`StoreErrorKind::KeyMismatch`] and
+/// [`StoreErrorKind::LaterFormat`], with the revision.
 pub(super) fn read(data: &[u8], account: &str, revision: u64) -> Result<Record, StoreError> {
     let read = || {
+        if is_sealed(data) {
+            return Err(without_key(account, revision));
+        }
         if data.len() > MAX_LEN {
             return Err(corrupt("is longer than 1 MiB"));
         }
@@ -467,6 +471,13 @@ mod tests {
             let error = read(data.as_bytes(), "ada", 7).unwrap_err();
             assert_eq!((error.kind(), error.revision()), (StoreErrorKind::LaterFormat, Some(7)));
         }
+    }
+
+    #[test]
+    fn a_sealed_entry_is_told_from_a_corrupt_one_without_a_key() {
+        let error = read(b"v4.local.AQI.eyJr", "ada", 7).unwrap_err();
+        assert_eq!((error.kind(), error.revision()), (StoreErrorKind::KeyMismatch, Some(7)));
+        assert!(error.to_string().starts_with("the entry of account \"ada\" is sealed, "), "{error}");
     }
 
     #[test]

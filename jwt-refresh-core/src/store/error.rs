@@ -13,10 +13,13 @@ pub enum StoreErrorKind {
     Unavailable,
     /// The entry does not follow on the one that is there: another writer has written meanwhile.
     Conflict,
-    /// What is there is no entry of this account, or cannot be opened: truncated, foreign, too
-    /// large, or sealed with a key that is not given. If it stays where it is,
-    /// [`StoreError::revision`] says which one it is.
+    /// What is there is no entry of this account: truncated, foreign, changed after it was sealed,
+    /// or too large. If it stays where it is, [`StoreError::revision`] says which one it is.
     Corrupt,
+    /// What is there is sealed with a key that is not given, or is not sealed though a key is
+    /// given: the keys of this process are not those of the one that wrote it. It is left as it is,
+    /// for a process that has the right ones.
+    KeyMismatch,
     /// What is there was written by a later version of this library. It is left as it is.
     LaterFormat,
     /// What is there belongs to another server than the session's. Sessions say so; a store does

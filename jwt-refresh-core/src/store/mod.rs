@@ -14,6 +14,7 @@ mod memory;
 mod redis;
 #[cfg(feature = "seal")]
 pub(crate) mod sealed;
+mod sealing;
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(crate) use look_rate::POLL;
 pub use memory::{MemoryLease, MemoryStore};
 #[cfg(feature = "seal")]
 pub use sealed::{SealKey, Sealed};
+pub(crate) use sealing::{is_sealed, without_key};
 
 /// What a store holds for an account: bytes that the store need not understand, and their revision.
 #[derive(Clone, PartialEq, Eq)]
@@ -117,10 +119,11 @@ pub trait TokenStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreErrorKind::Unavailable`]; [`StoreErrorKind::LaterFormat`]; or
-    /// [`StoreErrorKind::Corrupt`] if what is there is no entry of that account, or cannot be
-    /// opened. A store sets aside what is corrupt, where it can be looked at, and has no entry from
-    /// then on; or leaves it, and says in the error which [revision](StoreError::at_revision) it
-    /// has. Without one, the session could neither replace it nor log out.
+    /// [`StoreErrorKind::Corrupt`] if what is there is no entry of that account. A store sets aside
+    /// what is corrupt, where it can be looked at, and has no entry from then on; or leaves it, and
+    /// says in the error which [revision](StoreError::at_revision) it has. Without one, the session
+    /// could neither replace it nor log out. A store that encrypts has
+    /// [`StoreErrorKind::KeyMismatch`], too.
     fn load(&self, account: &str) -> impl Future<Output = Result<Option<StoreEntry>, StoreError>> + Send;
 
     /// Writes `entry` if it follows on the one that is there: if its revision is higher by 1, or is

@@ -1,5 +1,5 @@
-//! `delete_corrupt` deletes nothing but what was set aside, and an entry that cannot be opened is
-//! reported with its revision and can be replaced.
+//! `delete_corrupt` deletes nothing but what was set aside, and an entry of another key is reported
+//! with its revision, stays as it is, and can be replaced.
 
 use std::time::Duration;
 
@@ -30,43 +30,35 @@ pub(super) async fn delete_corrupt_keeps_the_entries<S: TokenStore>(make: &impl 
     save(&other, "cleaned", &entry(2, "after it"), promise).await;
 }
 
-pub(super) async fn an_entry_that_cannot_be_opened_is_replaced<S: TokenStore, T: TokenStore>(
+pub(super) async fn an_entry_of_another_key_is_reported_and_stays<S: TokenStore, T: TokenStore>(
     with_key: &impl AsyncFn() -> S,
     with_other_key: &impl AsyncFn() -> T,
 ) {
-    let promise = "an entry that cannot be opened is reported with its revision, or set aside";
+    let promise = "an entry of another key is reported with its revision, and stays as it is";
     let (right, wrong) = (with_key().await, with_other_key().await);
     for revision in 1..=3 {
         save(&right, "unreadable", &entry(revision, format!("secret {revision}")), promise).await;
     }
-    let mut held = 0;
-    // An entry that is left where it is is reported each time, and one that is set aside once.
-    for time in 1..=2 {
+    for _ in 0..2 {
         match within(promise, wrong.load("unreadable")).await {
-            Err(error) if error.kind() == StoreErrorKind::Corrupt && (time == 1 || held != 0) => {
+            Err(error) if error.kind() == StoreErrorKind::KeyMismatch => {
                 let text = format!("{error} {error:?}");
                 assert!(!text.contains("secret"), "{promise}: the error shows what is in it: {text}");
-                held = error.revision().unwrap_or(0);
-                assert!(held == 3 || held == 0, "{promise}: {held} was reported for revision 3");
+                let Some(held) = error.revision() else { panic!("{promise}: no revision was told: {error}") };
+                assert!(held == 3, "{promise}: {held} was reported for revision 3");
             }
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                panic!("{promise}: it is still there, and no revision was told: {error}")
-            }
-            Err(error) => panic!("{promise}: the error must be `Corrupt`, and is: {error}"),
-            Ok(None) if time == 2 && held == 0 => {}
+            Err(error) => panic!("{promise}: the error must be `KeyMismatch`, and is: {error}"),
             Ok(loaded) => panic!("{promise}: {loaded:?} was loaded without the key"),
         }
-    }
-    if held == 3 {
         let loaded = load(&right, "unreadable", promise).await;
         assert!(loaded == Some(entry(3, "secret 3")), "{promise}: {loaded:?} is left for who has the key");
     }
-    replace(&right, &wrong, held).await;
+    replace(&right, &wrong, 3).await;
 }
 
 /// Replaces the entry of `held`, which the store `wrong` cannot open.
 async fn replace(right: &impl TokenStore, wrong: &impl TokenStore, held: u64) {
-    let promise = "an entry that cannot be opened is replaced by the next revision and no other";
+    let promise = "an entry of another key is replaced by the next revision and no other";
     for revision in [held, held + 2, 0] {
         match within(promise, wrong.save("unreadable", &entry(revision, "anew"))).await {
             Ok(()) => panic!("{promise}: revision {revision} was taken after {held}"),
@@ -81,7 +73,7 @@ async fn replace(right: &impl TokenStore, wrong: &impl TokenStore, held: u64) {
     let loaded = load(wrong, "unreadable", promise).await;
     assert!(loaded.as_ref() == Some(&next), "{promise}: {loaded:?} is left after `delete_corrupt`");
     match within(promise, right.load("unreadable")).await {
-        Err(error) if error.kind() == StoreErrorKind::Corrupt => {}
+        Err(error) if error.kind() == StoreErrorKind::KeyMismatch => {}
         other => panic!("{promise}: the store with the former key returned {other:?}"),
     }
 }

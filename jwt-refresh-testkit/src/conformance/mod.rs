@@ -51,8 +51,8 @@ pub async fn check<S: TokenStore>(make: impl AsyncFn() -> S) {
     corrupt::delete_corrupt_keeps_the_entries(&make).await;
 }
 
-/// Checks what [`TokenStore`] promises of an entry that cannot be opened, for a store that
-/// encrypts.
+/// Checks what [`TokenStore`] promises of an entry of another key, for a store that encrypts: it is
+/// a [`StoreErrorKind::KeyMismatch`], and stays as it is.
 ///
 /// `with_key` and `with_other_key` return handles on one and the same backing, as
 /// [`check`]'s `make` does, that cannot open each other's entries. The check writes one account.
@@ -64,7 +64,7 @@ pub async fn check_keys<S: TokenStore, T: TokenStore>(
     with_key: impl AsyncFn() -> S,
     with_other_key: impl AsyncFn() -> T,
 ) {
-    corrupt::an_entry_that_cannot_be_opened_is_replaced(&with_key, &with_other_key).await;
+    corrupt::an_entry_of_another_key_is_reported_and_stays(&with_key, &with_other_key).await;
 }
 
 /// How long each step may take.

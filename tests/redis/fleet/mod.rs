@@ -15,6 +15,8 @@ mod revocation;
 mod roles;
 mod selection;
 mod telling;
+#[cfg(feature = "seal")]
+mod vault_keys;
 
 use std::time::Duration;
 

@@ -28,6 +28,7 @@ mod scripts;
 mod shares;
 mod status;
 mod tokens;
+mod vault;
 mod worker;
 
 use std::any::Any;

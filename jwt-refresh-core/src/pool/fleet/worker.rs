@@ -11,6 +11,7 @@ use super::coordinator::Coordinator;
 use super::place::{FleetPlace, Settings, failed, unusable};
 use super::publisher::Publisher;
 use super::scripts::REMOVE;
+use super::vault::Vault;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::pool::account::Account;
@@ -106,6 +107,8 @@ impl AuthWorker {
             lease_ttl: Duration::from_secs(30),
             #[cfg(feature = "seal")]
             vault_keys: Vec::new(),
+            #[cfg(feature = "seal")]
+            vault_seal: |sealed| sealed,
         }
     }
 
@@ -203,6 +206,9 @@ pub struct AuthWorkerBuilder {
     lease_ttl: Duration,
     #[cfg(feature = "seal")]
     vault_keys: Vec<SealKey>,
+    /// Says what is done with entries in the clear.
+    #[cfg(feature = "seal")]
+    vault_seal: fn(Sealed<RedisStore>) -> Sealed<RedisStore>,
 }
 
 impl AuthWorkerBuilder {
@@ -290,9 +296,30 @@ impl AuthWorkerBuilder {
     /// Sets the key that refresh tokens in Redis are sealed with: one that auth workers alone have.
     /// Without it they are in the clear, kept from others by Redis' access rules. If this is called
     /// more than once, the first key seals, and each opens what was sealed with it.
+    ///
+    /// Give all workers the same. One whose keys do not fit what another has written, or that has
+    /// none, leaves the account to the others: it neither logs in nor refreshes, and logs an error.
     #[cfg(feature = "seal")]
     pub fn vault_key(mut self, key: SealKey) -> Self {
         self.vault_keys.push(key);
+        self
+    }
+
+    /// Reads refresh tokens in the clear, too, and seals them as they are renewed: for the time
+    /// after the fleet was given its first [`vault_key`](Self::vault_key), as
+    /// [`Sealed::read_unsealed`] does.
+    #[cfg(feature = "seal")]
+    pub fn read_unsealed_vault(mut self) -> Self {
+        self.vault_seal = Sealed::read_unsealed;
+        self
+    }
+
+    /// Writes refresh tokens in the clear, and reads them sealed, too: for the time before all
+    /// workers have the first [`vault_key`](Self::vault_key) of the fleet, or before they go on
+    /// without one, as [`Sealed::write_unsealed`] does.
+    #[cfg(feature = "seal")]
+    pub fn write_unsealed_vault(mut self) -> Self {
+        self.vault_seal = Sealed::write_unsealed;
         self
     }
 
@@ -322,13 +349,17 @@ impl AuthWorkerBuilder {
             .map_err(unusable)?;
         let link = place.link()?;
         let builder = Pool::builder().policy(self.policy).id(place.id(&link));
+        let (fleet, redis) = (&place.name, link.name());
         #[cfg(feature = "seal")]
         let builder = match self.vault_keys {
-            keys if keys.is_empty() => builder.store(store),
-            keys => builder.store(Sealed::with_keys(store, move || Ok(keys.clone()))),
+            keys if keys.is_empty() => builder.store(Vault::new(store, fleet, redis)),
+            keys => {
+                let sealed = (self.vault_seal)(Sealed::with_keys(store, move || Ok(keys.clone())));
+                builder.store(Vault::new(sealed, fleet, redis))
+            }
         };
         #[cfg(not(feature = "seal"))]
-        let builder = builder.store(store);
+        let builder = builder.store(Vault::new(store, fleet, redis));
         let (tells, telling) = watch::channel(0);
         let worker = Arc::new(WorkerShared {
             pool: builder.build()?,

@@ -28,6 +28,8 @@ pub(crate) fn seal(key: &SealKey, binding: &str, data: &[u8]) -> Result<String, 
 pub(crate) enum Unopened {
     /// It cannot be.
     Corrupt(&'static str),
+    /// It is sealed with a key that is not given. The key has this id, which is no secret.
+    OtherKey(String),
     /// A later version of this library sealed it.
     LaterFormat,
 }
@@ -37,6 +39,7 @@ impl Unopened {
     pub(crate) fn why(&self) -> &'static str {
         match self {
             Self::Corrupt(why) => why,
+            Self::OtherKey(_) => "is sealed with a key that is not given",
             Self::LaterFormat => "was sealed by a later jwt-refresh",
         }
     }
@@ -44,12 +47,13 @@ impl Unopened {
 
 /// Opens what was sealed with one of the `keys`.
 pub(crate) fn open(keys: &[SealKey], binding: &str, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
-    use Unopened::{Corrupt, LaterFormat};
+    use Unopened::{Corrupt, LaterFormat, OtherKey};
 
-    let token = parse(data).ok_or(Corrupt("is not sealed, or is damaged"))?;
+    const DAMAGED: Unopened = Corrupt("is not sealed, or is damaged");
+    let token = parse(data).ok_or(DAMAGED)?;
     // The footer names a key. That it is the right one is known once the token is opened.
-    let key = keys.iter().find(|key| footer(&key.id()).as_bytes() == token.untrusted_footer());
-    let key = key.ok_or(Corrupt("is sealed with a key that is not given"))?;
+    let id = key_id(token.untrusted_footer()).ok_or(DAMAGED)?;
+    let key = keys.iter().find(|key| key.id() == id).ok_or_else(|| OtherKey(id.to_owned()))?;
     let opened =
         LocalToken::decrypt(key.symmetric(), &token, None, Some(binding.as_bytes())).map_err(|_: errors::Error| {
             Corrupt("was changed after it was sealed, or is another account's or revision's")
@@ -65,6 +69,16 @@ fn parse(data: &[u8]) -> Option<UntrustedToken<Local, V4>> {
 
 fn footer(id: &str) -> String {
     format!(r#"{{"kid":"{id}"}}"#)
+}
+
+/// Returns the id of the key that a footer names, if it is whole.
+fn key_id(footer: &[u8]) -> Option<&str> {
+    /// How long the `BLAKE2b` hash in an id is, in Base64.
+    const HASH: usize = 44;
+    let id = str::from_utf8(footer).ok()?.strip_prefix(r#"{"kid":""#)?.strip_suffix(r#""}"#)?;
+    let hash = id.strip_prefix("k4.lid.")?;
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (hash.len() == HASH && hash.bytes().all(is_base64)).then_some(id)
 }
 
 /// What is sealed: a JSON object, as PASETO demands.
