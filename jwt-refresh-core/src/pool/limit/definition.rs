@@ -147,7 +147,7 @@ impl Limit {
     ///
     /// Callers are served in the order in which they come. So an account that a server counts in
     /// windows may use its own up early, and if the shared limit is as tight as those of its
-    /// accounts together, a few percent of it are left over.
+    /// accounts together, up to a tenth of it is left over.
     pub fn shared(mut self, name: impl Into<String>) -> Self {
         self.shared = Some(name.into().into());
         self
