@@ -596,7 +596,9 @@ impl AccountShares {
             // have spent when they give up a part.
             (None, _) if self.units > given => KnownState::AtLeast(None),
             (None, _) => KnownState::Unused,
-            (Some(Release { until: None, .. }), Some(state)) if given == of => KnownState::Exactly(state),
+            (Some(Release { until: None, .. }), Some(state)) if given == of && state.reserved.is_none() => {
+                KnownState::Exactly(state)
+            }
             (_, state) => KnownState::AtLeast(state),
         };
         self.released.retain(|member, (release, text)| {

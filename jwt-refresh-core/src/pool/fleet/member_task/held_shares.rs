@@ -14,6 +14,7 @@ impl MemberTask {
             None => {
                 self.give_up(name);
                 self.given_up.remove(name);
+                self.taken.remove(name);
             }
             Some(row) if held == Some(row.grant) && row.units > 0 => {
                 self.pool.change_share(name, share(&row));
@@ -37,6 +38,10 @@ impl MemberTask {
                     told.step = row.step;
                     self.releases.insert(name.to_owned());
                     return;
+                }
+                if self.taken.get(name).is_none_or(|taken| *taken < row.grant) {
+                    let held = self.told.get(name).map_or(0, |told| told.held);
+                    return self.released(name, &row, held, unused(&row));
                 }
                 let state = self.given_up.remove(name).and_then(|(grant, state)| state.filter(|_| grant == row.grant));
                 let held = state.as_ref().map_or(0, |state| state.held);
@@ -110,6 +115,7 @@ impl MemberTask {
         self.pool.grant_share(name, share(&row), &before, into);
         self.take_rest(name, &row);
         self.without_token.insert(name.to_owned());
+        self.taken.insert(name.to_owned(), row.grant);
         self.reservations.short.insert(name.to_owned());
         self.held.insert(name.to_owned(), row);
     }
@@ -139,6 +145,17 @@ impl MemberTask {
             let state = self.pool.release_share(name, out);
             self.given_up.insert(name.to_owned(), (row.grant, state));
         }
+    }
+}
+
+/// Returns the state of an account of which this process was given a share that it has heard of
+/// only when it was to give it back: that of before, if there is one for the whole account.
+fn unused(row: &ShareRow) -> Option<Box<AccountState>> {
+    match &row.known {
+        _ if row.leaving < row.of => None,
+        KnownState::Unused => Some(Box::new(AccountState::unspent(row.of))),
+        KnownState::Exactly(state) => Some(state.clone()),
+        KnownState::AtLeast(state) => state.clone().filter(|state| state.reserved.is_some()),
     }
 }
 

@@ -81,6 +81,9 @@ struct MemberTask {
     /// The grants that this process has given up without a word, and what it knew of the
     /// accounts. If the coordinator has not given the shares to others, they are still its own.
     given_up: BTreeMap<String, (u64, Option<AccountState>)>,
+    /// The grants of the shares of each account that this process had last. It has used none of a
+    /// later grant.
+    taken: BTreeMap<String, u64>,
     /// Of which accounts it is to be told.
     releases: BTreeSet<String>,
     /// What calls have cost beside after their account had gone to another, as fields that Redis is
@@ -172,6 +175,7 @@ impl MemberTask {
             definitions: BTreeMap::new(),
             told: BTreeMap::new(),
             given_up: BTreeMap::new(),
+            taken: BTreeMap::new(),
             releases: BTreeSet::new(),
             late_costs: BTreeMap::new(),
             late_told: 0,

@@ -6,8 +6,10 @@ use std::task::Poll;
 use super::*;
 use crate::clock::ManualClock;
 use crate::pool::account::Account;
+use crate::pool::fleet::messages::KnownState;
 use crate::pool::fleet::place::Settings;
 use crate::pool::lease::Lease;
+use crate::pool::limit::{Limit, Totals};
 use crate::pool::share::SuppliedToken;
 use crate::pool::start::NoLogin;
 use crate::token::AccessToken;
@@ -174,4 +176,38 @@ async fn leases_go_on_to_count_when_the_account_is_given_another_tag() {
     assert_eq!(process.take_told().map(|told| told.held), None, "none of them has ended");
     leases.pop();
     assert_eq!(process.take_told().map(|told| told.held), Some(2));
+}
+
+/// Returns what a process tells of a share that it hears of when it is to be given back.
+fn given_back_at_once(process: &mut Process, known: KnownState) -> Option<AccountState> {
+    process.take(&ShareRow { leaving: 1, of: 1, grant: 9, step: 1, known, ..ShareRow::default() });
+    process.take_told().unwrap().state.map(|state| *state)
+}
+
+#[tokio::test]
+async fn a_share_that_goes_before_its_process_has_heard_of_it_takes_nothing_of_what_is_known_of_the_account() {
+    let account = account().limit(Limit::daily(100));
+    let state = |reserved| AccountState { arrival: 7, reserved, ..AccountState::unspent(1) };
+    let spent = Some(Totals { requests: 3, cost: 0 });
+    for (known, told) in [
+        (KnownState::Exactly(Box::new(state(None))), Some(state(None))),
+        (KnownState::AtLeast(Some(Box::new(state(spent)))), Some(state(spent))),
+        (KnownState::AtLeast(Some(Box::new(state(None)))), None),
+        (KnownState::AtLeast(None), None),
+        (KnownState::Unused, Some(AccountState::unspent(1))),
+    ] {
+        let mut process = Process::with(&account);
+        assert_eq!(given_back_at_once(&mut process, known.clone()), told, "{known:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_share_that_a_process_has_used_and_forgotten_the_worst_is_assumed() {
+    let mut process = Process::with(&account().limit(Limit::daily(100)));
+    let known = KnownState::Exactly(Box::new(AccountState { reserved: None, ..AccountState::unspent(1) }));
+    process.take(&ShareRow { units: 1, of: 1, grant: 9, known: known.clone(), ..ShareRow::default() });
+    process.task.held.clear();
+    process.task.given_up.clear();
+    process.task.told.clear();
+    assert_eq!(given_back_at_once(&mut process, known), None);
 }

@@ -666,3 +666,14 @@ fn no_caller_is_sent_to_an_account_that_is_full_of_the_leases_of_a_dead_member()
     let serve = |name: &str| world.processes[name].uses.keys().filter(|account| !of_the_dead.contains(account)).count();
     assert_eq!([serve("m1"), serve("m2")], [1, 1]);
 }
+
+#[test]
+fn what_is_told_with_a_reserve_is_the_least_that_was_spent() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 1);
+    world.settle();
+    let reserved = AccountState { reserved: Some(Totals::default()), ..state(7) };
+    world.leave("m0", Some(&reserved));
+    world.join(1);
+    world.settle();
+    assert_eq!(world.known("m1", "a0").0, KnownState::AtLeast(Some(Box::new(reserved))));
+}
