@@ -158,7 +158,10 @@ async fn shares_and_tokens_serve_while_all_auth_workers_are_dead() {
         ),
     );
     assert_sound(&fleet, &logs, None);
-    assert!(warnings(&logs).is_empty(), "{:?}", warnings(&logs));
+    let mut others = warnings(&logs);
+    others.retain(|warning| !warning.contains("no auth worker of the fleet lives"));
+    assert!(others.is_empty(), "{others:?}");
+    assert!(warnings(&logs).len() <= 3, "each process says it once: {:?}", warnings(&logs));
     assert_eq!(fleet.server.stats().logins, fleet.plan.accounts.len() as u64);
     assert!(is_used, "{used} of what the rates allow");
 }

@@ -64,8 +64,11 @@ pub(super) struct SharePlan {
     pub(super) members: Vec<MemberPlan>,
     /// What is remembered no longer of what was released, by field, if it still reads so.
     taken: Vec<(String, String)>,
-    /// What is to be remembered of dead members, by field, and what stood there.
+    /// What is to be remembered of dead members, by field, and what stood there. If something else
+    /// stands there by now, nothing of the plan is written.
     left: Vec<(String, String, String)>,
+    /// Likewise of what members that are gone had told; but if one has told of it since, that holds.
+    ended: Vec<(String, String, String)>,
     /// The incarnation that is learnt now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) learnt: Option<String>,
@@ -85,9 +88,7 @@ pub(super) struct MemberPlan {
 impl SharePlan {
     /// Plans to remember of a dead member what it has released, unless it has told of that since.
     fn leave(&mut self, seen: &Seen, account: &str, member: &str, text: String) {
-        let field = release_field(account, member);
-        let stood = seen.released.get(&field).map(|(_, text)| text.clone()).unwrap_or_default();
-        self.left.push((field, text, stood));
+        self.left.push(in_place_of(seen, account, member, text));
     }
 
     /// Plans to remember what the holder of a row was told of late costs and has not counted in the
@@ -100,7 +101,11 @@ impl SharePlan {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.taken.is_empty() && self.left.is_empty() && self.learnt.is_none()
+        self.members.is_empty()
+            && self.taken.is_empty()
+            && self.left.is_empty()
+            && self.ended.is_empty()
+            && self.learnt.is_none()
     }
 }
 
@@ -402,7 +407,7 @@ impl Shares {
                         state.reserved.get_or_insert_default();
                     }
                     *text = serde_json::to_string(release).unwrap_or_default();
-                    plan.leave(seen, account, name, text.clone());
+                    plan.ended.push(in_place_of(seen, account, name, text.clone()));
                 }
             }
         }
@@ -431,7 +436,9 @@ impl Shares {
             .collect();
         let mut inputs: Vec<MemberInput> = Vec::new();
         for member in self.members.values_mut() {
-            inputs.push(member.input(accounts, &tags, number, now));
+            let serves =
+                |name: &String| number(name).and_then(|at| needs.get(at as usize)).is_some_and(|need| need.serves);
+            inputs.push(member.input(accounts, &tags, (number, serves), now));
         }
         let members: Vec<MemberNeed<'_>> = inputs.iter().map(MemberInput::need).collect();
         let slice = u32::try_from(SLICE.as_millis()).unwrap_or(u32::MAX);
@@ -634,6 +641,14 @@ fn spent(row: &ShareRow, account: &str, reserved: Option<&BTreeMap<String, Reser
     }
 }
 
+/// Returns the field of what a member has released, what is to stand there, and what was seen
+/// there.
+fn in_place_of(seen: &Seen, account: &str, member: &str, text: String) -> (String, String, String) {
+    let field = release_field(account, member);
+    let stood = seen.released.get(&field).map(|(_, text)| text.clone()).unwrap_or_default();
+    (field, text, stood)
+}
+
 /// Returns what a member leaves of a share that it had not heard of: what was known when the share
 /// was granted, if anything was.
 fn unheard(row: &ShareRow, before: Option<&Release>, end: u64) -> Option<Release> {
@@ -666,13 +681,13 @@ impl MemberRows {
         &mut self,
         accounts: &BTreeMap<String, AccountRow>,
         tags: &BTreeMap<&str, u32>,
-        number: impl Fn(&String) -> Option<u32>,
+        (number, can_serve): (impl Fn(&String) -> Option<u32>, impl Fn(&String) -> bool),
         now: u64,
     ) -> MemberInput {
         let millis = |since: u64| u32::try_from(now.saturating_sub(since) / 1000).unwrap_or(u32::MAX);
         let serves = |tag: Option<&str>| {
             self.rows.iter().filter(|(_, row)| row.units > 0).any(|(account, _)| {
-                let row = accounts.get(account).filter(|row| row.unavailable.is_none());
+                let row = accounts.get(account).filter(|_| can_serve(account));
                 row.is_some_and(|row| tag.is_none_or(|tag| row.definition.tags().iter().any(|other| other == tag)))
             })
         };

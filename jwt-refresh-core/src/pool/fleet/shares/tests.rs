@@ -152,7 +152,10 @@ impl World {
                 }
             }
         }
-        self.released.extend(plan.left.into_iter().map(|(field, text, _)| (field, text)));
+        let told = |(field, _, seen): &(String, String, String)| self.released.get(field) == Some(seen);
+        let ended: Vec<_> = plan.ended.into_iter().filter(told).collect();
+        let left = plan.left.into_iter().chain(ended);
+        self.released.extend(left.map(|(field, text, _)| (field, text)));
         for (field, text) in plan.taken {
             if self.released.get(&field) == Some(&text) {
                 self.released.remove(&field);
@@ -676,4 +679,24 @@ fn what_is_told_with_a_reserve_is_the_least_that_was_spent() {
     world.join(1);
     world.settle();
     assert_eq!(world.known("m1", "a0").0, KnownState::AtLeast(Some(Box::new(reserved))));
+}
+
+#[test]
+fn a_member_that_has_only_what_a_dead_one_fills_takes_turns_on_the_rest() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 2);
+    world.accounts.retain(|name, _| matches!(name.as_str(), "a0" | "a1"));
+    world.settle();
+    let of_the_dead = world.processes["m0"].uses.keys().next().unwrap().clone();
+    world.processes.get_mut("m0").unwrap().is_alive = false;
+    world.now += SHARE_TIME + 1;
+    world.join(2);
+    let mut served = BTreeSet::new();
+    for _ in 0..20 {
+        world.now += 250_000;
+        world.beat();
+        world.settle();
+        let serves = |process: &Process| process.uses.keys().any(|account| *account != of_the_dead);
+        served.extend(world.processes.iter().filter(|(_, process)| serves(process)).map(|(name, _)| name.clone()));
+    }
+    assert_eq!(served, BTreeSet::from(["m1".to_owned(), "m2".to_owned()]));
 }
