@@ -64,10 +64,11 @@ pub(super) struct SharePlan {
     pub(super) members: Vec<MemberPlan>,
     /// What is remembered no longer of what was released, by field, if it still reads so.
     taken: Vec<(String, String)>,
-    /// What is to be remembered of dead members, by field, and what stood there. If something else
-    /// stands there by now, nothing of the plan is written.
+    /// What is to be remembered of dead members, by field, and what stood there. If something
+    /// else stands there by now, nothing of the plan is written.
     left: Vec<(String, String, String)>,
-    /// Likewise of what members that are gone had told; but if one has told of it since, that holds.
+    /// Likewise of what members that are gone had told; but if one has told of it since, that
+    /// holds.
     ended: Vec<(String, String, String)>,
     /// The incarnation that is learnt now.
     #[serde(skip_serializing_if = "Option::is_none")]

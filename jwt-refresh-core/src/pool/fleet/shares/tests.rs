@@ -695,8 +695,8 @@ fn a_member_that_has_only_what_a_dead_one_fills_takes_turns_on_the_rest() {
         world.now += 250_000;
         world.beat();
         world.settle();
-        let serves = |process: &Process| process.uses.keys().any(|account| *account != of_the_dead);
-        served.extend(world.processes.iter().filter(|(_, process)| serves(process)).map(|(name, _)| name.clone()));
+        let can_call = |process: &Process| process.uses.keys().any(|account| *account != of_the_dead);
+        served.extend(world.processes.iter().filter(|(_, process)| can_call(process)).map(|(name, _)| name.clone()));
     }
     assert_eq!(served, BTreeSet::from(["m1".to_owned(), "m2".to_owned()]));
 }
