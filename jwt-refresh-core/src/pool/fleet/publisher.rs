@@ -184,8 +184,8 @@ impl Publisher {
                 None => Vec::new(),
             };
             let sequence = change.token.as_ref().map_or(before.map_or(0, |before| before.1), |token| token.sequence);
-            // With a new token the row is told again: another worker may have told meanwhile that the
-            // account cannot be used, since it saw the last token expire.
+            // With a new token the row is told again: another worker may have told meanwhile that
+            // the account cannot be used, since it saw the last token expire.
             let is_told = |(last, with): &(Option<AccountRow>, u64)| last.as_ref() == Some(&row) && *with == sequence;
             let json =
                 if before.is_some_and(is_told) { Vec::new() } else { serde_json::to_vec(&row).unwrap_or_default() };
