@@ -7,9 +7,13 @@ use jwt_refresh_testkit::{Answer, Route, TestServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+#[cfg(feature = "tower")]
+use crate::PRODUCT;
 use crate::clients::clients;
-use crate::support::{BoxError, MINUTE, World, http_client};
-use crate::{Cost, PRODUCT, cost};
+#[cfg(feature = "tower")]
+use crate::support::BoxError;
+use crate::support::{MINUTE, World, http_client};
+use crate::{Cost, cost};
 
 /// What an API does with a connection, given the head of the request.
 type Serve = fn(&str, TcpStream) -> Served;

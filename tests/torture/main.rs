@@ -31,6 +31,7 @@ mod outages;
 mod processes;
 mod random;
 mod rates;
+#[cfg(all(unix, feature = "redis"))]
 mod relay;
 mod scale;
 mod shared_store;
