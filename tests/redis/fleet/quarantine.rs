@@ -112,16 +112,7 @@ async fn a_rest_that_others_were_told_of_lasts_though_new_tokens_come() {
     // Two processes can have a part each.
     let account = world.account(0).rate(1000, SECOND).burst(2);
     let _worker = world.builder().account(account).build().unwrap();
-    let pools = [world.pool(), world.pool()];
-    active(&pools[0], 1).await;
-    // A part that nobody asks for any more goes to the other.
-    until("each has a part", async || {
-        for pool in &pools {
-            drop(pool.lease().within(SECOND * 20).await.unwrap());
-        }
-        pools.iter().all(|pool| pool.local_status().active == 1)
-    })
-    .await;
+    let pools = with_parts(&world).await;
     let [limited, rejected] = [pools[0].lease().await.unwrap(), pools[0].lease().await.unwrap()];
     let begun = Instant::now();
     limited.rate_limited(Some(REST));
@@ -248,6 +239,7 @@ async fn without_an_auth_worker_live_tokens_are_served_and_another_worker_goes_o
 async fn with_parts(world: &World) -> [RedisPool; 2] {
     let pools = [world.pool(), world.pool()];
     active(&pools[0], 1).await;
+    // A part that nobody asks for any more goes to the other.
     until("each has a part", async || {
         for pool in &pools {
             drop(pool.lease().within(SECOND * 20).await.unwrap());

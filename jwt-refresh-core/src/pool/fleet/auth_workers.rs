@@ -43,7 +43,14 @@ pub(super) struct AuthWorkerWatch(Arc<Mutex<LastLook>>);
 struct LastLook {
     /// When the last look was begun, since boot.
     looked: Option<Timestamp>,
-    are_gone: bool,
+    /// When it was seen that none lives, if that was seen last.
+    gone: Option<Timestamp>,
+}
+
+impl LastLook {
+    fn are_gone(&self, now: Timestamp) -> bool {
+        self.gone.is_some_and(|gone| now < gone + TOLD)
+    }
 }
 
 impl AuthWorkerWatch {
@@ -54,7 +61,7 @@ impl AuthWorkerWatch {
             runtime::sleep_until(clock, clock.moment() + pause).await;
             pause = PAUSE;
             if self.is_due(clock) {
-                self.begin(place, link);
+                self.begin(place, link, clock);
             }
         }
     }
@@ -70,16 +77,21 @@ impl AuthWorkerWatch {
     }
 
     /// Begins to look, on the library's runtime. If the caller is dropped, the look goes on.
-    fn begin(&self, place: &FleetPlace, link: &Arc<Connection>) {
+    fn begin(&self, place: &FleetPlace, link: &Arc<Connection>, clock: &Clock) {
         let Ok(library) = runtime::handle() else { return };
-        let (seen, place, link) = (Arc::clone(&self.0), place.clone(), Arc::clone(link));
+        let (seen, place, link, clock) = (Arc::clone(&self.0), place.clone(), Arc::clone(link), clock.clone());
         library.spawn(async move {
             let look = async { living(&place, &link, redis_now(&link, &place.keys.demand).await?).await };
             // If Redis is away, callers are told that.
             let Ok(workers) = look.await else { return };
-            let are_gone = workers.is_empty();
-            let were_gone = std::mem::replace(&mut seen.lock().are_gone, are_gone);
-            if are_gone && !were_gone {
+            let now = clock.moment().boot;
+            let were_gone = {
+                let mut seen = seen.lock();
+                let were_gone = seen.are_gone(now);
+                seen.gone = workers.is_empty().then_some(now);
+                were_gone
+            };
+            if workers.is_empty() && !were_gone {
                 tracing::warn!(
                     target: "jwt_refresh",
                     fleet = place.name,
@@ -91,9 +103,7 @@ impl AuthWorkerWatch {
 
     /// Returns the error of a caller whose deadline has passed, with the reason if it is known.
     pub(super) fn explain(&self, error: Error, place: &FleetPlace, clock: &Clock) -> Error {
-        let now = clock.moment().boot;
-        let seen = self.0.lock();
-        let is_known = seen.looked.is_some_and(|looked| now < looked + TOLD);
-        if seen.are_gone && is_known { failure::without_auth_worker(error, &place.name) } else { error }
+        let are_gone = self.0.lock().are_gone(clock.moment().boot);
+        if are_gone { failure::without_auth_worker(error, &place.name) } else { error }
     }
 }

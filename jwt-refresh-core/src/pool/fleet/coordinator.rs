@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::messages::{AccountRow, Reservation, SENTINEL, ShareRow, of_said};
+use super::messages::{AccountRow, Reservation, RowsByMember, SENTINEL, ShareRow, of_said};
 use super::mirror::{Mirror, unexpected};
 use super::place::FleetPlace;
 use super::redis_time::redis_now;
 use super::scripts::{COMMIT, ELECT, MEMORY};
-use super::shares::{MemberPlan, RowsByMember, Seen, SharePlan, Shares};
+use super::seen::Seen;
+use super::share_plan::{MemberPlan, SharePlan};
+use super::shares::Shares;
 use crate::clock::Clock;
 use crate::redis::{Connection, Subscription};
 use crate::store::StoreError;

@@ -72,6 +72,9 @@ pub(super) struct ShareRow {
     pub(super) known: KnownState,
 }
 
+/// The rows of each member, by account.
+pub(super) type RowsByMember = BTreeMap<String, BTreeMap<String, ShareRow>>;
+
 /// Why an account rests, as the name of a [`QuarantineCause`], and until when.
 pub(super) type Rest = (String, u64);
 

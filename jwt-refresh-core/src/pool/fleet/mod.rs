@@ -25,6 +25,8 @@ mod place;
 mod publisher;
 mod redis_time;
 mod scripts;
+mod seen;
+mod share_plan;
 mod shares;
 mod status;
 mod tokens;

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
 use super::messages::{
-    AccountRow, KnownState, MemberReport, Release, Reservation, Rest, ShareRow, late_cost_field, of_release_field,
+    AccountRow, KnownState, MemberReport, Release, Reservation, Rest, RowsByMember, ShareRow, of_release_field,
     release_field,
 };
+use super::seen::Seen;
+use super::share_plan::{MemberPlan, SharePlan};
 use crate::pool::limit::Totals;
 use crate::pool::share::AccountState;
 
@@ -22,93 +22,6 @@ mod tests;
 
 /// How long a member may use a unit that others wait for, too.
 const SLICE: Duration = Duration::from_millis(250);
-
-/// What Redis holds of members, at a time on its clock.
-pub(super) struct Seen {
-    pub(super) now: u64,
-    /// The same time since boot, in microseconds.
-    pub(super) boot: u64,
-    /// Until when each member may use its shares.
-    pub(super) until: BTreeMap<String, u64>,
-    pub(super) reports: BTreeMap<String, MemberReport>,
-    /// What members have reserved of quotas whose time is up, if Redis has lost nothing of it.
-    pub(super) reserved: BTreeMap<String, BTreeMap<String, Reservation>>,
-    /// What members have released, by field, with the text that Redis holds.
-    pub(super) released: BTreeMap<String, (Release, String)>,
-    /// What calls have cost beside after their account had gone to another, by account.
-    pub(super) late_costs: BTreeMap<String, Vec<LateCost>>,
-}
-
-/// A cost, and of where Redis holds it the field and the text.
-type LateCost = (u64, (String, String));
-
-impl Seen {
-    /// Takes what Redis holds of what was released, and told since.
-    pub(super) fn take_released(&mut self, told: BTreeMap<String, String>) {
-        for (field, text) in told {
-            if let Ok(release) = serde_json::from_str(&text) {
-                self.released.insert(field, (release, text));
-            } else if let (Some((_, account)), Ok(cost)) = (of_release_field(&field), text.parse()) {
-                self.late_costs.entry(account.to_owned()).or_default().push((cost, (field, text)));
-            }
-        }
-    }
-}
-
-/// The rows of each member, by account.
-pub(super) type RowsByMember = BTreeMap<String, BTreeMap<String, ShareRow>>;
-
-/// What the coordinator writes, in one step.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct SharePlan {
-    pub(super) members: Vec<MemberPlan>,
-    /// What is remembered no longer of what was released, by field, if it still reads so.
-    taken: Vec<(String, String)>,
-    /// What is to be remembered of dead members, by field, and what stood there. If something
-    /// else stands there by now, nothing of the plan is written.
-    left: Vec<(String, String, String)>,
-    /// Likewise of what members that are gone had told; but if one has told of it since, that
-    /// holds.
-    ended: Vec<(String, String, String)>,
-    /// The incarnation that is learnt now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) learnt: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct MemberPlan {
-    pub(super) name: String,
-    dead: bool,
-    /// What the member asked. Rows that are not named here are removed then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fresh: Option<String>,
-    /// Account and row; an empty row removes it.
-    rows: Vec<(String, String)>,
-}
-
-impl SharePlan {
-    /// Plans to remember of a dead member what it has released, unless it has told of that since.
-    fn leave(&mut self, seen: &Seen, account: &str, member: &str, text: String) {
-        self.left.push(in_place_of(seen, account, member, text));
-    }
-
-    /// Plans to remember what the holder of a row was told of late costs and has not counted in the
-    /// state that it leaves, for who has the account next.
-    fn leave_late_cost(&mut self, account: &str, member: &str, row: &ShareRow, state: Option<&AccountState>) {
-        let left = row.late_cost.saturating_sub(state.map_or(0, |state| state.late_cost));
-        if left > 0 {
-            self.left.push((late_cost_field(account, member, row.grant), left.to_string(), String::new()));
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty()
-            && self.taken.is_empty()
-            && self.left.is_empty()
-            && self.ended.is_empty()
-            && self.learnt.is_none()
-    }
-}
 
 #[derive(Default)]
 pub(super) struct Shares {
@@ -408,7 +321,7 @@ impl Shares {
                         state.reserved.get_or_insert_default();
                     }
                     *text = serde_json::to_string(release).unwrap_or_default();
-                    plan.ended.push(in_place_of(seen, account, name, text.clone()));
+                    plan.ended.push(seen.in_place_of(account, name, text.clone()));
                 }
             }
         }
@@ -640,14 +553,6 @@ fn spent(row: &ShareRow, account: &str, reserved: Option<&BTreeMap<String, Reser
         KnownState::Exactly(state) => at_most(state, Some(Totals::default())),
         KnownState::AtLeast(state) => state.clone(),
     }
-}
-
-/// Returns the field of what a member has released, what is to stand there, and what was seen
-/// there.
-fn in_place_of(seen: &Seen, account: &str, member: &str, text: String) -> (String, String, String) {
-    let field = release_field(account, member);
-    let stood = seen.released.get(&field).map(|(_, text)| text.clone()).unwrap_or_default();
-    (field, text, stood)
 }
 
 /// Returns what a member leaves of a share that it had not heard of: what was known when the share

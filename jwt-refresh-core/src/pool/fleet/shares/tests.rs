@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::pool::fleet::messages::late_cost_field;
 use crate::pool::share::AccountState;
 
 const SHARE_TIME: u64 = 3_000_000;
@@ -349,8 +350,8 @@ proptest! {
         prop_assert!(world.released.is_empty(), "{:?}", world.released);
     }
 
-    /// Whoever has the account by then, and whatever becomes of that one. Nothing is told of a call
-    /// of which all counts as spent anyway.
+    /// The account may move and its holders may die. A call is not told of if all counts as spent
+    /// anyway.
     #[test]
     fn what_calls_have_cost_beside_is_charged_once_to_an_account_that_moves(
         events in prop::collection::vec(event(), 1..120)

@@ -1,0 +1,65 @@
+//! What the coordinator writes of shares.
+
+use serde::Serialize;
+
+use super::messages::{ShareRow, late_cost_field};
+use super::seen::Seen;
+use crate::pool::share::AccountState;
+
+/// What the coordinator writes, in one step.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct SharePlan {
+    pub(super) members: Vec<MemberPlan>,
+    /// What is remembered no longer of what was released, by field, if it still reads so.
+    pub(super) taken: Vec<(String, String)>,
+    /// What is to be remembered of dead members, by field, and what stood there. If something
+    /// else stands there by now, nothing of the plan is written.
+    pub(super) left: Vec<(String, String, String)>,
+    /// Likewise of what members that are gone had told; but if one has told of it since, that
+    /// holds.
+    pub(super) ended: Vec<(String, String, String)>,
+    /// The incarnation that is learnt now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) learnt: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct MemberPlan {
+    pub(super) name: String,
+    pub(super) dead: bool,
+    /// What the member asked. Rows that are not named here are removed then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fresh: Option<String>,
+    /// Account and row; an empty row removes it.
+    pub(super) rows: Vec<(String, String)>,
+}
+
+impl SharePlan {
+    /// Plans to remember of a dead member what it has released, unless it has told of that since.
+    pub(super) fn leave(&mut self, seen: &Seen, account: &str, member: &str, text: String) {
+        self.left.push(seen.in_place_of(account, member, text));
+    }
+
+    /// Plans to remember what the holder of a row was told of late costs and has not counted in the
+    /// state that it leaves, for who has the account next.
+    pub(super) fn leave_late_cost(
+        &mut self,
+        account: &str,
+        member: &str,
+        row: &ShareRow,
+        state: Option<&AccountState>,
+    ) {
+        let left = row.late_cost.saturating_sub(state.map_or(0, |state| state.late_cost));
+        if left > 0 {
+            self.left.push((late_cost_field(account, member, row.grant), left.to_string(), String::new()));
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+            && self.taken.is_empty()
+            && self.left.is_empty()
+            && self.ended.is_empty()
+            && self.learnt.is_none()
+    }
+}
