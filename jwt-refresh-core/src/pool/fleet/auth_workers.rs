@@ -94,7 +94,7 @@ impl AuthWorkerWatch {
             if workers.is_empty() && !were_gone {
                 tracing::warn!(
                     target: "jwt_refresh",
-                    fleet = place.name,
+                    fleet = place.settings.name,
                     "callers wait for a lease, and no auth worker of the fleet lives: no share moves, and no token is renewed"
                 );
             }
@@ -104,6 +104,6 @@ impl AuthWorkerWatch {
     /// Returns the error of a caller whose deadline has passed, with the reason if it is known.
     pub(super) fn explain(&self, error: Error, place: &FleetPlace, clock: &Clock) -> Error {
         let are_gone = self.0.lock().are_gone(clock.moment().boot);
-        if are_gone { failure::without_auth_worker(error, &place.name) } else { error }
+        if are_gone { failure::without_auth_worker(error, &place.settings.name) } else { error }
     }
 }

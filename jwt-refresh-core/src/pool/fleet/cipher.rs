@@ -1,8 +1,5 @@
 //! How access tokens stand in Redis: sealed, if the fleet has a key.
 
-#[cfg(feature = "seal")]
-use std::sync::Arc;
-
 use zeroize::Zeroizing;
 
 #[cfg(feature = "seal")]
@@ -13,11 +10,11 @@ use crate::store::sealed::envelope;
 
 /// Seals what goes to Redis, if there is a key. That is a JSON object, which begins with a brace,
 /// and nothing sealed does: so nothing sealed is taken for a token.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TokenCipher {
     /// The first seals, and all open.
     #[cfg(feature = "seal")]
-    pub(super) keys: Arc<[SealKey]>,
+    pub(super) keys: Vec<SealKey>,
 }
 
 impl TokenCipher {

@@ -259,7 +259,7 @@ impl RedisPoolBuilder {
     /// too. If this is called more than once, each of the keys opens what was sealed with it.
     #[cfg(feature = "seal")]
     pub fn key(mut self, key: SealKey) -> Self {
-        self.settings.keys.push(key);
+        self.settings.cipher.keys.push(key);
         self
     }
 

@@ -9,19 +9,16 @@ use super::cipher::TokenCipher;
 use crate::error::{Error, ErrorKind};
 use crate::redis::{Connection, client, encode, is_prefix};
 use crate::secret::Secret;
-#[cfg(feature = "seal")]
-use crate::store::SealKey;
 use crate::store::StoreError;
 
 /// What a user says of where a fleet is.
+#[derive(Clone, Debug)]
 pub(super) struct Settings {
-    url: Secret,
-    name: String,
+    pub(super) url: Secret,
+    pub(super) name: String,
     pub(super) prefix: String,
     pub(super) timeout: Duration,
-    /// The keys that access tokens are sealed with: the first seals, all open.
-    #[cfg(feature = "seal")]
-    pub(super) keys: Vec<SealKey>,
+    pub(super) cipher: TokenCipher,
 }
 
 impl Settings {
@@ -31,69 +28,41 @@ impl Settings {
             name: name.into(),
             prefix: "jwt-refresh".to_owned(),
             timeout: Duration::from_secs(2),
-            #[cfg(feature = "seal")]
-            keys: Vec::new(),
+            cipher: TokenCipher::default(),
         }
     }
 
     pub(super) fn place(self) -> Result<FleetPlace, Error> {
+        let wrong = |what: &str| Err(Error::new(ErrorKind::Configuration, what));
         if !is_prefix(&self.prefix) {
-            let what =
-                "the pool's prefix is empty or holds more than ASCII letters, digits, `-`, `_`, `.`, `:` and `/`";
-            return Err(Error::new(ErrorKind::Configuration, what));
+            return wrong(
+                "the pool's prefix is empty or holds more than ASCII letters, digits, `-`, `_`, `.`, `:` and `/`",
+            );
         }
         if self.timeout.is_zero() {
-            return Err(Error::new(ErrorKind::Configuration, "the pool's time-out for Redis must not be zero"));
+            return wrong("the pool's time-out for Redis must not be zero");
         }
-        let base = format!("{}:{{{}}}", self.prefix, encode(&self.name));
-        let cipher = TokenCipher {
-            #[cfg(feature = "seal")]
-            keys: self.keys.into(),
-        };
+        let keys = Arc::new(Keys::new(format!("{}:{{{}}}", self.prefix, encode(&self.name))));
+        let place = FleetPlace { settings: self, keys };
         // To see that the URL can be used before anything is begun.
-        link(&self.url, self.timeout)?;
-        Ok(FleetPlace {
-            prefix: self.prefix,
-            name: self.name,
-            url: self.url,
-            timeout: self.timeout,
-            keys: Arc::new(Keys::new(base)),
-            cipher,
-        })
+        place.link()?;
+        Ok(place)
     }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("url", &self.url)
-            .field("name", &self.name)
-            .field("prefix", &self.prefix)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
-
-fn link(url: &Secret, timeout: Duration) -> Result<Connection, Error> {
-    let client = client(url.expose()).map_err(unusable)?;
-    Ok(Connection::new(client, timeout, timeout.min(Duration::from_secs(1))))
 }
 
 /// A fleet's place.
 #[derive(Clone)]
 pub(super) struct FleetPlace {
-    pub(super) name: String,
-    pub(super) url: Secret,
-    pub(super) prefix: String,
-    pub(super) timeout: Duration,
+    pub(super) settings: Settings,
     pub(super) keys: Arc<Keys>,
-    pub(super) cipher: TokenCipher,
 }
 
 impl FleetPlace {
     /// Returns a connection of its own, opened when it is first used.
     pub(super) fn link(&self) -> Result<Arc<Connection>, Error> {
-        link(&self.url, self.timeout).map(Arc::new)
+        let Settings { url, timeout, .. } = &self.settings;
+        let client = client(url.expose()).map_err(unusable)?;
+        Ok(Arc::new(Connection::new(client, *timeout, (*timeout).min(Duration::from_secs(1)))))
     }
 
     /// Returns the same number for all that have to do with this fleet in this process, so that an

@@ -22,7 +22,7 @@ impl FleetMember {
     pub(super) async fn status(self: &Arc<Self>) -> Result<PoolStatus, Error> {
         let status = self.read_status().await.map_err(failed)?;
         #[cfg(feature = "metrics")]
-        crate::pool::gauges::show(&self.place.name, &status);
+        crate::pool::gauges::show(&self.place.settings.name, &status);
         Ok(status)
     }
 

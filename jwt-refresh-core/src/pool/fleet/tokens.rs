@@ -36,7 +36,7 @@ pub(super) fn write(
     let row = TokenRow { token: token.token.expose().to_owned(), expires, dpop_key };
     let json = Zeroizing::new(serde_json::to_vec(&row).unwrap_or_default());
     drop((Zeroizing::new(row.token), row.dpop_key.map(Zeroizing::new)));
-    place.cipher.seal(&binding(account), json)
+    place.settings.cipher.seal(&binding(account), json)
 }
 
 /// Reads the tokens of accounts. One that cannot be read comes with the reason, for people.
@@ -76,7 +76,7 @@ fn open(
     let colon = row.iter().position(|byte| *byte == b':').ok_or(STRANGE)?;
     let (sequence, sealed) = row.split_at(colon);
     let sequence = str::from_utf8(sequence).ok().and_then(|text| text.parse().ok()).ok_or(STRANGE)?;
-    let json = place.cipher.open(&binding(account), sealed.get(1..).unwrap_or_default())?;
+    let json = place.settings.cipher.open(&binding(account), sealed.get(1..).unwrap_or_default())?;
     let row: TokenRow = serde_json::from_slice(&json).map_err(|_| STRANGE)?;
     let secret = Zeroizing::new(row.token);
     let token = AccessToken::new(&secret).map_err(|_| STRANGE)?;

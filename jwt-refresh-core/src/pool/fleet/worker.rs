@@ -289,7 +289,7 @@ impl AuthWorkerBuilder {
     /// sealed with it: so a key can be changed without a pause.
     #[cfg(feature = "seal")]
     pub fn key(mut self, key: SealKey) -> Self {
-        self.settings.keys.push(key);
+        self.settings.cipher.keys.push(key);
         self
     }
 
@@ -341,15 +341,16 @@ impl AuthWorkerBuilder {
             return wrong("`claim_ttl` must be at least twice its `timeout`");
         }
         let place = self.settings.place()?;
-        let store = RedisStore::builder(place.url.expose())
-            .vault_of(&place.prefix, &place.name)
-            .timeout(place.timeout)
+        let Settings { url, name: fleet, prefix, timeout, .. } = &place.settings;
+        let store = RedisStore::builder(url.expose())
+            .vault_of(prefix, fleet)
+            .timeout(*timeout)
             .lease_ttl(self.claim_ttl)
             .build()
             .map_err(unusable)?;
         let link = place.link()?;
         let builder = Pool::builder().policy(self.policy).id(place.id(&link));
-        let (fleet, redis) = (&place.name, link.name());
+        let redis = link.name();
         #[cfg(feature = "seal")]
         let builder = match self.vault_keys {
             keys if keys.is_empty() => builder.store(Vault::new(store, fleet, redis)),
