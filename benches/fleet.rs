@@ -265,19 +265,16 @@ mod pool {
 
         /// Members, and what they hold.
         pub(crate) struct Fleet {
-            accounts: usize,
-            members: Vec<Member>,
-        }
-
-        struct Member {
-            demand: [(Option<u32>, u32); 1],
-            holds: Vec<Holding>,
+            accounts: Vec<AccountNeed>,
+            members: Vec<MemberNeed>,
         }
 
         impl Fleet {
             pub(crate) fn new(accounts: usize, members: usize) -> Self {
-                let member = |number: u32| Member { demand: [(None, 3 + number % 20)], holds: Vec::new() };
-                Self { accounts, members: (0..).take(members).map(member).collect() }
+                let account = AccountNeed { units: 10, tags: Vec::new(), serves: true };
+                let member =
+                    |number: u32| MemberNeed { demand: vec![(None, 3 + number % 20)], ..MemberNeed::default() };
+                Self { accounts: vec![account; accounts], members: (0..).take(members).map(member).collect() }
             }
 
             /// Returns how many accounts it had.
@@ -292,26 +289,17 @@ mod pool {
             /// Assigns, and lets each member hold what it was given. Returns how many accounts have
             /// come to a member that did not have them.
             pub(crate) fn settle(&mut self) -> usize {
-                let accounts = vec![AccountNeed { units: 10, tags: &[], serves: true }; self.accounts];
-                let members: Vec<_> = self.members.iter().map(Member::need).collect();
-                let assigned = assign(&accounts, &members, 250);
-                self.members.iter_mut().zip(assigned).map(|(member, shares)| member.hold(shares)).sum()
+                let assigned = assign(&self.accounts, &self.members, 250);
+                self.members.iter_mut().zip(assigned).map(|(member, shares)| hold(member, shares)).sum()
             }
         }
 
-        impl Member {
-            fn need(&self) -> MemberNeed<'_> {
-                MemberNeed { demand: &self.demand, wanted: &[], holds: &self.holds, starved: 0 }
-            }
-
-            fn hold(&mut self, shares: Vec<(u32, u32)>) -> usize {
-                // Both are in the order of accounts.
-                let had = |account| self.holds.binary_search_by_key(&account, |held| held.account).is_ok();
-                let new = shares.iter().filter(|(account, _)| !had(*account)).count();
-                self.holds =
-                    shares.into_iter().map(|(account, units)| Holding { account, units, held: 1000 }).collect();
-                new
-            }
+        fn hold(member: &mut MemberNeed, shares: Vec<(u32, u32)>) -> usize {
+            // Both are in the order of accounts.
+            let had = |account| member.holds.binary_search_by_key(&account, |held| held.account).is_ok();
+            let new = shares.iter().filter(|(account, _)| !had(*account)).count();
+            member.holds = shares.into_iter().map(|(account, units)| Holding { account, units, held: 1000 }).collect();
+            new
         }
     }
 }

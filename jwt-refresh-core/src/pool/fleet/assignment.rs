@@ -35,8 +35,8 @@ type Users = Vec<Vec<(usize, u64)>>;
 /// units of each, by account. A holding of which there are too few is left to its member for
 /// `slice` milliseconds.
 pub(super) fn assign(
-    accounts: &[AccountNeed<'_>],
-    members: &[MemberNeed<'_>],
+    accounts: &[AccountNeed],
+    members: &[MemberNeed],
     slice: u32, // ms
 ) -> Vec<Vec<(u32, u32)>> {
     // A pass may open a way for the next one: B takes from A what C could not take, then C takes

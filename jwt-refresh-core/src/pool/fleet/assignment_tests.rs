@@ -9,48 +9,22 @@ use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
 const SLICE: u32 = 400;
 
 #[derive(Clone, Debug)]
-struct AccountCase {
-    units: u32,
-    tags: Vec<u32>,
-    serves: bool,
-}
-
-#[derive(Clone, Debug, Default)]
-struct MemberCase {
-    demand: Vec<(Option<u32>, u32)>,
-    wanted: Vec<(u32, u32)>,
-    holds: Vec<Holding>,
-    starved: u32,
-}
-
-#[derive(Clone, Debug)]
 struct FleetCase {
-    accounts: Vec<AccountCase>,
-    members: Vec<MemberCase>,
+    accounts: Vec<AccountNeed>,
+    members: Vec<MemberNeed>,
 }
 
 type Assigned = Vec<Vec<(u32, u32)>>;
 
 impl FleetCase {
     fn new(accounts: usize, units: u32, demand: &[u32]) -> Self {
-        let account = AccountCase { units, tags: Vec::new(), serves: true };
-        let member = |&count: &u32| MemberCase { demand: vec![(None, count)], ..MemberCase::default() };
+        let account = AccountNeed { units, tags: Vec::new(), serves: true };
+        let member = |&count: &u32| MemberNeed { demand: vec![(None, count)], ..MemberNeed::default() };
         Self { accounts: vec![account; accounts], members: demand.iter().map(member).collect() }
     }
 
     fn assigned(&self) -> Assigned {
-        let accounts: Vec<_> = (self.accounts.iter())
-            .map(|account| AccountNeed { units: account.units, tags: &account.tags, serves: account.serves })
-            .collect();
-        let members: Vec<_> = (self.members.iter())
-            .map(|member| MemberNeed {
-                demand: &member.demand,
-                wanted: &member.wanted,
-                holds: &member.holds,
-                starved: member.starved,
-            })
-            .collect();
-        assign(&accounts, &members, SLICE)
+        assign(&self.accounts, &self.members, SLICE)
     }
 
     /// Assigns, and lets each member hold what it was given.
@@ -87,7 +61,7 @@ impl FleetCase {
 
     /// How many members that ask for something can be served at the same time, each with one of
     /// `places` at an account: found by trying all.
-    fn servable(&self, places: impl Fn(&AccountCase) -> u32) -> usize {
+    fn servable(&self, places: impl Fn(&AccountNeed) -> u32) -> usize {
         fn most(fleet: &FleetCase, member: usize, left: &mut [u32]) -> usize {
             if member == fleet.members.len() {
                 return 0;
@@ -144,9 +118,9 @@ fn tags() -> impl Strategy<Value = Vec<u32>> {
     prop::collection::vec(0..4_u32, 0..3)
 }
 
-fn account() -> impl Strategy<Value = AccountCase> {
+fn account() -> impl Strategy<Value = AccountNeed> {
     let units = prop_oneof![Just(1_u32), 0..5_u32, Just(1000)];
-    (units, tags(), prop::bool::weighted(0.85)).prop_map(|(units, tags, serves)| AccountCase { units, tags, serves })
+    (units, tags(), prop::bool::weighted(0.85)).prop_map(|(units, tags, serves)| AccountNeed { units, tags, serves })
 }
 
 fn demand() -> impl Strategy<Value = (Option<u32>, u32)> {
@@ -157,12 +131,12 @@ fn holding() -> impl Strategy<Value = Holding> {
     (0..9_u32, 0..4_u32, 0..1000_u32).prop_map(|(account, units, held)| Holding { account, units, held })
 }
 
-fn member(demands: usize, keys: usize) -> impl Strategy<Value = MemberCase> {
+fn member(demands: usize, keys: usize) -> impl Strategy<Value = MemberNeed> {
     let demand = prop::collection::vec(demand(), 0..=demands);
     let wanted = prop::collection::vec((0..9_u32, 0..5_u32), 0..=keys);
     let holds = prop::collection::vec(holding(), 0..4);
     (demand, wanted, holds, prop_oneof![Just(0_u32), 0..2000_u32])
-        .prop_map(|(demand, wanted, holds, starved)| MemberCase { demand, wanted, holds, starved })
+        .prop_map(|(demand, wanted, holds, starved)| MemberNeed { demand, wanted, holds, starved })
 }
 
 /// Any fleet, also one whose members hold more than there is, or accounts that there are not.
@@ -180,9 +154,9 @@ fn large_fleet() -> impl Strategy<Value = FleetCase> {
 /// A fleet whose accounts have at most one tag, and whose members ask for one: demands with
 /// different tags share no account.
 fn apart() -> impl Strategy<Value = FleetCase> {
-    let account = (1..4_u32, 0..3_u32).prop_map(|(units, tag)| AccountCase { units, tags: vec![tag], serves: true });
+    let account = (1..4_u32, 0..3_u32).prop_map(|(units, tag)| AccountNeed { units, tags: vec![tag], serves: true });
     let member = (0..3_u32, 0..30_u32)
-        .prop_map(|(tag, count)| MemberCase { demand: vec![(Some(tag), count)], ..MemberCase::default() });
+        .prop_map(|(tag, count)| MemberNeed { demand: vec![(Some(tag), count)], ..MemberNeed::default() });
     (prop::collection::vec(account, 1..20), prop::collection::vec(member, 1..7))
         .prop_map(|(accounts, members)| FleetCase { accounts, members })
 }
@@ -322,7 +296,7 @@ proptest! {
         let before = fleet.settle();
         // Where members outnumber accounts, those that are left may divide them better.
         let crowded = |tag: u32| {
-            let asks = |member: &&MemberCase| matches!(member.demand[..], [(asked, 1..)] if asked == Some(tag));
+            let asks = |member: &&MemberNeed| matches!(member.demand[..], [(asked, 1..)] if asked == Some(tag));
             let accounts = fleet.accounts.iter().filter(|account| account.tags == [tag]);
             fleet.members.iter().filter(asks).count() > accounts.count()
         };
@@ -352,7 +326,7 @@ proptest! {
         }
         let mut fleet = FleetCase::new(accounts, units, &demand);
         let before = fleet.settle();
-        fleet.members.push(MemberCase { demand: vec![(None, joins)], ..MemberCase::default() });
+        fleet.members.push(MemberNeed { demand: vec![(None, joins)], ..MemberNeed::default() });
         let after = fleet.assigned();
         let gained = gained(&before, &after);
         prop_assert!(gained.iter().all(|&(_, member)| member == demand.len()), "{before:?} {after:?}");
@@ -620,7 +594,7 @@ fn members_that_come_and_go_where_accounts_are_divided_move_nothing_but_their_pa
     let after = fleet.settle();
     assert_eq!(gained(&before, &after), []);
     assert_eq!(units(&after).iter().sum::<u32>(), 4000);
-    fleet.members.push(MemberCase { holds: Vec::new(), ..lost });
+    fleet.members.push(MemberNeed { holds: Vec::new(), ..lost });
     let joined = fleet.settle();
     assert!(matches!(gained(&after, &joined)[..], [(_, 19)]), "{joined:?}");
 }

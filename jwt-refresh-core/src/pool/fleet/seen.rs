@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::messages::{MemberReport, Release, Reservation, of_release_field, release_field};
+use super::messages::{MemberReport, Release, Reservation, of_release_field};
 
 /// What Redis holds of members, at a time on its clock.
 pub(super) struct Seen {
@@ -33,13 +33,5 @@ impl Seen {
                 self.late_costs.entry(account.to_owned()).or_default().push((cost, (field, text)));
             }
         }
-    }
-
-    /// Returns the field of what a member has released, what is to stand there, and what was seen
-    /// there.
-    pub(super) fn in_place_of(&self, account: &str, member: &str, text: String) -> (String, String, String) {
-        let field = release_field(account, member);
-        let stood = self.released.get(&field).map(|(_, text)| text.clone()).unwrap_or_default();
-        (field, text, stood)
     }
 }

@@ -3,21 +3,18 @@
 use serde::Serialize;
 
 use super::messages::{ShareRow, late_cost_field};
-use super::seen::Seen;
 use crate::pool::share::AccountState;
 
 /// What the coordinator writes, in one step.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct SharePlan {
     pub(super) members: Vec<MemberPlan>,
-    /// What is remembered no longer of what was released, by field, if it still reads so.
-    pub(super) taken: Vec<(String, String)>,
     /// What is to be remembered of dead members, by field, and what stood there. If something
     /// else stands there by now, nothing of the plan is written.
     pub(super) left: Vec<(String, String, String)>,
-    /// Likewise of what members that are gone had told; but if one has told of it since, that
-    /// holds.
-    pub(super) ended: Vec<(String, String, String)>,
+    /// Likewise of what members had told; but if one has told something else since, that holds. An
+    /// empty text is remembered no longer.
+    pub(super) changed: Vec<(String, String, String)>,
     /// The incarnation that is learnt now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) learnt: Option<String>,
@@ -35,9 +32,9 @@ pub(super) struct MemberPlan {
 }
 
 impl SharePlan {
-    /// Plans to remember of a dead member what it has released, unless it has told of that since.
-    pub(super) fn leave(&mut self, seen: &Seen, account: &str, member: &str, text: String) {
-        self.left.push(seen.in_place_of(account, member, text));
+    /// Plans to forget what was told in a field.
+    pub(super) fn forget(&mut self, field: String, told: String) {
+        self.changed.push((field, String::new(), told));
     }
 
     /// Plans to remember what the holder of a row was told of late costs and has not counted in the
@@ -56,10 +53,6 @@ impl SharePlan {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty()
-            && self.taken.is_empty()
-            && self.left.is_empty()
-            && self.ended.is_empty()
-            && self.learnt.is_none()
+        self.members.is_empty() && self.left.is_empty() && self.changed.is_empty() && self.learnt.is_none()
     }
 }

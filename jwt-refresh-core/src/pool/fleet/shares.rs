@@ -20,8 +20,8 @@ use crate::pool::share::AccountState;
 #[cfg(test)]
 mod tests;
 
-/// How long a member may use a unit that others wait for, too.
-const SLICE: Duration = Duration::from_millis(250);
+/// How long a member may use a unit that others wait for, too, in milliseconds.
+const SLICE: u32 = 250;
 
 #[derive(Default)]
 pub(super) struct Shares {
@@ -227,7 +227,7 @@ impl Shares {
         }
         for (field, (release, text)) in &seen.released {
             let Some((name, account)) = of_release_field(field) else {
-                plan.taken.push((field.clone(), text.clone()));
+                plan.forget(field.clone(), text.clone());
                 continue;
             };
             let shares = self.accounts.entry(account.to_owned()).or_default();
@@ -255,7 +255,7 @@ impl Shares {
             if (release.held > 0 && counts) || release.units == 0 {
                 shares.released.insert(name.to_owned(), (release.clone(), text.clone()));
             } else {
-                plan.taken.push((field.clone(), text.clone()));
+                plan.forget(field.clone(), text.clone());
             }
         }
     }
@@ -305,9 +305,10 @@ impl Shares {
                 let state = release.as_ref().and_then(|release| release.state.as_deref());
                 plan.leave_late_cost(&account, &name, &row, state);
                 let Some(release) = release else { continue };
-                let text = serde_json::to_string(&release).unwrap_or_default();
-                shares.released.insert(name.clone(), (release, text.clone()));
-                plan.leave(seen, &account, &name, text);
+                let (field, text) = (release_field(&account, &name), written(&release));
+                let stood = seen.released.get(&field).map(|(_, text)| text.clone()).unwrap_or_default();
+                plan.left.push((field, text.clone(), stood));
+                shares.released.insert(name.clone(), (release, text));
             }
             plan.members.push(MemberPlan { name, dead: true, fresh: None, rows: Vec::new() });
         }
@@ -320,8 +321,8 @@ impl Shares {
                     if let Some(state) = &mut release.state {
                         state.reserved.get_or_insert_default();
                     }
-                    *text = serde_json::to_string(release).unwrap_or_default();
-                    plan.ended.push(seen.in_place_of(account, name, text.clone()));
+                    let stood = std::mem::replace(text, written(release));
+                    plan.changed.push((release_field(account, name), text.clone(), stood));
                 }
             }
         }
@@ -330,38 +331,19 @@ impl Shares {
     /// Returns how many units of each account each member is to have.
     fn desired(&mut self, accounts: &BTreeMap<String, AccountRow>, now: u64) -> Vec<(String, BTreeMap<String, u32>)> {
         let names: Vec<&String> = accounts.keys().collect();
-        let number = |name: &String| names.binary_search(&name).ok().and_then(|at| u32::try_from(at).ok());
-        let mut tags: BTreeMap<&str, u32> = BTreeMap::new();
-        for tag in accounts.values().flat_map(|row| row.definition.tags()) {
-            let next = u32::try_from(tags.len()).unwrap_or(u32::MAX);
-            tags.entry(tag).or_insert(next);
-        }
-        let tags_of: Vec<Vec<u32>> = accounts
-            .values()
-            .map(|row| row.definition.tags().iter().filter_map(|tag| tags.get(tag.as_str()).copied()).collect())
-            .collect();
-        let needs: Vec<AccountNeed<'_>> = accounts
-            .iter()
-            .zip(&tags_of)
-            .map(|((name, row), tags)| {
-                let (units, is_full) = (row.definition.units(), self.is_full_of_the_dead(name, row, now));
-                AccountNeed { units, tags, serves: row.unavailable.is_none() && !is_full }
-            })
-            .collect();
-        let mut inputs: Vec<MemberInput> = Vec::new();
-        for member in self.members.values_mut() {
-            let serves =
-                |name: &String| number(name).and_then(|at| needs.get(at as usize)).is_some_and(|need| need.serves);
-            inputs.push(member.input(accounts, &tags, (number, serves), now));
-        }
-        let members: Vec<MemberNeed<'_>> = inputs.iter().map(MemberInput::need).collect();
-        let slice = u32::try_from(SLICE.as_millis()).unwrap_or(u32::MAX);
-        let assigned = assign(&needs, &members, slice);
-        let desired = assigned.into_iter().map(|shares| {
-            let units = shares.into_iter().filter_map(|(at, units)| {
-                Some(((*names.get(usize::try_from(at).ok()?)?).clone(), units)).filter(|_| units > 0)
-            });
-            units.collect()
+        let tags: BTreeSet<&String> = accounts.values().flat_map(|row| row.definition.tags()).collect();
+        let tags: Vec<&String> = tags.into_iter().collect();
+        let account = |(name, row): (&String, &AccountRow)| AccountNeed {
+            units: row.definition.units(),
+            tags: row.definition.tags().iter().filter_map(|tag| number(&tags, tag)).collect(),
+            serves: row.unavailable.is_none() && !self.is_full_of_the_dead(name, row, now),
+        };
+        let needs: Vec<AccountNeed> = accounts.iter().map(account).collect();
+        let members = self.members.values_mut().map(|member| member.need((&names, &tags), &needs, now));
+        let members: Vec<MemberNeed> = members.collect();
+        let desired = assign(&needs, &members, SLICE).into_iter().map(|shares| {
+            let units = shares.into_iter().map(|(account, units)| (names[account as usize].clone(), units));
+            units.filter(|(_, units)| *units > 0).collect()
         });
         self.members.keys().cloned().zip(desired).collect()
     }
@@ -447,7 +429,7 @@ impl Shares {
             for (name, (release, text)) in &shares.released {
                 let is_held = shares.units > 0;
                 if is_held && release.until.is_some_and(|until| until <= now) {
-                    plan.taken.push((release_field(account, name), text.clone()));
+                    plan.forget(release_field(account, name), text.clone());
                 }
             }
         }
@@ -461,7 +443,9 @@ impl Shares {
             for member in self.members.values_mut() {
                 let Some(row) = member.rows.get_mut(account).filter(|row| row.units > 0) else { continue };
                 row.late_cost = told.iter().fold(row.late_cost, |sum, (cost, _)| sum.saturating_add(*cost));
-                plan.taken.extend(told.iter().map(|(_, text)| text.clone()));
+                for (_, (field, cost)) in told {
+                    plan.forget(field.clone(), cost.clone());
+                }
                 member.changed.insert(account.clone());
             }
         }
@@ -525,12 +509,16 @@ impl AccountShares {
         self.released.retain(|member, (release, text)| {
             let is_held = release.held > 0 && release.until.is_none_or(|until| until > now);
             if !is_held {
-                plan.taken.push((release_field(account, member), text.clone()));
+                plan.forget(release_field(account, member), text.clone());
             }
             is_held
         });
         known
     }
+}
+
+fn written(release: &Release) -> String {
+    serde_json::to_string(release).unwrap_or_default()
 }
 
 /// Returns what counts as spent by a dead member of its share of an account. `reserved` is what it
@@ -567,51 +555,31 @@ fn unheard(row: &ShareRow, before: Option<&Release>, end: u64) -> Option<Release
     Some(Release { grant: row.grant, step: row.step, units: 0, held, until, state })
 }
 
-/// What a member needs, in the numbers of the assignment.
-struct MemberInput {
-    demand: Vec<(Option<u32>, u32)>,
-    wanted: Vec<(u32, u32)>,
-    holds: Vec<Holding>,
-    starved: u32,
-}
-
-impl MemberInput {
-    fn need(&self) -> MemberNeed<'_> {
-        let Self { demand, wanted, holds, starved } = self;
-        MemberNeed { demand, wanted, holds, starved: *starved }
-    }
-}
-
 impl MemberRows {
-    fn input(
-        &mut self,
-        accounts: &BTreeMap<String, AccountRow>,
-        tags: &BTreeMap<&str, u32>,
-        (number, can_serve): (impl Fn(&String) -> Option<u32>, impl Fn(&String) -> bool),
-        now: u64,
-    ) -> MemberInput {
+    /// Returns what the member needs, in the numbers of the assignment.
+    fn need(&mut self, (names, tags): (&[&String], &[&String]), accounts: &[AccountNeed], now: u64) -> MemberNeed {
         let millis = |since: u64| u32::try_from(now.saturating_sub(since) / 1000).unwrap_or(u32::MAX);
-        let serves = |tag: Option<&str>| {
-            self.rows.iter().filter(|(_, row)| row.units > 0).any(|(account, _)| {
-                let row = accounts.get(account).filter(|_| can_serve(account));
-                row.is_some_and(|row| tag.is_none_or(|tag| row.definition.tags().iter().any(|other| other == tag)))
-            })
-        };
-        let starves = self.report.demand.iter().any(|(tag, count)| *count > 0 && !serves(tag.as_deref()))
-            || self.report.wanted.iter().any(|(account, _)| !self.rows.contains_key(account));
-        self.starves_since = starves.then(|| self.starves_since.unwrap_or(now));
         let demand = self.report.demand.iter().filter_map(|(tag, count)| match tag {
             None => Some((None, *count)),
-            Some(tag) => Some((Some(*tags.get(tag.as_str())?), *count)),
+            Some(tag) => Some((Some(number(tags, tag)?), *count)),
         });
+        let wanted = self.report.wanted.iter().filter_map(|(account, count)| Some((number(names, account)?, *count)));
         let holds = self.rows.iter().filter(|(_, row)| row.units > 0).filter_map(|(account, row)| {
-            Some(Holding { account: number(account)?, units: row.units, held: millis(row.grant) })
+            Some(Holding { account: number(names, account)?, units: row.units, held: millis(row.grant) })
         });
-        MemberInput {
-            demand: demand.collect(),
-            wanted: self.report.wanted.iter().filter_map(|(account, count)| Some((number(account)?, *count))).collect(),
-            holds: holds.collect(),
-            starved: self.starves_since.map_or(0, |since| millis(since).max(1)),
-        }
+        let (demand, wanted, holds): (Vec<_>, Vec<_>, Vec<_>) = (demand.collect(), wanted.collect(), holds.collect());
+        let is_served = |tag: Option<u32>| {
+            let mut held = holds.iter().map(|held| &accounts[held.account as usize]).filter(|account| account.serves);
+            held.any(|account| tag.is_none_or(|tag| account.tags.contains(&tag)))
+        };
+        let starves = demand.iter().any(|&(tag, count)| count > 0 && !is_served(tag))
+            || wanted.iter().any(|&(account, _)| !holds.iter().any(|held| held.account == account));
+        self.starves_since = starves.then(|| self.starves_since.unwrap_or(now));
+        MemberNeed { demand, wanted, holds, starved: self.starves_since.map_or(0, |since| millis(since).max(1)) }
     }
+}
+
+/// Returns the number of a name in their order.
+fn number(names: &[&String], name: &String) -> Option<u32> {
+    names.binary_search(&name).ok().and_then(|at| u32::try_from(at).ok())
 }

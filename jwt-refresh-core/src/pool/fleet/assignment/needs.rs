@@ -6,25 +6,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::division::Portion;
 
 /// What must be known of an account. A tag is a number that the caller chose.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::pool::fleet) struct AccountNeed<'a> {
+#[derive(Clone, Debug)]
+pub(in crate::pool::fleet) struct AccountNeed {
     /// How many units can be held of it by all members together.
     pub(in crate::pool::fleet) units: u32,
-    pub(in crate::pool::fleet) tags: &'a [u32],
+    pub(in crate::pool::fleet) tags: Vec<u32>,
     /// Whether calls can be made with it: it has a token and is not in quarantine.
     pub(in crate::pool::fleet) serves: bool,
 }
 
 /// What must be known of a member. The counts should be smoothed over the pauses of callers: what
 /// nobody asks for moves away.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::pool::fleet) struct MemberNeed<'a> {
+#[derive(Clone, Debug, Default)]
+pub(in crate::pool::fleet) struct MemberNeed {
     /// How many callers wait or hold leases, by the tag that they asked for (`None`: any account).
-    pub(in crate::pool::fleet) demand: &'a [(Option<u32>, u32)],
+    pub(in crate::pool::fleet) demand: Vec<(Option<u32>, u32)>,
     /// Accounts that callers' keys belong to, with how many callers.
-    pub(in crate::pool::fleet) wanted: &'a [(u32, u32)],
+    pub(in crate::pool::fleet) wanted: Vec<(u32, u32)>,
     /// What the member holds now.
-    pub(in crate::pool::fleet) holds: &'a [Holding],
+    pub(in crate::pool::fleet) holds: Vec<Holding>,
     /// For how many milliseconds callers have waited without a share that could serve them (those
     /// with keys included); 0 if none does. Only a member that waits takes a turn.
     pub(in crate::pool::fleet) starved: u32,
@@ -43,10 +43,10 @@ pub(in crate::pool::fleet) struct Holding {
 /// units.
 pub(super) type AssignedShares = Vec<Vec<(usize, u32)>>;
 
-pub(super) fn held_shares(accounts: &[AccountNeed<'_>], members: &[MemberNeed<'_>]) -> AssignedShares {
+pub(super) fn held_shares(accounts: &[AccountNeed], members: &[MemberNeed]) -> AssignedShares {
     let mut shares: AssignedShares = vec![Vec::new(); accounts.len()];
     for (member, need) in members.iter().enumerate() {
-        for holding in need.holds {
+        for holding in &need.holds {
             let Some(account) = accounts.get(holding.account as usize) else { continue };
             let shares = &mut shares[holding.account as usize];
             let left = account.units - shares.iter().map(|&(_, units)| units).sum::<u32>();
@@ -79,8 +79,8 @@ pub(super) struct MemberDemand {
 /// What is known when a pass begins.
 #[derive(Debug)]
 pub(super) struct Needs<'a> {
-    pub(super) accounts: &'a [AccountNeed<'a>],
-    pub(super) members: &'a [MemberNeed<'a>],
+    pub(super) accounts: &'a [AccountNeed],
+    pub(super) members: &'a [MemberNeed],
     pub(super) slice: u32,
     pub(super) shares: &'a AssignedShares,
     /// By rank, then by how long their members have starved, then by weight.
@@ -97,8 +97,8 @@ pub(super) struct Needs<'a> {
 
 impl<'a> Needs<'a> {
     pub(super) fn new(
-        accounts: &'a [AccountNeed<'a>],
-        members: &'a [MemberNeed<'a>],
+        accounts: &'a [AccountNeed],
+        members: &'a [MemberNeed],
         slice: u32,
         shares: &'a AssignedShares,
     ) -> Self {
@@ -145,8 +145,8 @@ impl<'a> Needs<'a> {
     /// The accounts that serve, those first that nobody holds, then those of members that have most
     /// for their demand.
     fn by_use(&self) -> Vec<usize> {
-        let weight = |need: &MemberNeed<'_>| asked(need).map(|(_, count)| count).sum();
-        let portion = |need: &MemberNeed<'_>| Portion { count: 0, weight: weight(need) };
+        let weight = |need: &MemberNeed| asked(need).map(|(_, count)| count).sum();
+        let portion = |need: &MemberNeed| Portion { count: 0, weight: weight(need) };
         let mut portions: Vec<Portion> = self.members.iter().map(portion).collect();
         let mut order = Vec::new();
         for (account, _) in self.accounts.iter().enumerate().filter(|(_, need)| need.serves && need.units > 0) {
@@ -223,7 +223,7 @@ impl<'a> Needs<'a> {
 }
 
 /// What a member asks for, and of how many callers.
-fn asked(member: &MemberNeed<'_>) -> impl Iterator<Item = (AccountSelector, u64)> {
+fn asked(member: &MemberNeed) -> impl Iterator<Item = (AccountSelector, u64)> {
     let demand =
         member.demand.iter().map(|&(tag, count)| (tag.map_or(AccountSelector::Any, AccountSelector::Tag), count));
     let wanted = member.wanted.iter().map(|&(account, count)| (AccountSelector::Key(account as usize), count));

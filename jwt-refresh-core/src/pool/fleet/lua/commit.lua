@@ -1,8 +1,9 @@
 -- Writes who holds what, unless another worker is the coordinator by now. KEYS: lease, state,
--- demand, released, then rows, changes and reservations of each member that is touched. ARGV: worker, epoch, base
--- of channels, and the plan as JSON: `members` with `name`, `dead`, `fresh` and `rows` (pairs of
--- account and row; an empty row removes), `taken`, `left` and `ended` (field and value of what was
--- released, and of the last two what stood there), and `learnt`, the incarnation that is learnt now.
+-- demand, released, then rows, changes and reservations of each member that is touched. ARGV: worker,
+-- epoch, base of channels, and the plan as JSON: `members` with `name`, `dead`, `fresh` and `rows`
+-- (pairs of account and row; an empty row removes), `left` and `changed` (field and value of what was
+-- released, and what stood there; an empty value removes), and `learnt`, the incarnation that is
+-- learnt now.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[2] then return 0 end
 local plan = cjson.decode(ARGV[4])
 local time = redis.call('TIME')
@@ -45,13 +46,13 @@ for i, member in ipairs(plan.members) do
   end
   redis.call('PUBLISH', ARGV[3] .. ':to:' .. member.name, '')
 end
-for _, ended in ipairs(plan.ended) do
-  if redis.call('HGET', KEYS[4], ended[1]) == ended[3] then redis.call('HSET', KEYS[4], ended[1], ended[2]) end
-end
 -- What one step leaves it may take itself.
 for _, left in ipairs(plan.left) do redis.call('HSET', KEYS[4], left[1], left[2]) end
-for _, taken in ipairs(plan.taken) do
-  if redis.call('HGET', KEYS[4], taken[1]) == taken[2] then redis.call('HDEL', KEYS[4], taken[1]) end
+for _, changed in ipairs(plan.changed) do
+  local is_same = redis.call('HGET', KEYS[4], changed[1]) == changed[3]
+  if is_same and changed[2] == '' then redis.call('HDEL', KEYS[4], changed[1])
+  elseif is_same then redis.call('HSET', KEYS[4], changed[1], changed[2])
+  end
 end
 if plan.learnt then redis.call('HSET', KEYS[2], 'learnt', plan.learnt) end
 return 1

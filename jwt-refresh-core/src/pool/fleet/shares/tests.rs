@@ -153,15 +153,13 @@ impl World {
                 }
             }
         }
-        let told = |(field, _, seen): &(String, String, String)| self.released.get(field) == Some(seen);
-        let ended: Vec<_> = plan.ended.into_iter().filter(told).collect();
-        let left = plan.left.into_iter().chain(ended);
-        self.released.extend(left.map(|(field, text, _)| (field, text)));
-        for (field, text) in plan.taken {
-            if self.released.get(&field) == Some(&text) {
-                self.released.remove(&field);
+        self.released.extend(plan.left.into_iter().map(|(field, text, _)| (field, text)));
+        for (field, text, seen) in plan.changed {
+            if self.released.get(&field) == Some(&seen) {
+                self.released.insert(field, text);
             }
         }
+        self.released.retain(|_, text| !text.is_empty());
     }
 
     /// Lets a member do what the coordinator has written.
