@@ -113,6 +113,12 @@ pub(super) fn unreadable(cause: &Error) -> Error {
         .advising("give both roles the same `key`")
 }
 
+/// Returns the error of a caller that has no deadline, and nothing to wait for any more.
+#[cfg(feature = "redis")]
+pub(super) fn none_came_free() -> Error {
+    Error::new(ErrorKind::Busy, "no account of the pool came free")
+}
+
 /// Returns the `error` of a caller that has waited in vain in a fleet without an auth worker.
 #[cfg(feature = "redis")]
 pub(super) fn without_auth_worker(error: Error, fleet: &str) -> Error {

@@ -47,6 +47,14 @@ pub(super) struct LeaseTerms {
     pub(super) until: Moment,
 }
 
+#[cfg(feature = "redis")]
+impl LeaseTerms {
+    /// Whether the caller waits for a time only.
+    pub(super) fn has_deadline(&self) -> bool {
+        self.until.boot != Moment::NEVER.boot
+    }
+}
+
 /// A request for a lease, made by [`Pool::lease`](super::Pool::lease). Awaiting it waits for the
 /// lease; errors and cancel safety are described there.
 ///

@@ -2,7 +2,6 @@
 //! not which of them is the coordinator. One of those that live is.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(2);
 /// For how long what was seen is told to callers.
 const TOLD: Duration = Duration::from_secs(5);
+/// How long callers without a deadline wait for an auth worker at least. All of them may be started
+/// again at the same time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the figures of the auth workers that live at `now`, in microseconds on Redis' clock.
 pub(super) async fn living(
@@ -37,29 +39,49 @@ pub(super) async fn living(
 /// Looks whether an auth worker lives while callers of this process wait. The callers share what
 /// was seen, so that many of them cost one look.
 #[derive(Default)]
-pub(super) struct AuthWorkerWatch(Arc<Mutex<LastLook>>);
+pub(super) struct AuthWorkerWatch(pub(super) Arc<Mutex<LastLook>>);
 
 #[derive(Default)]
-struct LastLook {
+pub(super) struct LastLook {
     /// When the last look was begun, since boot.
-    looked: Option<Timestamp>,
-    /// When it was seen that none lives, if that was seen last.
-    gone: Option<Timestamp>,
+    pub(super) looked: Option<Timestamp>,
+    /// If it was seen last that none lives: since when that was seen, and when last.
+    gone: Option<(Timestamp, Timestamp)>,
 }
 
 impl LastLook {
     fn are_gone(&self, now: Timestamp) -> bool {
-        self.gone.is_some_and(|gone| now < gone + TOLD)
+        self.gone.is_some_and(|(_, seen)| now < seen + TOLD)
+    }
+
+    fn are_gone_for_good(&self, now: Timestamp) -> bool {
+        self.are_gone(now) && self.gone.is_some_and(|(since, _)| now >= since + PATIENCE)
+    }
+
+    /// Takes what was seen. Returns whether it is news that none lives.
+    pub(super) fn note(&mut self, are_gone: bool, now: Timestamp) -> bool {
+        let before = self.gone.take().filter(|(_, seen)| now < *seen + TOLD);
+        self.gone = are_gone.then(|| (before.map_or(now, |(since, _)| since), now));
+        are_gone && before.is_none()
     }
 }
 
 impl AuthWorkerWatch {
-    /// Looks again and again, for as long as a caller waits. The caller needs no runtime.
-    pub(super) async fn look(&self, place: &FleetPlace, link: &Arc<Connection>, clock: &Clock) -> Infallible {
+    /// Looks again and again while a caller waits. Returns when the caller `gives_up`, which it is
+    /// asked once no auth worker has lived for a minute. The caller needs no runtime.
+    pub(super) async fn look(
+        &self,
+        (place, link, clock): (&FleetPlace, &Arc<Connection>, &Clock),
+        gives_up: impl Fn() -> bool,
+    ) {
         let mut pause = FIRST_LOOK;
         loop {
             runtime::sleep_until(clock, clock.moment() + pause).await;
             pause = PAUSE;
+            let are_gone = self.0.lock().are_gone_for_good(clock.moment().boot);
+            if are_gone && gives_up() {
+                return;
+            }
             if self.is_due(clock) {
                 self.begin(place, link, clock);
             }
@@ -84,14 +106,7 @@ impl AuthWorkerWatch {
             let look = async { living(&place, &link, redis_now(&link, &place.keys.demand).await?).await };
             // If Redis is away, callers are told that.
             let Ok(workers) = look.await else { return };
-            let now = clock.moment().boot;
-            let were_gone = {
-                let mut seen = seen.lock();
-                let were_gone = seen.are_gone(now);
-                seen.gone = workers.is_empty().then_some(now);
-                were_gone
-            };
-            if workers.is_empty() && !were_gone {
+            if seen.lock().note(workers.is_empty(), clock.moment().boot) {
                 tracing::warn!(
                     target: "jwt_refresh",
                     fleet = place.settings.name,
@@ -105,5 +120,26 @@ impl AuthWorkerWatch {
     pub(super) fn explain(&self, error: Error, place: &FleetPlace, clock: &Clock) -> Error {
         let are_gone = self.0.lock().are_gone(clock.moment().boot);
         if are_gone { failure::without_auth_worker(error, &place.settings.name) } else { error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Moment;
+
+    #[test]
+    fn auth_workers_are_gone_for_good_when_each_look_of_a_minute_has_found_none() {
+        let at = |seconds: u64| (Moment::since_boot(Timestamp::from_nanos(0)) + Duration::from_secs(seconds)).boot;
+        let mut seen = LastLook::default();
+        assert!(seen.note(true, at(0)), "that none lives is news");
+        for now in (4..60).step_by(4) {
+            assert!(!seen.are_gone_for_good(at(now)), "after {now} s");
+            assert!(!seen.note(true, at(now)));
+        }
+        assert!(!seen.note(true, at(60)));
+        assert!(seen.are_gone_for_good(at(60)) && !seen.are_gone_for_good(at(66)), "what was seen grows old");
+        assert!(!seen.note(false, at(62)) && !seen.are_gone(at(62)), "one lives");
+        assert!(seen.note(true, at(64)) && !seen.are_gone_for_good(at(64)), "a minute from then on");
     }
 }

@@ -21,6 +21,9 @@ use crate::provider::Renewal;
 use crate::redis::Connection;
 use crate::runtime;
 
+#[cfg(test)]
+mod tests;
+
 /// Returns what a process pins to an account, by its name.
 pub(super) type Pins = Arc<dyn Fn(&str) -> Option<Pin> + Send + Sync>;
 
@@ -134,15 +137,19 @@ impl FleetMember {
 
     /// Asks the local pool for a lease.
     async fn lease_here(&self, terms: LeaseTerms) -> Result<Lease, Error> {
-        let lease = Arc::clone(self.pool.shared()).lease(terms);
-        tokio::select! {
+        let lease = Arc::clone(self.pool.shared()).lease(terms.clone());
+        let gives_up = || !terms.has_deadline() && !self.pool.serves(&terms);
+        let answer = tokio::select! {
             biased;
-            answer = lease => answer.map_err(|error| match error.kind() {
-                ErrorKind::Busy => self.auth_workers.explain(error, &self.place, &self.clock),
-                _ => error,
-            }),
-            never = self.auth_workers.look(&self.place, &self.link, &self.clock) => match never {},
-        }
+            answer = lease => answer,
+            () = self.auth_workers.look((&self.place, &self.link, &self.clock), gives_up) => {
+                Err(failure::none_came_free())
+            }
+        };
+        answer.map_err(|error| match error.kind() {
+            ErrorKind::Busy => self.auth_workers.explain(error, &self.place, &self.clock),
+            _ => error,
+        })
     }
 
     /// Asks again until the fleet has its first account, or until the deadline if there is one.
@@ -150,7 +157,7 @@ impl FleetMember {
         loop {
             let answer = self.lease_here(terms.clone()).await;
             let now = self.clock.moment();
-            let waits = terms.until.boot != Moment::NEVER.boot && now.boot < terms.until.boot;
+            let waits = terms.has_deadline() && now.boot < terms.until.boot;
             match answer.map_err(unusable_here) {
                 Err(error) if is_unknown(&error) && self.pool.status().accounts == 0 => {
                     if !waits {

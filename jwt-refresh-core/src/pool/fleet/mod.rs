@@ -155,8 +155,10 @@ impl RedisPool {
     ///
     /// # Errors
     ///
-    /// Those of [`Pool::lease`], and [`Store`](crate::ErrorKind::Store) if Redis is away for so
-    /// long that this process has no share any more.
+    /// Those of [`Pool::lease`], [`Store`](crate::ErrorKind::Store) if Redis is away for so long
+    /// that this process has no share any more, and [`Busy`](crate::ErrorKind::Busy) for a caller
+    /// without a deadline whom no account here can serve, once no auth worker has lived for a
+    /// minute.
     ///
     /// # Cancel safety
     ///

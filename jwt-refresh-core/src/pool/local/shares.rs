@@ -7,11 +7,13 @@
 use std::time::Duration;
 
 use super::Pool;
+use super::key_ring::hash;
 use super::state::PoolState;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::pool::account::Account;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
+use crate::pool::request::LeaseTerms;
 use crate::pool::share::{AccountChange, AccountState, Before, Demand, Share, SuppliedToken};
 
 impl Pool {
@@ -139,6 +141,13 @@ impl Pool {
     /// for.
     pub(in crate::pool) fn demand(&self) -> Demand {
         self.0.change(|state, _| state.demand())
+    }
+
+    /// Returns whether an account serves here that a caller may be given who asks by `terms`.
+    pub(in crate::pool) fn serves(&self, terms: &LeaseTerms) -> bool {
+        let key = terms.key.as_deref().map(hash);
+        let selector = |state: &PoolState| state.selector(terms.tag.as_deref(), key, terms.cost);
+        self.0.change(|state, _| selector(state).is_ok_and(|selector| state.serves(selector)))
     }
 
     /// Waits until a caller has begun to wait, since this returned last, for a tag or an account

@@ -34,17 +34,26 @@ impl PoolState {
         }
     }
 
+    /// Returns whether an account serves here that such a request may be given.
+    pub(in crate::pool::local) fn serves(&mut self, selector: Selector) -> bool {
+        let wait_for = self.wait_for(selector);
+        !self.shares.have_ended && self.is_served(wait_for)
+    }
+
+    fn is_served(&self, wait_for: WaitFor) -> bool {
+        match wait_for {
+            WaitFor::Tag(tag) => self.shares.serving.contains_key(&tag),
+            WaitFor::Account(slot) => self.shares.held.get(&slot).is_some_and(|held| held.is_counted),
+            WaitFor::LiveAccount(_) => true,
+        }
+    }
+
     /// Notes that callers wait for something, if nothing here can serve them.
     pub(super) fn note_demand(&mut self, wait_for: WaitFor) {
         if !self.shares.is_fleet || self.shares.has_new_demand {
             return;
         }
-        let is_served = match wait_for {
-            WaitFor::Tag(tag) => self.shares.serving.contains_key(&tag),
-            WaitFor::Account(slot) => self.shares.held.get(&slot).is_some_and(|held| held.is_counted),
-            WaitFor::LiveAccount(_) => true,
-        };
-        if !is_served || self.shares.have_ended {
+        if self.shares.have_ended || !self.is_served(wait_for) {
             self.shares.has_new_demand = true;
             self.milestones += 1;
         }
@@ -114,8 +123,13 @@ impl PoolState {
             return Err(error.clone());
         }
         self.check_open(selector, now)?;
-        let Some(key) = selector.key else { return Ok(Err(WaitFor::Tag(selector.tag))) };
-        Ok(Err(self.account_for_key(key, selector.tag).map_or_else(|wait_for| wait_for, WaitFor::Account)))
+        Ok(Err(self.wait_for(selector)))
+    }
+
+    /// Returns what a caller waits for.
+    fn wait_for(&mut self, selector: Selector) -> WaitFor {
+        let Some(key) = selector.key else { return WaitFor::Tag(selector.tag) };
+        self.account_for_key(key, selector.tag).map_or_else(|wait_for| wait_for, WaitFor::Account)
     }
 
     /// Refuses the callers that wait for shares of a fleet that cannot be reached.
