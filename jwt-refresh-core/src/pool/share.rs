@@ -52,26 +52,44 @@ fn part(number: u32, units: u32, of: u32) -> u32 {
     u32::try_from(u64::from(number) * u64::from(units) / u64::from(of)).unwrap_or(number)
 }
 
-/// What is known of the use of a share before it was granted.
-///
-/// Of units that another process has lost, but did not hand over with its state, nothing is known.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Before {
+/// What is known of the state of an account when a process is given a share of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum KnownState {
     /// Nothing was spent.
+    #[default]
     Unused,
-    /// The last holder has handed it over.
-    State(AccountState),
-    /// The holder died. The worst is assumed, beside what it told last.
-    Unknown(Option<AccountState>),
+    /// This, as the last holder has released it.
+    Exactly(AccountState),
+    /// At least this, and the worst is assumed beside: the last holder is gone, or others have
+    /// shares of the account.
+    AtLeast(Option<AccountState>),
 }
 
-impl Before {
+impl KnownState {
+    pub(super) fn is_unused(&self) -> bool {
+        *self == Self::Unused
+    }
+
+    /// Returns the state that was told, if any was.
+    pub(super) fn told(&self) -> Option<&AccountState> {
+        match self {
+            Self::Unused => None,
+            Self::Exactly(state) => Some(state),
+            Self::AtLeast(state) => state.as_ref(),
+        }
+    }
+
+    /// Takes in what is known of units that come to a share.
+    pub(super) fn add(&mut self, other: &Self) {
+        if !other.is_unused() {
+            *self = Self::AtLeast(other.told().or(self.told()).cloned());
+        }
+    }
+
     /// Returns how much of the [late cost](Share::late_cost) of the share is known already.
     pub(super) fn late_cost(&self) -> u64 {
-        match self {
-            Self::State(state) | Self::Unknown(Some(state)) => state.late_cost,
-            Self::Unused | Self::Unknown(None) => 0,
-        }
+        self.told().map_or(0, |state| state.late_cost)
     }
 }
 

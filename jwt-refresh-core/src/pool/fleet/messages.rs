@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pool::definition::Definition;
 use crate::pool::quarantine::QuarantineCause;
-use crate::pool::share::AccountState;
+use crate::pool::share::{AccountState, KnownState};
 
 /// A field of each key whose loss must be noticed. Where it is missing, the rest was lost, too.
 pub(super) const SENTINEL: &str = "\n";
@@ -77,39 +77,6 @@ pub(super) type RowsByMember = BTreeMap<String, BTreeMap<String, ShareRow>>;
 
 /// Why an account rests, as the name of a [`QuarantineCause`], and until when.
 pub(super) type Rest = (String, u64);
-
-/// What is known of the state of an account that a member is given a share of.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum KnownState {
-    /// Nothing was spent.
-    #[default]
-    Unused,
-    /// This, as the last holder has released it.
-    Exactly(Box<AccountState>),
-    /// At least this: the last holder is gone, or others have shares of the account.
-    AtLeast(Option<Box<AccountState>>),
-}
-
-impl KnownState {
-    fn is_unused(&self) -> bool {
-        *self == Self::Unused
-    }
-
-    /// Takes in what is known of units that come to a share.
-    pub(super) fn add(&mut self, other: Self) {
-        if other.is_unused() {
-            return;
-        }
-        let state = |known| match known {
-            Self::Unused => None,
-            Self::Exactly(state) => Some(state),
-            Self::AtLeast(state) => state,
-        };
-        let before = state(std::mem::take(self));
-        *self = Self::AtLeast(state(other).or(before));
-    }
-}
 
 fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
     *number == T::default()
@@ -184,7 +151,7 @@ pub(super) struct Release {
     pub(super) until: Option<u64>,
     /// The state of the account, if the member had the whole of it and gives all back.
     #[serde(default)]
-    pub(super) state: Option<Box<AccountState>>,
+    pub(super) state: Option<AccountState>,
 }
 
 /// What counts as spent of an account with quotas if the member dies that has it.
@@ -192,7 +159,7 @@ pub(super) struct Release {
 pub(super) struct Reservation {
     /// Of which share it is.
     pub(super) grant: u64,
-    pub(super) state: Box<AccountState>,
+    pub(super) state: AccountState,
 }
 
 /// Returns what a member has written last beside its reservations: how often it has, and what Redis

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
 use super::messages::{
-    AccountRow, KnownState, MemberReport, Release, Reservation, Rest, RowsByMember, ShareRow, of_release_field,
-    release_field,
+    AccountRow, MemberReport, Release, Reservation, Rest, RowsByMember, ShareRow, of_release_field, release_field,
 };
 use super::seen::Seen;
 use super::share_plan::{MemberPlan, SharePlan};
 use crate::pool::limit::Totals;
-use crate::pool::share::AccountState;
+use crate::pool::share::{AccountState, KnownState};
 
 #[cfg(test)]
 mod tests;
@@ -247,7 +246,7 @@ impl Shares {
                     member.changed.insert(account.to_owned());
                 }
                 if row.units == 0 && row.leaving == 0 {
-                    plan.leave_late_cost(account, name, row, release.state.as_deref());
+                    plan.leave_late_cost(account, name, row, release.state.as_ref());
                     member.rows.remove(account);
                 }
             }
@@ -302,7 +301,7 @@ impl Shares {
                     let ShareRow { grant, step, .. } = row;
                     Some(Release { grant, step, units: 0, held, until: Some(end), state })
                 };
-                let state = release.as_ref().and_then(|release| release.state.as_deref());
+                let state = release.as_ref().and_then(|release| release.state.as_ref());
                 plan.leave_late_cost(&account, &name, &row, state);
                 let Some(release) = release else { continue };
                 let (field, text) = (release_field(&account, &name), written(&release));
@@ -401,7 +400,7 @@ impl Shares {
                     row.units += given;
                     row.step += 1;
                     // The member may not have heard of the share yet.
-                    row.known.add(known);
+                    row.known.add(&known);
                 } else {
                     let row = ShareRow { units: given, of, grant: now, known, ..ShareRow::default() };
                     member.rows.insert(account.clone(), row);
@@ -495,8 +494,8 @@ impl AccountShares {
     fn known(&mut self, (given, of): (u32, u32), account: &str, now: u64, plan: &mut SharePlan) -> KnownState {
         let latest = self.released.values().map(|(release, _)| release).max_by_key(|release| release.grant);
         // Late costs are counted from the grant on.
-        let state = latest.and_then(|release| Some(AccountState { late_cost: 0, ..*release.state.clone()? }));
-        let known = match (latest, state.map(Box::new)) {
+        let state = latest.and_then(|release| Some(AccountState { late_cost: 0, ..release.state.clone()? }));
+        let known = match (latest, state) {
             // Members that have other units may have had these, too, and say nothing of what they
             // have spent when they give up a part.
             (None, _) if self.units > given => KnownState::AtLeast(None),
@@ -523,22 +522,17 @@ fn written(release: &Release) -> String {
 
 /// Returns what counts as spent by a dead member of its share of an account. `reserved` is what it
 /// has told of quotas, if Redis has lost nothing of it.
-fn spent(row: &ShareRow, account: &str, reserved: Option<&BTreeMap<String, Reservation>>) -> Option<Box<AccountState>> {
-    let at_most = |state: &AccountState, reserved| Some(Box::new(AccountState { reserved, ..state.clone() }));
-    let Some(reserved) = reserved else {
-        return match &row.known {
-            KnownState::Exactly(state) | KnownState::AtLeast(Some(state)) => at_most(state, None),
-            KnownState::Unused | KnownState::AtLeast(None) => None,
-        };
-    };
+fn spent(row: &ShareRow, account: &str, reserved: Option<&BTreeMap<String, Reservation>>) -> Option<AccountState> {
+    let at_most = |state: &AccountState, reserved| AccountState { reserved, ..state.clone() };
+    let Some(reserved) = reserved else { return row.known.told().map(|state| at_most(state, None)) };
     // What it told of a share that it had before, others may have added to since.
     if let Some(told) = reserved.get(account).filter(|told| told.grant == row.grant) {
         return Some(told.state.clone());
     }
     // It has used nothing of quotas that it had told nothing of.
     match &row.known {
-        KnownState::Unused => Some(Box::new(AccountState::unspent(row.units))),
-        KnownState::Exactly(state) => at_most(state, Some(Totals::default())),
+        KnownState::Unused => Some(AccountState::unspent(row.units)),
+        KnownState::Exactly(state) => Some(at_most(state, Some(Totals::default()))),
         KnownState::AtLeast(state) => state.clone(),
     }
 }
@@ -546,13 +540,13 @@ fn spent(row: &ShareRow, account: &str, reserved: Option<&BTreeMap<String, Reser
 /// Returns what a member leaves of a share that it had not heard of: what was known when the share
 /// was granted, if anything was.
 fn unheard(row: &ShareRow, before: Option<&Release>, end: u64) -> Option<Release> {
-    let (state, until) = match &row.known {
+    let until = match &row.known {
         KnownState::Unused => return None,
-        KnownState::Exactly(state) => (Some(state.clone()), None),
-        KnownState::AtLeast(state) => (state.clone(), Some(end)),
+        KnownState::Exactly(_) => None,
+        KnownState::AtLeast(_) => Some(end),
     };
     let held = before.map_or(0, |before| before.held);
-    Some(Release { grant: row.grant, step: row.step, units: 0, held, until, state })
+    Some(Release { grant: row.grant, step: row.step, units: 0, held, until, state: row.known.told().cloned() })
 }
 
 impl MemberRows {

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::pool::account::Account;
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::pool::request::LeaseTerms;
-use crate::pool::share::{AccountChange, AccountState, Before, Demand, Share, SuppliedToken};
+use crate::pool::share::{AccountChange, AccountState, Demand, KnownState, Share, SuppliedToken};
 
 impl Pool {
     /// Adds an account that this process has no share of, and whose tokens are supplied.
@@ -44,7 +44,7 @@ impl Pool {
     /// The account serves once it is [supplied](Self::supply) with a token, until then it stays
     /// [`Elsewhere`](QuarantineCause::Elsewhere). `offset` is what the reference clock of `before`
     /// is ahead of the time since boot here.
-    pub(in crate::pool) fn grant_share(&self, name: &str, share: Share, before: &Before, offset: i64) -> bool {
+    pub(in crate::pool) fn grant_share(&self, name: &str, share: Share, before: &KnownState, offset: i64) -> bool {
         self.0.change(|state, now| state.grant_share(name, share, before, offset, now))
     }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::pool::account::Account;
 use crate::pool::fleet::place::Settings;
-use crate::pool::share::{Before, Share, SuppliedToken};
+use crate::pool::share::{KnownState, Share, SuppliedToken};
 use crate::pool::start::NoLogin;
 use crate::token::AccessToken;
 
@@ -64,7 +64,7 @@ async fn a_caller_without_a_deadline_waits_a_minute_for_an_auth_worker_and_other
 async fn a_caller_that_this_process_can_serve_waits_for_that_without_an_auth_worker() {
     let (member, clock) = process();
     let share = Share { units: 1, of: 1, held_elsewhere: 0, late_cost: 0 };
-    assert!(member.pool.grant_share("ada", share, &Before::Unused, 0));
+    assert!(member.pool.grant_share("ada", share, &KnownState::Unused, 0));
     let (token, expires) = (AccessToken::new("token").unwrap(), member.clock.moment() + HOUR * 300);
     member.pool.supply("ada", SuppliedToken { token, sequence: 1, expires });
     drop(caller(&member, None).await.unwrap().unwrap());

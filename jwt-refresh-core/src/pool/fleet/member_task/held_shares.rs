@@ -1,9 +1,9 @@
 //! The shares that a process has, and the local pool.
 
 use super::MemberTask;
-use crate::pool::fleet::messages::{KnownState, Release, ShareRow};
+use crate::pool::fleet::messages::{Release, ShareRow};
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
-use crate::pool::share::{AccountState, Before, Share};
+use crate::pool::share::{AccountState, KnownState, Share};
 
 impl MemberTask {
     /// Takes what the coordinator says of this process' share of an account.
@@ -45,7 +45,7 @@ impl MemberTask {
                 }
                 let state = self.given_up.remove(name).and_then(|(grant, state)| state.filter(|_| grant == row.grant));
                 let held = state.as_ref().map_or(0, |state| state.held);
-                let state = state.filter(|state| state.units == row.of).map(Box::new);
+                let state = state.filter(|state| state.units == row.of);
                 self.released(name, &row, held, state);
             }
         }
@@ -109,8 +109,8 @@ impl MemberTask {
     fn take(&mut self, name: &str, row: ShareRow) {
         let (_, into) = self.offsets();
         let before = match self.given_up.remove(name).filter(|(grant, _)| *grant == row.grant) {
-            Some((_, state)) => state.map_or(Before::Unknown(None), Before::State),
-            None => before(&row.known),
+            Some((_, state)) => state.map_or(KnownState::AtLeast(None), KnownState::Exactly),
+            None => row.known.clone(),
         };
         self.pool.grant_share(name, share(&row), &before, into);
         self.take_rest(name, &row);
@@ -127,12 +127,12 @@ impl MemberTask {
         let (out, _) = self.offsets();
         let state = self.pool.release_share(name, out);
         let held = state.as_ref().map_or(0, |state| state.held);
-        let state = state.filter(|_| row.units == row.of).map(Box::new);
+        let state = state.filter(|_| row.units == row.of);
         self.released(name, &ShareRow { units: 0, ..row }, held, state);
     }
 
     /// Plans to tell of a share of which `row.units` stay.
-    fn released(&mut self, name: &str, row: &ShareRow, held: u32, state: Option<Box<AccountState>>) {
+    fn released(&mut self, name: &str, row: &ShareRow, held: u32, state: Option<AccountState>) {
         let &ShareRow { grant, step, units, .. } = row;
         self.told.insert(name.to_owned(), Release { grant, step, units, held, until: None, state });
         self.releases.insert(name.to_owned());
@@ -150,10 +150,10 @@ impl MemberTask {
 
 /// Returns the state of an account of which this process was given a share that it has heard of
 /// only when it was to give it back: that of before, if there is one for the whole account.
-fn unused(row: &ShareRow) -> Option<Box<AccountState>> {
+fn unused(row: &ShareRow) -> Option<AccountState> {
     match &row.known {
         _ if row.leaving < row.of => None,
-        KnownState::Unused => Some(Box::new(AccountState::unspent(row.of))),
+        KnownState::Unused => Some(AccountState::unspent(row.of)),
         KnownState::Exactly(state) => Some(state.clone()),
         KnownState::AtLeast(state) => state.clone().filter(|state| state.reserved.is_some()),
     }
@@ -162,12 +162,4 @@ fn unused(row: &ShareRow) -> Option<Box<AccountState>> {
 pub(super) fn share(row: &ShareRow) -> Share {
     let &ShareRow { units, of, held_elsewhere, late_cost, .. } = row;
     Share { units, of, held_elsewhere, late_cost }
-}
-
-fn before(known: &KnownState) -> Before {
-    match known {
-        KnownState::Unused => Before::Unused,
-        KnownState::Exactly(state) => Before::State((**state).clone()),
-        KnownState::AtLeast(state) => Before::Unknown(state.as_deref().cloned()),
-    }
 }

@@ -247,8 +247,7 @@ impl MemberTask {
         for (account, (grant, state)) in std::mem::take(&mut self.given_up) {
             let whole = self.definitions.get(&account).map(Definition::units);
             let Some(state) = state.filter(|state| Some(state.units) == whole) else { continue };
-            let release =
-                Release { grant, step: 0, units: 0, held: state.held, until: None, state: Some(Box::new(state)) };
+            let release = Release { grant, step: 0, units: 0, held: state.held, until: None, state: Some(state) };
             self.told.insert(account.clone(), release);
             self.releases.insert(account);
         }

@@ -34,7 +34,7 @@ impl MemberTask {
     fn reservation(&self, account: &str) -> Option<(String, String)> {
         let grant = self.held.get(account)?.grant;
         let (out, _) = self.offsets();
-        let state = Box::new(self.pool.reserve(account, self.share_time, out)?);
+        let state = self.pool.reserve(account, self.share_time, out)?;
         Some((account.to_owned(), serde_json::to_string(&Reservation { grant, state }).unwrap_or_default()))
     }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::pool::definition::Definition;
 use crate::pool::fleet::tokens;
 use crate::pool::quarantine::QuarantineCause;
-use crate::pool::share::Before;
+use crate::pool::share::KnownState;
 use crate::store::StoreError;
 use crate::token::Tokens;
 
@@ -119,7 +119,7 @@ impl MemberTask {
         if let Some(row) = self.held.get(name) {
             let (_, into) = self.offsets();
             // Of an account that was not here nothing is known; one that was has its share.
-            self.pool.grant_share(name, share(row), &Before::Unknown(None), into);
+            self.pool.grant_share(name, share(row), &KnownState::AtLeast(None), into);
             self.rest(name, row);
             self.reservations.short.insert(name.to_owned());
         } else if self.shares.rows.contains_key(name) {

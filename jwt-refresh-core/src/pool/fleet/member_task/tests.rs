@@ -6,11 +6,10 @@ use std::task::Poll;
 use super::*;
 use crate::clock::ManualClock;
 use crate::pool::account::Account;
-use crate::pool::fleet::messages::KnownState;
 use crate::pool::fleet::place::Settings;
 use crate::pool::lease::Lease;
 use crate::pool::limit::{Limit, Totals};
-use crate::pool::share::SuppliedToken;
+use crate::pool::share::{KnownState, SuppliedToken};
 use crate::pool::start::NoLogin;
 use crate::token::AccessToken;
 
@@ -181,7 +180,7 @@ async fn leases_go_on_to_count_when_the_account_is_given_another_tag() {
 /// Returns what a process tells of a share that it hears of when it is to be given back.
 fn given_back_at_once(process: &mut Process, known: KnownState) -> Option<AccountState> {
     process.take(&ShareRow { leaving: 1, of: 1, grant: 9, step: 1, known, ..ShareRow::default() });
-    process.take_told().unwrap().state.map(|state| *state)
+    process.take_told().unwrap().state
 }
 
 #[tokio::test]
@@ -190,9 +189,9 @@ async fn a_share_that_goes_before_its_process_has_heard_of_it_takes_nothing_of_w
     let state = |reserved| AccountState { arrival: 7, reserved, ..AccountState::unspent(1) };
     let spent = Some(Totals { requests: 3, cost: 0 });
     for (known, told) in [
-        (KnownState::Exactly(Box::new(state(None))), Some(state(None))),
-        (KnownState::AtLeast(Some(Box::new(state(spent)))), Some(state(spent))),
-        (KnownState::AtLeast(Some(Box::new(state(None)))), None),
+        (KnownState::Exactly(state(None)), Some(state(None))),
+        (KnownState::AtLeast(Some(state(spent))), Some(state(spent))),
+        (KnownState::AtLeast(Some(state(None))), None),
         (KnownState::AtLeast(None), None),
         (KnownState::Unused, Some(AccountState::unspent(1))),
     ] {
@@ -204,7 +203,7 @@ async fn a_share_that_goes_before_its_process_has_heard_of_it_takes_nothing_of_w
 #[tokio::test]
 async fn of_a_share_that_a_process_has_used_and_forgotten_the_worst_is_assumed() {
     let mut process = Process::with(&account().limit(Limit::daily(100)));
-    let known = KnownState::Exactly(Box::new(AccountState { reserved: None, ..AccountState::unspent(1) }));
+    let known = KnownState::Exactly(AccountState { reserved: None, ..AccountState::unspent(1) });
     process.take(&ShareRow { units: 1, of: 1, grant: 9, known: known.clone(), ..ShareRow::default() });
     process.task.held.clear();
     process.task.given_up.clear();

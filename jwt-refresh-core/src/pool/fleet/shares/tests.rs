@@ -7,7 +7,6 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::pool::fleet::messages::late_cost_field;
-use crate::pool::share::AccountState;
 
 const SHARE_TIME: u64 = 3_000_000;
 const LEASE_TTL: u64 = 10_000_000;
@@ -67,7 +66,7 @@ impl Process {
 
     /// Tells what counts as spent if nothing more is heard.
     fn reserve(&mut self) {
-        let exact = |state| Box::new(AccountState { reserved: Some(Totals::default()), ..state });
+        let exact = |state| AccountState { reserved: Some(Totals::default()), ..state };
         let told = self.uses.iter().filter_map(|(account, row)| {
             let state = exact(self.state_of(account)?);
             Some((account.clone(), Reservation { grant: row.grant, state }))
@@ -168,7 +167,7 @@ impl World {
         for (account, row) in process.rows.clone() {
             let uses = process.uses.get(&account).map_or(0, |uses| uses.units);
             if row.leaving > 0 || row.units < uses {
-                let state = process.state_of(&account).filter(|_| row.units == 0).map(Box::new);
+                let state = process.state_of(&account).filter(|_| row.units == 0);
                 let release =
                     Release { grant: row.grant, step: row.step, units: row.units, held: 0, until: None, state };
                 let text = serde_json::to_string(&release).unwrap();
@@ -187,7 +186,7 @@ impl World {
     fn leave(&mut self, name: &str, state: Option<&AccountState>) {
         let process = self.processes.get_mut(name).unwrap();
         for (account, row) in &process.uses {
-            let state = state.cloned().or_else(|| process.state_of(account)).map(Box::new);
+            let state = state.cloned().or_else(|| process.state_of(account));
             let (grant, step) = (row.grant, row.step);
             let release = Release { grant, step, units: 0, held: 0, until: None, state };
             self.released.insert(release_field(account, name), serde_json::to_string(&release).unwrap());
@@ -417,7 +416,7 @@ fn of_a_share_that_its_member_had_not_heard_of_when_it_left_nothing_is_assumed()
     world.leave("m2", None);
     world.join(3);
     world.settle();
-    assert_eq!(world.known("m3", "a0"), (KnownState::Exactly(Box::new(state(7))), 0));
+    assert_eq!(world.known("m3", "a0"), (KnownState::Exactly(state(7)), 0));
     assert!(world.released.is_empty(), "{:?}", world.released);
 }
 
@@ -433,17 +432,17 @@ fn what_a_dead_member_told_of_an_account_counts_for_the_share_that_it_was_told_o
         world.join(1);
         world.settle();
         let grant = if is_of_share { world.processes["m1"].uses["a0"].grant } else { first };
-        let told = Reservation { grant, state: Box::new(state(5)) };
+        let told = Reservation { grant, state: state(5) };
         world.kill("m1", Some(BTreeMap::from([("a0".to_owned(), told)])));
         world.join(2);
         world.settle();
-        assert_eq!(world.known("m2", "a0").0, KnownState::AtLeast(Some(Box::new(known))));
+        assert_eq!(world.known("m2", "a0").0, KnownState::AtLeast(Some(known)));
     }
 }
 
 #[test]
 fn a_member_that_dies_before_it_has_told_of_quotas_has_used_none_unless_redis_has_lost_what_it_told() {
-    let unspent = || Some(Box::new(AccountState::unspent(1)));
+    let unspent = || Some(AccountState::unspent(1));
     for (reserved, known) in [(Some(BTreeMap::new()), unspent()), (None, None)] {
         let mut world = World::new(&json!({ "usage_cap": 9 }), 1);
         world.settle();
@@ -470,7 +469,7 @@ fn what_a_member_tells_of_quotas_when_it_ends_is_exact_though_it_holds_a_lease()
     world.join(1);
     world.settle();
     let exact = AccountState { reserved: Some(Totals::default()), ..state(7) };
-    assert_eq!(world.known("m1", "a0").0, KnownState::AtLeast(Some(Box::new(exact))));
+    assert_eq!(world.known("m1", "a0").0, KnownState::AtLeast(Some(exact)));
 }
 
 #[test]
@@ -489,14 +488,14 @@ fn of_shares_that_nobody_claims_after_redis_was_another_the_worst_is_assumed_unl
     world.shares.see(&world.seen(), SHARE_TIME);
     world.shares.take_unclaimed(untrusted);
     for (account, grant) in [("a0", 4), ("a1", 6)] {
-        let release = Release { grant, step: 0, units: 0, held: 0, until: None, state: Some(Box::new(state(7))) };
+        let release = Release { grant, step: 0, units: 0, held: 0, until: None, state: Some(state(7)) };
         world.released.insert(release_field(account, "m1"), serde_json::to_string(&release).unwrap());
     }
     let plan = world.shares.step(&world.accounts, &world.seen(), (SHARE_TIME, LEASE_TTL));
     assert_eq!(plan.members[1].name, "m0");
     assert!(plan.members[0].dead, "the rows of the other are deleted");
     let known = ["a0", "a1", "a3"].map(|account| world.shares.members["m0"].rows[account].known.clone());
-    let given_back = KnownState::Exactly(Box::new(state(7)));
+    let given_back = KnownState::Exactly(state(7));
     assert_eq!(known, [KnownState::AtLeast(None), given_back, KnownState::Unused], "m0 had not heard of a3");
 }
 
@@ -523,7 +522,7 @@ fn what_a_member_leaves_counts_though_its_share_was_changed_since_it_heard_of_it
     world.leave("m0", Some(&state(7)));
     world.settle();
     for account in world.accounts.keys() {
-        assert_eq!(world.known("m1", account), (KnownState::Exactly(Box::new(state(7))), 0), "{account}");
+        assert_eq!(world.known("m1", account), (KnownState::Exactly(state(7)), 0), "{account}");
     }
 }
 
@@ -614,7 +613,7 @@ fn what_one_gives_back_and_two_are_given_is_unused_for_neither() {
         .flat_map(|number| world.processes[&format!("m{number}")].uses.values())
         .map(|row| row.known.clone())
         .collect();
-    assert_eq!(parts.iter().filter(|known| **known == KnownState::AtLeast(Some(Box::new(state(7))))).count(), ACCOUNTS);
+    assert_eq!(parts.iter().filter(|known| **known == KnownState::AtLeast(Some(state(7)))).count(), ACCOUNTS);
     assert!(parts.len() > ACCOUNTS && !parts.contains(&KnownState::Unused), "{parts:?}");
 }
 
@@ -625,7 +624,7 @@ fn calls_that_a_former_holder_still_makes_count_for_strict_limits_as_for_concurr
     world.settle();
     let grant = world.processes["m0"].uses["a0"].grant;
     world.leave("m0", Some(&state(7)));
-    let release = Release { grant, step: 0, units: 0, held: 3, until: None, state: Some(Box::new(state(7))) };
+    let release = Release { grant, step: 0, units: 0, held: 3, until: None, state: Some(state(7)) };
     world.released.insert(release_field("a0", "m0"), serde_json::to_string(&release).unwrap());
     world.join(1);
     world.settle();
@@ -677,7 +676,7 @@ fn what_is_told_with_a_reserve_is_the_least_that_was_spent() {
     world.leave("m0", Some(&reserved));
     world.join(1);
     world.settle();
-    assert_eq!(world.known("m1", "a0").0, KnownState::AtLeast(Some(Box::new(reserved))));
+    assert_eq!(world.known("m1", "a0").0, KnownState::AtLeast(Some(reserved)));
 }
 
 #[test]

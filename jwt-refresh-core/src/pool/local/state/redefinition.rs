@@ -11,7 +11,7 @@ use crate::pool::local::rare::RareState;
 use crate::pool::local::time::NEVER;
 use crate::pool::local::waiters::{WaitFor, Waiter};
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
-use crate::pool::share::Before;
+use crate::pool::share::KnownState;
 
 impl PoolState {
     /// Gives the account of that name other limits, tags, and so on. What was spent of its limits
@@ -42,7 +42,7 @@ impl PoolState {
         let state = self.release_share(name, 0, now);
         self.replace_limits(slot, limits);
         if let Some((share, state)) = share.zip(state) {
-            self.grant_share(name, share, &Before::State(state), 0, now);
+            self.grant_share(name, share, &KnownState::Exactly(state), 0, now);
             if let Some((entry, states)) = self.table.get_mut(slot).zip(states) {
                 // As they were, for they went to no other process.
                 let reserved = |rare: &mut RareState| states.with_reserve_of(rare.limits.as_deref());

@@ -19,7 +19,7 @@ use crate::pool::local::rank::Slot;
 use crate::pool::local::share_table::{HeldShare, Served};
 use crate::pool::local::waiters::{WaitFor, Waiter, WaiterId};
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
-use crate::pool::share::{AccountState, Before, Share};
+use crate::pool::share::{AccountState, KnownState, Share};
 use crate::pool::strikes::Strikes;
 
 /// How many accounts are looked at for a caller that waits for the fleet to be told of one.
@@ -47,7 +47,7 @@ impl PoolState {
         &mut self,
         name: &str,
         share: Share,
-        before: &Before,
+        before: &KnownState,
         offset: i64,
         now: i64,
     ) -> bool {
@@ -93,18 +93,17 @@ impl PoolState {
         slot: Slot,
         limits: Arc<Limits>,
         whole: &Limits,
-        (share, before): (Share, &Before),
+        (share, before): (Share, &KnownState),
         offset: i64,
         now: i64,
     ) {
         let at = self.at(now);
         let Some(entry) = self.table.get_mut(slot) else { return };
-        let (state, since) = match before {
-            Before::Unused => (None, SpentSince::Nothing),
-            Before::State(state) => (Some(state), SpentSince::Nothing),
-            Before::Unknown(state) => {
-                let reserved = state.as_ref().and_then(|state| state.reserved);
-                (state.as_ref(), reserved.map_or(SpentSince::Unknown, SpentSince::AtMost))
+        let state = before.told();
+        let since = match before {
+            KnownState::Unused | KnownState::Exactly(_) => SpentSince::Nothing,
+            KnownState::AtLeast(_) => {
+                state.and_then(|state| state.reserved).map_or(SpentSince::Unknown, SpentSince::AtMost)
             }
         };
         let carried = state.map(|state| {
@@ -117,7 +116,7 @@ impl PoolState {
         (entry.limits, entry.used) = (limits, 0);
         let states = |old: Option<&LimitStates>| {
             let rules = entry.limits.further.iter().enumerate().map(|(at_index, rule)| {
-                if matches!(before, Before::Unused) {
+                if before.is_unused() {
                     return rule.unused(at);
                 }
                 let state = state.and_then(|state| match since {
@@ -328,16 +327,13 @@ fn served(entry: &AccountEntry, held: &HeldShare) -> Option<(u64, u32)> {
 /// Returns what the tokens of an account have served before, which one may not be used any more,
 /// and the rest that has to go on.
 fn history(
-    before: &Before,
+    before: &KnownState,
     offset: i64,
     usage_cap: u32,
     now: i64,
 ) -> (Served, Option<(u64, QuarantineCause)>, Option<Quarantine>) {
-    let (state, is_unknown) = match before {
-        Before::Unused => return (Served::Nothing, None, None),
-        Before::State(state) => (Some(state), false),
-        Before::Unknown(state) => (state.as_ref(), usage_cap != u32::MAX),
-    };
+    let state = before.told();
+    let is_unknown = matches!(before, KnownState::AtLeast(_)) && usage_cap != u32::MAX;
     let served = state.and_then(|state| state.served).map(|(sequence, leases)| Served::Token(sequence, leases));
     let served = if is_unknown { Served::Unknown } else { served.unwrap_or(Served::Nothing) };
     let rest = state.and_then(|state| state.rest).map(|(cause, until)| (cause, until.saturating_sub(offset)));

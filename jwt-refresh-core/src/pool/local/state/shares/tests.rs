@@ -18,7 +18,7 @@ use crate::pool::local::state::PoolState;
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::QuarantineCause;
 use crate::pool::request::{LeaseRequest, LeaseSource};
-use crate::pool::share::{AccountState, Before, Share, SuppliedToken};
+use crate::pool::share::{AccountState, KnownState, Share, SuppliedToken};
 use crate::pool::start::NoLogin;
 use crate::provider::Renewal;
 use crate::store::MemoryStore;
@@ -59,7 +59,7 @@ impl Process {
         self
     }
 
-    fn grant(&self, name: &str, share: Share, before: &Before) {
+    fn grant(&self, name: &str, share: Share, before: &KnownState) {
         assert!(self.pool.grant_share(name, share, before, self.offset));
     }
 
@@ -73,7 +73,7 @@ impl Process {
     }
 
     /// Gives the process an account with a token.
-    fn serve(&self, name: &str, share: Share, before: &Before) {
+    fn serve(&self, name: &str, share: Share, before: &KnownState) {
         self.grant(name, share, before);
         self.supply(name, 1);
         self.reserve(name);
@@ -158,7 +158,7 @@ async fn an_account_elsewhere_is_waited_for_and_serves_once_it_has_a_share_and_a
     assert_eq!((here.pool.status().active, here.pool.status().quarantined.len()), (0, 0));
     assert_eq!(here.pool.status().quarantined_for(QuarantineCause::Elsewhere), 1);
     let caller = waiting(here.pool.lease()).await;
-    here.grant("ada", WHOLE, &Before::Unused);
+    here.grant("ada", WHOLE, &KnownState::Unused);
     assert!(here.lease().is_none(), "it has no token");
     here.supply("ada", 7);
     let lease = caller.await.unwrap();
@@ -169,7 +169,7 @@ async fn an_account_elsewhere_is_waited_for_and_serves_once_it_has_a_share_and_a
 #[tokio::test]
 async fn a_supplied_account_never_runs_an_exchange() {
     let here = Process::with(account());
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     here.lease().unwrap().rejected();
     here.supply_for("ada", 2, 10 * SECOND);
     here.pass(3600 * SECOND);
@@ -182,12 +182,12 @@ async fn a_supplied_account_never_runs_an_exchange() {
 #[tokio::test]
 async fn what_cannot_have_a_share_is_refused_one() {
     let here = Process::with(account());
-    assert!(!here.pool.grant_share("bob", WHOLE, &Before::Unused, 0));
+    assert!(!here.pool.grant_share("bob", WHOLE, &KnownState::Unused, 0));
     here.pool.add(Account::api_key("key", "secret-key")).unwrap();
-    assert!(!here.pool.grant_share("key", WHOLE, &Before::Unused, 0));
+    assert!(!here.pool.grant_share("key", WHOLE, &KnownState::Unused, 0));
     assert!(here.pool.release_share("ada", 0).is_none() && here.pool.state_of("ada", 0).is_none());
     here.supply("ada", 1);
-    here.grant("ada", WHOLE, &Before::Unused);
+    here.grant("ada", WHOLE, &KnownState::Unused);
     assert_eq!(here.cause("ada"), Some(QuarantineCause::Elsewhere), "a token for an account elsewhere is not kept");
 }
 
@@ -195,7 +195,7 @@ async fn what_cannot_have_a_share_is_refused_one() {
 async fn the_rate_goes_on_exactly_where_the_account_goes() {
     let (one, other) = (Process::with(account().rate(10, SECOND).burst(3)), Process::up_for(1000 * SECOND));
     let other = other.and(account().rate(10, SECOND).burst(3));
-    one.serve("ada", WHOLE, &Before::Unused);
+    one.serve("ada", WHOLE, &KnownState::Unused);
     assert_eq!(one.calls(), 3);
     let pass = |time| {
         one.pass(time);
@@ -205,7 +205,7 @@ async fn the_rate_goes_on_exactly_where_the_account_goes() {
     let state = one.release("ada");
     assert!(one.lease().is_none());
     let state = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
-    other.serve("ada", WHOLE, &Before::State(state));
+    other.serve("ada", WHOLE, &KnownState::Exactly(state));
     pass(just_before(SECOND / 20));
     assert_eq!(other.calls(), 0, "the call of 100 ms comes after 100 ms");
     pass(Duration::from_nanos(1));
@@ -220,7 +220,7 @@ async fn strict_limits_daily_quotas_and_costs_go_along() {
         account().limit(Limit::requests(4, 10 * SECOND).strict()).limit(Limit::daily(7)).limit(Limit::cost(10, SECOND))
     };
     let (one, other) = (Process::with(limited()), Process::up_for(1000 * SECOND).and(limited()));
-    one.serve("ada", WHOLE, &Before::Unused);
+    one.serve("ada", WHOLE, &KnownState::Unused);
     let held = one.pool.lease().cost(5).await.unwrap();
     one.pass(SECOND);
     other.pass(SECOND);
@@ -229,7 +229,7 @@ async fn strict_limits_daily_quotas_and_costs_go_along() {
     other.pass(SECOND);
     let state = one.release("ada");
     assert_eq!(state.held, 1);
-    other.serve("ada", Share { held_elsewhere: 1, ..WHOLE }, &Before::State(state));
+    other.serve("ada", Share { held_elsewhere: 1, ..WHOLE }, &KnownState::Exactly(state));
     for left in [1, 0] {
         assert!(other.lease().is_some(), "{left} left");
         other.pass(SECOND);
@@ -263,8 +263,8 @@ async fn what_a_call_has_cost_after_its_account_went_elsewhere_is_charged_there_
     for (limit, twice) in [(day, 0), (Limit::cost(100, SECOND).burst(100), 0), (strict, 37), (hour.burst(100), 0)] {
         let limited = || Process::with(account().limit(limit.clone()));
         let [one, other, third, witness] = [(); 4].map(|()| limited());
-        one.serve("ada", WHOLE, &Before::Unused);
-        witness.serve("ada", WHOLE, &Before::Unused);
+        one.serve("ada", WHOLE, &KnownState::Unused);
+        witness.serve("ada", WHOLE, &KnownState::Unused);
         let left = |process: &Process| process.pool.account("ada").unwrap().stats().unwrap().remaining_cost;
         // The fleet is told of what a caller waits for.
         let lease = async |process: &Process| {
@@ -278,20 +278,20 @@ async fn what_a_call_has_cost_after_its_account_went_elsewhere_is_charged_there_
             one.late_cost("ada")
         };
         assert_eq!(spent(6), 0, "its state has it, {limit}");
-        other.serve("ada", WHOLE, &Before::State(one.release("ada")));
+        other.serve("ada", WHOLE, &KnownState::Exactly(one.release("ada")));
         assert_eq!((spent(26), spent(26)), (20, 0), "each is told once, {limit}");
         let share = |late_cost| Share { late_cost, ..WHOLE };
         other.pool.change_share("ada", share(20));
         assert_eq!(left(&other), left(&witness), "{limit}");
         // The next has heard of more when it is given the account.
         assert_eq!(spent(30), 4);
-        third.serve("ada", share(24), &Before::State(other.release("ada")));
+        third.serve("ada", share(24), &KnownState::Exactly(other.release("ada")));
         assert_eq!((left(&third), left(&witness)), (Some(70), Some(70)), "{limit}");
         // It comes back before the fleet was told of all.
         let state = third.release("ada");
         call.spent(37);
         same.spent(37);
-        one.serve("ada", share(24), &Before::State(state));
+        one.serve("ada", share(24), &KnownState::Exactly(state));
         assert_eq!((one.late_cost("ada"), left(&one), left(&witness)), (0, Some(63 - twice), Some(63)), "{limit}");
         drop(call);
         assert_eq!(left(&one), Some(63 - twice), "{limit}");
@@ -301,7 +301,7 @@ async fn what_a_call_has_cost_after_its_account_went_elsewhere_is_charged_there_
 #[tokio::test]
 async fn what_a_call_costs_when_the_shares_have_ended_is_told_since_others_may_have_its_account() {
     let here = Process::with(account().limit(Limit::cost(100, SECOND)));
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     let call = here.lease().unwrap();
     here.pool.shares_end_at((here.moment() + SECOND).boot.as_nanos());
     here.pass(just_before(SECOND));
@@ -315,7 +315,7 @@ async fn what_a_call_costs_when_the_shares_have_ended_is_told_since_others_may_h
 #[tokio::test]
 async fn what_a_call_costs_is_told_of_no_account_that_has_no_limit_of_cost() {
     let one = Process::with(account().limit(Limit::daily(100)));
-    one.serve("ada", WHOLE, &Before::Unused);
+    one.serve("ada", WHOLE, &KnownState::Unused);
     let call = one.lease().unwrap();
     one.release("ada");
     one.late_cost("ada");
@@ -326,10 +326,10 @@ async fn what_a_call_costs_is_told_of_no_account_that_has_no_limit_of_cost() {
 #[tokio::test]
 async fn a_rest_goes_along_and_so_do_strikes() {
     let (one, other) = (Process::with(account()), Process::up_for(1000 * SECOND).and(account()));
-    one.serve("ada", WHOLE, &Before::Unused);
+    one.serve("ada", WHOLE, &KnownState::Unused);
     one.lease().unwrap().rate_limited(None);
     let before = one.pool.account("ada").unwrap().stats().unwrap();
-    other.serve("ada", WHOLE, &Before::State(one.release("ada")));
+    other.serve("ada", WHOLE, &KnownState::Exactly(one.release("ada")));
     assert!(other.lease().is_none(), "it rests for a second");
     other.pass(SECOND);
     other.lease().unwrap().quota_used_up(Some(100 * SECOND));
@@ -338,7 +338,7 @@ async fn a_rest_goes_along_and_so_do_strikes() {
     assert_eq!(other.cause("ada"), Some(QuarantineCause::Elsewhere), "others may wait for it again");
     let third = Process::up_for(7 * SECOND).and(account());
     third.pass(SECOND);
-    third.serve("ada", WHOLE, &Before::State(state));
+    third.serve("ada", WHOLE, &KnownState::Exactly(state));
     assert_eq!(third.cause("ada"), Some(QuarantineCause::QuotaUsedUp));
     third.pass(100 * SECOND);
     assert!(third.lease().is_some());
@@ -347,14 +347,14 @@ async fn a_rest_goes_along_and_so_do_strikes() {
 #[tokio::test]
 async fn of_a_holder_that_died_the_worst_is_assumed() {
     let here = Process::with(account().rate(10, SECOND).burst(5));
-    here.serve("ada", WHOLE, &Before::Unknown(None));
+    here.serve("ada", WHOLE, &KnownState::AtLeast(None));
     here.pass(just_before(SECOND / 10));
     assert_eq!(here.calls(), 0);
     here.pass(Duration::from_nanos(1));
     assert_eq!(here.calls(), 1, "one interval from the grant on");
 
     let here = Process::with(account().limit(Limit::requests(4, 10 * SECOND).strict()));
-    here.serve("ada", WHOLE, &Before::Unknown(None));
+    here.serve("ada", WHOLE, &KnownState::AtLeast(None));
     here.pass(just_before(10 * SECOND));
     assert_eq!(here.calls(), 0);
     here.pass(SECOND);
@@ -362,18 +362,18 @@ async fn of_a_holder_that_died_the_worst_is_assumed() {
 
     let daily = || Process::with(account().limit(Limit::daily(5)));
     let (one, other, third) = (daily(), daily(), daily());
-    one.serve("ada", WHOLE, &Before::Unused);
+    one.serve("ada", WHOLE, &KnownState::Unused);
     assert!(one.lease().is_some());
     let told = one.reserve("ada");
     assert!(one.lease().is_some());
     assert!(one.pool.0.try_lease().is_none(), "the fleet has not heard that it may be used");
-    other.serve("ada", WHOLE, &Before::Unknown(told));
+    other.serve("ada", WHOLE, &KnownState::AtLeast(told));
     assert_eq!(other.calls(), 3, "one before it was told last, and one that it might use since");
-    third.serve("ada", WHOLE, &Before::Unknown(None));
+    third.serve("ada", WHOLE, &KnownState::AtLeast(None));
     assert_eq!(third.calls(), 0);
 
     let here = Process::with(account().usage_cap(100));
-    here.serve("ada", WHOLE, &Before::Unknown(None));
+    here.serve("ada", WHOLE, &KnownState::AtLeast(None));
     assert_eq!((here.calls(), here.told("ada")), (0, Some((Some((1, QuarantineCause::UsageCap)), 0))));
     here.supply("ada", 2);
     assert!(here.lease().is_some());
@@ -385,7 +385,7 @@ async fn a_dear_call_finds_the_one_account_of_many_whose_quota_allows_it() {
     let names: Vec<String> = (0..20).map(|number| format!("a{number}")).collect();
     for name in &names {
         process.pool.add_elsewhere(Account::new(name, NoLogin).limit(Limit::daily_cost(1000))).unwrap();
-        process.serve(name, WHOLE, &Before::Unused);
+        process.serve(name, WHOLE, &KnownState::Unused);
     }
     // What a member does when accounts have changed.
     let tell = || {
@@ -420,12 +420,12 @@ async fn a_dear_call_finds_the_one_account_of_many_whose_quota_allows_it() {
 async fn a_token_goes_on_to_count_where_the_account_goes() {
     let capped = || account().usage_cap(3);
     let (one, other) = (Process::with(capped()), Process::with(capped()));
-    one.serve("ada", WHOLE, &Before::Unused);
+    one.serve("ada", WHOLE, &KnownState::Unused);
     assert!(one.lease().is_some() && one.lease().is_some());
-    other.serve("ada", WHOLE, &Before::State(one.release("ada")));
+    other.serve("ada", WHOLE, &KnownState::Exactly(one.release("ada")));
     assert_eq!((other.calls(), other.told("ada")), (1, Some((Some((1, QuarantineCause::UsageCap)), 0))));
     let state = other.release("ada");
-    one.serve("ada", WHOLE, &Before::State(state));
+    one.serve("ada", WHOLE, &KnownState::Exactly(state));
     assert_eq!((one.calls(), one.told("ada")), (0, Some((Some((1, QuarantineCause::UsageCap)), 0))));
     one.supply("ada", 2);
     assert_eq!((one.calls(), one.told("ada")), (3, Some((Some((2, QuarantineCause::UsageCap)), 0))));
@@ -434,7 +434,7 @@ async fn a_token_goes_on_to_count_where_the_account_goes() {
 #[tokio::test]
 async fn a_rejected_token_is_told_and_only_a_newer_one_ends_it() {
     let here = Process::with(account());
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     here.told("ada");
     let (stale, lease) = (here.lease().unwrap(), here.lease().unwrap());
     lease.rejected();
@@ -452,7 +452,7 @@ async fn a_rejected_token_is_told_and_only_a_newer_one_ends_it() {
 #[tokio::test]
 async fn what_is_reported_of_a_lease_whose_share_has_moved_is_told() {
     let here = Process::with(account());
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     let [rejected, limited, used_up] = [(); 3].map(|()| here.lease().unwrap());
     here.release("ada");
     here.told("ada");
@@ -465,7 +465,7 @@ async fn what_is_reported_of_a_lease_whose_share_has_moved_is_told() {
     used_up.quota_used_up(Some(9 * SECOND));
     assert_eq!(rest(), Some((QuarantineCause::QuotaUsedUp, ends(9 * SECOND))));
 
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     assert_eq!(here.cause("ada"), Some(QuarantineCause::QuotaUsedUp), "it goes on if the share comes back");
     here.pass(9 * SECOND);
     assert_eq!(here.cause("ada"), Some(QuarantineCause::Rejected), "so does the rejection");
@@ -476,10 +476,10 @@ async fn what_is_reported_of_a_lease_whose_share_has_moved_is_told() {
 #[tokio::test]
 async fn a_token_that_is_rejected_before_the_share_has_one_again_is_not_taken() {
     let here = Process::with(account());
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     let lease = here.lease().unwrap();
     here.release("ada");
-    here.grant("ada", WHOLE, &Before::Unused);
+    here.grant("ada", WHOLE, &KnownState::Unused);
     lease.rejected();
     here.supply("ada", 1);
     assert_eq!(here.cause("ada"), Some(QuarantineCause::Rejected));
@@ -489,7 +489,7 @@ async fn a_token_that_is_rejected_before_the_share_has_one_again_is_not_taken() 
 #[tokio::test]
 async fn a_token_serves_until_it_expires_and_then_one_is_wanted() {
     let here = Process::with(account());
-    here.grant("ada", WHOLE, &Before::Unused);
+    here.grant("ada", WHOLE, &KnownState::Unused);
     here.supply_for("ada", 1, 100 * SECOND);
     here.pass(just_before(100 * SECOND));
     assert!(here.lease().is_some());
@@ -504,12 +504,12 @@ async fn a_token_serves_until_it_expires_and_then_one_is_wanted() {
 async fn leases_that_others_hold_count_and_those_held_here_after_a_release_are_told() {
     let limited = || account().concurrency(3);
     let (one, other) = (Process::with(limited()), Process::with(limited()));
-    one.serve("ada", Share { units: 3, of: 3, ..WHOLE }, &Before::Unused);
+    one.serve("ada", Share { units: 3, of: 3, ..WHOLE }, &KnownState::Unused);
     let leases: Vec<_> = std::iter::from_fn(|| one.lease()).collect();
     let state = one.release("ada");
     assert_eq!((leases.len(), state.held), (3, 3));
     let share = |held_elsewhere| Share { units: 3, of: 3, held_elsewhere, ..WHOLE };
-    other.serve("ada", share(3), &Before::State(state));
+    other.serve("ada", share(3), &KnownState::Exactly(state));
     assert_eq!(other.calls(), 0);
     let caller = waiting(other.pool.lease()).await;
     one.told("ada");
@@ -527,7 +527,7 @@ async fn leases_that_others_hold_count_and_those_held_here_after_a_release_are_t
 async fn a_share_that_changes_neither_forgives_nor_doubles_what_is_owed() {
     let here = Process::with(account().rate(10, SECOND).burst(10));
     let share = |units| Share { units, of: 10, ..WHOLE };
-    here.serve("ada", share(4), &Before::Unused);
+    here.serve("ada", share(4), &KnownState::Unused);
     assert_eq!(here.calls(), 4);
     here.pool.change_share("ada", share(10));
     assert_eq!(here.calls(), 0, "units that are gained come with their burst owed");
@@ -550,7 +550,7 @@ async fn a_share_that_changes_neither_forgives_nor_doubles_what_is_owed() {
 #[tokio::test]
 async fn a_key_waits_for_its_account_elsewhere_which_is_wanted_then() {
     let here = Process::with(account()).and(Account::new("bob", NoLogin));
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     let keys: Vec<_> = (0..50).map(|key| key.to_string()).collect();
     let mut of_bob = None;
     for key in keys {
@@ -564,7 +564,7 @@ async fn a_key_waits_for_its_account_elsewhere_which_is_wanted_then() {
     let demand = here.pool.demand();
     assert_eq!((demand.wanted, demand.waiting), (vec![("bob".to_owned(), 1)], vec![]));
     here.pool.demand_arose().await;
-    here.serve("bob", WHOLE, &Before::Unused);
+    here.serve("bob", WHOLE, &KnownState::Unused);
     assert_eq!(caller.await.unwrap().account(), "bob");
     assert!(here.pool.demand().wanted.is_empty());
 }
@@ -572,7 +572,7 @@ async fn a_key_waits_for_its_account_elsewhere_which_is_wanted_then() {
 #[tokio::test]
 async fn demand_arises_for_what_nothing_here_can_serve_and_is_not_missed() {
     let here = Process::with(account().tag("eu").concurrency(1)).and(Account::new("bob", NoLogin).tag("us"));
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     let mut arose = Box::pin(here.pool.demand_arose());
     let lease = here.lease().unwrap();
     let first = waiting(here.pool.lease().tag("eu")).await;
@@ -594,7 +594,7 @@ async fn demand_arises_for_what_nothing_here_can_serve_and_is_not_missed() {
 #[tokio::test]
 async fn what_others_say_of_an_account_is_shown_here_and_elsewhere_alike() {
     let here = Process::with(account()).and(Account::new("bob", NoLogin));
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     let denied = || Some(Error::denied("the password is wrong"));
     for name in ["ada", "bob"] {
         here.pool.set_unavailable(name, QuarantineCause::Denied, Some(i64::MAX), denied());
@@ -616,7 +616,7 @@ async fn what_others_say_of_an_account_is_shown_here_and_elsewhere_alike() {
 #[tokio::test]
 async fn a_rest_of_its_own_goes_on_after_what_others_said_and_is_all_that_is_told() {
     let here = Process::with(account());
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     let lease = here.lease().unwrap();
     here.lease().unwrap().quota_used_up(Some(100 * SECOND));
     here.pool.set_unavailable("ada", QuarantineCause::ByHand, Some(i64::MAX), None);
@@ -641,7 +641,7 @@ async fn a_rest_of_its_own_goes_on_after_what_others_said_and_is_all_that_is_tol
 async fn a_rest_that_others_were_told_of_is_ended_by_nothing_else_and_ends_nothing_else() {
     const HALF: Share = Share { units: 1, of: 2, ..WHOLE };
     let here = Process::with(account());
-    here.serve("ada", HALF, &Before::Unused);
+    here.serve("ada", HALF, &KnownState::Unused);
     let rest = |time| {
         let until = (here.moment() + time).boot.as_nanos();
         here.pool.rest_as_told_others("ada", QuarantineCause::RateLimited, until);
@@ -690,8 +690,8 @@ async fn a_rest_that_others_were_told_of_is_ended_by_nothing_else_and_ends_nothi
 async fn once_the_shares_have_ended_nothing_is_leased_until_they_are_extended() {
     let here =
         Process::with(account().rate(10, SECOND).burst(9)).and(Account::new("bob", NoLogin).limit(Limit::daily(9)));
-    here.serve("ada", WHOLE, &Before::Unused);
-    here.serve("bob", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
+    here.serve("bob", WHOLE, &KnownState::Unused);
     let end = |time: Duration| here.pool.shares_end_at((here.moment() + time).boot.as_nanos());
     end(SECOND);
     here.pass(just_before(SECOND));
@@ -714,7 +714,7 @@ async fn once_the_shares_have_ended_nothing_is_leased_until_they_are_extended() 
 #[tokio::test]
 async fn callers_of_a_fleet_that_is_away_get_a_named_error_once_the_shares_have_ended() {
     let here = Process::with(account()).and(Account::new("bob", NoLogin).tag("us"));
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     here.pool.shares_end_at((here.moment() + SECOND).boot.as_nanos());
     let away = Error::new(ErrorKind::Store, "Redis cannot be reached");
     here.pool.set_disconnected(Some(away));
@@ -736,7 +736,7 @@ async fn changes_are_told_once_each_and_waited_for() {
     assert!(is_pending(&mut waits).await);
     here.pool.add_elsewhere(account()).unwrap();
     waits.await;
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     let changes = here.pool.take_changed(10);
     let token = changes[0].token.as_ref().unwrap();
     assert_eq!((changes.len(), token.sequence, token.expires), (1, 1, here.moment() + 3600 * SECOND));
@@ -829,7 +829,7 @@ fn spends_at_most(moves: Vec<(usize, u32, bool)>, steps: u64) -> Result<(), Test
     let limited = || account().rate(10, SECOND).burst(10);
     let processes = [0, 500, 7].map(|up| Process::up_for(Duration::from_secs(up)).and(limited()));
     let mut units = [10, 0, 0];
-    processes[0].serve("ada", share(10), &Before::Unused);
+    processes[0].serve("ada", share(10), &KnownState::Unused);
     let mut calls = Vec::new();
     let mut now = 0_u64;
     for (from, given, is_whole) in moves {
@@ -848,10 +848,10 @@ fn spends_at_most(moves: Vec<(usize, u32, bool)>, steps: u64) -> Result<(), Test
         units[from] -= given;
         // All units go along with what is owed of them, and of a part the receiver owes all.
         let before = if units[from] == 0 {
-            Before::State(processes[from].release("ada"))
+            KnownState::Exactly(processes[from].release("ada"))
         } else {
             processes[from].pool.change_share("ada", share(units[from]));
-            Before::Unknown(None)
+            KnownState::AtLeast(None)
         };
         if units[to] == 0 {
             processes[to].serve("ada", share(given), &before);
@@ -885,7 +885,7 @@ proptest! {
 async fn what_was_spent_counts_when_an_account_is_given_another_limit_beside() {
     let (daily, hourly) = (|most| Limit::daily(most), Limit::requests(4, 3600 * SECOND).strict());
     let here = Process::with(account().limit(daily(9)));
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     let held = here.lease().unwrap();
     drop(here.lease().unwrap());
     assert!(here.pool.redefine(&account().limit(hourly.clone()).limit(daily(5))).unwrap());
@@ -895,7 +895,7 @@ async fn what_was_spent_counts_when_an_account_is_given_another_limit_beside() {
     let state = here.release("ada");
     assert_eq!(state.held, 1);
     let other = Process::with(account().limit(hourly).limit(daily(9)));
-    other.serve("ada", WHOLE, &Before::State(state));
+    other.serve("ada", WHOLE, &KnownState::Exactly(state));
     assert_eq!(other.calls(), 0, "four calls of this hour");
     drop(held);
     assert_eq!(here.told("ada"), Some((None, 0)));
@@ -909,10 +909,10 @@ async fn callers_follow_an_account_to_its_new_tags_and_a_tag_that_no_account_has
     assert!(here.pool.redefine(&account().tag("fast").tag("us").tier(1)).unwrap());
     assert_eq!(old.await.unwrap_err().kind(), ErrorKind::NoAccount);
     assert_eq!(here.pool.lease().tag("eu").await.unwrap_err().kind(), ErrorKind::NoAccount);
-    here.serve("ada", WHOLE, &Before::Unused);
+    here.serve("ada", WHOLE, &KnownState::Unused);
     assert_eq!((kept.await.unwrap().account(), key.await.unwrap().account()), ("ada", "ada"));
     assert_eq!(here.pool.lease().tag("us").await.unwrap().account(), "ada");
-    here.serve("bob", WHOLE, &Before::Unused);
+    here.serve("bob", WHOLE, &KnownState::Unused);
     assert_eq!(here.pool.lease().tag("us").await.unwrap().account(), "bob", "of an earlier tier");
     assert!(!here.pool.redefine(&Account::new("eve", NoLogin)).unwrap());
 }
@@ -944,7 +944,7 @@ proptest! {
                 let whole = Share { units: definition.units(), of: definition.units(), ..WHOLE };
                 here.pool.redefine(&said).unwrap();
                 let state = if moves { here.pool.release_share("ada", 0) } else { None };
-                here.serve("ada", whole, &state.map_or(Before::Unused, Before::State));
+                here.serve("ada", whole, &state.map_or(KnownState::Unused, KnownState::Exactly));
                 here.pool.change_share("ada", whole);
                 here.pass(60 * SECOND);
                 leases.truncate(leases.len().saturating_sub(ended));
