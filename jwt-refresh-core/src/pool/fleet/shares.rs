@@ -43,8 +43,8 @@ struct MemberRows {
     heard: u64,
     /// Whether Redis has lost until when it may use its shares.
     is_forgotten: bool,
-    /// What it asks, and whether that was answered.
-    asks: Option<(u64, bool)>,
+    /// The last question of its that was answered.
+    answered: Option<u64>,
     /// Since when callers have waited for an account of which the member has no share.
     starves_since: Option<u64>,
 }
@@ -102,8 +102,6 @@ impl Shares {
             if member.report != *report {
                 member.report = report.clone();
             }
-            let asked = member.asks.take();
-            member.asks = report.asks.map(|asks| asked.filter(|(before, _)| *before == asks).unwrap_or((asks, false)));
         }
     }
 
@@ -129,13 +127,10 @@ impl Shares {
         let names: Vec<String> = self.members.keys().cloned().collect();
         for name in names {
             let Some(member) = self.members.get(&name) else { continue };
-            let claims = &member.report.claims;
-            let is_open = member.asks.is_some_and(|(_, is_answered)| !is_answered);
-            let is_new = is_open && member.report.incarnation == incarnation;
-            if !is_new {
+            if !member.asks() || member.report.incarnation != incarnation {
                 continue;
             }
-            let mut rows = claims.clone();
+            let mut rows = member.report.claims.clone();
             // What it has said before is not another's.
             self.set_rows(&name, BTreeMap::new());
             rows.retain(|account, row| {
@@ -145,7 +140,7 @@ impl Shares {
                 taken.saturating_add(row.units) <= of && row.leaving <= of
             });
             self.set_rows(&name, rows);
-            self.answer(&name);
+            self.members.entry(name.clone()).and_modify(MemberRows::answer);
             untrusted.remove(&name);
         }
         let mut plan = SharePlan::default();
@@ -170,25 +165,6 @@ impl Shares {
         }
     }
 
-    /// Plans to tell a member that asks all that it holds.
-    fn answer(&mut self, name: &str) {
-        let Some(member) = self.members.get_mut(name) else { return };
-        if let Some((_, is_answered)) = &mut member.asks {
-            *is_answered = true;
-            member.changed = member.rows.keys().cloned().collect();
-            member.is_fresh = true;
-        }
-    }
-
-    /// Tells members what they hold that ask when all is known.
-    fn answer_all(&mut self) {
-        let asks = self.members.iter().filter(|(_, member)| member.asks.is_some_and(|(_, answered)| !answered));
-        let names: Vec<String> = asks.map(|(name, _)| name.clone()).collect();
-        for name in &names {
-            self.answer(name);
-        }
-    }
-
     /// Moves shares towards what members need. Returns what is to be written. `accounts` are those
     /// of the fleet. `lease_ttl` is for how long leases of dead members count, and `share_time` for
     /// how long nothing must have been heard of them, in microseconds.
@@ -203,7 +179,7 @@ impl Shares {
         // Also those that a member has told of at its end.
         self.spread_rests(seen.now);
         self.bury(seen, share_time, lease_ttl, accounts, &mut plan);
-        self.answer_all();
+        self.members.values_mut().filter(|member| member.asks()).for_each(MemberRows::answer);
         let desired = self.desired(accounts, seen.now);
         self.shrink(&desired, accounts);
         self.grow(&desired, accounts, seen.now, &mut plan);
@@ -474,8 +450,7 @@ impl Shares {
     fn write(&mut self, plan: &mut SharePlan) {
         for (name, member) in &mut self.members {
             let changed = std::mem::take(&mut member.changed);
-            let asked = member.asks.map(|(asks, _)| asks.to_string());
-            let fresh = asked.filter(|_| std::mem::take(&mut member.is_fresh));
+            let fresh = member.answered.filter(|_| std::mem::take(&mut member.is_fresh)).map(|asks| asks.to_string());
             if changed.is_empty() && fresh.is_none() {
                 continue;
             }
@@ -550,6 +525,18 @@ fn unheard(row: &ShareRow, before: Option<&Release>, end: u64) -> Option<Release
 }
 
 impl MemberRows {
+    /// Whether it asks what it holds, and was not answered yet.
+    fn asks(&self) -> bool {
+        self.report.asks.is_some() && self.report.asks != self.answered
+    }
+
+    /// Plans to tell it all that it holds.
+    fn answer(&mut self) {
+        self.answered = self.report.asks;
+        self.changed = self.rows.keys().cloned().collect();
+        self.is_fresh = true;
+    }
+
     /// Returns what the member needs, in the numbers of the assignment.
     fn need(&mut self, (names, tags): (&[&String], &[&String]), accounts: &[AccountNeed], now: u64) -> MemberNeed {
         let millis = |since: u64| u32::try_from(now.saturating_sub(since) / 1000).unwrap_or(u32::MAX);
