@@ -236,6 +236,24 @@ async fn closing_waits_for_leases_no_longer_than_it_was_told_to() {
 }
 
 #[tokio::test]
+async fn of_several_times_that_closing_may_take_the_shortest_holds() {
+    let world = World::new(1).await;
+    let _worker = world.builder().account(world.account(0).concurrency(1)).build().unwrap();
+    let pool = world.pool();
+    holds(&pool, 1).await;
+    let lease = pool.lease().await.unwrap();
+    let patient = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.close(HOUR).await }
+    });
+    // The first one waits for the lease by then.
+    holds(&world.pool(), 1).await;
+    tokio::time::timeout(MINUTE, pool.close(SECOND / 10)).await.expect("it waits no longer than it was told to");
+    patient.await.unwrap();
+    drop(lease);
+}
+
+#[tokio::test]
 async fn a_process_that_leaves_before_it_has_heard_of_its_share_costs_the_account_nothing() {
     let world = World::new(1).await;
     let worker = world.builder().lease_ttl(MINUTE).build().unwrap();

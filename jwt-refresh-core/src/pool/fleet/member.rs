@@ -3,10 +3,9 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::auth_workers::AuthWorkerWatch;
 use super::place::FleetPlace;
@@ -37,100 +36,87 @@ pub(super) struct FleetMember {
     pub(super) link: Arc<Connection>,
     pub(super) clock: Clock,
     auth_workers: AuthWorkerWatch,
-    /// Wakes the task, for callers that wait for it, and when the last handle is dropped.
-    wake: Arc<Notify>,
-    /// How long it may wait for its last leases, once it is to end.
-    closes: watch::Sender<Option<Duration>>,
-    /// Closed when it has left the fleet.
-    left: watch::Receiver<()>,
-    /// Whether the accounts of the fleet are known. Set once.
-    is_ready: AtomicBool,
-    progress: watch::Receiver<JoinProgress>,
-    /// How often callers have asked for Redis to be read again, and up to which of them it was.
-    asked: AtomicU64,
-    read: watch::Receiver<u64>,
+    /// The task, which ends when this is dropped.
+    wishes: watch::Sender<Wishes>,
+    /// Closed when the process has left the fleet.
+    progress: watch::Receiver<TaskProgress>,
 }
 
-/// What the task of a member is told, and tells.
+/// What the handles of a pool want of its task.
+#[derive(Default)]
+pub(super) struct Wishes {
+    /// How often callers have asked for Redis to be read again.
+    pub(super) reads: u64,
+    /// Until when it may wait for its last leases, once it is to end.
+    pub(super) closes: Option<Moment>,
+}
+
+/// How far the task of a pool is.
+#[derive(Default)]
+pub(super) struct TaskProgress {
+    /// Whether the accounts of the fleet are known, or why not, if Redis did not answer. `None`
+    /// until then.
+    pub(super) joined: Option<Result<(), Error>>,
+    /// Up to which of the callers that asked for it Redis was read again.
+    pub(super) reads: u64,
+}
+
+impl TaskProgress {
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.joined, Some(Ok(())))
+    }
+}
+
+/// The task's ends of the channels between it and the handles of its pool.
 pub(super) struct TaskSignals {
-    pub(super) wake: Arc<Notify>,
-    /// How long the member may wait for its last leases, once it is to end.
-    pub(super) closes: watch::Receiver<Option<Duration>>,
-    pub(super) progress: watch::Sender<JoinProgress>,
-    /// Up to which of those who asked Redis was read again.
-    pub(super) read: watch::Sender<u64>,
-    /// Closed when the task ends.
-    _left: watch::Sender<()>,
-}
-
-/// How far a process is on its way into the fleet.
-#[derive(Clone)]
-pub(super) enum JoinProgress {
-    Begun,
-    /// Redis has not answered yet.
-    Failing(Error),
-    /// The accounts are known.
-    Ready,
+    pub(super) wishes: watch::Receiver<Wishes>,
+    pub(super) progress: watch::Sender<TaskProgress>,
 }
 
 impl FleetMember {
     /// Returns the member, and what its task needs.
     pub(super) fn new(place: FleetPlace, pool: Pool) -> Result<(Arc<Self>, TaskSignals), Error> {
-        let wake = Arc::new(Notify::new());
-        let closes = watch::Sender::new(None);
-        let (left, progress) = (watch::Sender::new(()), watch::Sender::new(JoinProgress::Begun));
-        let read = watch::Sender::new(0);
+        let wishes = watch::Sender::<Wishes>::default();
+        let progress = watch::Sender::<TaskProgress>::default();
+        let signals = TaskSignals { wishes: wishes.subscribe(), progress: progress.clone() };
         let member = Self {
             link: place.link()?,
             place,
             pool,
             clock: Clock::system(),
             auth_workers: AuthWorkerWatch::default(),
-            wake: Arc::clone(&wake),
-            left: left.subscribe(),
-            is_ready: AtomicBool::new(false),
             progress: progress.subscribe(),
-            asked: AtomicU64::new(0),
-            read: read.subscribe(),
-            closes: closes.clone(),
+            wishes,
         };
-        let signals = TaskSignals { wake, closes: closes.subscribe(), progress, read, _left: left };
         Ok((Arc::new(member), signals))
-    }
-
-    /// Notes that the accounts of the fleet are known.
-    pub(super) fn set_ready(&self) {
-        self.is_ready.store(true, Ordering::Release);
-    }
-
-    /// Returns how often callers have asked for Redis to be read again.
-    pub(super) fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Acquire)
     }
 
     /// Waits until the accounts of the fleet are known, or Redis did not answer.
     async fn ready(&self, until: Moment) -> Result<(), Error> {
+        if self.progress.borrow().is_ready() {
+            return Ok(());
+        }
         let mut progress = self.progress.clone();
-        let seen = progress.wait_for(|progress| !matches!(progress, JoinProgress::Begun));
-        let seen = tokio::select! {
-            seen = seen => seen.map(|seen| seen.clone()),
-            () = runtime::sleep_until(&self.clock, until) => return Err(failure::deadline_passed()),
-        };
-        match seen {
-            Ok(JoinProgress::Failing(error)) => Err(error),
-            Ok(_) => Ok(()),
-            Err(_) => Err(Error::new(ErrorKind::Aborted, "the task that talks to the fleet's Redis has ended")),
+        tokio::select! {
+            seen = progress.wait_for(|progress| progress.joined.is_some()) => match seen {
+                Ok(seen) => seen.joined.clone().unwrap_or(Ok(())),
+                Err(_) => Err(Error::new(ErrorKind::Aborted, "the task that talks to the fleet's Redis has ended")),
+            },
+            () = runtime::sleep_until(&self.clock, until) => Err(failure::deadline_passed()),
         }
     }
 
     /// Waits until what Redis has of accounts was read once more, for a second at most.
     async fn read_again(&self, until: Moment) {
-        let asked = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
-        self.wake.notify_one();
-        let mut read = self.read.clone();
+        let mut asked = 0;
+        self.wishes.send_modify(|wishes| {
+            wishes.reads += 1;
+            asked = wishes.reads;
+        });
+        let mut progress = self.progress.clone();
         let until = until.earlier(self.clock.moment() + Duration::from_secs(1));
         tokio::select! {
-            _ = read.wait_for(|read| *read >= asked) => {}
+            _ = progress.wait_for(|progress| progress.reads >= asked) => {}
             () = runtime::sleep_until(&self.clock, until) => {}
         }
     }
@@ -171,13 +157,15 @@ impl FleetMember {
     }
 
     /// Ends this process' part in the fleet, and waits for its leases, for the time `within` at
-    /// most.
+    /// most. Of several such times, the one that ends first holds for all.
     pub(super) async fn close(&self, within: Duration) {
         self.pool.close(Duration::ZERO).await;
-        self.closes.send_replace(Some(within));
-        self.wake.notify_one();
-        let mut left = self.left.clone();
-        while left.changed().await.is_ok() {}
+        let until = Moment::since_boot(self.clock.moment().boot + within);
+        self.wishes.send_modify(|wishes| {
+            wishes.closes = Some(wishes.closes.map_or(until, |before| before.earlier(until)));
+        });
+        let mut progress = self.progress.clone();
+        while progress.changed().await.is_ok() {}
     }
 }
 
@@ -192,9 +180,7 @@ impl LeaseSource for FleetMember {
 
     fn lease(self: Arc<Self>, terms: LeaseTerms) -> Renewal<Lease> {
         Box::pin(async move {
-            if !self.is_ready.load(Ordering::Acquire) {
-                self.ready(terms.until).await?;
-            }
+            self.ready(terms.until).await?;
             let again = terms.clone();
             let answer = self.lease_here(terms).await;
             if !answer.as_ref().is_err_and(is_unknown) {
@@ -219,11 +205,5 @@ fn unusable_here(error: Error) -> Error {
     match cause.filter(|cause| cause.kind() == ErrorKind::Configuration).cloned() {
         Some(cause) if error.kind() == ErrorKind::NoAccount => failure::unreadable(&cause),
         _ => error,
-    }
-}
-
-impl Drop for FleetMember {
-    fn drop(&mut self) {
-        self.wake.notify_one();
     }
 }

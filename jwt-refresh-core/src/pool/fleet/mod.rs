@@ -195,7 +195,8 @@ impl RedisPool {
     /// [concurrency](super::Account::concurrency) of leases that are held: of those that end later
     /// nobody hears, and they count for the workers'
     /// [`lease_ttl`](super::AuthWorkerBuilder::lease_ttl). No caller gets a lease any more:
-    /// [`Closed`](crate::ErrorKind::Closed).
+    /// [`Closed`](crate::ErrorKind::Closed). If this is called more than once, the time that ends
+    /// first holds for all of these calls.
     ///
     /// # Cancel safety
     ///

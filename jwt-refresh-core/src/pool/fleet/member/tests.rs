@@ -20,9 +20,9 @@ fn process() -> (Arc<FleetMember>, ManualClock) {
     let pool = Pool::builder().clock(&clock).build().unwrap();
     pool.watch();
     pool.add_elsewhere(Account::new("ada", NoLogin).rate(1, HOUR)).unwrap();
-    let (mut member, _) = FleetMember::new(place, pool).unwrap();
+    let (mut member, signals) = FleetMember::new(place, pool).unwrap();
     Arc::get_mut(&mut member).unwrap().clock = (&clock).into();
-    member.set_ready();
+    signals.progress.send_replace(TaskProgress { joined: Some(Ok(())), reads: 0 });
     (member, clock)
 }
 

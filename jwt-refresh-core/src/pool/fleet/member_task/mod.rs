@@ -10,16 +10,18 @@ mod sync;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::member::{FleetMember, JoinProgress, Pins, TaskSignals};
+use tokio::sync::watch;
+
+use super::member::{FleetMember, Pins, TaskProgress, TaskSignals, Wishes};
 use super::messages::{AccountRow, Release, ShareRow, late_cost_field};
 use super::mirror::Mirror;
 use super::place::{FleetPlace, failed};
 use super::redis_time::RedisTime;
 use super::scripts::LEAVE;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::error::Error;
 use crate::pool::definition::Definition;
 use crate::pool::local::Pool;
@@ -51,7 +53,6 @@ pub(super) fn start(place: FleetPlace, pool: Pool, pins: Option<Pins>) -> Result
 }
 
 struct MemberTask {
-    member: Weak<FleetMember>,
     /// The local pool's handle keeps it alive for as long as the task runs, which is until the last
     /// handle of the fleet's pool is dropped.
     pool: Pool,
@@ -157,7 +158,6 @@ impl MemberTask {
         let (name, link) = (random_name().map_err(failed)?, place.link()?);
         let keys = &place.keys;
         Ok(Self {
-            member: Arc::downgrade(member),
             pool: member.pool.clone(),
             clock: member.clock.clone(),
             hub: Subscriptions::new(Arc::clone(&link)),
@@ -207,8 +207,10 @@ impl MemberTask {
         self.leave().await;
     }
 
+    /// Whether the pool was closed, or its last handle dropped.
     fn has_ended(&self) -> bool {
-        self.member.strong_count() == 0 || self.signals.closes.borrow().is_some()
+        let wishes = &self.signals.wishes;
+        wishes.has_changed().is_err() || wishes.borrow().closes.is_some()
     }
 
     /// Waits until there is something to do.
@@ -216,7 +218,7 @@ impl MemberTask {
         tokio::time::sleep(SHORTEST_ROUND).await;
         tokio::select! {
             biased;
-            () = self.signals.wake.notified() => {}
+            _ = self.signals.wishes.changed() => {}
             () = self.pool.demand_arose(), if !self.standing.is_disconnected => self.has_new_demand = true,
             () = shares.notified() => self.news.shares = true,
             () = changes.notified() => self.news.accounts = true,
@@ -237,15 +239,15 @@ impl MemberTask {
         }
         let error = failed(error.clone());
         self.pool.set_disconnected(Some(error.clone()));
-        if !matches!(*self.signals.progress.borrow(), JoinProgress::Ready) {
-            self.signals.progress.send_replace(JoinProgress::Failing(error));
+        if !self.signals.progress.borrow().is_ready() {
+            self.signals.progress.send_modify(|progress| progress.joined = Some(Err(error)));
         }
         Duration::from_millis(200).mul_f64(0.5 + fastrand::f64())
     }
 
     async fn round(&mut self) -> Result<(), StoreError> {
-        let asked = self.member.upgrade().map_or(0, |member| member.asked());
-        self.news.accounts |= asked > *self.signals.read.borrow();
+        let asked = self.signals.wishes.borrow().reads;
+        self.news.accounts |= asked > self.signals.progress.borrow().reads;
         self.take_changes(AT_ONCE);
         self.tell().await?;
         self.say().await?;
@@ -254,13 +256,13 @@ impl MemberTask {
         if self.news.rests {
             self.say().await?;
         }
+        self.release_units();
         // What is told anew of quotas lacks what was given back, and that must be known before.
         self.tell().await?;
         self.reserve().await?;
-        self.enter();
-        self.signals.read.send_replace(asked);
-        self.release_units();
-        self.tell().await
+        // Callers are let in once the accounts are known.
+        self.signals.progress.send_replace(TaskProgress { joined: Some(Ok(())), reads: asked });
+        Ok(())
     }
 
     /// Says that this process lives and what it needs, if it is time to.
@@ -269,17 +271,6 @@ impl MemberTask {
             self.beat(&report, is_news).await?;
         }
         Ok(())
-    }
-
-    /// Lets callers in once the accounts are known.
-    fn enter(&self) {
-        if matches!(*self.signals.progress.borrow(), JoinProgress::Ready) {
-            return;
-        }
-        if let Some(member) = self.member.upgrade() {
-            member.set_ready();
-            self.signals.progress.send_replace(JoinProgress::Ready);
-        }
     }
 
     /// Takes what has changed in the local pool: tokens that are to be renewed, and leases that
@@ -344,8 +335,11 @@ impl MemberTask {
             self.late_costs.clear();
         }
         let _ = self.tell().await;
-        let within = self.signals.closes.borrow().unwrap_or(LAST_LEASES);
-        let _ = tokio::time::timeout(within, self.tell_of_last_leases()).await;
+        let until = end_of_waiting(self.signals.wishes.clone(), self.clock.clone());
+        tokio::select! {
+            () = self.tell_of_last_leases() => {}
+            () = until => {}
+        }
     }
 
     /// Tells of the leases that were held when the shares were given back, until all have ended.
@@ -356,6 +350,19 @@ impl MemberTask {
             let _ = tokio::time::timeout(NEWS, self.pool.changed()).await;
             self.take_changes(usize::MAX);
             let _ = self.tell().await;
+        }
+    }
+}
+
+/// Waits until a process that ends waits for its last leases no more. That may be made earlier
+/// meanwhile.
+async fn end_of_waiting(mut wishes: watch::Receiver<Wishes>, clock: Clock) {
+    let dropped = Moment::since_boot(clock.moment().boot + LAST_LEASES);
+    loop {
+        let until = wishes.borrow_and_update().closes.unwrap_or(dropped);
+        tokio::select! {
+            () = runtime::sleep_until(&clock, until) => return,
+            Ok(()) = wishes.changed() => {}
         }
     }
 }
