@@ -254,6 +254,39 @@ async fn of_several_times_that_closing_may_take_the_shortest_holds() {
 }
 
 #[tokio::test]
+async fn what_a_process_tells_while_it_closes_drops_no_plan_of_the_coordinator() {
+    let world = World::new(1).await;
+    let proxy = RedisProxy::before(&world.redis).await;
+    let account = world.account(0).concurrency(2);
+    let worker = AuthWorker::builder(&proxy.url(), POOL).timeout(MINUTE).claim_ttl(MINUTE * 2).share_time(SECOND);
+    let _worker = worker.account(account).build().unwrap();
+    let pool = world.pool();
+    holds(&pool, 1).await;
+    let leases = [pool.lease().await.unwrap(), pool.lease().await.unwrap()];
+    let state = async |field: &str| {
+        world.redis.run_command::<String>(&format!("HGET jwt-refresh:{{catalog}}:fleet:state {field}")).await
+    };
+    let epoch = state("epoch").await;
+    let told = async || world.redis.run_command::<Vec<String>>("HVALS jwt-refresh:{catalog}:member:released").await;
+
+    // The coordinator has seen that two leases are held, and is about to write until when they
+    // count.
+    proxy.hold_back("\"dead\":true");
+    let closing = tokio::spawn(async move { pool.close(MINUTE).await });
+    until("the coordinator writes that the process has left", async || proxy.is_holding()).await;
+    world.redis.run_command::<u32>("PEXPIRE jwt-refresh:{catalog}:auth:coordinator 600000").await;
+    assert!(told().await[0].contains("\"held\":2"), "{:?}", told().await);
+    drop(leases);
+    until("it has told that they have ended", async || told().await[0].contains("\"held\":0")).await;
+    closing.await.unwrap();
+    proxy.let_go();
+
+    let other = world.pool();
+    let _both = [other.lease().within(MINUTE).await.unwrap(), other.lease().within(MINUTE).await.unwrap()];
+    assert_eq!(state("epoch").await, epoch, "the coordinator has begun anew");
+}
+
+#[tokio::test]
 async fn a_process_that_leaves_before_it_has_heard_of_its_share_costs_the_account_nothing() {
     let world = World::new(1).await;
     let worker = world.builder().lease_ttl(MINUTE).build().unwrap();

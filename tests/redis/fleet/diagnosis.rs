@@ -9,8 +9,8 @@ use std::thread::Thread;
 use jwt_refresh::pool::{Account, AuthWorker, Health, QuarantineCause, RedisPool};
 use jwt_refresh::{Error, ErrorKind};
 
-use super::{World, active};
-use crate::support::{HOUR, SECOND, account_login, log, login_at, until};
+use super::{World, active, holds};
+use crate::support::{HOUR, RedisProxy, SECOND, account_login, log, login_at, until};
 
 /// How many auth workers live, as the JSON of the fleet's status says.
 async fn auth_workers(pool: &RedisPool) -> Option<u64> {
@@ -81,6 +81,23 @@ async fn a_caller_without_an_auth_worker_is_told_so_and_the_log_once() {
     assert_eq!(warned, 1, "{}", log());
     let _worker = AuthWorker::builder(&world.redis.url(), name).account(world.account(0)).build().unwrap();
     drop(pool.lease().within(SECOND * 30).await.unwrap());
+}
+
+#[tokio::test]
+async fn no_caller_is_told_that_no_auth_worker_lives_while_redis_is_out_of_reach() {
+    let world = World::new(1).await;
+    // A process of a busy machine may be silent for longer than a second.
+    let account = world.account(0).concurrency(1);
+    let _worker = world.builder().share_time(SECOND * 30).account(account).build().unwrap();
+    let proxy = RedisProxy::before(&world.redis).await;
+    let pool = World::pool_behind(&proxy);
+    holds(&pool, 1).await;
+    let _held = pool.lease().await.unwrap();
+    proxy.lose_everything();
+    // Longer than it takes to look for an auth worker, and to give that up.
+    let error = pool.lease().within(SECOND * 3).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    assert!(!error.to_string().contains("no auth worker"), "{error}");
 }
 
 /// Waits for a future on a thread without a runtime.
