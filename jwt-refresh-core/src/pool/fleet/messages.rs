@@ -96,7 +96,7 @@ pub(super) struct MemberReport {
     /// Another number is another question, which the answer to an earlier one does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) asks: Option<u64>,
-    /// What the member holds, while it asks; and when it has left, what it had heard of, by its
+    /// What the member holds, while it asks; and when it has left, what it has used last, by its
     /// grant.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) claims: BTreeMap<String, ShareRow>,
@@ -152,6 +152,14 @@ pub(super) struct Release {
     /// The state of the account, if the member had the whole of it and gives all back.
     #[serde(default)]
     pub(super) state: Option<AccountState>,
+}
+
+impl Release {
+    /// Returns that of all units but those that stay in a row.
+    pub(super) fn of(row: &ShareRow) -> Self {
+        let &ShareRow { grant, step, units, .. } = row;
+        Self { grant, step, units, held: 0, until: None, state: None }
+    }
 }
 
 /// What counts as spent of an account with quotas if the member dies that has it.

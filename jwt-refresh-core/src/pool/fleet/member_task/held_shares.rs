@@ -1,6 +1,6 @@
 //! The shares that a process has, and the local pool.
 
-use super::MemberTask;
+use super::{MemberTask, UsedShare};
 use crate::pool::fleet::messages::{Release, ShareRow};
 use crate::pool::quarantine::{Quarantine, QuarantineCause};
 use crate::pool::share::{AccountState, KnownState, Share};
@@ -10,45 +10,29 @@ impl MemberTask {
     pub(super) fn take_share(&mut self, name: &str) {
         let row = self.shares.rows.get(name).cloned();
         let held = self.held.get(name).map(|held| held.grant);
-        match row {
-            None => {
-                self.give_up(name);
-                self.given_up.remove(name);
-                self.taken.remove(name);
-            }
-            Some(row) if held == Some(row.grant) && row.units > 0 => {
-                self.pool.change_share(name, share(&row));
-                self.take_rest(name, &row);
-                if row.leaving > 0 {
-                    self.shrinking.insert(name.to_owned());
-                }
-                let was_divided = self.is_divided(name);
-                self.held.insert(name.to_owned(), row);
-                self.news.rests |= !was_divided && self.is_divided(name) && self.rests.contains_key(name);
-            }
-            Some(row) if held == Some(row.grant) => self.release(name, row.step),
-            Some(row) if row.units > 0 => {
-                self.give_up(name);
-                self.take(name, row);
-            }
-            Some(row) => {
-                self.give_up(name);
-                // What was given back already is said again, since its state is not known any more.
-                if let Some(told) = self.told.get_mut(name).filter(|told| told.grant == row.grant && told.units == 0) {
-                    told.step = row.step;
-                    self.releases.insert(name.to_owned());
-                    return;
-                }
-                if self.taken.get(name).is_none_or(|taken| *taken < row.grant) {
-                    let held = self.told.get(name).map_or(0, |told| told.held);
-                    return self.released(name, &row, held, unused(&row));
-                }
-                let state = self.given_up.remove(name).and_then(|(grant, state)| state.filter(|_| grant == row.grant));
-                let held = state.as_ref().map_or(0, |state| state.held);
-                let state = state.filter(|state| state.units == row.of);
-                self.released(name, &row, held, state);
-            }
+        let is_held = row.as_ref().is_some_and(|row| held == Some(row.grant));
+        if !is_held {
+            self.give_up(name);
         }
+        match row {
+            None => drop(self.used.remove(name)),
+            Some(row) if row.units > 0 && is_held => self.change(name, row),
+            Some(row) if row.units > 0 => self.take(name, row),
+            Some(row) if is_held => self.release(name, &row),
+            Some(row) => self.release_unheld(name, &row),
+        }
+    }
+
+    /// Goes on with a share that has changed.
+    fn change(&mut self, name: &str, row: ShareRow) {
+        self.pool.change_share(name, share(&row));
+        self.take_rest(name, &row);
+        if row.leaving > 0 {
+            self.shrinking.insert(name.to_owned());
+        }
+        let was_divided = self.is_divided(name);
+        self.held.insert(name.to_owned(), row);
+        self.news.rests |= !was_divided && self.is_divided(name) && self.rests.contains_key(name);
     }
 
     /// Notes that an account rests. Those that have parts of it are to know it soon.
@@ -89,12 +73,12 @@ impl MemberTask {
     /// stays allows.
     pub(super) fn release_units(&mut self) {
         for name in std::mem::take(&mut self.shrinking) {
-            let Some(row) = self.held.get(&name).filter(|row| row.leaving > 0).cloned() else { continue };
-            if self.leases_beyond(&name, &row) > 0 {
+            let Some(row) = self.held.get(&name).filter(|row| row.leaving > 0) else { continue };
+            if self.leases_beyond(&name, row) > 0 {
                 self.shrinking.insert(name);
-                continue;
+            } else {
+                self.releases.tell(&name, Release::of(row));
             }
-            self.released(&name, &row, 0, None);
         }
     }
 
@@ -108,42 +92,61 @@ impl MemberTask {
     /// Begins to use a share.
     fn take(&mut self, name: &str, row: ShareRow) {
         let (_, into) = self.offsets();
-        let before = match self.given_up.remove(name).filter(|(grant, _)| *grant == row.grant) {
-            Some((_, state)) => state.map_or(KnownState::AtLeast(None), KnownState::Exactly),
+        let used = self.used.insert(name.to_owned(), UsedShare { grant: row.grant, given_up: None });
+        let known = match used.filter(|used| used.grant == row.grant) {
+            Some(used) => used.given_up.map_or(KnownState::AtLeast(None), KnownState::Exactly),
             None => row.known.clone(),
         };
-        self.pool.grant_share(name, share(&row), &before, into);
+        self.pool.grant_share(name, share(&row), &known, into);
         self.take_rest(name, &row);
         self.without_token.insert(name.to_owned());
-        self.taken.insert(name.to_owned(), row.grant);
         self.reservations.short.insert(name.to_owned());
         self.held.insert(name.to_owned(), row);
     }
 
-    /// Gives a share back, with what others must know of the account.
-    pub(super) fn release(&mut self, name: &str, step: u32) {
-        let Some(row) = self.held.remove(name) else { return };
-        let row = ShareRow { step, ..row };
+    /// Ends the use of a share. Returns what others must know of the account.
+    fn end(&mut self, name: &str) -> Option<AccountState> {
+        self.held.remove(name);
         let (out, _) = self.offsets();
-        let state = self.pool.release_share(name, out);
-        let held = state.as_ref().map_or(0, |state| state.held);
-        let state = state.filter(|_| row.units == row.of);
-        self.released(name, &ShareRow { units: 0, ..row }, held, state);
+        self.pool.release_share(name, out)
     }
 
-    /// Plans to tell of a share of which `row.units` stay.
-    fn released(&mut self, name: &str, row: &ShareRow, held: u32, state: Option<AccountState>) {
-        let &ShareRow { grant, step, units, .. } = row;
-        self.told.insert(name.to_owned(), Release { grant, step, units, held, until: None, state });
-        self.releases.insert(name.to_owned());
+    /// Gives a share back.
+    pub(super) fn release(&mut self, name: &str, row: &ShareRow) {
+        let state = self.end(name);
+        self.released(name, row, state);
+    }
+
+    /// Gives a share back that this process does not use, or not any more.
+    fn release_unheld(&mut self, name: &str, row: &ShareRow) {
+        let told = self.releases.told.get(name);
+        let held = told.map_or(0, |told| told.held);
+        // What was given back already is said again, since its state is not known any more.
+        if let Some(told) = told.filter(|told| told.grant == row.grant && told.units == 0).cloned() {
+            return self.releases.tell(name, Release { step: row.step, ..told });
+        }
+        match self.used.get_mut(name).filter(|used| used.grant >= row.grant) {
+            Some(used) => {
+                let state = used.given_up.take().filter(|_| used.grant == row.grant);
+                self.released(name, row, state);
+            }
+            None => self.releases.tell(name, Release { held, state: unused(row), ..Release::of(row) }),
+        }
+    }
+
+    /// Plans to tell that a share was given back in this state. Of a part of an account, that says
+    /// nothing of the whole.
+    fn released(&mut self, name: &str, row: &ShareRow, state: Option<AccountState>) {
+        let held = state.as_ref().map_or(0, |state| state.held);
+        let state = state.filter(|state| state.units == row.of);
+        self.releases.tell(name, Release { units: 0, held, state, ..Release::of(row) });
     }
 
     /// Ends the use of a share that this process does not have any more, as far as it knows.
     pub(super) fn give_up(&mut self, name: &str) {
-        if let Some(row) = self.held.remove(name) {
-            let (out, _) = self.offsets();
-            let state = self.pool.release_share(name, out);
-            self.given_up.insert(name.to_owned(), (row.grant, state));
+        if let Some(grant) = self.held.get(name).map(|row| row.grant) {
+            let given_up = self.end(name);
+            self.used.insert(name.to_owned(), UsedShare { grant, given_up });
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The task of a process in a fleet: it tells Redis what the process needs, and the local pool
 //! which shares it has. `report` is what it tells, `sync` what it reads, and `held_shares` what it
-//! makes of that; `reservations` say how much of quotas it may use.
+//! makes of that; `releases` are what it gives back, and `reservations` how much of quotas it may
+//! use.
 
 mod held_shares;
+mod releases;
 mod report;
 mod reservations;
 mod sync;
@@ -15,8 +17,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use self::releases::Releases;
 use super::member::{FleetMember, Pins, TaskProgress, TaskSignals, Wishes};
-use super::messages::{AccountRow, Release, ShareRow, late_cost_field};
+use super::messages::{AccountRow, ShareRow};
 use super::mirror::Mirror;
 use super::place::{FleetPlace, failed};
 use super::redis_time::RedisTime;
@@ -77,20 +80,9 @@ struct MemberTask {
     standing: MemberStanding,
     /// The definitions that the local pool has.
     definitions: BTreeMap<String, Definition>,
-    /// What Redis was told last of shares that were given back, or is to be told.
-    told: BTreeMap<String, Release>,
-    /// The grants that this process has given up without a word, and what it knew of the
-    /// accounts. If the coordinator has not given the shares to others, they are still its own.
-    given_up: BTreeMap<String, (u64, Option<AccountState>)>,
-    /// The grants of the shares of each account that this process had last. It has used none of a
-    /// later grant.
-    taken: BTreeMap<String, u64>,
-    /// Of which accounts it is to be told.
-    releases: BTreeSet<String>,
-    /// What calls have cost beside after their account had gone to another, as fields that Redis is
-    /// to be told, each once; and how many there were.
-    late_costs: BTreeMap<String, u64>,
-    late_told: u64,
+    /// The share of each account that this process has used last.
+    used: BTreeMap<String, UsedShare>,
+    releases: Releases,
     /// Accounts of which units are to be given back while others stay.
     shrinking: BTreeSet<String>,
     reservations: Reservations,
@@ -106,6 +98,14 @@ struct MemberTask {
     /// Accounts whose tokens are to be read.
     without_token: BTreeSet<String>,
     said: Said,
+}
+
+/// A share that a process has used, and used no later one of the account.
+struct UsedShare {
+    grant: u64,
+    /// What was known of the account if the share was given up without a word. If the coordinator
+    /// has not given it to others, it is still this process' own.
+    given_up: Option<AccountState>,
 }
 
 /// What Redis and the coordinator know of this member.
@@ -173,12 +173,8 @@ impl MemberTask {
             share_time: Duration::from_secs(3),
             standing: MemberStanding { joins: true, ..MemberStanding::default() },
             definitions: BTreeMap::new(),
-            told: BTreeMap::new(),
-            given_up: BTreeMap::new(),
-            taken: BTreeMap::new(),
-            releases: BTreeSet::new(),
-            late_costs: BTreeMap::new(),
-            late_told: 0,
+            used: BTreeMap::new(),
+            releases: Releases::new(&name),
             shrinking: BTreeSet::new(),
             reservations: Reservations::default(),
             news: News::default(),
@@ -278,18 +274,15 @@ impl MemberTask {
     fn take_changes(&mut self, most: usize) {
         for change in self.pool.take_changed(most) {
             let AccountChange { name, wants, held, late_cost, quarantine, is_short, .. } = change;
-            let is_here = self.held.contains_key(&name);
             if is_short {
                 self.reservations.short.insert(name.clone());
             }
             self.note_rest(&name, quarantine.as_ref());
             if late_cost > 0 {
-                self.late_told += 1;
-                self.late_costs.insert(late_cost_field(&name, &self.name, self.late_told), late_cost);
+                self.releases.tell_late_cost(&name, late_cost);
             }
-            if let Some(told) = self.told.get_mut(&name).filter(|told| !is_here && told.held != held) {
-                told.held = held;
-                self.releases.insert(name.clone());
+            if !self.held.contains_key(&name) {
+                self.releases.tell_held(&name, held);
             }
             if let Some(want) = wants {
                 self.has_new_wants |= self.wants.insert(name, want) != Some(want);
@@ -322,17 +315,16 @@ impl MemberTask {
         self.take_changes(usize::MAX);
         let rests = self.rests();
         for (account, row) in self.held.clone() {
-            self.release(&account, row.step);
+            self.release(&account, &row);
         }
         self.pool.close(Duration::ZERO).await;
         self.take_changes(usize::MAX);
         let keys = Arc::clone(&self.place.keys);
-        let report = self.last_report(rests);
-        let mut arguments = vec![keys.channel("coordinator"), self.name.clone(), report];
-        arguments.extend(self.released_pairs());
+        let mut arguments = vec![keys.channel("coordinator"), self.name.clone(), self.last_report(rests)];
+        arguments.extend(self.releases.unsent());
         // If Redis does not answer, the shares are free when their time is up.
         if self.run::<i64>(&LEAVE, &[&keys.demand, &keys.released], &arguments).await.is_ok() {
-            self.late_costs.clear();
+            self.releases.unsent.clear();
         }
         let _ = self.tell().await;
         let until = end_of_waiting(self.signals.wishes.clone(), self.clock.clone());
@@ -344,7 +336,7 @@ impl MemberTask {
 
     /// Tells of the leases that were held when the shares were given back, until all have ended.
     async fn tell_of_last_leases(&mut self) {
-        while !self.releases.is_empty() || self.told.values().any(|told| told.held > 0) {
+        while self.releases.are_open() {
             tokio::time::sleep(SHORTEST_ROUND).await;
             // What Redis did not take is told again.
             let _ = tokio::time::timeout(NEWS, self.pool.changed()).await;

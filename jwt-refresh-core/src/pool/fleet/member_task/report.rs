@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AT_ONCE_A_SECOND, LONGEST_BEAT, MemberTask, NEWS};
+use super::{AT_ONCE_A_SECOND, LONGEST_BEAT, MemberTask, NEWS, UsedShare};
 use crate::pool::definition::Definition;
-use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, ShareRow, release_field};
+use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, ShareRow};
 use crate::pool::fleet::mirror::unexpected;
 use crate::pool::fleet::redis_time::RedisTime;
 use crate::pool::fleet::scripts::{BEAT, RELEASE, WANT};
@@ -17,13 +17,12 @@ impl MemberTask {
     /// Tells Redis what was released, what calls have cost since, and which tokens are to be
     /// renewed.
     pub(super) async fn tell(&mut self) -> Result<(), StoreError> {
-        if !self.releases.is_empty() || !self.late_costs.is_empty() {
+        if !self.releases.unsent.is_empty() {
             let mut arguments = vec![self.place.keys.channel("coordinator")];
-            arguments.extend(self.released_pairs());
+            arguments.extend(self.releases.unsent());
             self.run::<i64>(&RELEASE, &[&self.place.keys.released], &arguments).await?;
-            self.releases.clear();
-            self.late_costs.clear();
-            self.told.retain(|account, told| told.held > 0 || self.shares.rows.contains_key(account));
+            self.releases.unsent.clear();
+            self.releases.told.retain(|account, told| told.held > 0 || self.shares.rows.contains_key(account));
         }
         if self.has_new_wants && !self.wants.is_empty() {
             let mut arguments = vec![self.place.keys.channel("wants")];
@@ -36,15 +35,6 @@ impl MemberTask {
             self.wants.retain(|account, _| self.held.contains_key(account));
         }
         Ok(())
-    }
-
-    /// Returns what is to be told of shares that were given back, as fields and values.
-    pub(super) fn released_pairs(&self) -> impl Iterator<Item = String> {
-        let told = self.releases.iter().filter_map(|account| Some((account, self.told.get(account)?)));
-        let released = told.flat_map(|(account, release)| {
-            [release_field(account, &self.name), serde_json::to_string(release).unwrap_or_default()]
-        });
-        released.chain(self.late_costs.iter().flat_map(|(field, cost)| [field.clone(), cost.to_string()]))
     }
 
     /// Returns what to say, if it is time to say something, and whether the coordinator should hear
@@ -105,43 +95,29 @@ impl MemberTask {
         Some((report, has_rests || is_news))
     }
 
-    /// Returns what a member says when all that it had is given back: of which shares it had heard.
-    /// The coordinator may have given it others since, of which it has used nothing. `rests` are
-    /// those of accounts of which others have parts.
+    /// Returns what a member says when all that it had is given back: which shares it has used
+    /// last. The coordinator may have given it others since. `rests` are those of accounts of which
+    /// others have parts.
     pub(super) fn last_report(&self, rests: BTreeMap<String, Rest>) -> String {
-        let given_up = self.given_up.iter().map(|(account, (grant, _))| (account, *grant));
-        let heard = given_up.chain(self.told.iter().map(|(account, told)| (account, told.grant)));
-        let mut claims = BTreeMap::<String, ShareRow>::new();
-        for (account, grant) in heard {
-            let row = claims.entry(account.clone()).or_default();
-            row.grant = row.grant.max(grant);
-        }
+        let row = |used: &UsedShare| ShareRow { grant: used.grant, ..ShareRow::default() };
+        let claims = self.used.iter().map(|(account, used)| (account.clone(), row(used))).collect();
         serde_json::to_string(&MemberReport { claims, rests, ..MemberReport::default() }).unwrap_or_default()
     }
 
     /// Plans to tell again what Redis may have forgotten.
     fn tell_again(&mut self) {
         self.has_new_wants = !self.wants.is_empty();
-        self.count_former_leases();
-        let is_open = |(account, told): &(&String, &Release)| {
-            told.held > 0 || self.shares.rows.get(*account).is_some_and(|row| row.leaving > 0)
-        };
-        self.releases.extend(self.told.iter().filter(is_open).map(|(account, _)| account.clone()));
-    }
-
-    /// Plans to tell of leases that have ended of accounts that this process had before and has
-    /// again. Those within its share count for others no more.
-    fn count_former_leases(&mut self) {
-        let of_former = self.told.iter().filter(|(_, told)| told.held > 0);
-        let held = of_former.filter_map(|(name, told)| {
-            let held = self.leases_beyond(name, self.held.get(name)?);
-            (held < told.held).then(|| (name.clone(), held))
-        });
-        for (name, held) in held.collect::<Vec<_>>() {
-            if let Some(told) = self.told.get_mut(&name) {
-                told.held = held;
+        for (account, mut told) in self.releases.told.clone() {
+            let is_leaving = self.shares.rows.get(&account).is_some_and(|row| row.leaving > 0);
+            if told.held == 0 && !is_leaving {
+                continue;
             }
-            self.releases.insert(name);
+            // If this process has the account again, leases within its share count for others no
+            // more.
+            if let Some(row) = self.held.get(&account) {
+                told.held = told.held.min(self.leases_beyond(&account, row));
+            }
+            self.releases.tell(&account, told);
         }
     }
 
@@ -244,12 +220,11 @@ impl MemberTask {
     /// Plans to tell what is known of accounts that this process has given up without a word. Redis
     /// has lost who had them, so nobody else tells it.
     fn tell_given_up(&mut self) {
-        for (account, (grant, state)) in std::mem::take(&mut self.given_up) {
-            let whole = self.definitions.get(&account).map(Definition::units);
-            let Some(state) = state.filter(|state| Some(state.units) == whole) else { continue };
-            let release = Release { grant, step: 0, units: 0, held: state.held, until: None, state: Some(state) };
-            self.told.insert(account.clone(), release);
-            self.releases.insert(account);
+        for (account, used) in &mut self.used {
+            let whole = self.definitions.get(account).map(Definition::units);
+            let Some(state) = used.given_up.take().filter(|state| Some(state.units) == whole) else { continue };
+            let (grant, held) = (used.grant, state.held);
+            self.releases.tell(account, Release { grant, step: 0, units: 0, held, until: None, state: Some(state) });
         }
     }
 
@@ -276,8 +251,7 @@ impl MemberTask {
         for account in self.held.keys().cloned().collect::<Vec<_>>() {
             self.give_up(&account);
         }
-        self.told.clear();
-        self.releases.clear();
+        self.releases.forget();
         self.shares.reset();
         self.shares.rows.clear();
     }

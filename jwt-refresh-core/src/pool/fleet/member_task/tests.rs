@@ -6,6 +6,7 @@ use std::task::Poll;
 use super::*;
 use crate::clock::ManualClock;
 use crate::pool::account::Account;
+use crate::pool::fleet::messages::{Release, release_field};
 use crate::pool::fleet::place::Settings;
 use crate::pool::lease::Lease;
 use crate::pool::limit::{Limit, Totals};
@@ -63,8 +64,8 @@ impl Process {
     /// Returns what Redis is to be told of the account, if anything.
     fn take_told(&mut self) -> Option<Release> {
         self.task.take_changes(AT_ONCE);
-        let is_new = self.task.releases.remove("ada");
-        self.task.told.get("ada").filter(|_| is_new).cloned()
+        let field = release_field("ada", &self.task.name);
+        self.task.releases.unsent.remove(&field).map(|text| serde_json::from_str(&text).unwrap())
     }
 
     /// Says what it says with each heartbeat, and returns what else Redis is to be told then.
@@ -206,7 +207,6 @@ async fn of_a_share_that_a_process_has_used_and_forgotten_the_worst_is_assumed()
     let known = KnownState::Exactly(AccountState { reserved: None, ..AccountState::unspent(1) });
     process.take(&ShareRow { units: 1, of: 1, grant: 9, known: known.clone(), ..ShareRow::default() });
     process.task.held.clear();
-    process.task.given_up.clear();
-    process.task.told.clear();
+    process.task.releases.forget();
     assert_eq!(given_back_at_once(&mut process, known), None);
 }
