@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::PubSub;
-use redis::{Cmd, ConnectionAddr, FromRedisValue, RedisError, Value};
+use redis::{Cmd, ConnectionAddr, FromRedisValue, RedisError, ToRedisArgs, Value};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -45,7 +45,7 @@ impl Connection {
         &self,
         script: &Script,
         keys: &[&str],
-        arguments: &[&[u8]],
+        arguments: &[impl ToRedisArgs + Sync],
     ) -> Result<T, StoreError> {
         let call = |name, code: &str| {
             let mut command = redis::cmd(name);

@@ -138,7 +138,6 @@ impl Coordinator {
             micros(self.share_time).to_string(),
             if self.term.is_some() { "1" } else { "0" }.to_owned(),
         ];
-        let arguments = arguments.each_ref().map(String::as_bytes);
         let keys = [&*self.place.keys.coordinator, &self.place.keys.state];
         let answer: Vec<String> = self.link.run(&ELECT, &keys, &arguments).await?;
         let [epoch, incarnation, is_trusted] = &answer[..] else { return Ok(false) };
@@ -237,7 +236,7 @@ impl Coordinator {
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         let epoch = self.epoch.to_string();
         let json = serde_json::to_string(plan).unwrap_or_default();
-        let arguments = [self.worker.as_bytes(), epoch.as_bytes(), keys.base.as_bytes(), json.as_bytes()];
+        let arguments = [&self.worker, &epoch, &keys.base, &json];
         let written: i64 = self.link.run(&COMMIT, &all, &arguments).await?;
         if written != 1 {
             // What is written has to be read again, by whichever worker is the coordinator next.
@@ -252,7 +251,7 @@ impl Coordinator {
         if now.as_nanos() < self.memory_checked {
             return Ok(());
         }
-        let info: String = self.link.run(&MEMORY, &[&self.place.keys.state], &[]).await?;
+        let info: String = self.link.run(&MEMORY, &[&self.place.keys.state], &[""; 0]).await?;
         let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim().split_once(':')).collect();
         self.memory_checked = (now + MEMORY_CHECK).as_nanos();
         let policy = info.get("maxmemory_policy").copied().unwrap_or("noeviction");

@@ -68,7 +68,7 @@ impl<T: DeserializeOwned> Mirror<T> {
     pub(super) async fn sync(&mut self, link: &Connection) -> Result<(), StoreError> {
         loop {
             let (since, page) = (self.version.to_string(), PAGE.to_string());
-            let arguments = [&since, &page, &self.keys.0, &self.keys.1].map(String::as_bytes);
+            let arguments = [&since, &page, &self.keys.0, &self.keys.1];
             let answer: Vec<Value> = link.run(&CHANGES, &[&self.slot], &arguments).await?;
             let rows = answer.chunks_exact(3);
             let is_last = rows.len() < PAGE;

@@ -58,7 +58,7 @@ impl RedisTime {
 
 /// Returns what the clock of the node shows that has the key, in microseconds.
 pub(super) async fn redis_now(link: &Connection, key: &str) -> Result<u64, StoreError> {
-    let (seconds, micros): (u64, u64) = link.run(&TIME, &[key], &[]).await?;
+    let (seconds, micros): (u64, u64) = link.run(&TIME, &[key], &[""; 0]).await?;
     Ok(seconds * 1_000_000 + micros)
 }
 
