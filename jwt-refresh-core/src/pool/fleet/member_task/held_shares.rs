@@ -26,7 +26,9 @@ impl MemberTask {
     /// Goes on with a share that has changed.
     fn change(&mut self, name: &str, row: ShareRow) {
         self.pool.change_share(name, share(&row));
-        self.take_rest(name, &row);
+        if self.held.get(name).is_some_and(|held| held.rest != row.rest) {
+            self.rest(name, &row);
+        }
         if row.leaving > 0 {
             self.shrinking.insert(name.to_owned());
         }
@@ -39,13 +41,10 @@ impl MemberTask {
     pub(super) fn note_rest(&mut self, name: &str, quarantine: Option<&Quarantine>) {
         let rest = quarantine.filter(|quarantine| quarantine.cause.is_rest());
         let rest = rest.and_then(|rest| Some((rest.cause, rest.until?)));
-        if self.rests.get(name) == rest.as_ref() {
-            return;
-        }
-        self.news.rests |= rest.is_some() && self.is_divided(name);
-        match rest {
-            Some(rest) => drop(self.rests.insert(name.to_owned(), rest)),
-            None => drop(self.rests.remove(name)),
+        if self.rests.get(name) != rest.as_ref() {
+            self.news.rests |= rest.is_some() && self.is_divided(name);
+            self.rests.remove(name);
+            self.rests.extend(rest.map(|rest| (name.to_owned(), rest)));
         }
     }
 
@@ -55,13 +54,6 @@ impl MemberTask {
     }
 
     /// Lets an account rest for what another process was told that has a part of it.
-    fn take_rest(&mut self, name: &str, row: &ShareRow) {
-        let is_known = self.held.get(name).is_some_and(|held| held.rest == row.rest);
-        if !is_known {
-            self.rest(name, row);
-        }
-    }
-
     pub(super) fn rest(&self, name: &str, row: &ShareRow) {
         let (Some((cause, until)), Some(time)) = (&row.rest, self.time) else { return };
         if let Some(cause) = QuarantineCause::by_name(cause) {
@@ -98,7 +90,7 @@ impl MemberTask {
             None => row.known.clone(),
         };
         self.pool.grant_share(name, share(&row), &known, into);
-        self.take_rest(name, &row);
+        self.rest(name, &row);
         self.without_token.insert(name.to_owned());
         self.reservations.short.insert(name.to_owned());
         self.held.insert(name.to_owned(), row);

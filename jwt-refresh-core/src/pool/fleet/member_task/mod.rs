@@ -1,12 +1,13 @@
 //! The task of a process in a fleet: it tells Redis what the process needs, and the local pool
 //! which shares it has. `report` is what it tells, `sync` what it reads, and `held_shares` what it
-//! makes of that; `releases` are what it gives back, and `reservations` how much of quotas it may
-//! use.
+//! makes of that; `releases` are what it gives back, `reservations` how much of quotas it may use,
+//! and `said` is what was said last of its callers.
 
 mod held_shares;
 mod releases;
 mod report;
 mod reservations;
+mod said;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use self::releases::Releases;
+use self::said::Said;
 use super::member::{FleetMember, Pins, TaskProgress, TaskSignals, Wishes};
 use super::messages::{AccountRow, ShareRow};
 use super::mirror::Mirror;
@@ -30,7 +32,7 @@ use crate::pool::definition::Definition;
 use crate::pool::local::Pool;
 use crate::pool::quarantine::QuarantineCause;
 use crate::pool::share::{AccountChange, AccountState};
-use crate::redis::{Connection, Script, Subscription, Subscriptions, random_name};
+use crate::redis::{Connection, Subscription, Subscriptions, random_name};
 use crate::runtime;
 use crate::store::StoreError;
 
@@ -39,9 +41,6 @@ const LONGEST_BEAT: Duration = Duration::from_secs(1);
 const SHORTEST_ROUND: Duration = Duration::from_millis(2);
 /// How often a member says that its demand has changed much.
 const NEWS: Duration = Duration::from_millis(250);
-/// How often it may say so earlier, since callers have begun to wait for what is not served here:
-/// so often in a row, and then so often a second.
-const AT_ONCE_A_SECOND: u64 = 4;
 /// How long a process whose pool was dropped tells of the leases that it held.
 const LAST_LEASES: Duration = Duration::from_secs(30);
 /// How many changes of accounts are taken at once.
@@ -64,7 +63,6 @@ struct MemberTask {
     /// Its own connection: the task lives on the library's runtime, and a connection on one.
     link: Arc<Connection>,
     signals: TaskSignals,
-    hub: Subscriptions,
     pins: Option<Pins>,
     /// The random name by which Redis knows this member.
     name: String,
@@ -116,8 +114,6 @@ struct MemberStanding {
     /// The question to the coordinator what it holds, while it is open, since Redis has lost
     /// something.
     asks: Option<u64>,
-    /// How many such questions were asked.
-    asked: u64,
     /// Redis did not answer last.
     is_disconnected: bool,
 }
@@ -141,17 +137,6 @@ struct Reservations {
     words: u64,
 }
 
-/// What Redis was last told of the demand.
-#[derive(Default)]
-struct Said {
-    at: i64,
-    demand: Vec<(Option<String>, u32)>,
-    wanted: Vec<(String, u32)>,
-    leases: u64,
-    /// The theoretical arrival time of what it says at once.
-    arrival: i64,
-}
-
 impl MemberTask {
     fn new(member: &Arc<FleetMember>, pins: Option<Pins>, signals: TaskSignals) -> Result<Self, Error> {
         let place = member.place.clone();
@@ -160,7 +145,6 @@ impl MemberTask {
         Ok(Self {
             pool: member.pool.clone(),
             clock: member.clock.clone(),
-            hub: Subscriptions::new(Arc::clone(&link)),
             link,
             signals,
             pins,
@@ -191,8 +175,9 @@ impl MemberTask {
 
     async fn work(mut self) {
         self.pool.watch();
-        let mut shares = self.hub.subscribe(self.place.keys.channel_of(&self.name));
-        let mut changes = self.hub.subscribe(self.place.keys.channel("changes"));
+        let hub = Subscriptions::new(Arc::clone(&self.link));
+        let mut shares = hub.subscribe(self.place.keys.channel_of(&self.name));
+        let mut changes = hub.subscribe(self.place.keys.channel("changes"));
         while !self.has_ended() {
             let pause = match self.round().await {
                 Ok(()) => self.beat_pause(),
@@ -290,16 +275,6 @@ impl MemberTask {
         }
     }
 
-    async fn run<T: redis::FromRedisValue>(
-        &self,
-        script: &Script,
-        keys: &[&str],
-        arguments: &[String],
-    ) -> Result<T, StoreError> {
-        let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
-        self.link.run(script, keys, &arguments).await
-    }
-
     /// Returns the offsets of Redis' clock for a state that goes out, and for one that comes in.
     /// Calls are later by what is not known of the clocks, and never earlier.
     fn offsets(&self) -> (i64, i64) {
@@ -323,7 +298,7 @@ impl MemberTask {
         let mut arguments = vec![keys.channel("coordinator"), self.name.clone(), self.last_report(rests)];
         arguments.extend(self.releases.unsent());
         // If Redis does not answer, the shares are free when their time is up.
-        if self.run::<i64>(&LEAVE, &[&keys.demand, &keys.released], &arguments).await.is_ok() {
+        if self.link.run::<i64>(&LEAVE, &[&keys.demand, &keys.released], &arguments).await.is_ok() {
             self.releases.unsent.clear();
         }
         let _ = self.tell().await;

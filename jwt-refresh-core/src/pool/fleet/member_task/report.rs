@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AT_ONCE_A_SECOND, LONGEST_BEAT, MemberTask, NEWS, UsedShare};
+use super::{LONGEST_BEAT, MemberTask, NEWS, UsedShare};
 use crate::pool::definition::Definition;
 use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, ShareRow};
 use crate::pool::fleet::mirror::unexpected;
 use crate::pool::fleet::redis_time::RedisTime;
 use crate::pool::fleet::scripts::{BEAT, RELEASE, WANT};
-use crate::pool::limit::Gcra;
 use crate::store::StoreError;
 
 impl MemberTask {
@@ -20,7 +19,7 @@ impl MemberTask {
         if !self.releases.unsent.is_empty() {
             let mut arguments = vec![self.place.keys.channel("coordinator")];
             arguments.extend(self.releases.unsent());
-            self.run::<i64>(&RELEASE, &[&self.place.keys.released], &arguments).await?;
+            self.link.run::<i64>(&RELEASE, &[&self.place.keys.released], &arguments).await?;
             self.releases.unsent.clear();
             self.releases.told.retain(|account, told| told.held > 0 || self.shares.rows.contains_key(account));
         }
@@ -29,7 +28,7 @@ impl MemberTask {
             for (account, (sequence, cause)) in &self.wants {
                 arguments.extend([account.clone(), sequence.to_string(), cause.name().to_owned()]);
             }
-            self.run::<i64>(&WANT, &[&self.place.keys.wants], &arguments).await?;
+            self.link.run::<i64>(&WANT, &[&self.place.keys.wants], &arguments).await?;
             self.has_new_wants = false;
             // Whether there is a new token is seen here only of what is held.
             self.wants.retain(|account, _| self.held.contains_key(account));
@@ -41,56 +40,33 @@ impl MemberTask {
     /// of it at once.
     pub(super) fn report(&mut self) -> Option<(MemberReport, bool)> {
         let now = self.now();
-        let passed = Duration::from_nanos(u64::try_from(now.saturating_sub(self.said.at)).unwrap_or(u64::MAX));
+        let passed = self.said.passed(now);
         let has_rests = std::mem::take(&mut self.news.rests);
         // What Redis was told last it may not have heard.
         let is_unsure = self.standing.joins || self.standing.is_disconnected;
         let is_due = has_rests || is_unsure || passed >= (self.share_time / 3).min(LONGEST_BEAT);
-        let pace = Gcra::new(AT_ONCE_A_SECOND, Duration::from_secs(1), AT_ONCE_A_SECOND);
-        let is_new = std::mem::take(&mut self.has_new_demand) && pace.next_call(self.said.arrival) <= now;
-        if !is_due && !is_new && passed < NEWS {
+        let is_early = std::mem::take(&mut self.has_new_demand) && self.said.may_hurry(now);
+        if !is_due && !is_early && passed < NEWS {
             return None;
         }
-        let demand = self.pool.demand();
-        // A tenth of the calls of a second, as if each took a tenth of one.
-        let calls = u128::from(demand.leases.saturating_sub(self.said.leases));
-        let recent = calls.saturating_mul(100) / passed.as_millis().max(100);
-        let mut asked = demand.waiting.clone();
-        let busy = demand.held.saturating_add(u32::try_from(recent).unwrap_or(u32::MAX));
-        match asked.iter_mut().find(|(tag, _)| tag.is_none()) {
-            Some((_, count)) => *count = count.saturating_add(busy),
-            None if busy > 0 => asked.push((None, busy)),
-            None => {}
-        }
-        // What nobody asks for moves away, so a short pause of callers must not look like the end.
-        for (tag, count) in &self.said.demand {
-            let remembered = count / 4;
-            match asked.iter_mut().find(|(other, _)| other == tag) {
-                Some((_, count)) => *count = (*count).max(remembered),
-                None if remembered > 0 => asked.push((tag.clone(), remembered)),
-                None => {}
-            }
-        }
-        let is_news = is_news(&self.said.demand, &asked) || is_news(&self.said.wanted, &demand.wanted);
+        let mut said = self.said.next(self.pool.demand(), now);
+        let is_news = said.is_news_after(&self.said);
         if !is_due && !is_news {
             return None;
         }
         if !is_due {
-            self.said.arrival = pace.charge(self.said.arrival, 1, now);
+            said.hurry(now);
         }
+        self.said = said;
         self.tell_again();
-        (self.said.at, self.said.leases) = (now, demand.leases);
-        self.said.demand.clone_from(&asked);
-        self.said.wanted.clone_from(&demand.wanted);
-        let claims = if self.standing.asks.is_some() { self.held.clone() } else { BTreeMap::new() };
         let report = MemberReport {
-            demand: asked,
-            wanted: demand.wanted,
+            demand: self.said.demand.clone().into_iter().collect(),
+            wanted: self.said.wanted.clone().into_iter().collect(),
             incarnation: self.incarnation.clone(),
             asks: self.standing.asks,
-            claims,
+            claims: if self.standing.asks.is_some() { self.held.clone() } else { BTreeMap::new() },
             rests: self.rests(),
-            figures: self.figures(demand.leases),
+            figures: self.figures(),
         };
         Some((report, has_rests || is_news))
     }
@@ -121,13 +97,13 @@ impl MemberTask {
         }
     }
 
-    fn figures(&self, leases: u64) -> Figures {
+    fn figures(&self) -> Figures {
         let status = self.pool.status();
         let resting = status.quarantined.iter().filter(|account| account.cause.is_rest()).map(|account| {
             let left = account.returns_in.map_or(0, |left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
             (account.account.clone(), account.cause.name().to_owned(), left)
         });
-        let per_minute = self.pool.calls_per_minute();
+        let (leases, per_minute) = (self.said.leases, self.pool.calls_per_minute());
         Figures { waiting: status.waiting, leases, per_minute, resting: resting.collect() }
     }
 
@@ -145,42 +121,37 @@ impl MemberTask {
     pub(super) async fn beat(&mut self, report: &MemberReport, is_news: bool) -> Result<(), StoreError> {
         let keys = Arc::clone(&self.place.keys);
         let flag = |is: bool| if is { "1" } else { "0" }.to_owned();
-        let report = serde_json::to_string(report).unwrap_or_default();
-        let share_time = self.share_time.as_micros().to_string();
         let (share_rows, share_changes) = keys.shares_of(&self.name);
-        let read = [keys.state.clone(), share_rows, share_changes];
-        let said = [
+        let arguments = [
             self.name.clone(),
-            report,
+            serde_json::to_string(report).unwrap_or_default(),
             flag(self.standing.joins),
             flag(is_news),
             keys.channel("coordinator"),
-            share_time,
+            self.share_time.as_micros().to_string(),
+            keys.state.clone(),
+            share_rows,
+            share_changes,
         ];
-        let arguments: Vec<String> = said.into_iter().chain(read).collect();
         let sent = self.now();
-        let answer: Vec<Vec<u8>> = self.run(&BEAT, &[&keys.demand], &arguments).await?;
+        let answer: Vec<String> = self.link.run(&BEAT, &[&keys.demand], &arguments).await?;
         let received = self.now();
-        let fields: Option<Vec<String>> = answer.into_iter().map(|field| String::from_utf8(field).ok()).collect();
-        let fields = fields.ok_or_else(unexpected)?;
-        let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
-        let now = number(0).zip(number(1)).ok_or_else(unexpected)?;
-        let now = now.0 * 1_000_000 + now.1;
+        let number = |text: &String| text.parse::<u64>().map_err(|_| unexpected());
+        let [seconds, micros, known @ ..] = &answer[..] else { return Err(unexpected()) };
+        let now = number(seconds)? * 1_000_000 + number(micros)?;
         self.time = Some(RedisTime::measure(self.time, now, sent, received));
         if std::mem::take(&mut self.standing.is_disconnected) {
             tracing::info!(target: "jwt_refresh", "a fleet's Redis is back");
         }
         self.pool.set_disconnected(None);
-        let (Some(share_time), Some(incarnation), Some(accounts), Some(shares)) =
-            (number(2), fields.get(3), number(4), number(5))
-        else {
+        let [share_time, incarnation, accounts, shares, is_whole] = known else {
             self.rejoin(received);
             return Ok(());
         };
-        self.extend_shares(Duration::from_micros(share_time), sent, received);
-        let has_lost_rows = fields.get(6).is_some_and(|is_whole| is_whole == "0");
+        let (accounts, shares) = (number(accounts)?, number(shares)?);
+        self.extend_shares(Duration::from_micros(number(share_time)?), sent, received);
         // Rows of an earlier state would give back to this member what others have by now.
-        self.note_losses(incarnation, has_lost_rows || self.shares.is_ahead_of(shares));
+        self.note_losses(incarnation, is_whole == "0" || self.shares.is_ahead_of(shares));
         self.news.accounts |= self.accounts.is_behind(accounts);
         self.news.shares |= self.shares.is_behind(shares);
         Ok(())
@@ -231,19 +202,19 @@ impl MemberTask {
     /// Redis does not know this member any more. Either Redis has lost it: then it goes on with its
     /// shares, which nobody else can have before they end. Or it was taken for dead.
     fn rejoin(&mut self, now: i64) {
-        (self.standing.joins, self.said.at) = (true, i64::MIN);
+        self.standing.joins = true;
         self.reservations.last = None;
         if now < self.until {
             self.ask();
-            return;
+        } else {
+            self.give_all_up();
         }
-        self.give_all_up();
     }
 
     /// Has the coordinator say what this member holds.
     fn ask(&mut self) {
-        self.standing.asked += 1;
-        self.standing.asks = Some(self.standing.asked);
+        // No two questions have the same number.
+        self.standing.asks = Some(self.now().unsigned_abs());
     }
 
     /// Ends the use of all shares, which others may have by now.
@@ -255,16 +226,4 @@ impl MemberTask {
         self.shares.reset();
         self.shares.rows.clear();
     }
-}
-
-/// Returns whether demand has changed by so much that shares may have to move: what was asked for
-/// was not before, or is asked for no more, or is twice or half as much.
-fn is_news<T: PartialEq>(before: &[(T, u32)], now: &[(T, u32)]) -> bool {
-    let of =
-        |demand: &[(T, u32)], what: &T| demand.iter().find(|(other, _)| other == what).map_or(0, |(_, count)| *count);
-    let differs = |what: &T| {
-        let (before, now) = (of(before, what), of(now, what));
-        before.min(now).saturating_mul(2) < before.max(now)
-    };
-    before.iter().chain(now).any(|(what, _)| differs(what))
 }

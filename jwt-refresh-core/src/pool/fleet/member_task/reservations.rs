@@ -53,7 +53,7 @@ impl MemberTask {
         let key = self.place.keys.reservations_of(&self.name);
         let mut arguments = vec![word.clone(), last.unwrap_or_default()];
         arguments.extend(told.iter().flat_map(|(account, told)| [account.clone(), told.clone()]));
-        let has_told: i64 = self.run(&RESERVE, &[&key], &arguments).await?;
+        let has_told: i64 = self.link.run(&RESERVE, &[&key], &arguments).await?;
         Ok((has_told == 1).then_some(word))
     }
 }

@@ -2,15 +2,14 @@
 
 use super::MemberTask;
 use super::held_shares::share;
-use crate::authenticator::Authenticator;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::pool::definition::Definition;
 use crate::pool::fleet::tokens;
 use crate::pool::quarantine::QuarantineCause;
 use crate::pool::share::KnownState;
+use crate::pool::start::NoLogin;
 use crate::store::StoreError;
-use crate::token::Tokens;
 
 impl MemberTask {
     /// Reads what has changed in Redis.
@@ -21,6 +20,10 @@ impl MemberTask {
         if std::mem::take(&mut self.news.shares) {
             self.sync_shares().await?;
         }
+        self.sync_tokens().await
+    }
+
+    async fn sync_tokens(&mut self) -> Result<(), StoreError> {
         self.without_token.retain(|account| self.held.contains_key(account));
         let Some(time) = self.time.filter(|_| !self.without_token.is_empty()) else { return Ok(()) };
         let accounts: Vec<String> = self.without_token.iter().cloned().collect();
@@ -77,18 +80,17 @@ impl MemberTask {
 
     /// Takes what the auth workers say of an account.
     pub(super) fn take_account(&mut self, name: &str) {
-        let Some(row) = self.accounts.rows.get(name) else {
+        let Some(row) = self.accounts.rows.get(name).cloned() else {
             self.give_up(name);
             self.pool.remove(name);
             self.definitions.remove(name);
             return;
         };
-        let before = self.definitions.insert(name.to_owned(), row.definition.clone());
-        if before.as_ref() != Some(&row.definition) {
-            self.add(name, &row.definition.clone());
+        if self.definitions.get(name) != Some(&row.definition) {
+            self.definitions.insert(name.to_owned(), row.definition.clone());
+            self.add(name, &row.definition);
         }
-        let unavailable = self.accounts.rows.get(name).and_then(|row| row.unavailable.as_ref());
-        match unavailable {
+        match &row.unavailable {
             None => self.pool.set_available(name),
             Some(unavailable) => {
                 let until = match unavailable.until {
@@ -104,7 +106,7 @@ impl MemberTask {
 
     /// Adds an account to the local pool, or gives it other limits and tags.
     fn add(&mut self, name: &str, definition: &Definition) {
-        let account = definition.account(name, Supplied);
+        let account = definition.account(name, NoLogin);
         let added = match self.pool.redefine(&account) {
             Ok(false) => {
                 let pin = self.pins.as_ref().and_then(|pins| pins(name));
@@ -127,14 +129,5 @@ impl MemberTask {
             self.shares.set_changed([&name.to_owned()]);
             self.news.shares = true;
         }
-    }
-}
-
-/// The authenticator of an account whose tokens come from the fleet's auth workers.
-struct Supplied;
-
-impl Authenticator for Supplied {
-    async fn login(&self) -> Result<Tokens, Error> {
-        Err(Error::login_unavailable())
     }
 }
