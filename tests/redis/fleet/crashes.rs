@@ -331,7 +331,7 @@ async fn what_a_process_told_after_the_coordinator_has_looked_is_not_overwritten
     set(&key("member:demand"), "m", "1 {}").await;
     let bury = async |stood: &str| {
         let plan = format!(
-            r#"{{"members":[{{"name":"m","dead":true,"rows":[]}}],"taken":[],"ended":[],"left":[["m
+            r#"{{"members":[{{"name":"m","dead":true,"rows":[]}}],"changed":[],"left":[["m
 a","the worst","{stood}"]]}}"#
         );
         let mut command = redis::cmd("EVAL");
