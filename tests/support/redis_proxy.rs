@@ -1,7 +1,8 @@
 //! A proxy before a redis-server, which can lose commands and answers, and lead to another server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +27,8 @@ struct Losses {
     /// Commands with this text wait until it is another.
     held_back: watch::Sender<Option<String>>,
     is_holding: AtomicBool,
+    /// How many milliseconds commands take on their way.
+    delay: AtomicU64,
     /// Counts how often all connections were cut.
     cuts: watch::Sender<u32>,
 }
@@ -108,6 +111,12 @@ impl RedisProxy {
         self.losses.held_back.send_replace(Some(text.to_owned()));
     }
 
+    /// From now on lets commands take that many milliseconds on their way, all that come at once
+    /// together.
+    pub(crate) fn delay(&self, millis: u64) {
+        self.losses.delay.store(millis, Ordering::SeqCst);
+    }
+
     /// Whether a command was held back.
     pub(crate) fn is_holding(&self) -> bool {
         self.losses.is_holding.load(Ordering::SeqCst)
@@ -145,6 +154,7 @@ async fn pass_both_ways(client: TcpStream, losses: Arc<Losses>) {
                 return;
             }
             shared.hold_back(&buffer[..length]).await;
+            tokio::time::sleep(Duration::from_millis(shared.delay.load(Ordering::SeqCst))).await;
             if !shared.commands.load(Ordering::SeqCst) && server.write_all(&buffer[..length]).await.is_err() {
                 break;
             }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use redis::aio::PubSub;
 use redis::{Cmd, ConnectionAddr, FromRedisValue, RedisError, ToRedisArgs, Value};
 use tokio::time::error::Elapsed;
@@ -71,6 +72,20 @@ impl Connection {
     /// Returns the fields of a hash.
     pub(crate) async fn all_of(&self, key: &str) -> Result<BTreeMap<String, String>, StoreError> {
         self.query(redis::cmd("HGETALL").arg(key)).await
+    }
+
+    /// Returns what is in each of these hashes.
+    pub(crate) async fn all_of_each(
+        self: &Arc<Self>,
+        keys: Vec<String>,
+    ) -> Result<Vec<BTreeMap<String, String>>, StoreError> {
+        /// How many are read at the same time.
+        const AT_ONCE: usize = 64;
+        let reads = keys.into_iter().map(|key| {
+            let link = Arc::clone(self);
+            async move { link.all_of(&key).await }
+        });
+        stream::iter(reads).buffered(AT_ONCE).try_collect().await
     }
 
     /// Returns whether the node at `address` was taken out of the cluster that it was of, or is no

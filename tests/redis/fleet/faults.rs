@@ -185,6 +185,27 @@ async fn when_the_coordinator_dies_another_goes_on_within_seconds() {
 }
 
 #[tokio::test]
+async fn a_coordinator_that_is_far_from_redis_takes_over_a_fleet_of_many_processes() {
+    // What each of three hundred processes had is to be read.
+    const MEMBERS: &str = r"
+        local fleet = 'jwt-refresh:{catalog}:fleet:'
+        for i = 1, 300 do
+            redis.call('HSET', fleet .. 'state', 'shares:m' .. i, 0)
+            redis.call('HSET', fleet .. 'shares:m' .. i, '\n', '')
+            redis.call('ZADD', fleet .. 'share-changes:m' .. i, 0, '\n')
+        end";
+    let world = World::new(1).await;
+    world.redis.query::<()>(redis::cmd("EVAL").arg(MEMBERS).arg(0)).await;
+    let proxy = RedisProxy::before(&world.redis).await;
+    proxy.delay(20);
+    let worker = AuthWorker::builder(&proxy.url(), POOL).share_time(SECOND);
+    let _worker = worker.account(world.account(0)).build().unwrap();
+    let pool = world.pool();
+    active(&pool, 1).await;
+    drop(pool.lease().within(SECOND * 30).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_process_that_is_cut_off_stops_before_another_gets_its_shares_and_rejoins() {
     let fleet = Fleet::new().await;
     let _worker = fleet.worker();

@@ -13,13 +13,15 @@ use super::scripts::{COMMIT, ELECT, MEMORY};
 use super::seen::Seen;
 use super::share_plan::{MemberPlan, SharePlan};
 use super::shares::Shares;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::redis::{Connection, Subscription};
 use crate::store::StoreError;
 
 /// For how long an auth worker stays the coordinator without a word, and how often it says one.
 const LEASE: Duration = Duration::from_millis(1500);
 const ROUND: Duration = Duration::from_millis(250);
+/// For how long one stays it while it reads what it takes over.
+const TAKE_OVER: Duration = Duration::from_secs(15);
 /// The shortest time between two rounds.
 const SHORTEST_ROUND: Duration = Duration::from_millis(4);
 /// How often it is looked whether Redis may forget keys.
@@ -44,9 +46,8 @@ pub(super) struct Coordinator {
 /// What the coordinator knows in one epoch.
 struct Term {
     shares: Shares,
-    /// While it learns what members hold: the incarnation, and until when, in nanoseconds since
-    /// boot.
-    learns: Option<(String, i64)>,
+    /// While it learns what members hold: the incarnation, and until when, since boot.
+    learns: Option<(String, Timestamp)>,
     /// The rows of members in Redis when it began to learn. They may be old.
     untrusted: RowsByMember,
 }
@@ -100,6 +101,7 @@ impl Coordinator {
 
     /// Does what is to be done now. Returns the longest pause until the next round.
     async fn round(&mut self) -> Result<Duration, StoreError> {
+        let begun = tokio::time::Instant::now();
         if !self.elect().await? {
             self.term = None;
             return Ok(ROUND);
@@ -108,79 +110,93 @@ impl Coordinator {
         self.accounts.sync(&self.link).await?;
         self.accounts.take_changed();
         let mut seen = self.look().await?;
-        let now = self.clock.moment().boot.as_nanos();
-        let Some(term) = &mut self.term else { return Ok(ROUND) };
-        term.shares.see(&seen, micros(self.share_time));
-        for member in term.shares.dead(&seen, micros(self.share_time)) {
-            let reserved = reservations(&self.link, &self.place, &member, &self.incarnation).await?;
-            seen.reserved.extend(reserved.map(|reserved| (member, reserved)));
-        }
         let times = (micros(self.share_time), micros(self.lease_ttl));
-        let mut plan = match &term.learns {
-            Some((incarnation, _)) => term.shares.learn(incarnation, &self.accounts.rows, &mut term.untrusted),
-            None => term.shares.step(&self.accounts.rows, &seen, times),
+        let Some(Term { shares, .. }) = &mut self.term else { return Ok(ROUND) };
+        shares.see(&seen, times.0);
+        let dead = shares.dead(&seen, times.0);
+        seen.reserved = self.reservations(dead).await?;
+        let now = self.clock.moment().boot;
+        let Some(Term { shares, learns, untrusted }) = &mut self.term else { return Ok(ROUND) };
+        let mut plan = match &learns {
+            Some((incarnation, _)) => shares.learn(incarnation, untrusted),
+            None => shares.step(&self.accounts.rows, &seen, times),
         };
-        if let Some((incarnation, _)) = term.learns.take_if(|(_, until)| now >= *until) {
+        let has_learnt = |(incarnation, until): &mut (String, Timestamp)| {
+            now >= *until && (now >= *until + self.share_time || !shares.awaits_claims(incarnation, seen.now))
+        };
+        if let Some((incarnation, _)) = learns.take_if(has_learnt) {
             plan.learnt = Some(incarnation);
-            term.shares.take_unclaimed(std::mem::take(&mut term.untrusted));
+            shares.take_unclaimed(std::mem::take(untrusted));
         }
-        let next_end = term.shares.next_end(&seen, micros(self.share_time));
+        let next_end = shares.next_end(&seen, times.0);
+        if begun.elapsed() > LEASE / 3 && !self.goes_on().await? {
+            self.term = None;
+            return Ok(ROUND);
+        }
         self.commit(&plan).await?;
         Ok(next_end.map_or(ROUND, |end| end.min(ROUND)))
     }
 
-    /// Asks to be the coordinator, or to stay it. Returns whether this worker is.
+    /// Sees to it that this worker is the coordinator, or stays it. Returns whether it is.
     async fn elect(&mut self) -> Result<bool, StoreError> {
-        let arguments = [
-            self.worker.clone(),
-            LEASE.as_millis().to_string(),
-            self.epoch.to_string(),
-            micros(self.share_time).to_string(),
-            if self.term.is_some() { "1" } else { "0" }.to_owned(),
-        ];
-        let keys = [&*self.place.keys.coordinator, &self.place.keys.state];
-        let answer: Vec<String> = self.link.run(&ELECT, &keys, &arguments).await?;
-        let [epoch, incarnation, is_trusted] = &answer[..] else { return Ok(false) };
-        let epoch = epoch.parse().map_err(|_| unexpected())?;
-        self.incarnation.clone_from(incarnation);
+        let ttl = if self.term.is_some() { LEASE } else { TAKE_OVER };
+        let Some((epoch, is_trusted)) = self.ask(ttl).await? else { return Ok(false) };
         if epoch == self.epoch && self.term.is_some() {
             return Ok(true);
         }
         self.epoch = epoch;
         // Redis may have begun to count its revisions anew under another coordinator.
         self.accounts.reset();
+        self.accounts.sync(&self.link).await?;
         let (rows, is_whole) = self.read_rows().await?;
-        let is_trusted = is_trusted == "1";
-        let learns = match (is_whole, is_trusted) {
-            (true, true) => None,
-            (false, true) => Some(self.begin_incarnation(format!("{}:{epoch}", self.worker)).await?),
-            (_, false) => Some(self.incarnation.clone()),
-        };
-        if learns.is_none() {
-            let shares = self.take_over(rows).await?;
-            self.term = Some(Term { shares, learns: None, untrusted: RowsByMember::new() });
-            return Ok(true);
-        }
-        let until = self.clock.moment().boot + self.share_time + self.share_time / 10;
-        let learns = learns.map(|incarnation| (incarnation, until.as_nanos()));
-        self.term = Some(Term { shares: Shares::default(), learns, untrusted: rows });
-        Ok(true)
+        self.term = Some(match (is_whole, is_trusted) {
+            (true, true) => self.take_over(rows).await?,
+            (false, true) => {
+                self.begin_incarnation().await?;
+                self.learn(rows)
+            }
+            (_, false) => self.learn(rows),
+        });
+        self.goes_on().await
+    }
+
+    /// Returns whether this worker is still the coordinator, after it was at work for long.
+    async fn goes_on(&mut self) -> Result<bool, StoreError> {
+        Ok(self.ask(LEASE).await?.is_some_and(|(epoch, _)| epoch == self.epoch))
+    }
+
+    /// Asks to be the coordinator for that time, or to stay it. If this worker is, returns the
+    /// epoch, and whether what Redis holds of shares is to be trusted.
+    async fn ask(&mut self, ttl: Duration) -> Result<Option<(u64, bool)>, StoreError> {
+        let arguments = [
+            self.worker.clone(),
+            ttl.as_millis().to_string(),
+            self.epoch.to_string(),
+            micros(self.share_time).to_string(),
+            if self.term.is_some() { "1" } else { "0" }.to_owned(),
+        ];
+        let keys = [&*self.place.keys.coordinator, &self.place.keys.state];
+        let answer: Vec<String> = self.link.run(&ELECT, &keys, &arguments).await?;
+        let [epoch, incarnation, is_trusted] = &answer[..] else { return Ok(None) };
+        self.incarnation.clone_from(incarnation);
+        Ok(Some((epoch.parse().map_err(|_| unexpected())?, is_trusted == "1")))
     }
 
     /// Begins an incarnation of what Redis knows, because some of it was lost. Members see by it
     /// that they have to say what they hold.
-    async fn begin_incarnation(&self, incarnation: String) -> Result<String, StoreError> {
-        let command = redis::cmd("HSET").arg(&self.place.keys.state).arg("incarnation").arg(&incarnation).clone();
-        self.link.query::<i64>(&command).await?;
-        Ok(incarnation)
+    async fn begin_incarnation(&mut self) -> Result<(), StoreError> {
+        self.incarnation = format!("{}:{}", self.worker, self.epoch);
+        let command = redis::cmd("HSET").arg(&self.place.keys.state).arg("incarnation").arg(&self.incarnation).clone();
+        self.link.query::<i64>(&command).await.map(drop)
     }
 
     /// Returns the rows of members that Redis has, and whether it has lost none.
     async fn read_rows(&self) -> Result<(RowsByMember, bool), StoreError> {
         let state = self.link.all_of(&self.place.keys.state).await?;
+        let members = state.keys().filter_map(|field| field.strip_prefix("shares:"));
+        let keys = members.clone().map(|member| self.place.keys.shares_of(member).0).collect();
         let (mut all, mut is_whole) = (RowsByMember::new(), true);
-        for member in state.keys().filter_map(|field| field.strip_prefix("shares:")) {
-            let mut rows = self.link.all_of(&self.place.keys.shares_of(member).0).await?;
+        for (member, mut rows) in members.zip(self.link.all_of_each(keys).await?) {
             is_whole &= rows.remove(SENTINEL).is_some();
             let count = rows.len();
             let read = |(account, row): (String, String)| Some((account, serde_json::from_str(&row).ok()?));
@@ -193,10 +209,17 @@ impl Coordinator {
     }
 
     /// Goes on with what Redis knows of shares.
-    async fn take_over(&self, rows: RowsByMember) -> Result<Shares, StoreError> {
+    async fn take_over(&self, rows: RowsByMember) -> Result<Term, StoreError> {
         // Members that Redis does not know the time of are believed to live for a share time.
         let seen = self.look().await?;
-        Ok(Shares::from_rows(rows, seen.now + micros(self.share_time), seen.boot))
+        let shares = Shares::from_rows(rows, seen.now + micros(self.share_time), seen.boot);
+        Ok(Term { shares, learns: None, untrusted: RowsByMember::new() })
+    }
+
+    /// Begins to learn what members hold. What Redis knows of it may be old.
+    fn learn(&self, untrusted: RowsByMember) -> Term {
+        let until = self.clock.moment().boot + self.share_time + self.share_time / 10;
+        Term { shares: Shares::default(), learns: Some((self.incarnation.clone(), until)), untrusted }
     }
 
     /// Reads what members say. The time is from before that, and what is released from after it:
@@ -220,6 +243,22 @@ impl Coordinator {
         }
         seen.take_released(self.link.all_of(&keys.released).await?);
         Ok(seen)
+    }
+
+    /// Returns what members have reserved of quotas, of those of which Redis has lost none of it.
+    async fn reservations(
+        &self,
+        members: Vec<String>,
+    ) -> Result<BTreeMap<String, BTreeMap<String, Reservation>>, StoreError> {
+        let keys = members.iter().map(|member| self.place.keys.reservations_of(member)).collect();
+        let told = members.into_iter().zip(self.link.all_of_each(keys).await?);
+        let reserved = told.filter_map(|(member, mut all)| {
+            let word = all.remove(SENTINEL)?;
+            let read = |(account, text): (String, String)| Some((account, serde_json::from_str(&text).ok()?));
+            word.split_once(' ').filter(|(_, told)| *told == self.incarnation)?;
+            Some((member, all.into_iter().map(read).collect::<Option<_>>()?))
+        });
+        Ok(reserved.collect())
     }
 
     /// Writes a plan, unless another worker is the coordinator by now.
@@ -265,22 +304,6 @@ impl Coordinator {
         }
         Ok(())
     }
-}
-
-/// Returns what a member has reserved of quotas, or `None` if Redis has lost some of it.
-async fn reservations(
-    link: &Connection,
-    place: &FleetPlace,
-    member: &str,
-    incarnation: &str,
-) -> Result<Option<BTreeMap<String, Reservation>>, StoreError> {
-    let mut all = link.all_of(&place.keys.reservations_of(member)).await?;
-    let word = all.remove(SENTINEL);
-    if word.is_none_or(|word| word.split_once(' ').is_none_or(|(_, told)| told != incarnation)) {
-        return Ok(None);
-    }
-    let read = |(account, text): (String, String)| Some((account, serde_json::from_str(&text).ok()?));
-    Ok(all.into_iter().map(read).collect())
 }
 
 fn micros(time: Duration) -> u64 {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::messages::{ShareRow, late_cost_field};
+use super::messages::{Release, ShareRow, late_cost_field, release_field};
 use crate::pool::share::AccountState;
 
 /// What the coordinator writes, in one step.
@@ -32,6 +32,17 @@ pub(super) struct MemberPlan {
 }
 
 impl SharePlan {
+    /// Plans to count what a member has released until a time only. What it has told of its quotas
+    /// stays exact. `text` is what stands there.
+    pub(super) fn change(&mut self, account: &str, member: &str, release: &mut Release, text: &mut String, until: u64) {
+        release.until = Some(until);
+        if let Some(state) = &mut release.state {
+            state.reserved.get_or_insert_default();
+        }
+        let stood = std::mem::replace(text, written(release));
+        self.changed.push((release_field(account, member), text.clone(), stood));
+    }
+
     /// Plans to forget what was told in a field.
     pub(super) fn forget(&mut self, field: String, told: String) {
         self.changed.push((field, String::new(), told));
@@ -55,4 +66,9 @@ impl SharePlan {
     pub(super) fn is_empty(&self) -> bool {
         self.members.is_empty() && self.left.is_empty() && self.changed.is_empty() && self.learnt.is_none()
     }
+}
+
+/// Returns a release as it is in Redis.
+pub(super) fn written(release: &Release) -> String {
+    serde_json::to_string(release).unwrap_or_default()
 }

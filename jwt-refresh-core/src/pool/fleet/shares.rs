@@ -12,7 +12,7 @@ use super::messages::{
     AccountRow, MemberReport, Release, Reservation, Rest, RowsByMember, ShareRow, of_release_field, release_field,
 };
 use super::seen::Seen;
-use super::share_plan::{MemberPlan, SharePlan};
+use super::share_plan::{MemberPlan, SharePlan, written};
 use crate::pool::limit::Totals;
 use crate::pool::share::{AccountState, KnownState};
 
@@ -21,6 +21,8 @@ mod tests;
 
 /// How long a member may use a unit that others wait for, too, in milliseconds.
 const SLICE: u32 = 250;
+/// How long it is remembered what was released of accounts that were removed, in microseconds.
+const REMEMBERED: u64 = 24 * 3600 * 1_000_000;
 
 #[derive(Default)]
 pub(super) struct Shares {
@@ -28,6 +30,10 @@ pub(super) struct Shares {
     accounts: BTreeMap<String, AccountShares>,
     /// The rests of accounts that were divided when one of their members was told to rest.
     rests: BTreeMap<String, Rest>,
+    /// The latest grant, and how far the clock of grants is ahead of Redis' clock, which may have
+    /// been set back.
+    latest_grant: u64,
+    ahead: u64,
 }
 
 #[derive(Default)]
@@ -75,6 +81,7 @@ impl Shares {
     fn set_rows(&mut self, name: &str, rows: BTreeMap<String, ShareRow>) {
         for (account, row) in &rows {
             self.accounts.entry(account.clone()).or_default().units += row.units + row.leaving;
+            self.latest_grant = self.latest_grant.max(row.grant);
         }
         let before = std::mem::replace(&mut self.members.entry(name.to_owned()).or_default().rows, rows);
         for (account, row) in before {
@@ -85,6 +92,7 @@ impl Shares {
     /// Takes what was seen in Redis. A member that Redis does not know any more may have been told
     /// since the last look that it lives, so it is believed to live for a share time from now on.
     pub(super) fn see(&mut self, seen: &Seen, share_time: u64) {
+        self.ahead = self.ahead.max((self.latest_grant + 1).saturating_sub(seen.now));
         for (_, member) in self.members.iter_mut().filter(|(name, _)| !seen.until.contains_key(*name)) {
             if !std::mem::replace(&mut member.is_forgotten, true) {
                 (member.until, member.heard) = (seen.now + share_time, seen.boot);
@@ -115,15 +123,15 @@ impl Shares {
         self.members.values().map(left).filter(|left| *left > 0).min().map(|left| Duration::from_micros(left + 1000))
     }
 
+    /// Whether a member lives that has not said what it holds since Redis was another.
+    pub(super) fn awaits_claims(&self, incarnation: &str, now: u64) -> bool {
+        self.members.values().any(|member| member.until > now && member.report.incarnation != incarnation)
+    }
+
     /// Takes what members say that they hold, after Redis has lost it: of each once, and no more
     /// than an account has. What Redis had of them, in `untrusted`, holds no more. Returns what
     /// confirms it.
-    pub(super) fn learn(
-        &mut self,
-        incarnation: &str,
-        accounts: &BTreeMap<String, AccountRow>,
-        untrusted: &mut RowsByMember,
-    ) -> SharePlan {
+    pub(super) fn learn(&mut self, incarnation: &str, untrusted: &mut RowsByMember) -> SharePlan {
         let names: Vec<String> = self.members.keys().cloned().collect();
         for name in names {
             let Some(member) = self.members.get(&name) else { continue };
@@ -135,9 +143,7 @@ impl Shares {
             self.set_rows(&name, BTreeMap::new());
             rows.retain(|account, row| {
                 let taken = self.accounts.get(account).map_or(0, |shares| shares.units);
-                // An auth worker that has the account may not have told of it again.
-                let of = accounts.get(account).map_or(row.of, |row| row.definition.units());
-                taken.saturating_add(row.units) <= of && row.leaving <= of
+                taken.saturating_add(row.units) <= row.of && row.leaving <= row.of
             });
             self.set_rows(&name, rows);
             self.members.entry(name.clone()).and_modify(MemberRows::answer);
@@ -181,9 +187,10 @@ impl Shares {
         self.bury(seen, share_time, lease_ttl, accounts, &mut plan);
         self.members.values_mut().filter(|member| member.asks()).for_each(MemberRows::answer);
         let desired = self.desired(accounts, seen.now);
-        self.shrink(&desired, accounts);
-        self.grow(&desired, accounts, seen.now, &mut plan);
-        self.count_leases_elsewhere(accounts, seen.now, &mut plan);
+        let divided_anew = self.shrink(&desired, accounts);
+        self.grow(&desired, accounts, &divided_anew, seen.now, &mut plan);
+        self.count_leases_elsewhere(accounts, seen.now);
+        self.forget(accounts, seen.now, &mut plan);
         self.charge_late_costs(seen, &mut plan);
         self.spread_rests(seen.now);
         self.write(&mut plan);
@@ -201,6 +208,7 @@ impl Shares {
             });
         }
         for (field, (release, text)) in &seen.released {
+            self.latest_grant = self.latest_grant.max(release.grant);
             let Some((name, account)) = of_release_field(field) else {
                 plan.forget(field.clone(), text.clone());
                 continue;
@@ -264,7 +272,7 @@ impl Shares {
                 let units = row.units + row.leaving;
                 shares.units -= units;
                 let leases =
-                    accounts.get(&account).map_or(0, |row| row.definition.leases_of(units, row.definition.units()));
+                    |units| accounts.get(&account).map_or(0, |known| known.definition.leases_of(units, row.of));
                 let before = shares.released.get(&name).map(|(release, _)| release);
                 let claimed = member.report.claims.get(&account);
                 let is_unheard = has_told && claimed.is_none_or(|claimed| claimed.grant != row.grant);
@@ -273,7 +281,9 @@ impl Shares {
                     unheard(&row, before, end)
                 } else {
                     let state = spent(&row, &account, seen.reserved.get(&name));
-                    let held = leases.max(before.map_or(0, |before| before.held));
+                    // What it told is beyond what its share allows.
+                    let held = leases(units) + before.map_or(0, |before| before.held);
+                    let held = if leases(row.of) > 0 { held.min(leases(row.of)) } else { held };
                     let ShareRow { grant, step, .. } = row;
                     Some(Release { grant, step, units: 0, held, until: Some(end), state })
                 };
@@ -291,13 +301,7 @@ impl Shares {
         for (account, shares) in &mut self.accounts {
             for (name, (release, text)) in &mut shares.released {
                 if release.held > 0 && release.until.is_none() && !self.members.contains_key(name) {
-                    release.until = Some(now + lease_ttl);
-                    // What it has told of its quotas is exact, though leases are still held.
-                    if let Some(state) = &mut release.state {
-                        state.reserved.get_or_insert_default();
-                    }
-                    let stood = std::mem::replace(text, written(release));
-                    plan.changed.push((release_field(account, name), text.clone(), stood));
+                    plan.change(account, name, release, text, now + lease_ttl);
                 }
             }
         }
@@ -314,7 +318,8 @@ impl Shares {
             serves: row.unavailable.is_none() && !self.is_full_of_the_dead(name, row, now),
         };
         let needs: Vec<AccountNeed> = accounts.iter().map(account).collect();
-        let members = self.members.values_mut().map(|member| member.need((&names, &tags), &needs, now));
+        let time = now + self.ahead;
+        let members = self.members.values_mut().map(|member| member.need((&names, &tags), &needs, time));
         let members: Vec<MemberNeed> = members.collect();
         let desired = assign(&needs, &members, SLICE).into_iter().map(|shares| {
             let units = shares.into_iter().map(|(account, units)| (names[account as usize].clone(), units));
@@ -331,14 +336,22 @@ impl Shares {
         most > 0 && dead.map(|(_, (release, _))| release.held).sum::<u32>() >= most
     }
 
-    /// Takes units from members that are to have fewer.
-    fn shrink(&mut self, desired: &[(String, BTreeMap<String, u32>)], accounts: &BTreeMap<String, AccountRow>) {
+    /// Takes units from members that are to have fewer. Returns the accounts of which members have
+    /// units that are others by now, since the account is divided anew.
+    fn shrink(
+        &mut self,
+        desired: &[(String, BTreeMap<String, u32>)],
+        accounts: &BTreeMap<String, AccountRow>,
+    ) -> BTreeSet<String> {
+        let mut divided_anew = BTreeSet::new();
         for (name, desired) in desired {
             let Some(member) = self.members.get_mut(name) else { continue };
             for (account, row) in &mut member.rows {
-                // Units of an account that is divided otherwise by now are others.
                 let is_same = accounts.get(account).is_some_and(|of| of.definition.units() == row.of);
                 let units = desired.get(account).copied().filter(|_| is_same).unwrap_or(0);
+                if !is_same {
+                    divided_anew.insert(account.clone());
+                }
                 if units < row.units {
                     row.leaving += row.units - units;
                     row.units = units;
@@ -347,6 +360,7 @@ impl Shares {
                 }
             }
         }
+        divided_anew
     }
 
     /// Gives free units to members that are to have more.
@@ -354,19 +368,21 @@ impl Shares {
         &mut self,
         desired: &[(String, BTreeMap<String, u32>)],
         accounts: &BTreeMap<String, AccountRow>,
+        divided_anew: &BTreeSet<String>,
         now: u64,
         plan: &mut SharePlan,
     ) {
+        let grant = now + self.ahead;
         for (name, desired) in desired {
             let Some(member) = self.members.get_mut(name) else { continue };
-            for (account, &wanted) in desired {
+            for (account, &wanted) in desired.iter().filter(|(account, _)| !divided_anew.contains(*account)) {
                 let Some(of) = accounts.get(account).map(|row| row.definition.units()) else { continue };
                 let shares = self.accounts.entry(account.clone()).or_default();
                 let row = member.rows.get(account);
                 let has = row.map_or(0, |row| row.units);
                 let given = wanted.saturating_sub(has).min(of.saturating_sub(shares.units));
                 // What is leaving is given back first, so that a share is never two.
-                if given == 0 || row.is_some_and(|row| row.leaving > 0 || row.of != of) {
+                if given == 0 || row.is_some_and(|row| row.leaving > 0) {
                     continue;
                 }
                 shares.units += given;
@@ -378,7 +394,8 @@ impl Shares {
                     // The member may not have heard of the share yet.
                     row.known.add(&known);
                 } else {
-                    let row = ShareRow { units: given, of, grant: now, known, ..ShareRow::default() };
+                    let row = ShareRow { units: given, of, grant, known, ..ShareRow::default() };
+                    self.latest_grant = grant;
                     member.rows.insert(account.clone(), row);
                 }
             }
@@ -386,7 +403,7 @@ impl Shares {
     }
 
     /// Tells the holders of accounts how many leases others hold that had the account before.
-    fn count_leases_elsewhere(&mut self, accounts: &BTreeMap<String, AccountRow>, now: u64, plan: &mut SharePlan) {
+    fn count_leases_elsewhere(&mut self, accounts: &BTreeMap<String, AccountRow>, now: u64) {
         for (name, member) in &mut self.members {
             for (account, row) in &mut member.rows {
                 let counts = accounts.get(account).is_some_and(|row| row.definition.counts_leases());
@@ -400,10 +417,17 @@ impl Shares {
                 }
             }
         }
+    }
+
+    /// Forgets what was released of accounts and counts no more. Of one that was removed, it is
+    /// remembered for a while, in case that the account comes back.
+    fn forget(&mut self, accounts: &BTreeMap<String, AccountRow>, now: u64, plan: &mut SharePlan) {
         for (account, shares) in &mut self.accounts {
-            for (name, (release, text)) in &shares.released {
-                let is_held = shares.units > 0;
-                if is_held && release.until.is_some_and(|until| until <= now) {
+            let is_removed = shares.units == 0 && !accounts.contains_key(account);
+            for (name, (release, text)) in &mut shares.released {
+                if is_removed && release.held == 0 && release.until.is_none() {
+                    plan.change(account, name, release, text, now + REMEMBERED);
+                } else if (is_removed || shares.units > 0) && release.until.is_some_and(|until| until <= now) {
                     plan.forget(release_field(account, name), text.clone());
                 }
             }
@@ -426,18 +450,25 @@ impl Shares {
         }
     }
 
-    /// Tells all that have a part of an account of the rest that one of them was told.
+    /// Tells all that have a part of an account of the rest that one of them was told. Who was told
+    /// of it may be gone, and the coordinator of then: the others' rows have it.
     fn spread_rests(&mut self, now: u64) {
-        for (account, rest) in self.members.values().flat_map(|member| &member.report.rests) {
-            let known = self.rests.entry(account.clone()).or_insert_with(|| rest.clone());
-            if rest.1 > known.1 {
-                known.clone_from(rest);
+        for member in self.members.values() {
+            let of_rows = member.rows.iter().filter_map(|(account, row)| Some((account, row.rest.as_ref()?)));
+            for (account, rest) in of_rows.chain(&member.report.rests).filter(|(_, (_, until))| *until > now) {
+                let known = self.rests.entry(account.clone()).or_insert_with(|| rest.clone());
+                if rest.1 > known.1 {
+                    known.clone_from(rest);
+                }
             }
         }
         self.rests.retain(|_, (_, until)| *until > now);
-        for (account, rest) in &self.rests {
-            for member in self.members.values_mut() {
-                let Some(row) = member.rows.get_mut(account) else { continue };
+        if self.rests.is_empty() {
+            return;
+        }
+        for member in self.members.values_mut() {
+            for (account, row) in &mut member.rows {
+                let Some(rest) = self.rests.get(account) else { continue };
                 if row.rest.as_ref().is_none_or(|(_, until)| *until < rest.1) {
                     row.rest = Some(rest.clone());
                     member.changed.insert(account.clone());
@@ -491,10 +522,6 @@ impl AccountShares {
     }
 }
 
-fn written(release: &Release) -> String {
-    serde_json::to_string(release).unwrap_or_default()
-}
-
 /// Returns what counts as spent by a dead member of its share of an account. `reserved` is what it
 /// has told of quotas, if Redis has lost nothing of it.
 fn spent(row: &ShareRow, account: &str, reserved: Option<&BTreeMap<String, Reservation>>) -> Option<AccountState> {
@@ -537,7 +564,8 @@ impl MemberRows {
         self.is_fresh = true;
     }
 
-    /// Returns what the member needs, in the numbers of the assignment.
+    /// Returns what the member needs, in the numbers of the assignment. `now` is a time on the
+    /// clock of grants.
     fn need(&mut self, (names, tags): (&[&String], &[&String]), accounts: &[AccountNeed], now: u64) -> MemberNeed {
         let millis = |since: u64| u32::try_from(now.saturating_sub(since) / 1000).unwrap_or(u32::MAX);
         let demand = self.report.demand.iter().filter_map(|(tag, count)| match tag {

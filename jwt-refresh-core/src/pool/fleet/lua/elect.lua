@@ -12,7 +12,8 @@ local run = (string.match(info, 'run_id:(%w+)') or '') .. '.' .. (string.match(i
 local function state(field) return redis.call('HGET', KEYS[2], field) end
 local epoch = tonumber(state('epoch') or '0')
 local is_same = state('run') == run and epoch >= tonumber(ARGV[3])
-if is_same and holder and epoch == tonumber(ARGV[3]) and ARGV[5] == '1' then
+-- Its lease may have run out; but nobody else was elected since.
+if is_same and epoch == tonumber(ARGV[3]) and ARGV[5] == '1' then
   return { tostring(epoch), state('incarnation') or '', '1' }
 end
 epoch = math.max(epoch, tonumber(ARGV[3])) + 1

@@ -26,6 +26,8 @@ struct Process {
     is_alive: bool,
     /// What it has reserved of quotas.
     reserved: Option<BTreeMap<String, Reservation>>,
+    /// The rests that it was told of.
+    rests: BTreeMap<String, Rest>,
     /// What it counts as spent of each account that it uses.
     spent: BTreeMap<String, i64>,
     /// What it says that it has used, once it has left.
@@ -35,6 +37,8 @@ struct Process {
 /// Redis, its members, and the coordinator.
 struct World {
     now: u64,
+    /// How far Redis' clock was set back.
+    set_back: u64,
     shares: Shares,
     accounts: BTreeMap<String, AccountRow>,
     processes: BTreeMap<String, Process>,
@@ -87,7 +91,8 @@ impl World {
     fn new(definition: &Json, members: usize) -> Self {
         let accounts = (0..ACCOUNTS).map(|number| (format!("a{number}"), account(definition))).collect();
         let mut world = Self {
-            now: 1_000_000_000,
+            now: 1_000_000_000_000,
+            set_back: 0,
             shares: Shares::default(),
             accounts,
             processes: BTreeMap::new(),
@@ -112,11 +117,12 @@ impl World {
         let report = |process: &Process| MemberReport {
             demand: vec![(None, process.demand)],
             claims: process.left.clone().unwrap_or_default(),
+            rests: process.rests.clone(),
             ..MemberReport::default()
         };
         let mut seen = Seen {
             now: self.now,
-            boot: self.now,
+            boot: self.now + self.set_back,
             until: self.processes.iter().map(|(name, process)| (name.clone(), process.until)).collect(),
             reports: self.processes.iter().map(|(name, process)| (name.clone(), report(process))).collect(),
             reserved: (self.processes.iter())
@@ -222,6 +228,19 @@ impl World {
         self.processes.values().filter(may).map(units).sum()
     }
 
+    /// Returns how much of an account is used, in sixtieths.
+    fn used_parts(&self, account: &str) -> u32 {
+        let may = |process: &&Process| process.until >= self.now;
+        let part = |process: &Process| process.uses.get(account).map_or(0, |row| row.units * 60 / row.of);
+        self.processes.values().filter(may).map(part).sum()
+    }
+
+    /// Gives all accounts another burst.
+    fn divide(&mut self, burst: u32) {
+        let definition = json!({ "rate": [10, { "secs": 1, "nanos": 0 }, burst] });
+        self.accounts.values_mut().for_each(|row| *row = account(&definition));
+    }
+
     fn names(&self) -> Vec<String> {
         self.processes.keys().cloned().collect()
     }
@@ -265,6 +284,7 @@ impl World {
                 self.released.insert(late_cost_field(&account, "m9", self.late_told), cost.to_string());
                 *self.late.entry(account).or_default() += i64::from(cost);
             }
+            Event::Divide(burst) => self.divide(burst),
             Event::TakeOver => {
                 let rows = self.processes.iter().map(|(name, process)| (name.clone(), process.rows.clone()));
                 self.shares = Shares::from_rows(rows.collect(), self.now + SHARE_TIME, self.now);
@@ -306,6 +326,8 @@ enum Event {
     Late(usize, u32),
     /// Another coordinator takes over, and reads what Redis holds.
     TakeOver,
+    /// The accounts are given another burst, by which they are divided.
+    Divide(u32),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -331,13 +353,14 @@ proptest! {
     /// has; and once nothing happens any more, every unit is used.
     #[test]
     fn the_shares_of_an_account_never_add_up_to_more_than_it_has(
-        burst in 1..5_u32, events in prop::collection::vec(event(), 1..120)
+        burst in 1..5_u32,
+        events in prop::collection::vec(prop_oneof![30 => event(), 1 => (1..5_u32).prop_map(Event::Divide)], 1..120),
     ) {
         let mut world = World::new(&json!({ "rate": [10, { "secs": 1, "nanos": 0 }, burst] }), 2);
         for event in events {
             world.apply(event);
             for account in ["a0", "a1", "a2", "a3"] {
-                prop_assert!(world.used(account) <= world.units(), "{account}: {}", world.used(account));
+                prop_assert!(world.used_parts(account) <= 60, "{account}: {} of 60", world.used_parts(account));
             }
         }
         world.come_to_rest();
@@ -483,7 +506,7 @@ fn of_shares_that_nobody_claims_after_redis_was_another_the_worst_is_assumed_unl
     world.shares.see(&seen, SHARE_TIME);
     let dead = of(&[("a0", 2), ("a1", 2), ("a2", 1)]);
     let mut untrusted = BTreeMap::from([("dead".to_owned(), dead), ("m0".to_owned(), of(&[("a3", 2)]))]);
-    world.shares.learn("second", &world.accounts, &mut untrusted);
+    world.shares.learn("second", &mut untrusted);
     // It has been answered, and asks no more.
     world.shares.see(&world.seen(), SHARE_TIME);
     world.shares.take_unclaimed(untrusted);
@@ -573,19 +596,16 @@ fn what_members_claim_is_believed_once_and_no_more_than_an_account_has() {
         report.claims = BTreeMap::from([("a0".to_owned(), claim.clone())]);
     }
     world.shares.see(&seen, SHARE_TIME);
-    assert!(
-        world.shares.learn("first", &world.accounts, &mut RowsByMember::new()).is_empty(),
-        "they speak of another loss"
-    );
-    let plan = world.shares.learn("second", &world.accounts, &mut RowsByMember::new());
+    assert!(world.shares.learn("first", &mut RowsByMember::new()).is_empty(), "they speak of another loss");
+    let plan = world.shares.learn("second", &mut RowsByMember::new());
     let rows = |plan: &SharePlan| -> Vec<(Option<String>, usize)> {
         plan.members.iter().map(|member| (member.fresh.clone(), member.rows.len())).collect()
     };
     assert_eq!(rows(&plan), [(Some("3".to_owned()), 1), (Some("3".to_owned()), 0)]);
-    assert!(world.shares.learn("second", &world.accounts, &mut RowsByMember::new()).is_empty(), "each is asked once");
+    assert!(world.shares.learn("second", &mut RowsByMember::new()).is_empty(), "each is asked once");
     seen.reports.values_mut().for_each(|report| report.asks = Some(4));
     world.shares.see(&seen, SHARE_TIME);
-    let plan = world.shares.learn("second", &world.accounts, &mut RowsByMember::new());
+    let plan = world.shares.learn("second", &mut RowsByMember::new());
     let answers = [(Some("4".to_owned()), 1), (Some("4".to_owned()), 0)];
     assert_eq!(rows(&plan), answers, "another question is answered, and what was confirmed is not taken for another's");
 }
@@ -640,7 +660,7 @@ fn an_account_that_is_not_registered_again_yet_voids_no_claim_of_another() {
     (report.incarnation, report.asks) = ("second".to_owned(), Some(3));
     report.claims = ["a0", "gone"].map(|account| (account.to_owned(), claim.clone())).into();
     world.shares.see(&seen, SHARE_TIME);
-    let plan = world.shares.learn("second", &world.accounts, &mut RowsByMember::new());
+    let plan = world.shares.learn("second", &mut RowsByMember::new());
     assert_eq!(plan.members.len(), 1, "it is answered");
     let plan = world.shares.step(&world.accounts, &seen, (SHARE_TIME, LEASE_TTL));
     assert_eq!(world.shares.members["m0"].rows["a0"].grant, 7);
@@ -697,4 +717,108 @@ fn a_member_that_has_only_what_a_dead_one_fills_takes_turns_on_the_rest() {
         served.extend(world.processes.iter().filter(|(_, process)| can_call(process)).map(|(name, _)| name.clone()));
     }
     assert_eq!(served, BTreeSet::from(["m1".to_owned(), "m2".to_owned()]));
+}
+
+#[test]
+fn an_account_that_is_divided_anew_is_given_to_nobody_while_another_has_it_as_it_was() {
+    let mut world = World::new(&json!({ "rate": [10, { "secs": 1, "nanos": 0 }, 1] }), 6);
+    world.settle();
+    let holder = world.names().into_iter().find(|name| !world.processes[name].uses.is_empty()).unwrap();
+    let account = world.processes[&holder].uses.keys().next().unwrap().clone();
+    world.divide(4);
+    for _ in 0..5 {
+        world.round();
+        world.names().iter().filter(|name| **name != holder).for_each(|name| world.obey(name));
+        assert!(world.used_parts(&account) <= 60, "{} of 60", world.used_parts(&account));
+    }
+    world.settle();
+    assert_eq!(world.used_parts(&account), 60);
+}
+
+#[test]
+fn leases_beyond_a_part_count_beside_those_of_the_part_when_their_member_dies() {
+    let mut world = World::new(&json!({ "concurrency": 4 }), 8);
+    world.settle();
+    let (account, row) = world.processes["m0"].uses.first_key_value().unwrap();
+    let (account, row) = (account.clone(), row.clone());
+    assert_eq!(row.units, 2, "another has a part");
+    let release = Release { grant: row.grant - 1, step: 0, units: 0, held: 2, until: None, state: None };
+    world.released.insert(release_field(&account, "m0"), serde_json::to_string(&release).unwrap());
+    world.settle();
+    world.kill("m0", None);
+    world.beat();
+    world.settle();
+    let held = world.processes.values().filter_map(|process| process.uses.get(&account)).map(|row| row.held_elsewhere);
+    assert_eq!(held.max(), Some(4), "two of its part, and two that it had before");
+}
+
+#[test]
+fn members_take_turns_while_redis_goes_by_a_clock_that_was_set_back() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 2);
+    world.accounts.retain(|name, _| name == "a0");
+    world.settle();
+    let hour = 3_600_000_000;
+    (world.now, world.set_back) = (world.now - hour, hour);
+    let mut turns = Vec::new();
+    for _ in 0..100 {
+        world.now += 50_000;
+        world.beat();
+        world.settle();
+        let has = |process: &Process| process.uses.contains_key("a0");
+        turns.extend(world.processes.iter().filter(|(_, process)| has(process)).map(|(name, _)| name.clone()));
+    }
+    let lengths: Vec<usize> = turns.chunk_by(|one, next| one == next).map(<[String]>::len).collect();
+    let shortest = lengths[1..lengths.len() - 1].iter().min();
+    assert!(lengths.len() > 10 && shortest.is_some_and(|rounds| *rounds >= 5), "{lengths:?}");
+}
+
+#[test]
+fn a_rest_that_a_member_was_told_of_which_is_gone_holds_under_the_next_coordinator() {
+    let mut world = World::new(&json!({ "rate": [10, { "secs": 1, "nanos": 0 }, 8] }), 2);
+    world.accounts.retain(|name, _| name == "a0");
+    world.settle();
+    let rest = ("rate_limited".to_owned(), world.now + 300_000_000);
+    world.processes.get_mut("m0").unwrap().rests.insert("a0".to_owned(), rest.clone());
+    world.settle();
+    assert_eq!(world.processes["m1"].rows["a0"].rest.as_ref(), Some(&rest));
+    world.processes.get_mut("m0").unwrap().rests.clear();
+    world.leave("m0", None);
+    world.settle();
+    world.apply(Event::TakeOver);
+    world.join(2);
+    world.settle();
+    assert_eq!(world.processes["m2"].rows["a0"].rest.as_ref(), Some(&rest));
+}
+
+#[test]
+fn what_was_released_of_an_account_that_is_removed_is_forgotten_after_a_day_and_not_at_once() {
+    let mut world = World::new(&json!({ "usage_cap": 9 }), 1);
+    world.settle();
+    let removed = world.accounts.remove("a0").unwrap();
+    world.settle();
+    assert!(world.released.keys().any(|field| field.ends_with("a0")), "{:?}", world.released);
+    let hour = 3_600_000_000;
+    for _ in 0..26 {
+        world.now += hour;
+        world.beat();
+        world.settle();
+    }
+    assert_eq!(world.released, BTreeMap::new());
+    assert!(!world.shares.accounts.contains_key("a0"));
+    world.accounts.insert("a0".to_owned(), removed);
+    world.settle();
+    assert_eq!(world.used("a0"), 1);
+}
+
+#[test]
+fn claims_are_waited_for_of_members_that_live_and_do_not_know_yet_that_redis_was_another() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 1);
+    let mut seen = world.seen();
+    seen.reports.get_mut("m0").unwrap().incarnation = "first".to_owned();
+    world.shares.see(&seen, SHARE_TIME);
+    assert!(world.shares.awaits_claims("second", world.now));
+    assert!(!world.shares.awaits_claims("second", world.now + SHARE_TIME + 1), "its time is up");
+    seen.reports.get_mut("m0").unwrap().incarnation = "second".to_owned();
+    world.shares.see(&seen, SHARE_TIME);
+    assert!(!world.shares.awaits_claims("second", world.now));
 }
