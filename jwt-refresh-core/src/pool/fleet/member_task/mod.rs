@@ -268,6 +268,9 @@ impl MemberTask {
             }
             if !self.held.contains_key(&name) {
                 self.releases.tell_held(&name, held);
+                if let Some(state) = self.used.get_mut(&name).and_then(|used| used.given_up.as_mut()) {
+                    state.held = held;
+                }
             }
             if let Some(want) = wants {
                 self.has_new_wants |= self.wants.insert(name, want) != Some(want);

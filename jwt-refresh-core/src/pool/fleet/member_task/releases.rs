@@ -46,11 +46,12 @@ impl Releases {
         self.unsent.iter().flat_map(|(field, text)| [field.clone(), text.clone()])
     }
 
-    /// Forgets what was told of shares, since others say by now what is true of them.
-    pub(super) fn forget(&mut self) {
-        for account in std::mem::take(&mut self.told).into_keys() {
-            self.unsent.remove(&release_field(&account, &self.member));
+    /// Forgets what was told of shares, since others say by now what is true of them. Returns it.
+    pub(super) fn forget(&mut self) -> BTreeMap<String, Release> {
+        for account in self.told.keys() {
+            self.unsent.remove(&release_field(account, &self.member));
         }
+        std::mem::take(&mut self.told)
     }
 
     /// Whether there is something to tell, or will be when leases end.

@@ -10,6 +10,7 @@ use crate::pool::fleet::messages::{Figures, MemberReport, Release, Rest, ShareRo
 use crate::pool::fleet::mirror::unexpected;
 use crate::pool::fleet::redis_time::RedisTime;
 use crate::pool::fleet::scripts::{BEAT, RELEASE, WANT};
+use crate::pool::share::AccountState;
 use crate::store::StoreError;
 
 impl MemberTask {
@@ -170,7 +171,7 @@ impl MemberTask {
     }
 
     /// Asks the coordinator what this member holds, if Redis has lost something.
-    fn note_losses(&mut self, incarnation: &str, has_lost_rows: bool) {
+    pub(super) fn note_losses(&mut self, incarnation: &str, has_lost_rows: bool) {
         if incarnation != self.incarnation {
             // All is read anew, and what was in Redis of shares may be old.
             if !self.incarnation.is_empty() || self.standing.asks.is_some() {
@@ -192,10 +193,14 @@ impl MemberTask {
     /// has lost who had them, so nobody else tells it.
     fn tell_given_up(&mut self) {
         for (account, used) in &mut self.used {
+            let Some(state) = used.given_up.take() else { continue };
             let whole = self.definitions.get(account).map(Definition::units);
-            let Some(state) = used.given_up.take().filter(|state| Some(state.units) == whole) else { continue };
             let (grant, held) = (used.grant, state.held);
-            self.releases.tell(account, Release { grant, step: 0, units: 0, held, until: None, state: Some(state) });
+            // Of a part, it says nothing but which leases are held.
+            let state = Some(state).filter(|state| Some(state.units) == whole);
+            if held > 0 || state.is_some() {
+                self.releases.tell(account, Release { grant, step: 0, units: 0, held, until: None, state });
+            }
         }
     }
 
@@ -218,11 +223,14 @@ impl MemberTask {
     }
 
     /// Ends the use of all shares, which others may have by now.
-    fn give_all_up(&mut self) {
+    pub(super) fn give_all_up(&mut self) {
         for account in self.held.keys().cloned().collect::<Vec<_>>() {
             self.give_up(&account);
         }
-        self.releases.forget();
+        for (account, Release { grant, held, .. }) in self.releases.forget() {
+            let used = self.used.entry(account).or_insert(UsedShare { grant, given_up: None });
+            used.given_up.get_or_insert(AccountState { held, ..AccountState::unspent(0) });
+        }
         self.shares.reset();
         self.shares.rows.clear();
     }

@@ -14,11 +14,14 @@ use crate::store::StoreError;
 impl MemberTask {
     /// Reads what has changed in Redis.
     pub(super) async fn sync(&mut self) -> Result<(), StoreError> {
-        if std::mem::take(&mut self.news.accounts) {
+        // If Redis fails on the way, what was read is still to be taken.
+        if self.news.accounts {
             self.sync_accounts().await?;
+            self.news.accounts = false;
         }
-        if std::mem::take(&mut self.news.shares) {
+        if self.news.shares {
             self.sync_shares().await?;
+            self.news.shares = false;
         }
         self.sync_tokens().await
     }

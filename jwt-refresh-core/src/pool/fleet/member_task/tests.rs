@@ -210,3 +210,66 @@ async fn of_a_share_that_a_process_has_used_and_forgotten_the_worst_is_assumed()
     process.task.releases.forget();
     assert_eq!(given_back_at_once(&mut process, known), None);
 }
+
+#[tokio::test]
+async fn leases_that_end_after_an_account_was_removed_are_not_told_as_held() {
+    let mut process = Process::with(&account().concurrency(4));
+    let row = ShareRow { units: 4, of: 4, grant: 7, ..ShareRow::default() };
+    process.take(&row);
+    let leases = process.leases(3).await;
+    process.task.accounts.rows.clear();
+    process.task.take_account("ada");
+    process.task.take_changes(AT_ONCE);
+    drop(leases);
+    process.task.take_changes(AT_ONCE);
+    process.take(&ShareRow { units: 0, leaving: 4, step: 1, ..row });
+    assert_eq!(process.take_told().map(|told| told.held), Some(0));
+}
+
+/// Lets a process hear that Redis was lost, and that its time is up.
+fn lose_redis(process: &mut Process) {
+    process.task.note_losses("first", false);
+    process.task.give_all_up();
+    process.task.take_changes(AT_ONCE);
+}
+
+#[tokio::test]
+async fn leases_of_a_part_are_told_to_a_redis_that_came_back_empty_and_those_that_have_ended_meanwhile_are_not() {
+    let mut process = Process::with(&account().concurrency(4));
+    process.take(&ShareRow { units: 2, of: 4, grant: 7, ..ShareRow::default() });
+    let mut leases = process.leases(2).await;
+    lose_redis(&mut process);
+    leases.pop();
+    process.task.take_changes(AT_ONCE);
+    process.task.note_losses("second", false);
+    let told = process.take_told().unwrap();
+    assert_eq!((told.grant, told.units, told.held, told.state), (7, 0, 1, None));
+    leases.pop();
+    assert_eq!(process.take_told().map(|told| told.held), Some(0));
+}
+
+#[tokio::test]
+async fn leases_of_an_account_that_has_moved_are_told_to_a_redis_that_came_back_empty_and_to_no_other() {
+    for (incarnation, held) in [("second", Some(3)), ("first", None)] {
+        let mut process = Process::with(&account().concurrency(4));
+        let row = ShareRow { units: 4, of: 4, grant: 7, ..ShareRow::default() };
+        process.take(&row);
+        let _leases = process.leases(3).await;
+        process.take(&ShareRow { units: 0, leaving: 4, step: 1, ..row });
+        assert_eq!(process.take_told().map(|told| told.held), Some(3));
+        lose_redis(&mut process);
+        process.task.note_losses(incarnation, false);
+        assert_eq!(process.take_told().map(|told| told.held), held, "{incarnation}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_to_be_read_is_read_again_after_redis_has_failed_on_the_way() {
+    let mut process = Process::with(&account());
+    process.task.news = News { accounts: true, shares: true, rests: false };
+    assert!(process.task.sync().await.is_err(), "there is no Redis");
+    assert!(process.task.news.accounts && process.task.news.shares);
+    process.task.news.accounts = false;
+    assert!(process.task.sync().await.is_err());
+    assert!(process.task.news.shares);
+}
