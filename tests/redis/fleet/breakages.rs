@@ -173,7 +173,8 @@ async fn after_a_restart_from_an_older_snapshot_no_spent_refresh_token_is_sent()
     assert!(counted.since(&before).logins <= 8, "{counted:?}");
 }
 
-/// The key of the fleet's access tokens, and of the rows of its auth workers.
+/// The keys of the fleet's accounts, of its access tokens, and of the rows of its auth workers.
+const ACCOUNTS: &str = "jwt-refresh:{catalog}:fleet:accounts";
 const TOKENS: &str = "jwt-refresh:{catalog}:fleet:tokens";
 const WORKERS: &str = "jwt-refresh:{catalog}:fleet:workers";
 
@@ -270,17 +271,8 @@ async fn a_vault_that_is_behind_the_fleets_tokens_has_new_workers_send_no_spent_
     assert_eq!((since.logins, since.refreshes, counted.reuses), (1, 0, 0), "{counted:?}");
 }
 
-#[tokio::test]
-async fn a_login_that_fails_after_the_vault_was_lost_is_told_to_the_fleet() {
-    let world = World::with_lifetime(1, SECOND * 3).await;
-    let worker = world.worker(1);
-    let pool = world.pool();
-    active(&pool, 1).await;
-    drop(worker);
-    let vault: Vec<String> = world.redis.run_command("KEYS jwt-refresh/catalog/vault:*").await;
-    world.redis.query::<i64>(redis::cmd("DEL").arg(&vault)).await;
-    world.server.set_password("a0", "changed");
-    let _worker = world.worker(1);
+/// Waits until the fleet says that the account's login is denied, and serves no caller.
+async fn is_denied(pool: &RedisPool) {
     until("it is said why the account does not serve", async || {
         let status = pool.status().await.unwrap();
         status
@@ -291,6 +283,73 @@ async fn a_login_that_fails_after_the_vault_was_lost_is_told_to_the_fleet() {
     .await;
     let error = pool.lease().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoAccount, "{error}");
+}
+
+/// Has workers find no tokens any more, and no way to get some.
+async fn lose_login(world: &World) {
+    let vault: Vec<String> = world.redis.run_command("KEYS jwt-refresh/catalog/vault:*").await;
+    world.redis.query::<i64>(redis::cmd("DEL").arg(&vault)).await;
+    world.server.set_password("a0", "changed");
+}
+
+#[tokio::test]
+async fn a_login_that_fails_after_the_vault_was_lost_is_told_to_the_fleet() {
+    let world = World::with_lifetime(1, SECOND * 3).await;
+    let worker = world.worker(1);
+    let pool = world.pool();
+    active(&pool, 1).await;
+    drop(worker);
+    lose_login(&world).await;
+    let _worker = world.worker(1);
+    is_denied(&pool).await;
+}
+
+#[cfg(feature = "seal")]
+#[tokio::test]
+async fn a_worker_that_cannot_open_the_fleets_tokens_tells_when_they_have_expired() {
+    use jwt_refresh::store::SealKey;
+
+    let world = World::with_lifetime(1, SECOND * 3).await;
+    let key = SealKey::generate().unwrap();
+    let worker = world.builder().account(world.account(0)).key(key.clone()).build().unwrap();
+    let pool = RedisPool::builder(&world.redis.url(), super::POOL).key(key).build().unwrap();
+    active(&pool, 1).await;
+    drop(worker);
+    lose_login(&world).await;
+    let _worker = world.worker(1);
+    is_denied(&pool).await;
+}
+
+/// Waits until the only auth worker that still speaks has told all that it knows by now.
+async fn has_told(world: &World) {
+    let figures = async || world.redis.run_command::<Vec<String>>(&format!("HVALS {WORKERS}")).await;
+    for _ in 0..2 {
+        let before = figures().await;
+        until("the worker has done a round", async || figures().await != before).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_without_a_token_takes_no_account_out_of_use_whose_token_lives() {
+    let world = World::new(1).await;
+    let worker = world.worker(1);
+    let pool = world.pool();
+    active(&pool, 1).await;
+    drop(worker);
+    lose_login(&world).await;
+    let row: String = world.redis.run_command(&format!("HGET {ACCOUNTS} a0")).await;
+    let mut of_earlier_version: serde_json::Value = serde_json::from_str(&row).unwrap();
+    of_earlier_version.as_object_mut().unwrap().remove("expires");
+    for row in [row, of_earlier_version.to_string()] {
+        world.redis.query::<i64>(redis::cmd("HSET").arg(ACCOUNTS).arg("a0").arg(row)).await;
+        let worker = world.worker(1);
+        until("its login was denied", async || pool.status().await.unwrap().failing == 1).await;
+        has_told(&world).await;
+        assert_eq!(pool.status().await.unwrap().active, 1, "{}", pool.status().await.unwrap());
+        world.serves(&world.pool().lease().within(SECOND * 10).await.unwrap()).await;
+        drop(worker);
+        until("its figures are old", async || pool.status().await.unwrap().failing == 0).await;
+    }
 }
 
 #[tokio::test]

@@ -58,6 +58,26 @@ async fn accounts_whose_tokens_have_expired_are_not_active_in_the_status_of_a_fl
     drop(other);
 }
 
+#[cfg(feature = "seal")]
+#[tokio::test]
+async fn the_status_of_a_fleet_sees_tokens_expire_that_it_can_neither_open_nor_read() {
+    use jwt_refresh::store::SealKey;
+
+    let world = World::with_lifetime(2, SECOND * 3).await;
+    let accounts = (0..2).map(|number| world.account(number));
+    let worker = world.builder().accounts(accounts).key(SealKey::generate().unwrap()).build().unwrap();
+    let fleet = "jwt-refresh:{catalog}";
+    let all_but_tokens = format!("%R~{fleet}:fleet:[^t]* ~{fleet}:member:* allchannels +@all");
+    let () = world.redis.run_command(&format!("ACL SETUSER viewer on >password {all_but_tokens}")).await;
+    let url = format!("redis://viewer:password@127.0.0.1:{}", world.redis.port);
+    let pool = RedisPool::builder(&url, super::POOL).build().unwrap();
+    active(&pool, 2).await;
+    drop(worker);
+    active(&pool, 0).await;
+    let status = pool.status().await.unwrap();
+    assert_eq!(status.quarantined_for(QuarantineCause::Expired), 2, "{status}");
+}
+
 #[tokio::test]
 async fn a_caller_without_an_auth_worker_is_told_so_and_the_log_once() {
     log();

@@ -19,6 +19,19 @@ pub(super) struct AccountRow {
     /// Why no process can use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unavailable: Option<Unavailable>,
+    /// When the fleet's access token expires. An earlier version has not said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<u64>,
+}
+
+impl AccountRow {
+    /// Returns why no process can use the account at `now`. If its worker has ended, and no other
+    /// has it, nobody tells that its token has expired.
+    pub(super) fn unavailable_at(&self, now: u64) -> Option<Unavailable> {
+        let has_expired = self.expires.is_some_and(|expires| expires <= now);
+        let expired = || has_expired.then(|| Unavailable::new(QuarantineCause::Expired, None, None));
+        self.unavailable.clone().or_else(expired)
+    }
 }
 
 /// Why an account cannot be used, and until when.

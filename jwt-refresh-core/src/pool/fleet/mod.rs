@@ -173,8 +173,8 @@ impl RedisPool {
     /// Cancel-safe.
     ///
     /// It says how many auth workers live, and counts an account whose token has expired as one
-    /// that does not serve. Without the [`key`](RedisPoolBuilder::key) of the fleet it cannot see
-    /// when tokens expire, and goes by what auth workers say.
+    /// that does not serve, also if nobody is left to say so. It reads no token, and needs no
+    /// [`key`](RedisPoolBuilder::key).
     ///
     /// # Errors
     ///

@@ -16,22 +16,26 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::pool::definition::Definition;
 use crate::pool::local::Pool;
-use crate::pool::quarantine::{Quarantine, QuarantineCause};
+use crate::pool::quarantine::QuarantineCause;
 use crate::pool::share::AccountChange;
 use crate::redis::{Connection, Subscription};
 use crate::store::StoreError;
 use crate::sync::Mutex;
+
+#[cfg(test)]
+mod tests;
 
 /// How many accounts are told of at once.
 const AT_ONCE: usize = 500;
 /// How often it is looked whether Redis still has what it was told, and what members want.
 const ROUND: Duration = Duration::from_secs(1);
 const SHORTEST_ROUND: Duration = Duration::from_millis(2);
-/// For how long after its last word a worker is believed to live, and when its row is deleted, in
-/// microseconds.
+/// For how long after its last word a worker is believed to live, in microseconds.
 const BELIEVED: u64 = 5_000_000;
+/// When the row of a worker that has ended is deleted, and when it is looked again at one of an
+/// account that does not say when its token expires, in microseconds.
 const KEPT: u64 = 60_000_000;
-/// How often it is looked for rows of workers that have ended, and for what cannot be read.
+/// How often it is looked for rows of workers that have ended.
 const CLEANING: Duration = Duration::from_secs(60);
 
 pub(super) struct Publisher {
@@ -40,9 +44,7 @@ pub(super) struct Publisher {
     link: Arc<Connection>,
     clock: Clock,
     worker: String,
-    definitions: Arc<Mutex<BTreeMap<String, Definition>>>,
-    /// How often it was begun and ended to tell of accounts: odd while they are told of.
-    telling: watch::Sender<u64>,
+    registered: Arc<Registered>,
     time: Option<RedisTime>,
     /// The last revision that this worker has written.
     rev: u64,
@@ -53,22 +55,61 @@ pub(super) struct Publisher {
     cleaned: Option<Timestamp>,
     /// What has changed and is not told yet.
     pending: BTreeMap<String, AccountChange>,
-    /// What was told last of each account: its row, unless it was out of date, and the sequence of
-    /// its token.
-    told: BTreeMap<String, (Option<AccountRow>, u64)>,
-    outdated: BTreeMap<String, Outdated>,
+    /// What was told last of each account.
+    told: BTreeMap<String, Told>,
+    /// What is to be said of accounts that this worker has no token of, while the fleet has one,
+    /// and when: once that one has expired, for then no other worker has renewed it.
+    outdated: BTreeMap<String, (AccountChange, u64)>,
     /// What members want and was acted on last, with the time since boot.
     wants: BTreeMap<String, (String, Timestamp)>,
 }
 
-/// What this worker has to say of an account that it has no token of, while the fleet has one. It
-/// is told when that one has expired: then no other worker has renewed it.
-struct Outdated {
-    change: AccountChange,
-    /// The sequence of the fleet's token.
+/// The accounts of an auth worker, as it registers them.
+#[derive(Default)]
+pub(super) struct Registered {
+    pub(super) definitions: Mutex<BTreeMap<String, Definition>>,
+    /// Its sender is dropped once the fleet was told of accounts.
+    telling: Mutex<Option<watch::Receiver<()>>>,
+}
+
+impl Registered {
+    /// Waits until the fleet was told of the accounts of which it is told now, if of any.
+    pub(super) async fn until_told(&self) {
+        let telling = self.telling.lock().clone();
+        if let Some(mut telling) = telling {
+            let _ = telling.changed().await;
+        }
+    }
+}
+
+/// What is told of an account.
+struct Told {
+    row: AccountRow,
+    /// The sequence of its token.
     sequence: u64,
-    /// Until when that one lives, as far as is known, since boot.
-    until: Timestamp,
+    /// Whether the fleet had a later token, so that the row was not taken.
+    is_outdated: bool,
+}
+
+impl Told {
+    /// Returns what is to be told of an account at `now`, on Redis' clock, after `before`.
+    fn new(definition: Definition, change: &AccountChange, before: Option<&Self>, time: RedisTime, now: u64) -> Self {
+        let (sequence, expires) = match (&change.token, before) {
+            (Some(token), _) => (token.sequence, Some(time.early(token.expires.boot.as_nanos()))),
+            (None, Some(before)) => (before.sequence, before.row.expires),
+            // If Redis has lost rows, and the token is left, its worker tells of it until then.
+            (None, None) => (0, Some(now + BELIEVED)),
+        };
+        let row = AccountRow { definition, unavailable: unavailable(change, time), expires };
+        Self { row, sequence, is_outdated: false }
+    }
+
+    /// Whether the row says what it said before. When the token expires is measured each time.
+    fn is_old(&self, before: &Self) -> bool {
+        let (row, last) = (&self.row, &before.row);
+        let says_the_same = row.definition == last.definition && row.unavailable == last.unavailable;
+        says_the_same && self.sequence == before.sequence && !before.is_outdated
+    }
 }
 
 impl Publisher {
@@ -77,8 +118,7 @@ impl Publisher {
         pool: &Pool,
         clock: Clock,
         worker: String,
-        definitions: Arc<Mutex<BTreeMap<String, Definition>>>,
-        telling: watch::Sender<u64>,
+        registered: Arc<Registered>,
     ) -> Result<Self, Error> {
         Ok(Self {
             pool: pool.clone(),
@@ -86,8 +126,7 @@ impl Publisher {
             place: place.clone(),
             clock,
             worker,
-            definitions,
-            telling,
+            registered,
             time: None,
             rev: 0,
             sentinel: None,
@@ -119,7 +158,7 @@ impl Publisher {
     async fn round(&mut self) -> Result<(), StoreError> {
         let time = self.look().await?;
         loop {
-            self.tell_outdated(time).await?;
+            self.tell_outdated(self.now(time));
             // What could not be told before goes first.
             for change in self.pool.take_changed(AT_ONCE.saturating_sub(self.pending.len())) {
                 self.outdated.remove(&change.name);
@@ -160,120 +199,86 @@ impl Publisher {
         Ok(time)
     }
 
-    /// Tells of what has changed. Who removes an account meanwhile waits until that has ended, or
-    /// it would be registered again.
-    async fn publish(&mut self, time: RedisTime) -> Result<(), StoreError> {
-        self.compare_definitions().await?;
-        self.telling.send_modify(|turns| *turns += 1);
-        let told = self.tell(time).await;
-        self.telling.send_modify(|turns| *turns += 1);
-        told
+    /// Returns what Redis' clock shows.
+    fn now(&self, time: RedisTime) -> u64 {
+        time.early(self.clock.moment().boot.as_nanos())
     }
 
-    async fn tell(&mut self, time: RedisTime) -> Result<(), StoreError> {
-        let keys = Arc::clone(&self.place.keys);
+    /// Has what was out of date of accounts told whose token has expired. Where the fleet has a
+    /// later one by now, it is out of date again.
+    fn tell_outdated(&mut self, now: u64) {
+        let Self { outdated, pending, .. } = self;
+        outdated.retain(|name, (change, until)| {
+            let is_due = *until <= now && pending.len() < AT_ONCE;
+            if is_due {
+                pending.insert(name.clone(), change.clone());
+            }
+            !is_due
+        });
+    }
+
+    /// Tells of what has changed.
+    async fn publish(&mut self, time: RedisTime) -> Result<(), StoreError> {
+        // Who removes an account waits until this is dropped, or it would be registered again.
+        let (_telling, until_told) = watch::channel(());
+        *self.registered.telling.lock() = Some(until_told);
+        let (keys, now) = (&self.place.keys, self.now(time));
         let mut arguments: Vec<Vec<u8>> = vec![keys.channel("changes").into()];
-        let mut told = Vec::new();
+        let mut told = BTreeMap::new();
         for (name, change) in &self.pending {
-            let Some(definition) = self.definitions.lock().get(name).cloned() else { continue };
-            let unavailable = change.quarantine.as_ref().map(|quarantine| unavailable(quarantine, time));
-            let row = AccountRow { definition, unavailable };
+            let Some(definition) = self.registered.definitions.lock().get(name).cloned() else { continue };
             let before = self.told.get(name);
+            let new = Told::new(definition, change, before, time, now);
             let token = match &change.token {
                 Some(token) => tokens::write(&self.place, name, token, time)?.to_vec(),
                 None => Vec::new(),
             };
-            let sequence = change.token.as_ref().map_or(before.map_or(0, |before| before.1), |token| token.sequence);
             // With a new token the row is told again: another worker may have told meanwhile that
             // the account cannot be used, since it saw the last token expire.
-            let is_told = |(last, with): &(Option<AccountRow>, u64)| last.as_ref() == Some(&row) && *with == sequence;
-            let json =
-                if before.is_some_and(is_told) { Vec::new() } else { serde_json::to_vec(&row).unwrap_or_default() };
+            let is_old = before.is_some_and(|before| new.is_old(before));
+            let row = if is_old { Vec::new() } else { serde_json::to_vec(&new.row).unwrap_or_default() };
             let is_new = if before.is_none() { "1" } else { "0" };
-            arguments.extend([name.clone().into(), json, sequence.to_string().into(), token, is_new.into()]);
-            told.push((name.clone(), (Some(row), sequence)));
+            arguments.extend([name.clone().into(), row, new.sequence.to_string().into(), token, is_new.into()]);
+            told.insert(name.clone(), new);
         }
-        let mut outdated = Vec::new();
-        if arguments.len() > 1 {
+        let mut others = Vec::new();
+        if !told.is_empty() {
             let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
             let names = [&*keys.accounts, &keys.account_changes, &keys.tokens, &keys.state, &keys.wants];
-            (self.rev, outdated) = self.link.run(&PUBLISH, &names, &arguments).await?;
+            (self.rev, others) = self.link.run(&PUBLISH, &names, &arguments).await?;
         }
+        self.compare(others, &mut told, now);
         self.told.extend(told);
-        self.catch_up(outdated);
-        self.pending.clear();
         Ok(())
     }
 
-    /// Has tokens replaced that are older than those that the fleet has by their sequence. Mostly
-    /// another worker has renewed, and the vault has what it got. If the vault was lost, and all
-    /// that knew its sequences ended, they begin anew, and have to go on after those of the fleet.
-    fn catch_up(&mut self, outdated: Vec<(String, u64)>) {
-        for (name, sequence) in outdated {
-            self.pool.catch_up(&name, sequence);
-            if let Some(told) = self.told.get_mut(&name) {
-                told.0 = None;
+    /// Compares what this worker has told with what others had told of the same accounts: each with
+    /// the sequence of the fleet's token and the row that was there.
+    ///
+    /// Has tokens replaced that are older than the fleet's by their sequence. Mostly another worker
+    /// has renewed, and the vault has what it got. If the vault was lost, and all that knew its
+    /// sequences ended, they begin anew, and have to go on after those of the fleet.
+    fn compare(&mut self, others: Vec<Other>, told: &mut BTreeMap<String, Told>, now: u64) {
+        let mut pending = std::mem::take(&mut self.pending);
+        for (name, sequence, row) in others {
+            let (Some(told), Some(change)) = (told.get_mut(&name), pending.remove(&name)) else { continue };
+            let row = row.and_then(|row| serde_json::from_slice::<AccountRow>(&row).ok());
+            if !self.told.contains_key(&name) && row.as_ref().is_some_and(|row| row.definition != told.row.definition) {
+                warn_of_other_limits(&name);
             }
-            if let Some(change) = self.pending.remove(&name).filter(|change| change.token.is_none()) {
-                let until = self.clock.moment().boot;
-                self.outdated.insert(name, Outdated { change, sequence, until });
-            }
-        }
-    }
-
-    /// Tells what was out of date of accounts that no worker has a token of any more.
-    async fn tell_outdated(&mut self, time: RedisTime) -> Result<(), StoreError> {
-        let now = self.clock.moment();
-        let due = self.outdated.iter().filter(|(_, outdated)| outdated.until <= now.boot);
-        let room = AT_ONCE.saturating_sub(self.pending.len());
-        let names: Vec<String> = due.map(|(name, _)| name.clone()).take(room).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let tokens = tokens::read(&self.place, &self.link, &names, time, now).await?;
-        for name in names {
-            let Some(mut outdated) = self.outdated.remove(&name) else { continue };
-            let until = match tokens.get(&name) {
-                Some(Ok(token)) => token.expires.boot,
-                // It is sealed with a key that this worker lacks, so another one is to tell.
-                Some(Err(_)) => now.boot + CLEANING,
-                None => now.boot,
-            };
-            if now.boot < until {
-                outdated.until = until;
-                self.outdated.insert(name, outdated);
+            told.is_outdated = sequence > told.sequence;
+            if !told.is_outdated {
                 continue;
             }
-            if let Some(told) = self.told.get_mut(&name) {
-                told.1 = outdated.sequence;
-            }
-            self.pending.insert(name, outdated.change);
-        }
-        Ok(())
-    }
-
-    /// Warns of accounts that other workers have registered with other limits, which end now.
-    async fn compare_definitions(&mut self) -> Result<(), StoreError> {
-        let new: Vec<String> = self.pending.keys().filter(|name| !self.told.contains_key(*name)).cloned().collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        let mut command = redis::cmd("HMGET");
-        command.arg(&self.place.keys.accounts).arg(&new);
-        let rows: Vec<Option<Vec<u8>>> = self.link.query(&command).await?;
-        for (name, row) in new.iter().zip(rows) {
-            let other = row.and_then(|row| serde_json::from_slice::<AccountRow>(&row).ok());
-            let own = self.definitions.lock().get(name).cloned();
-            if other.zip(own).is_some_and(|(other, own)| other.definition != own) {
-                tracing::warn!(
-                    target: "jwt_refresh",
-                    account = name,
-                    "another auth worker has registered the account with other limits or tags; those of this worker hold \
-                     from now on (give all workers the same)"
-                );
+            self.pool.catch_up(&name, sequence);
+            let expires = row.and_then(|row| row.expires).unwrap_or(now + KEPT);
+            if change.token.is_none() && expires <= now {
+                told.sequence = sequence;
+                self.pending.insert(name, change);
+            } else if change.token.is_none() {
+                self.outdated.insert(name, (change, expires));
             }
         }
-        Ok(())
     }
 
     /// Renews the tokens that members want to be renewed. What is wanted stands in Redis until
@@ -286,7 +291,7 @@ impl Publisher {
         for (account, want) in wants {
             let Some((sequence, cause)) = want.split_once(':') else { continue };
             let Ok(sequence) = sequence.parse() else { continue };
-            if self.wants.contains_key(&account) || !self.definitions.lock().contains_key(&account) {
+            if self.wants.contains_key(&account) || !self.registered.definitions.lock().contains_key(&account) {
                 continue;
             }
             let cause = QuarantineCause::by_name(cause).unwrap_or(QuarantineCause::Rejected);
@@ -299,7 +304,7 @@ impl Publisher {
     /// Says that this worker lives, and how it is doing.
     async fn tell_figures(&mut self, time: RedisTime) -> Result<(), StoreError> {
         let keys = &self.place.keys;
-        let now = time.early(self.clock.moment().boot.as_nanos());
+        let now = self.now(time);
         let (succeeded, failed) = self.pool.exchange_counts();
         let status = self.pool.status();
         let figures = WorkerFigures {
@@ -322,22 +327,36 @@ impl Publisher {
             return Ok(());
         }
         let key = &self.place.keys.workers;
-        let rows = self.link.all_of(key).await?;
-        let until = |row: &str| serde_json::from_str::<WorkerFigures>(row).ok().map(|worker| worker.until);
-        let has_ended =
-            |(_, row): &(&String, &String)| until(row).is_some_and(|until| until.saturating_add(KEPT) < now);
-        let ended: Vec<&String> = rows.iter().filter(has_ended).map(|(worker, _)| worker).collect();
-        if !ended.is_empty() {
-            self.link.query::<i64>(redis::cmd("HDEL").arg(key).arg(&ended)).await?;
+        for (worker, row) in self.link.all_of(key).await? {
+            let ended = serde_json::from_str(&row).is_ok_and(|row: WorkerFigures| row.until.saturating_add(KEPT) < now);
+            if ended {
+                self.link.query::<i64>(redis::cmd("HDEL").arg(key).arg(worker)).await?;
+            }
         }
         self.cleaned = Some(boot);
         Ok(())
     }
 }
 
-/// Returns why no process can use an account that is in quarantine at its auth worker.
-fn unavailable(quarantine: &Quarantine, time: RedisTime) -> Unavailable {
-    let until =
-        quarantine.until.map(|until| if until == Timestamp::NEVER.as_nanos() { 0 } else { time.early(until).max(1) });
-    Unavailable::new(quarantine.cause, until, quarantine.error.as_ref().map(ToString::to_string))
+/// What another worker has told of an account: its name, the sequence of its token, and its row.
+type Other = (String, u64, Option<Vec<u8>>);
+
+fn warn_of_other_limits(account: &str) {
+    tracing::warn!(
+        target: "jwt_refresh",
+        account,
+        "another auth worker has registered the account with other limits or tags; those of this worker hold \
+         from now on (give all workers the same)"
+    );
+}
+
+/// Returns why no process can use an account, if it is in quarantine at its auth worker, or has no
+/// token yet.
+fn unavailable(change: &AccountChange, time: RedisTime) -> Option<Unavailable> {
+    let Some(quarantine) = &change.quarantine else {
+        return change.token.is_none().then(|| Unavailable::new(QuarantineCause::Joining, None, None));
+    };
+    let never = Timestamp::NEVER.as_nanos();
+    let until = quarantine.until.map(|until| if until == never { 0 } else { time.early(until).max(1) });
+    Some(Unavailable::new(quarantine.cause, until, quarantine.error.as_ref().map(ToString::to_string)))
 }

@@ -8,8 +8,7 @@ use super::auth_workers::living;
 use super::member::FleetMember;
 use super::messages::{AccountRow, MemberReport, WorkerFigures, of_said};
 use super::place::failed;
-use super::redis_time::{RedisTime, redis_now};
-use super::tokens;
+use super::redis_time::redis_now;
 use crate::error::{Error, ErrorKind};
 use crate::pool::quarantine::{CauseCounts, QuarantineCause};
 use crate::pool::status::{PoolStatus, QuarantinedAccount};
@@ -28,52 +27,26 @@ impl FleetMember {
 
     async fn read_status(&self) -> Result<PoolStatus, StoreError> {
         let keys = &self.place.keys;
-        let sent = self.clock.moment().boot.as_nanos();
+        // Measured first, so that a token that is renewed meanwhile is not taken for expired.
         let now = redis_now(&self.link, &keys.demand).await?;
-        let time = RedisTime::measure(None, now, sent, self.clock.moment().boot.as_nanos());
-        let accounts = parsed::<AccountRow>(self.link.all_of(&keys.accounts).await?);
-        // Read after the accounts, so that an account that serves by its row has its token here.
-        let expired = self.expired(&accounts, time).await?;
-        let members = self.link.all_of(&keys.demand).await?.into_iter();
-        let members = members.filter_map(|(name, said)| Some((name, of_said(&said)?.1?))).collect();
+        // What a later version has written is left out.
+        let row = |(account, row): (String, String)| Some((account, serde_json::from_str(&row).ok()?));
+        let accounts = self.link.all_of(&keys.accounts).await?.into_iter().filter_map(row).collect();
+        let report = |(member, said): (String, String)| Some((member, of_said(&said)?.1?));
+        let members = self.link.all_of(&keys.demand).await?.into_iter().filter_map(report).collect();
         let workers = living(&self.place, &self.link, now).await?;
-        Ok(status(now, &accounts, &expired, &members, &workers))
+        Ok(status(now, &accounts, &members, &workers))
     }
-
-    /// Returns which of the accounts that are said to serve have no token that lives. A token that
-    /// is sealed with a key that this process lacks may live.
-    async fn expired(
-        &self,
-        accounts: &BTreeMap<String, AccountRow>,
-        time: RedisTime,
-    ) -> Result<Vec<String>, StoreError> {
-        let served = accounts.iter().filter(|(_, row)| row.unavailable.is_none());
-        let mut served: Vec<String> = served.map(|(account, _)| account.clone()).collect();
-        let now = self.clock.moment();
-        let tokens = tokens::read(&self.place, &self.link, &served, time, now).await?;
-        served.retain(|account| match tokens.get(account) {
-            Some(Ok(token)) => token.expires.boot <= now.boot,
-            Some(Err(_)) => false,
-            None => true,
-        });
-        Ok(served)
-    }
-}
-
-/// Reads what is in a hash. What a later version has written is left out.
-fn parsed<T: serde::de::DeserializeOwned>(read: BTreeMap<String, String>) -> BTreeMap<String, T> {
-    read.into_iter().filter_map(|(name, json)| Some((name, serde_json::from_str(&json).ok()?))).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ratios of counts that large need no more digits")]
 fn status(
     now: u64,
     accounts: &BTreeMap<String, AccountRow>,
-    expired: &[String],
     members: &BTreeMap<String, MemberReport>,
     workers: &BTreeMap<String, WorkerFigures>,
 ) -> PoolStatus {
-    let quarantined = quarantined(now, accounts, expired, members);
+    let quarantined = quarantined(now, accounts, members);
     let causes = CauseCounts::of_each(quarantined.values().map(|account| account.cause));
     let active = accounts.len().saturating_sub(quarantined.len());
     let sum = |figure: fn(&WorkerFigures) -> u64| workers.values().map(figure).sum::<u64>() as f64;
@@ -107,28 +80,22 @@ fn status(
 fn quarantined<'a>(
     now: u64,
     accounts: &'a BTreeMap<String, AccountRow>,
-    expired: &'a [String],
     members: &'a BTreeMap<String, MemberReport>,
 ) -> BTreeMap<&'a str, QuarantinedAccount> {
-    let mut quarantined: BTreeMap<&'a str, QuarantinedAccount> = BTreeMap::new();
-    for (account, cause, left) in members.values().flat_map(|member| &member.figures.resting) {
+    let mut quarantined = BTreeMap::new();
+    let resting = members.values().flat_map(|member| &member.figures.resting);
+    for (account, cause, left) in resting.filter(|(account, ..)| accounts.contains_key(account)) {
         let Some(cause) = QuarantineCause::by_name(cause) else { continue };
-        let returns_in = Some(Duration::from_millis(*left)).filter(|left| *left < Duration::MAX);
-        quarantined.insert(account, QuarantinedAccount { account: account.clone(), cause, returns_in, error: None });
-    }
-    for account in expired {
-        let cause = QuarantineCause::Expired;
-        let expired = QuarantinedAccount { account: account.clone(), cause, returns_in: None, error: None };
-        quarantined.insert(account, expired);
+        let (name, returns_in) = (account.clone(), Some(Duration::from_millis(*left)));
+        quarantined.insert(&**account, QuarantinedAccount { account: name, cause, returns_in, error: None });
     }
     for (account, row) in accounts {
-        let Some(unavailable) = &row.unavailable else { continue };
+        let Some(unavailable) = row.unavailable_at(now) else { continue };
         let returns = unavailable.until.filter(|until| *until > 0);
         let returns_in = returns.map(|until| Duration::from_micros(until.saturating_sub(now)));
-        let error = unavailable.error.as_ref().map(|what| Error::new(ErrorKind::NoAccount, what.clone()));
         let cause = unavailable.cause();
+        let error = unavailable.error.map(|what| Error::new(ErrorKind::NoAccount, what));
         quarantined.insert(account, QuarantinedAccount { account: account.clone(), cause, returns_in, error });
     }
-    quarantined.retain(|account, _| accounts.contains_key(*account));
     quarantined
 }

@@ -1,6 +1,5 @@
 //! The role that has the credentials: it keeps the tokens of a fleet fresh.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use tokio::sync::watch;
 
 use super::coordinator::Coordinator;
 use super::place::{FleetPlace, Settings, failed, unusable};
-use super::publisher::Publisher;
+use super::publisher::{Publisher, Registered};
 use super::scripts::REMOVE;
 use super::vault::Vault;
 use crate::clock::Clock;
@@ -25,7 +24,6 @@ use crate::runtime;
 use crate::store::RedisStore;
 #[cfg(feature = "seal")]
 use crate::store::{SealKey, Sealed};
-use crate::sync::Mutex;
 
 /// Logs the accounts of a [`RedisPool`](super::RedisPool) in, and keeps their tokens fresh. Run
 /// one, or several on several machines: they share each account's login, and one of them divides
@@ -87,9 +85,7 @@ struct WorkerShared {
     pool: Pool,
     place: FleetPlace,
     link: Arc<Connection>,
-    definitions: Arc<Mutex<BTreeMap<String, Definition>>>,
-    /// How often the publisher has begun and ended to tell of accounts.
-    telling: watch::Receiver<u64>,
+    registered: Arc<Registered>,
     /// Ends the tasks when it is dropped.
     alive: watch::Sender<()>,
 }
@@ -134,9 +130,9 @@ impl AuthWorker {
     /// been removed.
     pub async fn remove(&self, name: &str) -> Result<bool, Error> {
         let Self(worker) = self;
-        worker.definitions.lock().remove(name);
+        worker.registered.definitions.lock().remove(name);
         let had = worker.pool.remove(name);
-        worker.until_told().await;
+        worker.registered.until_told().await;
         let keys = &worker.place.keys;
         let channel = keys.channel("changes");
         let names = [&*keys.accounts, &keys.account_changes, &keys.tokens, &keys.state, &keys.wants];
@@ -158,16 +154,6 @@ impl AuthWorker {
 }
 
 impl WorkerShared {
-    /// Waits until the publisher has ended to tell of the accounts of which it does so now.
-    async fn until_told(&self) {
-        let mut telling = self.telling.clone();
-        let turns = *telling.borrow();
-        if turns % 2 == 1 {
-            // If the publisher has ended, it tells nothing any more.
-            let _ = telling.wait_for(|now| *now != turns).await;
-        }
-    }
-
     fn add(&self, account: Account) -> Result<(), Error> {
         let name = account.identity.name().to_owned();
         if account.has_api_key() {
@@ -175,9 +161,9 @@ impl WorkerShared {
         }
         let definition = Definition::of(&account)?;
         // The publisher may see the account as soon as the pool has it.
-        let before = self.definitions.lock().insert(name.clone(), definition);
+        let before = self.registered.definitions.lock().insert(name.clone(), definition);
         self.pool.add(account).inspect_err(|_| {
-            let mut definitions = self.definitions.lock();
+            let mut definitions = self.registered.definitions.lock();
             match before {
                 Some(before) => drop(definitions.insert(name, before)),
                 None => drop(definitions.remove(&name)),
@@ -190,7 +176,7 @@ impl fmt::Debug for AuthWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthWorker")
             .field("place", &self.0.place)
-            .field("accounts", &self.0.definitions.lock().len())
+            .field("accounts", &self.0.registered.definitions.lock().len())
             .finish_non_exhaustive()
     }
 }
@@ -361,31 +347,29 @@ impl AuthWorkerBuilder {
         };
         #[cfg(not(feature = "seal"))]
         let builder = builder.store(Vault::new(store, fleet, redis));
-        let (tells, telling) = watch::channel(0);
         let worker = Arc::new(WorkerShared {
             pool: builder.build()?,
             link,
             place,
-            definitions: Arc::default(),
-            telling,
+            registered: Arc::default(),
             alive: watch::Sender::default(),
         });
         worker.pool.watch();
         for account in self.accounts {
             worker.add(account)?;
         }
-        start(&worker, (self.share_time, self.lease_ttl), tells)?;
+        start(&worker, (self.share_time, self.lease_ttl))?;
         Ok(AuthWorker(worker))
     }
 }
 
 /// Starts the tasks of a worker, which end with it.
-fn start(worker: &WorkerShared, times: (Duration, Duration), tells: watch::Sender<u64>) -> Result<(), Error> {
+fn start(worker: &WorkerShared, times: (Duration, Duration)) -> Result<(), Error> {
     let runtime = runtime::handle()?;
     let (name, clock) = (random_name().map_err(failed)?, Clock::system());
     let place = &worker.place;
     let coordinator = Coordinator::new(place, clock.clone(), &name, times)?;
-    let publisher = Publisher::new(place, &worker.pool, clock, name, Arc::clone(&worker.definitions), tells)?;
+    let publisher = Publisher::new(place, &worker.pool, clock, name, Arc::clone(&worker.registered))?;
     let hub = Subscriptions::new(place.link()?);
     let (mut alive, channel) = (worker.alive.subscribe(), |noun: &str| place.keys.channel(noun));
     let [news, changes, wants] = {

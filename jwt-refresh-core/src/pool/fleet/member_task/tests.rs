@@ -39,7 +39,7 @@ impl Process {
     /// Takes what the auth workers say of the account.
     fn hear_of(&mut self, account: &Account) {
         let definition = Definition::of(account).unwrap();
-        self.task.accounts.rows.insert("ada".to_owned(), AccountRow { definition, unavailable: None });
+        self.task.accounts.rows.insert("ada".to_owned(), AccountRow { definition, unavailable: None, expires: None });
         self.task.take_account("ada");
     }
 
