@@ -315,7 +315,7 @@ impl Shares {
         let account = |(name, row): (&String, &AccountRow)| AccountNeed {
             units: row.definition.units(),
             tags: row.definition.tags().iter().filter_map(|tag| number(&tags, tag)).collect(),
-            serves: row.unavailable.is_none() && !self.is_full_of_the_dead(name, row, now),
+            serves: row.unavailable_at(now).is_none() && !self.is_full_of_the_dead(name, row, now),
         };
         let needs: Vec<AccountNeed> = accounts.iter().map(account).collect();
         let time = now + self.ahead;

@@ -822,3 +822,22 @@ fn claims_are_waited_for_of_members_that_live_and_do_not_know_yet_that_redis_was
     world.shares.see(&seen, SHARE_TIME);
     assert!(!world.shares.awaits_claims("second", world.now));
 }
+
+#[test]
+fn an_account_whose_token_has_expired_is_no_ones_that_has_callers_while_others_serve() {
+    let mut world = World::new(&json!({ "concurrency": 1 }), 2);
+    world.accounts.retain(|name, _| matches!(name.as_str(), "a0" | "a1"));
+    world.settle();
+    let expires = world.now + SHARE_TIME;
+    world.accounts.get_mut("a0").unwrap().expires = Some(expires);
+    let mut served = BTreeSet::new();
+    for _ in 0..40 {
+        world.now += 250_000;
+        world.beat();
+        world.settle();
+        let has = |process: &Process| process.uses.contains_key("a1");
+        let names = world.processes.iter().filter(|(_, process)| has(process)).map(|(name, _)| name.clone());
+        served.extend(names.filter(|_| world.now > expires + SHARE_TIME));
+    }
+    assert_eq!(served.len(), 2, "they take turns on what serves");
+}
