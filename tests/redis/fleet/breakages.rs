@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jwt_refresh::ErrorKind;
-use jwt_refresh::pool::{Account, AuthWorker, LeaseRequest, Pool, RedisPool};
+use jwt_refresh::pool::{Account, AuthWorker, LeaseRequest, Pool, QuarantineCause, RedisPool};
 use jwt_refresh_testkit::TestServer;
 use tokio::task::JoinSet;
 
 use super::callers::{Callers, Seen, more};
-use super::{World, active};
+use super::{World, active, policy};
 use crate::support::{Machine, RedisServer, SECOND, log, until, with_accounts};
 
 /// Asks a pool for a lease.
@@ -350,6 +350,32 @@ async fn a_worker_without_a_token_takes_no_account_out_of_use_whose_token_lives(
         drop(worker);
         until("its figures are old", async || pool.status().await.unwrap().failing == 0).await;
     }
+}
+
+#[tokio::test]
+async fn a_worker_without_a_token_is_silent_again_when_another_says_that_the_fleets_token_lives() {
+    let world = World::new(1).await;
+    let worker = world.worker(1);
+    let pool = world.pool();
+    active(&pool, 1).await;
+    drop(worker);
+    lose_login(&world).await;
+    let write = async |row: &str| world.redis.query::<u32>(redis::cmd("HSET").arg(ACCOUNTS).arg("a0").arg(row)).await;
+    let row: String = world.redis.run_command(&format!("HGET {ACCOUNTS} a0")).await;
+    let mut expired: serde_json::Value = serde_json::from_str(&row).unwrap();
+    expired["expires"] = 1.into();
+    write(&expired.to_string()).await;
+    let short = policy().quarantine(SECOND, SECOND);
+    let _worker = world.builder().account(world.account(0)).policy(short).build().unwrap();
+    until("it says that the login is denied", async || {
+        pool.status().await.unwrap().quarantined_for(QuarantineCause::Denied) == 1
+    })
+    .await;
+    write(&row).await;
+    let before = world.server.stats().failed_logins;
+    until("it was denied again", async || world.server.stats().failed_logins > before + 1).await;
+    has_told(&world).await;
+    assert_eq!(pool.status().await.unwrap().active, 1, "{}", pool.status().await.unwrap());
 }
 
 #[tokio::test]

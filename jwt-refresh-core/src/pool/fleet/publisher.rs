@@ -60,6 +60,9 @@ pub(super) struct Publisher {
     /// What is to be said of accounts that this worker has no token of, while the fleet has one,
     /// and when: once that one has expired, for then no other worker has renewed it.
     outdated: BTreeMap<String, (AccountChange, u64)>,
+    /// The sequences of the fleet's tokens that have expired. What is told of their accounts next
+    /// is not out of date for them. What is told later may be: one can turn out to live.
+    expired: BTreeMap<String, u64>,
     /// What members want and was acted on last, with the time since boot.
     wants: BTreeMap<String, (String, Timestamp)>,
 }
@@ -134,6 +137,7 @@ impl Publisher {
             pending: BTreeMap::new(),
             told: BTreeMap::new(),
             outdated: BTreeMap::new(),
+            expired: BTreeMap::new(),
             wants: BTreeMap::new(),
         })
     }
@@ -237,8 +241,10 @@ impl Publisher {
             // the account cannot be used, since it saw the last token expire.
             let is_old = before.is_some_and(|before| new.is_old(before));
             let row = if is_old { Vec::new() } else { serde_json::to_vec(&new.row).unwrap_or_default() };
+            let expired = self.expired.remove(name).filter(|_| change.token.is_none());
+            let sequence = expired.unwrap_or(new.sequence).to_string();
             let is_new = if before.is_none() { "1" } else { "0" };
-            arguments.extend([name.clone().into(), row, new.sequence.to_string().into(), token, is_new.into()]);
+            arguments.extend([name.clone().into(), row, sequence.into(), token, is_new.into()]);
             told.insert(name.clone(), new);
         }
         let mut others = Vec::new();
@@ -273,7 +279,7 @@ impl Publisher {
             self.pool.catch_up(&name, sequence);
             let expires = row.and_then(|row| row.expires).unwrap_or(now + KEPT);
             if change.token.is_none() && expires <= now {
-                told.sequence = sequence;
+                self.expired.insert(name.clone(), sequence);
                 self.pending.insert(name, change);
             } else if change.token.is_none() {
                 self.outdated.insert(name, (change, expires));
