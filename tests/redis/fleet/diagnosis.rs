@@ -108,7 +108,7 @@ async fn no_caller_is_told_that_no_auth_worker_lives_while_redis_is_out_of_reach
     let world = World::new(1).await;
     // A process of a busy machine may be silent for longer than a second.
     let account = world.account(0).concurrency(1);
-    let _worker = world.builder().share_time(SECOND * 30).account(account).build().unwrap();
+    let _worker = world.builder().share_time(SECOND * 10).account(account).build().unwrap();
     let proxy = RedisProxy::before(&world.redis).await;
     let pool = World::pool_behind(&proxy);
     holds(&pool, 1).await;
