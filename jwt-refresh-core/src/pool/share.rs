@@ -174,9 +174,21 @@ pub(super) struct Demand {
     pub(super) waiting: Vec<(Option<String>, u32)>,
     /// For which accounts callers with keys wait, and how many.
     pub(super) wanted: Vec<(String, u32)>,
-    /// How many leases are held.
+    /// What callers with a tag use, by that: of tags that callers wait for, and of those that are
+    /// used most.
+    pub(super) used: Vec<(String, TagUse)>,
+    /// How many leases are held, by callers with a tag and without.
     pub(super) held: u32,
-    /// How many leases were given so far.
+    /// How many leases were given so far, to callers with a tag and without.
+    pub(super) leases: u64,
+}
+
+/// What callers with one tag use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TagUse {
+    /// How many leases they hold.
+    pub(super) held: u32,
+    /// How many leases they were given since the fleet was told.
     pub(super) leases: u64,
 }
 

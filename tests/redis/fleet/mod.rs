@@ -5,6 +5,7 @@ mod bad_input;
 mod breakages;
 pub(crate) mod callers;
 mod crashes;
+mod demand;
 mod diagnosis;
 #[cfg(unix)]
 mod faults;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::entry::AccountHandle;
 use super::time::after;
-use crate::pool::limits::GroupIndex;
+use crate::pool::limits::{GroupIndex, TagIndex};
 
 /// The number of a lease. Leases are numbered in the order in which they are granted.
 pub(super) type LeaseId = u64;
@@ -14,6 +14,8 @@ pub(super) type LeaseId = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LeaseCharge {
     pub(super) handle: AccountHandle,
+    /// The tag that the caller asked for.
+    pub(super) tag: TagIndex,
     /// The group that the call was charged to.
     pub(super) group: Option<GroupIndex>,
     /// What the call is charged.
@@ -71,9 +73,10 @@ impl LeaseTimeouts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::limits::ALL;
 
     fn lease(slot: u32) -> LeaseCharge {
-        LeaseCharge { handle: AccountHandle { slot, serial: 0 }, group: None, cost: 1 }
+        LeaseCharge { handle: AccountHandle { slot, serial: 0 }, tag: ALL, group: None, cost: 1 }
     }
 
     #[test]

@@ -16,8 +16,8 @@
 //! `lifecycle` keeps track of. `event_queue` holds events until they are sent.
 //!
 //! In a fleet, `shares` is what the pool of one of its processes is told. `share_table` has what
-//! shares the process has, `reserve` how much it may use of quotas, and `changed_accounts` what the
-//! fleet has still to be told.
+//! shares the process has, `reserve` how much it may use of quotas, `tag_uses` what its callers use
+//! of each tag, and `changed_accounts` what the fleet has still to be told.
 //!
 //! `api_keys` tells whether a key was given twice. `stored` keeps tokens in a store. `heap` and
 //! `pages` hold many accounts in little memory. `rank` is how accounts are numbered and sorted, and
@@ -64,6 +64,8 @@ mod slots;
 mod state;
 mod stored;
 mod table;
+#[cfg(feature = "redis")]
+mod tag_uses;
 mod tags;
 mod time;
 mod virtual_time;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::rank::Slot;
+use super::tag_uses::TagUses;
 use super::time::NEVER;
 use crate::error::Error;
 use crate::pool::limits::{Limits, TagIndex};
@@ -63,6 +64,8 @@ pub(super) struct ShareTable {
     pub(super) late: BTreeMap<Slot, LateReport>,
     /// How many accounts whose tokens are supplied serve here, for each tag.
     pub(super) serving: BTreeMap<TagIndex, usize>,
+    /// What callers use of each tag.
+    pub(super) uses: TagUses,
     /// The account after the last that was looked at for a caller that waits.
     pub(super) looked_at: Slot,
     /// Whether any account's tokens are supplied.
@@ -83,6 +86,7 @@ impl Default for ShareTable {
             held: BTreeMap::new(),
             late: BTreeMap::new(),
             serving: BTreeMap::new(),
+            uses: TagUses::default(),
             looked_at: 0,
             is_fleet: false,
             has_new_demand: false,

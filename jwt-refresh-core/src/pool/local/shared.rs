@@ -363,8 +363,8 @@ struct LocalLease {
 
 impl LocalLease {
     fn held(&self) -> LeaseCharge {
-        let Granted { handle, group, .. } = self.granted;
-        LeaseCharge { handle, group, cost: self.cost.load(Ordering::Relaxed) }
+        let Granted { handle, tag, group, .. } = self.granted;
+        LeaseCharge { handle, tag, group, cost: self.cost.load(Ordering::Relaxed) }
     }
 
     /// Gives the account back, unless that was done before.

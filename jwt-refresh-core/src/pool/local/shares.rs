@@ -138,9 +138,14 @@ impl Pool {
     }
 
     /// Returns what callers ask for: at most 64 tags and 64 accounts, those that most callers wait
-    /// for.
+    /// for, and then those tags that are used most.
     pub(in crate::pool) fn demand(&self) -> Demand {
         self.0.change(|state, _| state.demand())
+    }
+
+    /// Returns the same, to be told: from now on it is counted anew which leases callers are given.
+    pub(in crate::pool) fn take_demand(&self) -> Demand {
+        self.0.change(|state, _| state.take_demand())
     }
 
     /// Returns whether an account serves here that a caller may be given who asks by `terms`.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use self::releases::Releases;
-use self::said::Said;
+use self::said::{NEWS, Said};
 use super::member::{FleetMember, Pins, TaskProgress, TaskSignals, Wishes};
 use super::messages::{AccountRow, ShareRow};
 use super::mirror::Mirror;
@@ -39,8 +39,6 @@ use crate::store::StoreError;
 /// The longest time between two heartbeats, and the shortest between two rounds.
 const LONGEST_BEAT: Duration = Duration::from_secs(1);
 const SHORTEST_ROUND: Duration = Duration::from_millis(2);
-/// How often a member says that its demand has changed much.
-const NEWS: Duration = Duration::from_millis(250);
 /// How long a process whose pool was dropped tells of the leases that it held.
 const LAST_LEASES: Duration = Duration::from_secs(30);
 /// How many changes of accounts are taken at once.

@@ -50,11 +50,11 @@ impl MemberTask {
         if !is_due && !is_early && passed < NEWS {
             return None;
         }
-        let mut said = self.said.next(self.pool.demand(), now);
-        let is_news = said.is_news_after(&self.said);
+        let is_news = self.said.next(self.pool.demand(), now).is_news_after(&self.said);
         if !is_due && !is_news {
             return None;
         }
+        let mut said = self.said.next(self.pool.take_demand(), now);
         if !is_due {
             said.hurry(now);
         }

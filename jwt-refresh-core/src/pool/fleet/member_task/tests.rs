@@ -12,6 +12,7 @@ use crate::pool::lease::Lease;
 use crate::pool::limit::{Limit, Totals};
 use crate::pool::share::{KnownState, SuppliedToken};
 use crate::pool::start::NoLogin;
+use crate::provider::Renewal;
 use crate::token::AccessToken;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -51,6 +52,13 @@ impl Process {
         let token = AccessToken::new("token").unwrap();
         let expires = self.task.clock.moment() + HOUR;
         self.task.pool.supply("ada", SuppliedToken { token, sequence: 1, expires });
+    }
+
+    /// Has a caller with that tag wait.
+    async fn waiting(&self, tag: &str) -> Renewal<Lease> {
+        let mut caller = self.task.pool.lease().tag(tag).into_future();
+        assert!(poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_pending())).await);
+        caller
     }
 
     async fn leases(&self, count: usize) -> Vec<Lease> {
@@ -127,8 +135,7 @@ async fn reports_of_callers(tags: &[String], gives_up: bool) -> Vec<usize> {
     let (mut waiting, mut reported) = (Vec::new(), Vec::new());
     for (at, tag) in tags.iter().enumerate() {
         process.clock.advance(Duration::from_millis(1));
-        let mut caller = process.task.pool.lease().tag(tag).into_future();
-        assert!(poll_fn(|cx| Poll::Ready(caller.as_mut().poll(cx).is_pending())).await);
+        let caller = process.waiting(tag).await;
         // What the task does when it is woken by that.
         process.task.pool.demand_arose().await;
         process.task.has_new_demand = true;
@@ -151,6 +158,68 @@ async fn the_first_callers_are_reported_at_once_and_those_that_keep_coming_four_
         let longest = reported.windows(2).map(|pair| pair[1] - pair[0]).max();
         assert!(longest <= Some(1000), "{reported:?}");
     }
+}
+
+/// Returns what is reported of callers with the next heartbeat.
+fn reported(process: &mut Process) -> Vec<(Option<String>, u32)> {
+    process.clock.advance(LONGEST_BEAT);
+    process.task.report().unwrap().0.demand
+}
+
+#[tokio::test]
+async fn callers_who_are_served_at_once_are_reported_with_the_tag_that_they_ask_for() {
+    let mut process = Process::with(&account().tag("free"));
+    process.take(&ShareRow { units: 1, of: 1, grant: 7, ..ShareRow::default() });
+    process.beat();
+    let untagged = process.leases(1).await;
+    let mut tagged = Vec::new();
+    for _ in 0..40 {
+        let lease = process.task.pool.lease().tag("free").await.unwrap();
+        tagged.extend(Some(lease).filter(|_| tagged.len() < 2));
+    }
+    let free = || Some("free".to_owned());
+    assert_eq!(reported(&mut process), [(None, 1), (free(), 2 + 4)], "a tenth of the calls of a second");
+    assert_eq!(reported(&mut process), [(None, 1), (free(), 2)]);
+    drop(untagged);
+    assert_eq!(reported(&mut process), [(free(), 2)]);
+    drop(tagged);
+    assert_eq!(reported(&mut process), []);
+}
+
+#[tokio::test]
+async fn a_report_before_its_time_does_not_forget_calls_that_go_on() {
+    let mut process = Process::with(&account().tag("free"));
+    process.task.pool.add_elsewhere(Account::new("bob", NoLogin).tag("elsewhere")).unwrap();
+    process.take(&ShareRow { units: 1, of: 1, grant: 7, ..ShareRow::default() });
+    process.beat();
+    for _ in 0..400 {
+        process.task.pool.lease().tag("free").await.unwrap();
+    }
+    let free = |count| (Some("free".to_owned()), count);
+    assert_eq!(reported(&mut process), [free(40)]);
+    process.clock.advance(NEWS / 10);
+    let _caller = process.waiting("elsewhere").await;
+    process.task.has_new_demand = true;
+    let waiting = (Some("elsewhere".to_owned()), 1);
+    assert_eq!(process.task.report().unwrap().0.demand, [waiting.clone(), free(37)]);
+    assert_eq!(reported(&mut process), [waiting, free(9)], "they have ended");
+}
+
+#[tokio::test]
+async fn callers_with_many_tags_who_are_served_at_once_are_reported_no_more_often() {
+    let tags: Vec<String> = (0..50).map(|number| format!("t{number}")).collect();
+    let mut process = Process::with(&tags.iter().fold(account(), Account::tag));
+    process.take(&ShareRow { units: 1, of: 1, grant: 7, ..ShareRow::default() });
+    process.beat();
+    let mut reports = 0;
+    for tag in tags.iter().cycle().take(400) {
+        process.clock.advance(Duration::from_millis(25));
+        for _ in 0..10 {
+            process.task.pool.lease().tag(tag).await.unwrap();
+        }
+        reports += u32::from(process.task.report().is_some());
+    }
+    assert!(reports <= 11, "{reports} reports in ten seconds");
 }
 
 /// Whether a caller would be served now.

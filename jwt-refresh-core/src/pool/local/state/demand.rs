@@ -1,18 +1,30 @@
-//! What callers wait for in a process of a fleet, and how long its shares go on to serve them.
+//! What callers wait for and use in a process of a fleet, and how long its shares go on to serve
+//! them.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use super::PoolState;
 use crate::error::Error;
-use crate::pool::limits::ALL;
+use crate::pool::limits::{ALL, TagIndex};
 use crate::pool::local::metered_queue::Due;
 use crate::pool::local::rank::Slot;
 use crate::pool::local::state::Granted;
 use crate::pool::local::waiters::{Selector, WaitFor};
-use crate::pool::share::Demand;
+use crate::pool::share::{Demand, TagUse};
 
 /// How many tags and accounts are told at most.
 const TOLD: usize = 64;
 
 impl PoolState {
+    /// Returns what callers ask for, to be told: from now on it is counted anew which leases they
+    /// are given.
+    pub(in crate::pool::local) fn take_demand(&mut self) -> Demand {
+        let demand = self.demand();
+        self.shares.uses.begin_anew();
+        demand
+    }
+
     /// Returns what callers ask for.
     pub(in crate::pool::local) fn demand(&self) -> Demand {
         let (mut waiting, mut wanted) = (Vec::new(), Vec::new());
@@ -22,15 +34,45 @@ impl PoolState {
                 WaitFor::Account(slot) => wanted.push((slot, callers)),
             }
         }
-        let waiting = most_wanted(waiting).into_iter();
-        let wanted = most_wanted(wanted).into_iter();
+        let (waiting, wanted) = (most_wanted(waiting), most_wanted(wanted).into_iter());
         Demand {
-            waiting: waiting.map(|(tag, callers)| (self.tags.name(tag).map(str::to_owned), callers)).collect(),
+            used: self.used(&waiting),
+            waiting: waiting
+                .into_iter()
+                .map(|(tag, callers)| (self.tags.name(tag).map(str::to_owned), callers))
+                .collect(),
             wanted: wanted
                 .filter_map(|(slot, callers)| Some((self.table.get(slot)?.identity.name().to_owned(), callers)))
                 .collect(),
             held: u32::try_from(self.counters.held).unwrap_or(u32::MAX),
             leases: self.counters.leases,
+        }
+    }
+
+    /// Returns what is used of the tags that callers wait for, and of those that are used most. If
+    /// no account serves here that has a tag, nobody asks for it but those that wait: leases of it
+    /// that are left need nothing more.
+    fn used(&self, waiting: &[(TagIndex, u32)]) -> Vec<(String, TagUse)> {
+        let awaited: BTreeSet<TagIndex> = waiting.iter().map(|(tag, _)| *tag).collect();
+        let (mut told, others): (Vec<_>, Vec<_>) = self.shares.uses.iter().partition(|(tag, _)| awaited.contains(tag));
+        let is_served = |(tag, _): &(TagIndex, TagUse)| self.shares.serving.contains_key(tag);
+        let mut serving: Vec<_> = others.into_iter().filter(is_served).collect();
+        serving.sort_unstable_by_key(|&(tag, used)| (Reverse(used.held), Reverse(used.leases), tag));
+        told.extend(serving.into_iter().take(TOLD.saturating_sub(awaited.len())));
+        told.into_iter().filter_map(|(tag, used)| Some((self.tags.name(tag)?.to_owned(), used))).collect()
+    }
+
+    /// Counts what a caller uses who asked for a tag.
+    pub(super) fn use_began(&mut self, tag: TagIndex) {
+        if self.shares.is_fleet {
+            self.shares.uses.granted(tag);
+        }
+    }
+
+    /// Counts that such a lease has ended, also if its account has gone or has other tags by now.
+    pub(super) fn use_ended(&mut self, tag: TagIndex) {
+        if self.shares.is_fleet {
+            self.shares.uses.ended(tag);
         }
     }
 
@@ -149,7 +191,7 @@ impl PoolState {
 
 /// Returns what most callers wait for.
 fn most_wanted(mut all: Vec<(Slot, u32)>) -> Vec<(Slot, u32)> {
-    all.sort_unstable_by_key(|&(of, callers)| (std::cmp::Reverse(callers), of));
+    all.sort_unstable_by_key(|&(of, callers)| (Reverse(callers), of));
     all.truncate(TOLD);
     all
 }

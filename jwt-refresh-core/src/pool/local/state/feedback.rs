@@ -37,8 +37,11 @@ impl PoolState {
     }
 
     /// Ends a lease, and gives its account to the next waiter.
-    fn end_lease(&mut self, LeaseCharge { handle, group, cost }: LeaseCharge, now: i64) {
+    fn end_lease(&mut self, lease: LeaseCharge, now: i64) {
+        let LeaseCharge { handle, group, cost, .. } = lease;
         self.counters.held -= 1;
+        #[cfg(feature = "redis")]
+        self.use_ended(lease.tag);
         self.end_shared(group, cost, now);
         if let Some(entry) = self.table.by_handle(handle) {
             entry.held = entry.held.saturating_sub(1);

@@ -173,8 +173,10 @@ impl PoolState {
         }
         let call = Call { cost: to.cost, leased: now };
         let lease = self.counters.leases;
-        self.lease_timeouts.granted(lease, LeaseCharge { handle, group, cost: to.cost }, now);
-        Some(Granted { handle, identity, token, pin, lease, call, group })
+        self.lease_timeouts.granted(lease, LeaseCharge { handle, tag: to.tag, group, cost: to.cost }, now);
+        #[cfg(feature = "redis")]
+        self.use_began(to.tag);
+        Some(Granted { handle, identity, token, pin, lease, call, tag: to.tag, group })
     }
 
     /// Puts an account where it belongs: ready, waiting for its rate, or idle.

@@ -341,7 +341,7 @@ impl PoolState {
             return;
         }
         self.lease_timeouts.set_cost(id, to);
-        let LeaseCharge { handle, group, cost } = lease;
+        let LeaseCharge { handle, group, cost, .. } = lease;
         let (call, at) = (Call { cost, leased }, self.at(now));
         if let Some(group) = group {
             self.shared_limits.correct(group, call, to, at);

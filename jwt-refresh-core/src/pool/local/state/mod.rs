@@ -88,6 +88,8 @@ pub(super) struct Granted {
     pub(super) pin: Option<Pin>,
     pub(super) lease: LeaseId,
     pub(super) call: Call,
+    /// The tag that the caller asked for.
+    pub(super) tag: TagIndex,
     /// The group that the call was charged to.
     pub(super) group: Option<GroupIndex>,
 }

@@ -18,7 +18,7 @@ use crate::pool::local::state::PoolState;
 use crate::pool::policy::PoolPolicy;
 use crate::pool::quarantine::QuarantineCause;
 use crate::pool::request::{LeaseRequest, LeaseSource};
-use crate::pool::share::{AccountState, KnownState, Share, SuppliedToken};
+use crate::pool::share::{AccountState, KnownState, Share, SuppliedToken, TagUse};
 use crate::pool::start::NoLogin;
 use crate::provider::Renewal;
 use crate::store::MemoryStore;
@@ -589,6 +589,84 @@ async fn demand_arises_for_what_nothing_here_can_serve_and_is_not_missed() {
     arose.await;
     drop((lease, first, second, third));
     assert_eq!(here.pool.demand().waiting, []);
+}
+
+/// What callers with the tag "eu" use, as it is told.
+fn use_of_eu(held: u32, leases: u64) -> Vec<(String, TagUse)> {
+    vec![("eu".to_owned(), TagUse { held, leases })]
+}
+
+#[tokio::test]
+async fn callers_who_are_served_at_once_ask_for_their_tag_until_their_leases_end() {
+    let here = Process::with(account().tag("eu")).and(Account::new("bob", NoLogin).tag("us"));
+    here.serve("ada", WHOLE, &KnownState::Unused);
+    here.serve("bob", WHOLE, &KnownState::Unused);
+    let tagged = here.pool.lease().tag("eu").await.unwrap();
+    let keyed = here.pool.lease().tag("eu").key("a customer").await.unwrap();
+    let untagged = here.lease().unwrap();
+    assert_eq!(here.pool.demand().used, use_of_eu(2, 2));
+    let demand = here.pool.take_demand();
+    assert_eq!((demand.used, demand.held, demand.leases), (use_of_eu(2, 2), 3, 3));
+    drop((keyed, untagged));
+    let demand = here.pool.demand();
+    assert_eq!((demand.used, demand.held, demand.leases), (use_of_eu(1, 0), 1, 3));
+    drop(tagged);
+    assert_eq!(here.pool.demand().used, []);
+}
+
+#[tokio::test]
+async fn leases_count_for_their_tag_no_more_that_end_when_their_account_has_another_or_has_gone() {
+    let here = Process::with(account().tag("eu"));
+    here.serve("ada", WHOLE, &KnownState::Unused);
+    let mut leases = Vec::new();
+    for _ in 0..3 {
+        leases.push(here.pool.lease().tag("eu").await.unwrap());
+    }
+    let here = here.and(Account::new("bob", NoLogin).tag("eu"));
+    here.serve("bob", WHOLE, &KnownState::Unused);
+    here.pool.take_demand();
+    assert!(here.pool.redefine(&account().tag("us")).unwrap());
+    assert_eq!(here.pool.demand().used, use_of_eu(3, 0));
+    leases.pop();
+    assert_eq!(here.pool.demand().used, use_of_eu(2, 0));
+    assert!(here.pool.remove("ada"));
+    leases.pop();
+    assert_eq!(here.pool.demand().used, use_of_eu(1, 0));
+    leases.pop();
+    assert_eq!(here.pool.demand().used, []);
+}
+
+#[tokio::test]
+async fn leases_of_an_account_that_has_moved_on_ask_for_its_tag_only_beside_callers_who_wait() {
+    let here = Process::with(account().tag("eu"));
+    here.serve("ada", WHOLE, &KnownState::Unused);
+    let lease = here.pool.lease().tag("eu").await.unwrap();
+    here.release("ada");
+    assert_eq!(here.pool.demand().used, []);
+    let caller = waiting(here.pool.lease().tag("eu")).await;
+    assert_eq!(here.pool.demand().used, use_of_eu(1, 1));
+    drop((lease, caller));
+}
+
+#[tokio::test]
+async fn of_many_tags_those_are_told_that_callers_wait_for_and_then_those_that_are_used_most() {
+    let tags: Vec<String> = (0..70).map(|number| format!("t{number}")).collect();
+    let all = tags.iter().fold(account(), Account::tag);
+    let here = Process::with(all).and(Account::new("bob", NoLogin).tag("us"));
+    here.serve("ada", WHOLE, &KnownState::Unused);
+    let mut leases = Vec::new();
+    for tag in tags.iter().chain(&tags[5..]) {
+        leases.push(here.pool.lease().tag(tag).await.unwrap());
+    }
+    let told = here.pool.demand().used;
+    assert_eq!(told.len(), 64);
+    assert!(told.iter().all(|(_, used)| used.held == 2), "{told:?}");
+    here.release("ada");
+    let callers = [waiting(here.pool.lease().tag("us")).await, waiting(here.pool.lease().tag("t0")).await];
+    here.serve("ada", WHOLE, &KnownState::Unused);
+    assert_eq!(here.pool.demand().waiting, [(Some("us".to_owned()), 1)]);
+    assert_eq!(here.pool.demand().used.len(), 63);
+    drop(callers);
 }
 
 #[tokio::test]

@@ -384,5 +384,5 @@ fn shared_limit((is_strict, amount): (bool, u64)) -> Counted {
 
 /// Returns what a lease is charged to, if its call costs `cost`.
 fn charge(granted: &Granted, cost: u64) -> LeaseCharge {
-    LeaseCharge { handle: granted.handle, group: granted.group, cost }
+    LeaseCharge { handle: granted.handle, tag: granted.tag, group: granted.group, cost }
 }
