@@ -84,6 +84,14 @@ pub(crate) async fn exchange(
 
 const NO_LOGIN: &str = "there is no way to log in";
 
+const NOTHING_TO_SEND: &str = "there is no refresh token that may be sent";
+
+/// Returns whether a refresh for other parameters was not sent, because the account has no refresh
+/// token, or one that may be spent.
+pub(crate) fn had_nothing_to_send(error: &Error) -> bool {
+    error.what() == NOTHING_TO_SEND
+}
+
 /// Sends the requests of one renewal.
 struct Renewer<'a, C> {
     context: &'a C,
@@ -151,7 +159,7 @@ impl<C: RenewalContext> Renewer<'_, C> {
     async fn refresh_other(&self, credential: RefreshCredential, sequence: u64) -> Outcome {
         let token = credential.token().filter(|_| credential.is_valid()).cloned();
         let (Some(token), Some(parameters)) = (token, self.context.parameters()) else {
-            let error = Error::new(ErrorKind::Aborted, "there is no refresh token that may be sent");
+            let error = Error::new(ErrorKind::Aborted, NOTHING_TO_SEND);
             return Outcome::failed(error, credential);
         };
         let refresh = Arc::clone(self.context.authenticator()).refresh_for(token.clone(), parameters);

@@ -17,7 +17,7 @@ mod revoke;
 
 pub(crate) use action::{Action, count_answer, count_wait};
 pub(crate) use credential::RefreshCredential;
-pub(crate) use exchange::{RenewalContext, exchange};
+pub(crate) use exchange::{RenewalContext, exchange, had_nothing_to_send};
 pub(crate) use issued::IssuedTokens;
 pub(crate) use lifetime::{Lifetime, RequestTimes, expiry};
 pub(crate) use outcome::{CutOffGuard, Outcome, Serving};

@@ -8,8 +8,11 @@ use super::record::Record;
 use super::shared::{Child, SessionShared};
 use super::state::NextOther;
 use crate::error::{Error, ErrorKind};
-use crate::renewal::{IssuedTokens, Plan, RefreshCredential};
+use crate::renewal::{IssuedTokens, Plan, RefreshCredential, had_nothing_to_send};
 use crate::token::{AccessParameters, AccessToken};
+
+#[cfg(test)]
+mod tests;
 
 /// What becomes of the token of a child.
 enum ChildChange {
@@ -86,16 +89,13 @@ impl SessionShared {
             match self.cell.begin_other(&request) {
                 NextOther::Fail(error) => return Err(error),
                 NextOther::After(pending) => drop(pending.result().await),
-                NextOther::First if is_renewed => {
-                    return Err(Error::new(ErrorKind::Aborted, "no refresh token is left"));
-                }
-                NextOther::First => is_renewed = self.renew_first().await?,
+                NextOther::First => drop(self.fresh().await?),
                 NextOther::Launch(permit) => {
                     let result = self.launch(permit, &runtime).result().await;
                     match request.take_answer() {
                         Some(Ok(issued)) => return Ok(issued),
                         // What a renewal of the session makes of that is for all its tokens.
-                        Some(Err(error)) if !is_renewed && error.code() == Some("invalid_grant") => {
+                        Some(Err(error)) if !is_renewed && lacks_refresh_token(&error) => {
                             self.renew_now(Plan::Renew).await?;
                             is_renewed = true;
                         }
@@ -107,22 +107,14 @@ impl SessionShared {
         }
     }
 
-    /// Returns the token that a child has, also if it has expired or was rejected.
+    /// Returns the token that a child has and can no longer use. One that it can, it has taken from
+    /// the store after it began to ask, and that is then an answer.
     fn last_token(&self, parameters: &AccessParameters) -> Option<AccessToken> {
         let mut children = self.children.lock();
         let child = children.iter_mut().flat_map(|all| all.iter()).find(|child| child.parameters == *parameters)?;
-        child.session.cell.lock().token()
-    }
-
-    /// Gets a refresh token that may be sent. Returns true.
-    async fn renew_first(self: &Arc<Self>) -> Result<bool, Error> {
-        let has_token = self.cell.lock().token().is_some();
-        if has_token {
-            self.renew_now(Plan::Renew).await?
-        } else {
-            self.fresh().await?
-        };
-        Ok(true)
+        let now = self.cell.clock.moment();
+        let state = child.session.cell.lock();
+        state.token().filter(|_| state.token_until(now, |life| life.ahead).is_none())
     }
 
     /// Notes that a child is given the token of `sequence`.
@@ -133,6 +125,12 @@ impl SessionShared {
             child.sequence = child.sequence.max(sequence);
         }
     }
+}
+
+/// Returns whether the login has no refresh token that the server takes: it was refused, or none
+/// may be sent.
+fn lacks_refresh_token(error: &Error) -> bool {
+    error.code() == Some("invalid_grant") || had_nothing_to_send(error)
 }
 
 /// Returns the error of a server that gives the login no such access token. It says nothing against

@@ -275,7 +275,7 @@ impl SessionState {
     }
 
     /// Returns the current token, unless `end` of its lifetime has been reached.
-    fn token_until(&self, now: Moment, end: fn(&Lifetime) -> Moment) -> Option<AccessToken> {
+    pub(super) fn token_until(&self, now: Moment, end: fn(&Lifetime) -> Moment) -> Option<AccessToken> {
         self.held.as_ref().filter(|held| !now.reached(end(&held.life))).map(|held| held.token.clone())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Phase, RenewalPermit, SessionState, logged_out};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
-use crate::renewal::{IssuedTokens, Outcome, Plan, RefreshCredential};
+use crate::renewal::{IssuedTokens, Outcome, Plan, RefreshCredential, had_nothing_to_send};
 use crate::session::events::Event;
 use crate::session::other_request::OtherRequest;
 use crate::session::pending::{Notification, PendingRenewal, RenewalResult};
@@ -39,9 +39,11 @@ impl SessionState {
             return NextOther::Fail(Error::new(ErrorKind::Store, what));
         }
         match (&self.held, &self.credential) {
-            (None, _) | (_, RefreshCredential::InDoubt(_)) => return NextOther::First,
+            (None, _) => return NextOther::First,
             (Some(_), RefreshCredential::None) => return NextOther::Fail(no_refresh_token()),
-            (Some(_), RefreshCredential::Valid(_) | RefreshCredential::Reusable(_)) => {}
+            // One that is in doubt may be so because another process was seen sending it, and the
+            // store has the next by the time that it is this one's turn.
+            (Some(_), _) => {}
         }
         match self.begin(Plan::Other) {
             Ok(permit) => {
@@ -68,30 +70,31 @@ impl SessionState {
                     let (token, life) = (held.token.clone(), held.life);
                     self.keep_unsaved(IssuedTokens { token, life, ..issued }, TokenSource::Renewal);
                 }
-                (None, Event::Renewed)
+                (None, Some(Event::Renewed))
             }
             Outcome::Renewed(issued) => {
                 self.take_credential(&issued);
-                (None, Event::Renewed)
+                (None, Some(Event::Renewed))
             }
             // The store had the token.
-            Outcome::Found(_) => (None, Event::Adopted),
+            Outcome::Found(_) => (None, Some(Event::Adopted)),
             Outcome::Failed { error, credential, .. } => {
                 // What came to be in doubt meanwhile stays so.
                 if self.credential != credential.clone().in_doubt() {
                     self.credential = credential;
                 }
-                (Some(error.clone()), Event::Failed(error))
+                let event = (!had_nothing_to_send(&error)).then(|| Event::Failed(error.clone()));
+                (Some(error), event)
             }
             Outcome::LoggedOut => {
                 self.log_out();
-                (Some(logged_out()), Event::LoggedOut)
+                (Some(logged_out()), Some(Event::LoggedOut))
             }
         };
         let what = "the renewal was for another access token of the login";
         let error = error.unwrap_or_else(|| Error::new(ErrorKind::Aborted, what));
         // Those who wait for the session's own token look again.
-        Notification { sender: ended.sender, result: RenewalResult::Inconclusive(error), event: Some(event) }
+        Notification { sender: ended.sender, result: RenewalResult::Inconclusive(error), event }
     }
 
     /// Takes the refresh token that came with an access token for other parameters.
