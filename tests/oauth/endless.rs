@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jwt_refresh::oauth::{Grant, OAuth, OAuthBuilder};
 use jwt_refresh::{ClientAuth, Error, Policy, Session, Tokens};
 use serde_json::json;
@@ -171,9 +172,11 @@ impl Odd {
     }
 }
 
+/// A session in which what is good on the way to an odd answer has time enough, also on a busy
+/// machine.
 fn session(login: OAuthBuilder) -> Session {
     let login = login.client(|| reqwest::Client::builder().no_proxy()).build().unwrap();
-    let policy = Policy::default().login_timeout(SECOND * 2).refresh_timeout(SECOND * 2);
+    let policy = Policy::default().login_timeout(SECOND * 10).refresh_timeout(SECOND * 10);
     Session::builder(login).policy(policy).build()
 }
 
@@ -228,7 +231,7 @@ async fn no_endpoint_holds_a_login_for_ever_or_leads_it_elsewhere() {
                 let error = ends(&what, session.token()).await;
                 assert!(error.endpoint().unwrap().starts_with(&server.url), "{what}: {error}");
                 // A discovery has half of the time of the login, to the tenth of a second.
-                assert!(!error.to_string().contains("0.99"), "{what}: {error}");
+                assert!(!error.to_string().contains("4.99"), "{what}: {error}");
                 assert_eq!(server.asked(path), 1, "{what}");
                 assert_eq!(server.elsewhere.load(Ordering::Acquire), 0, "{what}");
             });
@@ -239,7 +242,7 @@ async fn no_endpoint_holds_a_login_for_ever_or_leads_it_elsewhere() {
 
 #[tokio::test]
 async fn a_refresh_whose_answer_has_no_end_is_not_sent_again_and_the_token_serves_on() {
-    for odd in ODD {
+    let all = ODD.map(async |odd| {
         let server = OddServer::start("/token", odd);
         let what = format!("{odd:?}");
         let session = session(by_assertion(&server));
@@ -249,12 +252,13 @@ async fn a_refresh_whose_answer_has_no_end_is_not_sent_again_and_the_token_serve
         assert_eq!(session.token().await.unwrap().expose(), "held", "{what}");
         assert_eq!(server.asked("/token"), 1, "{what}");
         assert_eq!(server.elsewhere.load(Ordering::Acquire), 0, "{what}");
-    }
+    });
+    join_all(all).await;
 }
 
 #[tokio::test]
 async fn a_logout_whose_revocation_has_no_end_ends() {
-    for odd in ODD {
+    let all = ODD.map(async |odd| {
         let server = OddServer::start("/revoke", odd);
         let what = format!("{odd:?}");
         let session = session(by_assertion(&server));
@@ -262,5 +266,6 @@ async fn a_logout_whose_revocation_has_no_end_ends() {
         ends(&what, session.logout()).await;
         session.token().await.unwrap_err();
         assert_eq!(server.elsewhere.load(Ordering::Acquire), 0, "{what}");
-    }
+    });
+    join_all(all).await;
 }

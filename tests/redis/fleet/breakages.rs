@@ -233,6 +233,7 @@ async fn after_the_vault_is_lost_under_living_workers_each_account_logs_in_once_
         until("a token was refreshed", async || world.server.stats().since(&begun).refreshes > round).await;
         let before = world.server.stats();
         let vault: Vec<String> = world.redis.run_command("KEYS jwt-refresh/catalog/vault:*").await;
+        let under_way = vault.iter().filter(|key| key.ends_with(":lease")).count();
         world.redis.query::<i64>(redis::cmd("DEL").arg(&vault)).await;
         until("each was renewed three times", async || {
             let since = world.server.stats().since(&before);
@@ -241,7 +242,9 @@ async fn after_the_vault_is_lost_under_living_workers_each_account_logs_in_once_
         .await;
         let since = world.server.stats().since(&before);
         println!("round {round}: {since:?}");
-        assert!(since.logins <= ACCOUNTS as u64 && since.reuses == 0, "{since:?}");
+        // A renewal whose lease is lost excludes no other one.
+        let at_most = (ACCOUNTS + under_way) as u64;
+        assert!(since.logins <= at_most && since.reuses == 0, "{under_way} under way: {since:?}");
     }
 }
 

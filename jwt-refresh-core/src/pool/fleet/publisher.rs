@@ -363,6 +363,6 @@ fn unavailable(change: &AccountChange, time: RedisTime) -> Option<Unavailable> {
         return change.token.is_none().then(|| Unavailable::new(QuarantineCause::Joining, None, None));
     };
     let never = Timestamp::NEVER.as_nanos();
-    let until = quarantine.until.map(|until| if until == never { 0 } else { time.early(until).max(1) });
+    let until = quarantine.until.map(|until| if until == never { 0 } else { time.late(until) });
     Some(Unavailable::new(quarantine.cause, until, quarantine.error.as_ref().map(ToString::to_string)))
 }

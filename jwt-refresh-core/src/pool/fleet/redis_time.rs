@@ -44,6 +44,11 @@ impl RedisTime {
         u64::try_from(boot.saturating_add(self.low) / 1000).unwrap_or(0)
     }
 
+    /// Returns the same; too late rather than too early.
+    pub(super) fn late(self, boot: i64) -> u64 {
+        self.early(boot.saturating_add(self.width())).saturating_add(1)
+    }
+
     /// Returns the time since boot at which Redis' clock shows `redis`; too early rather than too
     /// late.
     pub(super) fn boot_early(self, redis: u64) -> i64 {
@@ -69,6 +74,20 @@ fn nanos(micros: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_one_process_tells_late_and_another_reads_late_has_not_come_earlier() {
+        // Redis' clock is ahead by a second, and questions take different times on their ways.
+        let measured = |there: i64, back: i64| RedisTime::measure(None, 1_000_000, -there, back);
+        let all = [measured(0, 0), measured(999, 1), measured(1, 7_000_000), measured(9_000_000, 0)];
+        let times = [0, 1, 999, 1001, 6_000_000_500];
+        for (teller, reader) in all.iter().flat_map(|teller| all.iter().map(move |reader| (teller, reader))) {
+            for boot in times {
+                assert!(reader.boot_late(teller.late(boot)) >= boot, "{teller:?} {reader:?} {boot}");
+                assert!(reader.boot_early(teller.early(boot)) <= boot, "{teller:?} {reader:?} {boot}");
+            }
+        }
+    }
 
     #[test]
     fn the_more_exact_measurement_is_kept_until_it_is_old_or_a_clock_was_stepped() {

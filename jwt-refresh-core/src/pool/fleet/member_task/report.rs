@@ -113,9 +113,7 @@ impl MemberTask {
         let Some(time) = self.time else { return BTreeMap::new() };
         self.rests.retain(|_, (_, until)| *until > now);
         let rests = self.rests.iter().filter(|(account, _)| self.is_divided(account));
-        rests
-            .map(|(account, (cause, until))| (account.clone(), (cause.name().to_owned(), time.early(*until))))
-            .collect()
+        rests.map(|(account, (cause, until))| (account.clone(), (cause.name().to_owned(), time.late(*until)))).collect()
     }
 
     /// Says that this process lives, and what it needs. Its shares are extended by that.
