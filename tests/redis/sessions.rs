@@ -72,7 +72,15 @@ impl SessionBehindProxy {
     async fn assert_recovers(&self) {
         self.proxy.pass_answers();
         self.pass(MINUTE * 2);
-        self.session.token().await.unwrap();
+        until("the session renews again", async || {
+            let token = self.session.token().await;
+            if token.is_err() {
+                // On a busy machine Redis may still not answer in time, and then there is a pause.
+                self.pass(MINUTE);
+            }
+            token.is_ok()
+        })
+        .await;
         self.session.flush().await;
         let stats = self.world.server.stats();
         assert_eq!((stats.logins, stats.reuses, stats.failed_refreshes), (1, 0, 0));
