@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jwt_refresh::store::{MemoryLease, MemoryStore, StoreEntry, StoreError, StoreErrorKind, TokenStore};
 
@@ -13,6 +14,8 @@ pub(crate) enum Fault {
     Down,
     /// Nothing is ever answered.
     Hangs,
+    /// A load reads the entry, and answers when there is no fault any more.
+    HoldsLoads,
     Panics,
     /// A save is done, and its answer never comes.
     LosesAnswersOfSaves,
@@ -33,6 +36,10 @@ pub(crate) struct FaultyStore {
 impl FaultyStore {
     pub(crate) fn set(&self, fault: Fault) {
         *self.fault.lock().unwrap() = fault;
+    }
+
+    fn fault(&self) -> Fault {
+        *self.fault.lock().unwrap()
     }
 
     pub(crate) fn inner(&self) -> MemoryStore {
@@ -61,9 +68,8 @@ impl FaultyStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let fault = *self.fault.lock().unwrap();
-        match fault {
-            Fault::None | Fault::LosesAnswersOfSaves => Ok(()),
+        match self.fault() {
+            Fault::None | Fault::LosesAnswersOfSaves | Fault::HoldsLoads => Ok(()),
             Fault::Down => Err(StoreError::new(StoreErrorKind::Unavailable, "the store is down")),
             Fault::Hangs => std::future::pending().await,
             Fault::Panics => panic!("a bug of the store"),
@@ -93,14 +99,17 @@ impl TokenStore for FaultyStore {
         let _loading = Loading::new(&self.loading);
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.check().await?;
-        self.inner().load(account).await
+        let found = self.inner().load(account).await;
+        while self.fault() == Fault::HoldsLoads {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        found
     }
 
     async fn save(&self, account: &str, entry: &StoreEntry) -> Result<(), StoreError> {
         self.check().await?;
         self.inner().save(account, entry).await?;
-        let fault = *self.fault.lock().unwrap();
-        if fault == Fault::LosesAnswersOfSaves { std::future::pending().await } else { Ok(()) }
+        if self.fault() == Fault::LosesAnswersOfSaves { std::future::pending().await } else { Ok(()) }
     }
 
     async fn lease(&self, account: &str) -> Result<MemoryLease, StoreError> {

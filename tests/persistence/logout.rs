@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use futures_util::FutureExt;
 use jwt_refresh::store::MemoryStore;
 use jwt_refresh::{ErrorKind, ManualClock, Policy};
 
@@ -45,6 +46,28 @@ async fn a_logout_that_could_not_be_saved_is_saved_later_unless_there_was_a_logi
         assert_eq!(store.text().await.contains("logged out"), !logs_in);
         assert_eq!(session.token().await.is_ok(), logs_in);
     }
+}
+
+#[tokio::test]
+async fn a_login_that_begins_while_an_earlier_logout_is_written_is_not_undone_by_it() {
+    let (server, store) = (Scripted::new(), FaultyStore::default());
+    let policy = quick().store_timeout(MINUTE);
+    let session = server.session().policy(policy).store(store.clone(), "ada").connect().await.unwrap();
+    store.set(Fault::Down);
+    session.logout().await.unwrap_err();
+    server.asked();
+    store.set(Fault::HoldsLoads);
+    until("the logout is on its way", async || store.loading.load(Ordering::SeqCst) > 0).await;
+    let login = tokio::spawn({
+        let session = session.clone();
+        async move { session.login().await }
+    });
+    until("the login has begun", async || session.token().now_or_never().is_none()).await;
+    store.set(Fault::None);
+    let token = login.await.unwrap().unwrap();
+    session.flush().await;
+    assert!(store.text().await.contains(token.expose()));
+    assert_eq!(server.asked(), ["revoke R1", "login"], "only the refresh token that was logged out is revoked");
 }
 
 #[tokio::test]

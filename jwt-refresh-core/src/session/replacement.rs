@@ -106,12 +106,12 @@ impl SessionShared {
     }
 
     /// Notes that a write to the store begins. Called under the lock of the state.
-    fn begin_write(&self) -> Option<PendingWrite> {
+    pub(super) fn begin_write(&self) -> Option<PendingWrite> {
         self.store.as_ref().map(|store| store.pending.begin())
     }
 
     /// Overwrites the entry when all writes that were begun before have ended.
-    async fn overwrite_in_turn(
+    pub(super) async fn overwrite_in_turn(
         &self,
         write: Option<&PendingWrite>,
         record: impl Fn(Option<&Record>, u64) -> Option<Record>,

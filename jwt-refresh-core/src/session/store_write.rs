@@ -79,20 +79,36 @@ impl SessionShared {
                 let is_done = self.write_tokens_again(sequence).await;
                 (!is_done).then_some(Unwritten::Tokens(sequence))
             }
-            Unwritten::Logout if !self.cell.lock().is_logged_out() => None,
-            Unwritten::Logout => match self.overwrite(|before, sequence| Some(logged_out(before, sequence))).await {
-                Err(error) if !must_be_left_alone(&error) => Some(Unwritten::Logout),
-                Err(_) => None,
-                Ok(overwritten) => {
-                    self.delete_corrupt().await;
-                    let stored = overwritten.and_then(|overwritten| overwritten.before?.credential().cloned());
-                    let timeout = self.policy().refresh_timeout;
-                    // A failure is logged, and there is nobody left to be told.
-                    let _ = revoke(&self.authenticator, &stored.unwrap_or_default(), timeout).await;
-                    None
-                }
-            },
+            Unwritten::Logout => {
+                let is_done = self.write_logout_again().await;
+                (!is_done).then_some(Unwritten::Logout)
+            }
         }
+    }
+
+    /// Writes a logout, unless there was a login since. Returns false if it could not be written
+    /// yet, or if a login is under way that may fail.
+    async fn write_logout_again(&self) -> bool {
+        // A login that begins from now on waits until this is written, or its tokens would be lost
+        // to the logout.
+        let write = {
+            let state = self.cell.lock();
+            if !state.is_logged_out() {
+                return state.running_renewal().is_none();
+            }
+            self.begin_write()
+        };
+        let written = self.overwrite_in_turn(write.as_ref(), |before, sequence| Some(logged_out(before, sequence)));
+        let overwritten = match written.await {
+            Ok(overwritten) => overwritten,
+            Err(error) => return must_be_left_alone(&error),
+        };
+        self.delete_corrupt().await;
+        drop(write);
+        let stored = overwritten.and_then(|overwritten| overwritten.before?.credential().cloned());
+        // A failure is logged, and there is nobody left to be told.
+        let _ = revoke(&self.authenticator, &stored.unwrap_or_default(), self.policy().refresh_timeout).await;
+        true
     }
 
     /// Saves the tokens of `sequence`, unless the store has them, or newer ones or a logout have
