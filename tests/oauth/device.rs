@@ -135,9 +135,10 @@ async fn a_server_that_fails_while_it_is_asked_loses_no_login() {
 #[tokio::test]
 async fn a_person_who_takes_too_long_is_named_within_the_time_out_and_asked_again_by_a_login() {
     let server =
-        device_server(600, |_, number| if number < 2 { refusal("authorization_pending") } else { tokens(number) });
+        device_server(600, |_, number| if number < 8 { refusal("authorization_pending") } else { tokens(number) });
     let (api, shown) = device(&server);
-    let policy = Policy::default().login_timeout(Duration::from_secs(3));
+    // A quarter of it is left for the last request.
+    let policy = Policy::default().login_timeout(Duration::from_secs(12));
     let session = Session::builder(api).policy(policy).build();
     let error = session.token().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ReauthenticationRequired, "{error}");

@@ -30,7 +30,7 @@ fn scripted(count: usize, name: &str, does: Does, log: &Log) -> Vec<Scripted> {
 async fn failed_leases(pool: &Pool, clock: &ManualClock, calls: u32) -> u32 {
     let mut failed = 0;
     for _ in 0..calls {
-        let lease = tokio::time::timeout(3 * SECOND, pool.lease().into_future()).await;
+        let lease = tokio::time::timeout(MINUTE, pool.lease().into_future()).await;
         failed += u32::from(!matches!(lease, Ok(Ok(_))));
         clock.advance(3 * SECOND);
     }

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 
-use jwt_refresh::pool::{Account, Pool, PoolBuilder, QuarantineCause};
+use jwt_refresh::pool::{Account, Pool, PoolBuilder, PoolPolicy, QuarantineCause};
 use jwt_refresh::store::{FileStore, MemoryLease, MemoryStore, StoreEntry, StoreError, StoreErrorKind, TokenStore};
-use jwt_refresh::{Authenticator, Clock, Error, ErrorKind, ManualClock, RefreshToken, Session, TokenProvider, Tokens};
+use jwt_refresh::{
+    Authenticator, Clock, Error, ErrorKind, ManualClock, Policy, RefreshToken, Session, TokenProvider, Tokens,
+};
 use jwt_refresh_testkit::TestServer;
 
 use crate::active;
@@ -87,6 +89,11 @@ impl Authenticator for LoginAt {
     }
 }
 
+/// A policy under which a slow disk is waited for.
+fn patient() -> PoolPolicy {
+    PoolPolicy::default().tokens(Policy::default().store_timeout(MINUTE))
+}
+
 #[tokio::test]
 async fn pools_that_share_a_store_make_one_exchange_for_each_account() {
     let (issuer, clock) = (Arc::<Issuer>::default(), ManualClock::new());
@@ -94,7 +101,7 @@ async fn pools_that_share_a_store_make_one_exchange_for_each_account() {
     let pools = [(); 3].map(|()| {
         let login = |number| LoginAt(Arc::clone(&issuer), number);
         let account = |number| Account::new(account_name(number), login(number)).tag(account_name(number));
-        let pool = Pool::builder().clock(&clock).store(FileStore::new(folder.path()));
+        let pool = Pool::builder().clock(&clock).policy(patient()).store(FileStore::new(folder.path()));
         pool.accounts((0..20).map(account)).build().unwrap()
     });
     let ends = |expiry: Option<SystemTime>| expiry.unwrap().duration_since(Clock::from(&clock).now()).unwrap();
@@ -383,7 +390,7 @@ fn process_with_a_pool() {
         let login = crate::support::login_at(server, &account_name(number), crate::support::PASSWORD);
         Account::new(account_name(number), login.build().unwrap())
     });
-    let pool = Pool::builder().store(FileStore::new(folder)).accounts(accounts).build().unwrap();
+    let pool = Pool::builder().policy(patient()).store(FileStore::new(folder)).accounts(accounts).build().unwrap();
     let ended = end_of_input();
     while !ended.load(Ordering::Acquire) {
         std::thread::sleep(SECOND / 20);

@@ -60,7 +60,8 @@ impl Subject {
             return Self { handles: vec![Handle::Local(pool)], next, _worker: None, _redis: None };
         };
         let redis = RedisServer::start().await;
-        let worker = AuthWorker::builder(&redis.url(), "contract").share_time(SECOND).accounts(accounts);
+        let worker =
+            AuthWorker::builder(&redis.url(), "contract").share_time(SECOND).lease_ttl(SECOND * 2).accounts(accounts);
         let worker = worker.build().unwrap();
         let pool = || RedisPool::builder(&redis.url(), "contract").policy(policy.clone()).build().unwrap();
         let pools: Vec<RedisPool> = (0..processes).map(|_| pool()).collect();

@@ -7,7 +7,7 @@ use jwt_refresh::store::MemoryStore;
 use jwt_refresh::{Authenticator, Error, ErrorKind, RefreshToken, Session, Tokens};
 
 use crate::support::until_blocking;
-use crate::{SECOND, World, block_on, short};
+use crate::{SECOND, World, all_within, block_on};
 
 /// Closed at first. Threads wait until it is opened.
 #[derive(Clone, Default)]
@@ -91,7 +91,7 @@ fn authenticators_that_block_their_threads_stop_no_other_session() {
 fn a_refresh_that_blocks_is_given_up_and_what_it_brings_late_is_revoked_and_not_served() {
     let authenticator = Blocks::default();
     let clock = jwt_refresh::ManualClock::new();
-    let policy = short().backoff(SECOND / 100, SECOND / 100);
+    let policy = all_within(SECOND).backoff(SECOND / 100, SECOND / 100);
     // The store's lease is the session's, so the hanging renewal does not keep it from the next
     // one.
     let session = Session::builder(authenticator.clone()).clock(&clock).policy(policy);

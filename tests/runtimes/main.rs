@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+use std::time::Duration;
 
 use jwt_refresh::{HttpAuthenticator, Policy, Session, SessionBuilder};
 use tokio::runtime::{Builder, Runtime};
@@ -25,15 +26,15 @@ impl World {
         login(&self.server).revocation_url(self.server.url("/api/auth/revoke")).build().unwrap()
     }
 
-    /// A session that revokes its tokens, and whose time-outs are short.
+    /// A session that revokes its tokens.
     fn builder(&self) -> SessionBuilder {
-        Session::builder(self.authenticator()).clock(&self.clock).policy(short())
+        Session::builder(self.authenticator()).clock(&self.clock).policy(all_within(SECOND * 20))
     }
 }
 
-/// All time-outs at one second.
-fn short() -> Policy {
-    Policy::default().login_timeout(SECOND).refresh_timeout(SECOND).store_timeout(SECOND)
+/// Sets all time-outs.
+fn all_within(time: Duration) -> Policy {
+    Policy::default().login_timeout(time).refresh_timeout(time).store_timeout(time)
 }
 
 fn current_thread() -> Runtime {

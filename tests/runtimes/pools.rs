@@ -4,11 +4,16 @@ use jwt_refresh::pool::{Account, Pool, PoolPolicy};
 use jwt_refresh::{ErrorKind, TokenProvider};
 
 use crate::support::{until_blocking, with_accounts};
-use crate::{SECOND, World, block_on, current_thread, short};
+use crate::{SECOND, World, all_within, block_on, current_thread};
 
 fn pool(world: &World) -> Pool {
     let account = Account::new("ada", world.authenticator()).concurrency(1);
-    Pool::builder().clock(&world.clock).policy(PoolPolicy::default().tokens(short())).account(account).build().unwrap()
+    Pool::builder()
+        .clock(&world.clock)
+        .policy(PoolPolicy::default().tokens(all_within(SECOND * 20)))
+        .account(account)
+        .build()
+        .unwrap()
 }
 
 /// Renews the token of the pool's account once, and waits for it without a runtime.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use jwt_refresh::{Authenticator, Policy, Session, TokenProvider, Tokens};
+use jwt_refresh::{Authenticator, Policy, Session, SessionBuilder, TokenProvider, Tokens};
 use tokio::task::JoinHandle;
 
 use crate::slow_store::SlowStore;
@@ -11,6 +11,11 @@ use crate::support::{HOUR, PAST_EXPIRY, World, login, spawn_caller, until};
 /// Tokens that a person got by logging in elsewhere.
 async fn captured(world: &World) -> Tokens {
     login(&world.server).build().unwrap().login().await.unwrap()
+}
+
+/// A session that waits for a store as long as the test holds it back.
+fn patient(world: &World) -> SessionBuilder {
+    world.session().policy(Policy::default().store_timeout(HOUR))
 }
 
 fn spawn_adoption(session: &Session, tokens: Tokens) -> JoinHandle<()> {
@@ -25,7 +30,7 @@ async fn adopt_beside(before: impl AsyncFnOnce(&World, Session)) {
     let store = SlowStore::default();
     let controls = &store.controls;
     before(&world, world.session().store(store.inner.clone(), "ada").connect().await.unwrap()).await;
-    let session = world.session().store(store.clone(), "ada").build();
+    let session = patient(&world).store(store.clone(), "ada").build();
     let tokens = captured(&world).await;
     let adopted = tokens.access().clone();
     controls.load_to_hold.store(1, Ordering::SeqCst);
@@ -75,7 +80,7 @@ async fn an_adopted_token_that_is_rejected_is_not_served_again_from_the_store() 
 async fn the_later_of_two_adoptions_at_once_is_what_the_store_has() {
     let world = World::new();
     let store = SlowStore::default();
-    let session = world.session().store(store.clone(), "ada").build();
+    let session = patient(&world).store(store.clone(), "ada").build();
     let (first, second) = (captured(&world).await, captured(&world).await);
     let kept = second.access().clone();
     store.controls.load_to_hold.store(1, Ordering::SeqCst);
@@ -97,7 +102,7 @@ async fn an_adopted_token_that_is_rejected_while_it_is_written_is_not_served_aga
     let elsewhere = world.session().store(store.inner.clone(), "ada").connect().await.unwrap();
     world.pass(PAST_EXPIRY);
     elsewhere.token().await.unwrap();
-    let session = world.session().store(store.clone(), "ada").build();
+    let session = patient(&world).store(store.clone(), "ada").build();
     store.controls.load_to_hold.store(1, Ordering::SeqCst);
     let adoption = spawn_adoption(&session, captured(&world).await);
     store.controls.held.notified().await;
@@ -113,8 +118,7 @@ async fn an_adopted_token_that_is_rejected_while_it_is_written_is_not_served_aga
 async fn new_tokens_are_not_given_up_for_adopted_ones_that_have_expired() {
     let world = World::new();
     let store = SlowStore::default();
-    let policy = Policy::default().store_timeout(HOUR);
-    let here = world.session().policy(policy).store(store.clone(), "ada").build();
+    let here = patient(&world).store(store.clone(), "ada").build();
     let elsewhere = world.session().store(store.inner.clone(), "ada").build();
     // The second load is the one under the lease, after which the login is sent.
     store.controls.load_to_hold.store(2, Ordering::SeqCst);

@@ -62,7 +62,8 @@ impl Authenticator for NotesRevocations {
 
 #[tokio::test]
 async fn tokens_that_arrive_after_a_logout_are_revoked() {
-    let world = World::with(TestServer::builder().latency(Duration::from_millis(100)).start());
+    // The logout has so long to come before the answer.
+    let world = World::with(TestServer::builder().latency(Duration::from_secs(2)).start());
     let revoked = Arc::default();
     let inner = login(&world.server).build().unwrap();
     let authenticator = NotesRevocations { inner, revoked: Arc::clone(&revoked) };

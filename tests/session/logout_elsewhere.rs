@@ -20,7 +20,7 @@ async fn until_logged_out(session: &Session) {
 async fn a_logout_elsewhere_ends_a_session_whose_refresh_fails_meanwhile() {
     let world = World::with_long_tokens();
     let store = MemoryStore::new();
-    let policy = Policy::default().refresh_timeout(SECOND / 2).backoff(HOUR, HOUR);
+    let policy = Policy::default().refresh_timeout(SECOND * 5).backoff(HOUR, HOUR);
     let here = world.session().policy(policy).store(store.clone(), "ada").connect().await.unwrap();
     let elsewhere = world.session().store(store, "ada").build();
     world.server.inject(Endpoint::Refresh, Fault::Hang(HOUR), Times::Once);

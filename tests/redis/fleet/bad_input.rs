@@ -165,7 +165,13 @@ async fn a_process_with_another_key_is_told_so_and_costs_nobody_an_account() {
     use jwt_refresh::store::SealKey;
     let world = World::new(1).await;
     let key = SealKey::generate().unwrap();
-    let _worker = world.builder().key(key.clone()).account(world.account(0).concurrency(1)).build().unwrap();
+    let _worker = world
+        .builder()
+        .lease_ttl(SECOND * 2)
+        .key(key.clone())
+        .account(world.account(0).concurrency(1))
+        .build()
+        .unwrap();
     let with_key = |key: SealKey| RedisPool::builder(&world.redis.url(), POOL).key(key).build().unwrap();
     let stranger = with_key(SealKey::generate().unwrap());
     let pool = with_key(key);

@@ -10,7 +10,7 @@ use crate::support::{SECOND, until};
 
 /// Why the first quarantined account is kept out, and when it returns.
 async fn cause(pool: &RedisPool) -> Option<(QuarantineCause, Option<Duration>)> {
-    pool.status().await.unwrap().quarantined.first().map(|one| (one.cause, one.returns_in))
+    pool.status().await.ok()?.quarantined.first().map(|one| (one.cause, one.returns_in))
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn many_rejections_of_one_token_in_all_processes_cost_one_refresh() {
 #[tokio::test]
 async fn a_renewed_token_that_is_rejected_quarantines_its_account_in_all_processes_until_a_login() {
     let world = World::new(1).await;
-    let short = policy().quarantine(SECOND * 4, SECOND * 4);
+    let short = policy().quarantine(SECOND * 20, SECOND * 20);
     let _worker = world.builder().account(world.account(0)).policy(short).build().unwrap();
     let (pool, other) = (world.pool(), world.pool());
     active(&pool, 1).await;
@@ -212,7 +212,7 @@ async fn a_token_that_has_reached_its_usage_cap_is_replaced_in_the_background() 
 
 #[tokio::test]
 async fn without_an_auth_worker_live_tokens_are_served_and_another_worker_goes_on() {
-    let world = World::with_lifetime(1, SECOND * 3).await;
+    let world = World::with_lifetime(1, SECOND * 10).await;
     let worker = world.worker(1);
     let pool = world.pool();
     holds(&pool, 1).await;

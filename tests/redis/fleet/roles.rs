@@ -51,7 +51,7 @@ async fn the_documented_rules_allow_everything_that_is_needed() {
     lease.rejected();
     drop(pool.lease().within(SECOND * 10).await.unwrap());
     worker.add(world.account(2)).unwrap();
-    until("the account is known", async || pool.status().await.unwrap().accounts == 3).await;
+    until("the account is known", async || pool.status().await.is_ok_and(|status| status.accounts == 3)).await;
     assert!(worker.remove("a2").await.unwrap());
     assert_eq!(pool.status().await.unwrap().accounts, 2);
     drop((worker, pool, lease, keyed));
