@@ -60,8 +60,11 @@ impl Outcome {
     pub(crate) fn new_credential(&self, before: &RefreshCredential) -> Option<RefreshCredential> {
         match self {
             Self::Renewed(issued) | Self::Unsaved(issued) => Some(issued.credential.clone()),
-            // An answer whose access token cannot be used may have brought a refresh token.
-            Self::Failed { credential, .. } if credential.token() != before.token() => Some(credential.clone()),
+            // An answer whose access token cannot be used may have brought a refresh token. One in
+            // doubt is another process's, which was found in the store.
+            Self::Failed { credential, .. } if credential.is_valid() && credential.token() != before.token() => {
+                Some(credential.clone())
+            }
             Self::Found(_) | Self::Failed { .. } | Self::LoggedOut => None,
         }
     }

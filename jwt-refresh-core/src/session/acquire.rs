@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::pending::PendingRenewal;
+use super::pending::{PendingRenewal, RenewalResult};
 use super::shared::{RenewalRuntime, SessionShared};
 use super::state::RenewalPermit;
 use super::state_cell::Acquisition;
@@ -50,7 +50,16 @@ impl SessionShared {
     /// future only waits.
     pub(super) fn renew_now(self: &Arc<Self>, plan: Plan) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
         let begun = self.begin_now(plan);
-        async move { begun?.result().await.success() }
+        let shared = Arc::clone(self);
+        async move {
+            let mut begun = begun?;
+            loop {
+                match begun.result().await {
+                    RenewalResult::OfOther(_) => begun = shared.begin_now(plan)?,
+                    result => return result.success(),
+                }
+            }
+        }
     }
 
     fn begin_now(self: &Arc<Self>, plan: Plan) -> Result<PendingRenewal, Error> {

@@ -86,6 +86,7 @@ impl SessionShared {
         let mut is_renewed = false;
         loop {
             let runtime = self.runtime()?;
+            let before = self.cell.lock().generation();
             match self.cell.begin_other(&request) {
                 NextOther::Fail(error) => return Err(error),
                 NextOther::After(pending) => drop(pending.result().await),
@@ -96,7 +97,10 @@ impl SessionShared {
                         Some(Ok(issued)) => return Ok(issued),
                         // What a renewal of the session makes of that is for all its tokens.
                         Some(Err(error)) if !is_renewed && lacks_refresh_token(&error) => {
-                            self.renew_now(Plan::Renew).await?;
+                            // Another who asked may have had it renewed meanwhile.
+                            if self.cell.lock().generation() == before {
+                                self.renew_now(Plan::Renew).await?;
+                            }
                             is_renewed = true;
                         }
                         Some(Err(error)) => return Err(refused(error)),

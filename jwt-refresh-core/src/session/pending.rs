@@ -15,6 +15,9 @@ pub(super) enum RenewalResult {
     /// The result does not settle the next renewal: this one was overtaken by a logout or by other
     /// tokens, or it was a login of the user's whose failure left everything as it was.
     Inconclusive(Error),
+    /// It was for another access token of the login. The error is for the caller who asked for
+    /// that; all others look again.
+    OfOther(Error),
 }
 
 impl RenewalResult {
@@ -24,7 +27,7 @@ impl RenewalResult {
         match self {
             Self::Renewed(token) | Self::Failed(_, Some(token)) => Some(Ok(token)),
             Self::Failed(error, None) => Some(Err(error)),
-            Self::Inconclusive(_) => None,
+            Self::Inconclusive(_) | Self::OfOther(_) => None,
         }
     }
 
@@ -32,7 +35,7 @@ impl RenewalResult {
     pub(super) fn success(self) -> Result<AccessToken, Error> {
         match self {
             Self::Renewed(token) => Ok(token),
-            Self::Failed(error, _) | Self::Inconclusive(error) => Err(error),
+            Self::Failed(error, _) | Self::Inconclusive(error) | Self::OfOther(error) => Err(error),
         }
     }
 }

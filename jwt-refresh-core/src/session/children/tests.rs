@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::authenticator::Authenticator;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::session::Session;
 use crate::store::MemoryStore;
 use crate::token::{AccessParameters, RefreshToken, Tokens};
@@ -27,6 +27,11 @@ impl Server {
 
     fn held() -> AccessParameters {
         AccessParameters::for_audience("held")
+    }
+
+    /// The answer to a request for such a token is lost.
+    fn lost() -> AccessParameters {
+        AccessParameters::for_audience("lost")
     }
 
     /// Returns how many logins, refreshes, and refreshes for other tokens it was sent.
@@ -54,6 +59,9 @@ impl Authenticator for Server {
         let number = self.others.fetch_add(1, Ordering::SeqCst);
         if *parameters == Self::held() {
             self.let_go.acquire().await.unwrap().forget();
+        }
+        if *parameters == Self::lost() {
+            return Err(Error::new(ErrorKind::Unanswered, "the answer was lost"));
         }
         Ok(tokens(format!("other-{number}"), &format!("after-other-{number}")))
     }
@@ -113,4 +121,27 @@ async fn a_token_that_is_followed_before_the_next_is_asked_for_is_the_answer() {
     let answer = Arc::clone(&two.0).other_access(&orders).await.unwrap();
     assert_eq!(answer.token.expose(), replaced.expose());
     assert_eq!(server.sent(), [1, 0, 2]);
+}
+
+#[tokio::test]
+async fn all_who_ask_while_the_refresh_token_is_in_doubt_get_their_tokens_after_one_login() {
+    for _ in 0..20 {
+        let (server, store) = (Server::start(), MemoryStore::new());
+        let one = session(&server, &store);
+        one.access_for(Server::lost()).token().await.unwrap_err();
+
+        let two = session(&server, &store);
+        two.token().await.unwrap();
+        assert!(!two.0.cell.lock().credential().is_valid());
+        let mut asks = tokio::task::JoinSet::new();
+        for audience in ["a", "b", "c", "d"] {
+            let child = two.audience(audience);
+            asks.spawn(async move { child.token().await });
+        }
+        for token in asks.join_all().await {
+            token.unwrap();
+        }
+        let [logins, _, others] = server.sent();
+        assert_eq!((logins, others), (2, 5));
+    }
 }

@@ -94,7 +94,7 @@ impl SessionState {
         let what = "the renewal was for another access token of the login";
         let error = error.unwrap_or_else(|| Error::new(ErrorKind::Aborted, what));
         // Those who wait for the session's own token look again.
-        Notification { sender: ended.sender, result: RenewalResult::Inconclusive(error), event }
+        Notification { sender: ended.sender, result: RenewalResult::OfOther(error), event }
     }
 
     /// Takes the refresh token that came with an access token for other parameters.
