@@ -29,11 +29,8 @@ impl MemberTask {
         if self.held.get(name).is_some_and(|held| held.rest != row.rest) {
             self.rest(name, &row);
         }
-        if row.leaving > 0 {
-            self.shrinking.insert(name.to_owned());
-        }
         let was_divided = self.is_divided(name);
-        self.held.insert(name.to_owned(), row);
+        self.hold(name, row);
         self.news.rests |= !was_divided && self.is_divided(name) && self.rests.contains_key(name);
     }
 
@@ -93,6 +90,15 @@ impl MemberTask {
         self.rest(name, &row);
         self.without_token.insert(name.to_owned());
         self.reservations.short.insert(name.to_owned());
+        self.hold(name, row);
+    }
+
+    /// Notes that a share is used as its row says. It may have shrunk before this process has heard
+    /// of it.
+    fn hold(&mut self, name: &str, row: ShareRow) {
+        if row.leaving > 0 {
+            self.shrinking.insert(name.to_owned());
+        }
         self.held.insert(name.to_owned(), row);
     }
 

@@ -222,6 +222,15 @@ async fn callers_with_many_tags_who_are_served_at_once_are_reported_no_more_ofte
     assert!(reports <= 11, "{reports} reports in ten seconds");
 }
 
+#[tokio::test]
+async fn of_a_part_that_has_shrunk_before_its_process_hears_of_it_the_rest_is_given_back() {
+    let mut process = Process::with(&account().concurrency(4));
+    let row = ShareRow { units: 1, leaving: 3, of: 4, grant: 7, step: 1, ..ShareRow::default() };
+    process.take(&row);
+    process.task.release_units();
+    assert_eq!(process.take_told(), Some(Release::of(&row)));
+}
+
 /// Whether a caller would be served now.
 async fn is_served(process: &Process) -> bool {
     let mut caller = process.task.pool.lease().into_future();
