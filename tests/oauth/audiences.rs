@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use jwt_refresh::oauth::{Grant, OAuth};
 use jwt_refresh::prelude::*;
-use jwt_refresh::store::MemoryStore;
+use jwt_refresh::store::{FileStore, MemoryStore};
 use jwt_refresh::{
     AccessParameters, ChildSession, ClientAuth, ErrorKind, ManualClock, Policy, RequestAuth, RequestRule,
     SessionBuilder, Tokens,
@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::faulty::{Fault as StoreFault, FaultyStore};
 use crate::provider::{OPENID, document, for_tokens, granted, refusal, value, values};
 use crate::server::{Seen, Server};
-use crate::support::{BoxError, HOUR, http_client, until};
+use crate::support::{BoxError, HOUR, MINUTE, http_client, until};
 
 const ORDERS: &str = "https://orders.example";
 
@@ -193,6 +193,37 @@ async fn processes_that_share_a_store_share_every_token_of_the_login() {
     assert_eq!(replaced, vec![replaced[0].clone(); 3]);
     assert_eq!(for_tokens(&server.seen()).len(), 1);
     assert!(rotation.is_alive());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_at_once_make_one_login_and_one_request_for_each_token() {
+    for _ in 0..5 {
+        let rotation = Rotation::default();
+        let server = rotation.start();
+        let folder = tempfile::tempdir().unwrap();
+        let mut callers = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            // A slow disk is waited for.
+            let policy = Policy::default().store_timeout(MINUTE);
+            let session = builder(&server).policy(policy).store(FileStore::new(folder.path()), "ada").build();
+            for audience in ["a", "b", "c", ""] {
+                let session = session.clone();
+                callers.spawn(async move {
+                    if audience.is_empty() {
+                        session.token().await.unwrap()
+                    } else {
+                        session.audience(audience).token().await.unwrap()
+                    }
+                });
+            }
+        }
+        let mut tokens: Vec<_> = callers.join_all().await.iter().map(|token| token.expose().to_owned()).collect();
+        tokens.sort();
+        tokens.dedup();
+        assert_eq!(tokens.len(), 4, "{tokens:?}");
+        assert_eq!(for_tokens(&server.seen()).len(), 4);
+        assert!(rotation.is_alive());
+    }
 }
 
 #[tokio::test]

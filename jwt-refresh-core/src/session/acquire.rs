@@ -47,7 +47,8 @@ impl SessionShared {
     }
 
     /// Renews now, whatever tokens the session has. The renewal begins when this is called; the
-    /// future only waits.
+    /// future only waits. One that is under way is joined, unless it is for another access token:
+    /// then this begins after it.
     pub(super) fn renew_now(self: &Arc<Self>, plan: Plan) -> impl Future<Output = Result<AccessToken, Error>> + use<> {
         let begun = self.begin_now(plan);
         let shared = Arc::clone(self);

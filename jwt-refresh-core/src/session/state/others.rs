@@ -38,12 +38,13 @@ impl SessionState {
             let what = "the refresh token of the login is not saved yet";
             return NextOther::Fail(Error::new(ErrorKind::Store, what));
         }
-        match (&self.held, &self.credential) {
-            (None, _) => return NextOther::First,
-            (Some(_), RefreshCredential::None) => return NextOther::Fail(no_refresh_token()),
-            // One that is in doubt may be so because another process was seen sending it, and the
-            // store has the next by the time that it is this one's turn.
-            (Some(_), _) => {}
+        if self.held.is_none() {
+            return NextOther::First;
+        }
+        // One that is in doubt may be so because another process was seen sending it, and the store
+        // has the next by the time that it is this one's turn.
+        if self.credential == RefreshCredential::None {
+            return NextOther::Fail(no_refresh_token());
         }
         match self.begin(Plan::Other) {
             Ok(permit) => {
