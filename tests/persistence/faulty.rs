@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use jwt_refresh::store::{MemoryLease, MemoryStore, StoreEntry, StoreError, StoreErrorKind, TokenStore};
+use tokio::sync::watch;
 
 /// How the store fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) enum Fault {
 pub(crate) struct FaultyStore {
     /// What is in it. A test replaces it with another to roll the store back.
     inner: Arc<Mutex<MemoryStore>>,
-    fault: Arc<Mutex<Fault>>,
+    fault: watch::Sender<Fault>,
     pub(crate) loads: Arc<AtomicUsize>,
     pub(crate) deleted_corrupt: Arc<AtomicUsize>,
     /// How many loads have not ended.
@@ -35,11 +35,11 @@ pub(crate) struct FaultyStore {
 
 impl FaultyStore {
     pub(crate) fn set(&self, fault: Fault) {
-        *self.fault.lock().unwrap() = fault;
+        self.fault.send_replace(fault);
     }
 
     fn fault(&self) -> Fault {
-        *self.fault.lock().unwrap()
+        *self.fault.borrow()
     }
 
     pub(crate) fn inner(&self) -> MemoryStore {
@@ -100,9 +100,7 @@ impl TokenStore for FaultyStore {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.check().await?;
         let found = self.inner().load(account).await;
-        while self.fault() == Fault::HoldsLoads {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let _ = self.fault.subscribe().wait_for(|fault| *fault != Fault::HoldsLoads).await;
         found
     }
 

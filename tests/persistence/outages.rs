@@ -229,10 +229,10 @@ async fn tokens_that_could_not_be_saved_make_no_older_token_newer_when_a_login_f
     store.set(Fault::Down);
     session.adopt(server.capture()).await.unwrap_err();
     store.set(Fault::None);
+    // Before the login, which writes what could not be saved.
     let rejected = other.token().await.unwrap();
     assert_eq!(rejected.expose(), "A1");
     session.login().await.unwrap_err();
-
     assert_ne!(other.rejected(&rejected).await.unwrap().expose(), "A1");
 }
 

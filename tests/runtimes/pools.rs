@@ -4,13 +4,13 @@ use jwt_refresh::pool::{Account, Pool, PoolPolicy};
 use jwt_refresh::{ErrorKind, TokenProvider};
 
 use crate::support::{until_blocking, with_accounts};
-use crate::{SECOND, World, all_within, block_on, current_thread};
+use crate::{SECOND, World, block_on, current_thread, patient};
 
 fn pool(world: &World) -> Pool {
     let account = Account::new("ada", world.authenticator()).concurrency(1);
     Pool::builder()
         .clock(&world.clock)
-        .policy(PoolPolicy::default().tokens(all_within(SECOND * 20)))
+        .policy(PoolPolicy::default().tokens(patient()))
         .account(account)
         .build()
         .unwrap()

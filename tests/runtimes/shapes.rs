@@ -9,7 +9,7 @@ use jwt_refresh::{AccessToken, ErrorKind, Event, Session, Tokens, Updates};
 use jwt_refresh_testkit::TestServer;
 
 use crate::support::{HOUR, login, until_blocking};
-use crate::{SECOND, World, all_within, block_on, current_thread};
+use crate::{SECOND, World, block_on, current_thread, patient};
 
 #[test]
 fn a_runtime_that_is_parked_in_the_middle_of_a_renewal_holds_up_no_caller_elsewhere() {
@@ -58,7 +58,7 @@ fn a_runtime_that_ends_in_the_middle_of_a_renewal_fails_no_caller_elsewhere() {
 #[tokio::test(start_paused = true)]
 async fn the_paused_time_of_a_test_ends_no_token_and_no_time_out() {
     let server = TestServer::builder().latency(SECOND / 5).start();
-    let session = Session::builder(login(&server).build().unwrap()).policy(all_within(SECOND * 20)).build();
+    let session = Session::builder(login(&server).build().unwrap()).policy(patient()).build();
     session.token().await.unwrap();
     tokio::time::sleep(HOUR).await;
     session.token().await.unwrap();

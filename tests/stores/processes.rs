@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jwt_refresh::store::{FileStore, TokenStore};
 
 use crate::child::{start, wait_until_ready};
-use crate::support::entry;
+use crate::support::{Machine, entry};
 
 #[tokio::test]
 async fn the_lease_of_a_killed_process_is_free_at_once() {
@@ -23,9 +23,10 @@ async fn the_lease_of_a_killed_process_is_free_at_once() {
         });
         tokio::time::sleep(Duration::from_millis(20)).await;
         child.kill();
-        let killed = Instant::now();
+        let (machine, killed) = (Machine::watch(), Instant::now());
         drop(tokio::time::timeout(Duration::from_secs(30), waiter).await.unwrap().unwrap());
-        println!("free {:?} after its holder was killed", killed.elapsed());
+        // The file is looked at every 50 ms.
+        machine.assert_took(killed.elapsed(), Duration::from_secs(2));
     }
 }
 
