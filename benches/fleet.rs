@@ -261,7 +261,7 @@ mod pool {
     pub(crate) mod fleet {
         mod assignment;
 
-        use assignment::{AccountNeed, Holding, MemberNeed, assign};
+        use assignment::{AccountNeed, CallersNeed, Holding, MemberNeed, assign};
 
         /// Members, and what they hold.
         pub(crate) struct Fleet {
@@ -272,8 +272,8 @@ mod pool {
         impl Fleet {
             pub(crate) fn new(accounts: usize, members: usize) -> Self {
                 let account = AccountNeed { units: 10, tags: Vec::new(), serves: true };
-                let member =
-                    |number: u32| MemberNeed { demand: vec![(None, 3 + number % 20)], ..MemberNeed::default() };
+                let asked = |number: u32| CallersNeed { count: 3 + number % 20, starved: 0 };
+                let member = |number| MemberNeed { demand: vec![(None, asked(number))], ..MemberNeed::default() };
                 Self { accounts: vec![account; accounts], members: (0..).take(members).map(member).collect() }
             }
 
@@ -283,7 +283,7 @@ mod pool {
             }
 
             pub(crate) fn ask_more(&mut self, member: usize) {
-                self.members[member].demand[0].1 *= 2;
+                self.members[member].demand[0].1.count *= 2;
             }
 
             /// Assigns, and lets each member hold what it was given. Returns how many accounts have
@@ -298,7 +298,10 @@ mod pool {
             // Both are in the order of accounts.
             let had = |account| member.holds.binary_search_by_key(&account, |held| held.account).is_ok();
             let new = shares.iter().filter(|(account, _)| !had(*account)).count();
-            member.holds = shares.into_iter().map(|(account, units)| Holding { account, units, held: 1000 }).collect();
+            member.holds = shares
+                .into_iter()
+                .map(|(account, units)| Holding { account, units, held: 1000, is_turn: false })
+                .collect();
             new
         }
     }

@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::division::{Claim, Division, Portion};
 use self::matching::Matching;
-use self::needs::{AssignedShares, Needs, held_shares};
+use self::needs::{AssignedShares, Needs, Turns, held_shares, turns_held};
 
-pub(super) use self::needs::{AccountNeed, Holding, MemberNeed};
+pub(super) use self::needs::{AccountNeed, CallersNeed, Holding, MemberNeed};
 
 mod division;
 mod matching;
@@ -44,8 +44,11 @@ pub(super) fn assign(
     // round: then the first of those is taken, so that the next call finds it as it is.
     const MAX_PASSES: usize = 64;
     let mut passed = vec![held_shares(accounts, members)];
+    let mut turns = turns_held(members);
     let shares = loop {
-        let next = pass(&Needs::new(accounts, members, slice, &passed[passed.len() - 1]));
+        let held = &passed[passed.len() - 1];
+        let (next, mut begun) = pass(&Needs::new(accounts, members, slice, (held, &turns)));
+        turns.append(&mut begun);
         if passed.contains(&next) || passed.len() == MAX_PASSES {
             break next;
         }
@@ -60,13 +63,14 @@ pub(super) fn assign(
     assigned
 }
 
-/// Divides all accounts, beginning with what is held.
-fn pass(needs: &Needs<'_>) -> AssignedShares {
-    let mut users = divide_places(needs, &Matching::of(needs));
+/// Divides all accounts, beginning with what is held. Returns the turns that begin by that, too.
+fn pass(needs: &Needs<'_>) -> (AssignedShares, Turns) {
+    let matching = Matching::of(needs);
+    let mut users = divide_places(needs, &matching);
     spread_unused(needs, &mut users);
     let divide_units =
         |(account, users): (usize, Vec<_>)| units::divide(needs.accounts[account].units, users, &needs.shares[account]);
-    users.into_iter().enumerate().map(divide_units).collect()
+    (users.into_iter().enumerate().map(divide_units).collect(), matching.turns)
 }
 
 /// Divides the places of the accounts among the demands.

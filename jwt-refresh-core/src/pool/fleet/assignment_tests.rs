@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
+use super::assignment::{AccountNeed, CallersNeed, Holding, MemberNeed, assign};
 
 const SLICE: u32 = 400;
 
@@ -19,7 +19,7 @@ type Assigned = Vec<Vec<(u32, u32)>>;
 impl FleetCase {
     fn new(accounts: usize, units: u32, demand: &[u32]) -> Self {
         let account = AccountNeed { units, tags: Vec::new(), serves: true };
-        let member = |&count: &u32| MemberNeed { demand: vec![(None, count)], ..MemberNeed::default() };
+        let member = |&count: &u32| MemberNeed { demand: vec![(None, by(count))], ..MemberNeed::default() };
         Self { accounts: vec![account; accounts], members: demand.iter().map(member).collect() }
     }
 
@@ -32,8 +32,11 @@ impl FleetCase {
         let assigned = self.assigned();
         for (member, accounts) in self.members.iter_mut().zip(&assigned) {
             let before = std::mem::take(&mut member.holds);
-            let held = |account| before.iter().find(|holding| holding.account == account).map_or(0, |held| held.held);
-            let holding = |&(account, units): &(u32, u32)| Holding { account, units, held: held(account) };
+            let new = |account, units| Holding { account, units, held: 0, is_turn: false };
+            let holding = |&(account, units): &(u32, u32)| {
+                let before = before.iter().find(|holding| holding.account == account);
+                before.map_or(new(account, units), |before| Holding { units, ..*before })
+            };
             member.holds = accounts.iter().map(holding).collect();
         }
         assigned
@@ -47,8 +50,21 @@ impl FleetCase {
 
     fn demand(&mut self, demand: &[u32]) {
         for (member, &count) in self.members.iter_mut().zip(demand) {
-            member.demand = vec![(None, count)];
+            member.demand = vec![(None, by(count))];
         }
+    }
+
+    /// Says for how long a member has not been served.
+    fn starve(&mut self, member: usize, starved: u32) {
+        let MemberNeed { demand, wanted, .. } = &mut self.members[member];
+        let asked = demand.iter_mut().map(|(_, asked)| asked).chain(wanted.iter_mut().map(|(_, asked)| asked));
+        asked.for_each(|asked| asked.starved = starved);
+    }
+
+    /// Says that all are served, and nobody for a turn only.
+    fn feed(&mut self) {
+        (0..self.members.len()).for_each(|member| self.starve(member, 0));
+        self.members.iter_mut().flat_map(|member| &mut member.holds).for_each(|holding| holding.is_turn = false);
     }
 
     fn can_use(&self, member: usize, account: usize) -> bool {
@@ -56,7 +72,7 @@ impl FleetCase {
         let serves = |tag: Option<u32>| tag.is_none_or(|tag| account.tags.contains(&tag));
         account.serves
             && account.units > 0
-            && self.members[member].demand.iter().any(|&(tag, count)| count > 0 && serves(tag))
+            && self.members[member].demand.iter().any(|&(tag, asked)| asked.count > 0 && serves(tag))
     }
 
     /// How many members that ask for something can be served at the same time, each with one of
@@ -123,20 +139,33 @@ fn account() -> impl Strategy<Value = AccountNeed> {
     (units, tags(), prop::bool::weighted(0.85)).prop_map(|(units, tags, serves)| AccountNeed { units, tags, serves })
 }
 
-fn demand() -> impl Strategy<Value = (Option<u32>, u32)> {
-    (prop::option::of(0..5_u32), prop_oneof![0..4_u32, 0..200_u32])
+/// That is asked for by so many callers, who are served.
+fn by(count: u32) -> CallersNeed {
+    CallersNeed { count, starved: 0 }
+}
+
+fn asked(count: impl Strategy<Value = u32>) -> impl Strategy<Value = CallersNeed> {
+    (count, prop_oneof![Just(0_u32), 0..2000_u32]).prop_map(|(count, starved)| CallersNeed { count, starved })
+}
+
+fn demand() -> impl Strategy<Value = (Option<u32>, CallersNeed)> {
+    (prop::option::of(0..5_u32), asked(prop_oneof![0..4_u32, 0..200_u32]))
 }
 
 fn holding() -> impl Strategy<Value = Holding> {
-    (0..9_u32, 0..4_u32, 0..1000_u32).prop_map(|(account, units, held)| Holding { account, units, held })
+    (0..9_u32, 0..4_u32, 0..1000_u32, any::<bool>()).prop_map(|(account, units, held, is_turn)| Holding {
+        account,
+        units,
+        held,
+        is_turn,
+    })
 }
 
 fn member(demands: usize, keys: usize) -> impl Strategy<Value = MemberNeed> {
     let demand = prop::collection::vec(demand(), 0..=demands);
-    let wanted = prop::collection::vec((0..9_u32, 0..5_u32), 0..=keys);
+    let wanted = prop::collection::vec((0..9_u32, asked(0..5_u32)), 0..=keys);
     let holds = prop::collection::vec(holding(), 0..4);
-    (demand, wanted, holds, prop_oneof![Just(0_u32), 0..2000_u32])
-        .prop_map(|(demand, wanted, holds, starved)| MemberNeed { demand, wanted, holds, starved })
+    (demand, wanted, holds).prop_map(|(demand, wanted, holds)| MemberNeed { demand, wanted, holds })
 }
 
 /// Any fleet, also one whose members hold more than there is, or accounts that there are not.
@@ -156,7 +185,7 @@ fn large_fleet() -> impl Strategy<Value = FleetCase> {
 fn apart() -> impl Strategy<Value = FleetCase> {
     let account = (1..4_u32, 0..3_u32).prop_map(|(units, tag)| AccountNeed { units, tags: vec![tag], serves: true });
     let member = (0..3_u32, 0..30_u32)
-        .prop_map(|(tag, count)| MemberNeed { demand: vec![(Some(tag), count)], ..MemberNeed::default() });
+        .prop_map(|(tag, count)| MemberNeed { demand: vec![(Some(tag), by(count))], ..MemberNeed::default() });
     (prop::collection::vec(account, 1..20), prop::collection::vec(member, 1..7))
         .prop_map(|(accounts, members)| FleetCase { accounts, members })
 }
@@ -190,14 +219,14 @@ proptest! {
         let mut fleet = fleet;
         let first = fleet.settle();
         // Those that starve take turns.
-        fleet.members.iter_mut().for_each(|member| member.starved = 0);
+        fleet.feed();
         prop_assert_eq!(first, fleet.settle());
     }
 
     #[test]
     fn what_was_assigned_stays_while_nothing_changes(fleet in large_fleet()) {
         let mut fleet = fleet;
-        fleet.members.iter_mut().for_each(|member| member.starved = 0);
+        fleet.feed();
         let first = fleet.settle();
         prop_assert_eq!(first, fleet.settle());
     }
@@ -205,7 +234,7 @@ proptest! {
     #[test]
     fn as_many_members_are_served_as_can_be(fleet in fleet(1, 0)) {
         let mut fleet = fleet;
-        fleet.members.iter_mut().for_each(|member| member.starved = 0);
+        fleet.feed();
         prop_assert_eq!(fleet.served(&fleet.assigned()), fleet.servable(|account| account.units));
     }
 
@@ -296,7 +325,7 @@ proptest! {
         let before = fleet.settle();
         // Where members outnumber accounts, those that are left may divide them better.
         let crowded = |tag: u32| {
-            let asks = |member: &&MemberNeed| matches!(member.demand[..], [(asked, 1..)] if asked == Some(tag));
+            let asks = |member: &&MemberNeed| matches!(member.demand[..], [(asked, CallersNeed { count: 1.., .. })] if asked == Some(tag));
             let accounts = fleet.accounts.iter().filter(|account| account.tags == [tag]);
             fleet.members.iter().filter(asks).count() > accounts.count()
         };
@@ -326,7 +355,7 @@ proptest! {
         }
         let mut fleet = FleetCase::new(accounts, units, &demand);
         let before = fleet.settle();
-        fleet.members.push(MemberNeed { demand: vec![(None, joins)], ..MemberNeed::default() });
+        fleet.members.push(MemberNeed { demand: vec![(None, by(joins))], ..MemberNeed::default() });
         let after = fleet.assigned();
         let gained = gained(&before, &after);
         prop_assert!(gained.iter().all(|&(_, member)| member == demand.len()), "{before:?} {after:?}");
@@ -402,7 +431,7 @@ proptest! {
     ) {
         let mut fleet = FleetCase::new(3, units, &vec![0; wanting + idle]);
         for member in fleet.members.iter_mut().take(wanting) {
-            member.wanted = vec![(1, 1)];
+            member.wanted = vec![(1, by(1))];
         }
         let longest = longest_wait(fleet, 0);
         let bound = u32::try_from(wanting.div_ceil(units as usize)).unwrap() * (SLICE + SLICE / 4);
@@ -443,9 +472,11 @@ fn longest_wait(mut fleet: FleetCase, delay: usize) -> u32 {
                 fleet.can_use(member, account as usize) || need.wanted.iter().any(|&(wanted, _)| wanted == account)
             };
             let served = need.holds.iter().any(|holding| wants(holding.account) && !arriving(holding.account));
-            let asks = need.demand.iter().any(|&(_, count)| count > 0) || !need.wanted.is_empty();
-            let starved = if served || !asks { 0 } else { need.starved + step };
-            fleet.members[member].starved = starved;
+            let asks = need.demand.iter().any(|(_, asked)| asked.count > 0) || !need.wanted.is_empty();
+            let all = need.demand.iter().map(|(_, asked)| asked).chain(need.wanted.iter().map(|(_, asked)| asked));
+            let before = all.map(|asked| asked.starved).max().unwrap_or(0);
+            let starved = if served || !asks { 0 } else { before + step };
+            fleet.starve(member, starved);
             longest = longest.max(starved);
         }
     }
@@ -461,7 +492,7 @@ fn one_member_holds_everything() {
 fn of_three_members_with_two_accounts_of_one_unit_the_third_takes_the_first_turn_that_ends() {
     let mut fleet = FleetCase::new(2, 1, &[1, 1, 1]);
     assert_eq!(fleet.settle(), [vec![(0, 1)], vec![(1, 1)], vec![]]);
-    fleet.members[2].starved = SLICE - 1;
+    fleet.starve(2, SLICE - 1);
     fleet.pass_time(SLICE - 1);
     fleet.members[1].holds[0].held -= 1;
     assert_eq!(fleet.settle(), [vec![(0, 1)], vec![(1, 1)], vec![]], "before a slice has passed nobody is disturbed");
@@ -503,10 +534,10 @@ fn much_demand_has_most_of_the_accounts_that_little_demand_divides() {
 fn an_account_that_alone_has_a_tag_goes_to_the_member_that_asks_for_it() {
     let mut fleet = FleetCase::new(3, 1, &[50, 1]);
     fleet.accounts[1].tags = vec![7];
-    fleet.members[0].holds = (0..3).map(|account| Holding { account, units: 1, held: 0 }).collect();
-    fleet.members[1].demand = vec![(Some(7), 1)];
+    fleet.members[0].holds = (0..3).map(|account| Holding { account, units: 1, held: 0, is_turn: false }).collect();
+    fleet.members[1].demand = vec![(Some(7), by(1))];
     assert_eq!(fleet.settle(), [vec![(0, 1), (2, 1)], vec![(1, 1)]]);
-    fleet.members[0].demand.push((Some(7), 1));
+    fleet.members[0].demand.push((Some(7), by(1)));
     assert_eq!(fleet.settle(), [vec![(0, 1), (2, 1)], vec![(1, 1)]]);
     fleet.accounts[1].units = 2;
     assert_eq!(fleet.settle(), [vec![(0, 1), (1, 1), (2, 1)], vec![(1, 1)]]);
@@ -516,7 +547,7 @@ fn an_account_that_alone_has_a_tag_goes_to_the_member_that_asks_for_it() {
 fn a_tag_that_no_account_has_changes_nothing() {
     let mut fleet = FleetCase::new(4, 1, &[1, 1]);
     let before = fleet.settle();
-    fleet.members[0].demand.push((Some(9), 1000));
+    fleet.members[0].demand.push((Some(9), by(1000)));
     assert_eq!(fleet.settle(), before);
 }
 
@@ -527,8 +558,9 @@ fn a_chain_of_members_makes_room_for_one_that_has_a_single_choice() {
         fleet.accounts[account].tags = tags;
     }
     for (member, (tag, held)) in [(1, Some(1)), (2, Some(2)), (3, None)].into_iter().enumerate() {
-        fleet.members[member].demand = vec![(Some(tag), 1)];
-        fleet.members[member].holds = held.map(|account| Holding { account, units: 1, held: 0 }).into_iter().collect();
+        fleet.members[member].demand = vec![(Some(tag), by(1))];
+        fleet.members[member].holds =
+            held.map(|account| Holding { account, units: 1, held: 0, is_turn: false }).into_iter().collect();
     }
     assert_eq!(fleet.settle(), [[(0, 1)], [(1, 1)], [(2, 1)]]);
 }
@@ -538,7 +570,7 @@ fn an_account_that_does_not_serve_stays_and_one_that_nobody_holds_is_spread() {
     let mut fleet = FleetCase::new(4, 2, &[9, 0]);
     fleet.accounts[2].serves = false;
     fleet.accounts[3].serves = false;
-    fleet.members[1].holds = vec![Holding { account: 2, units: 2, held: 0 }];
+    fleet.members[1].holds = vec![Holding { account: 2, units: 2, held: 0, is_turn: false }];
     let assigned = fleet.settle();
     assert_eq!(holders(&assigned), BTreeMap::from([(0, vec![0]), (1, vec![0]), (2, vec![1]), (3, vec![1])]));
     fleet.demand(&[0, 9]);
@@ -549,7 +581,7 @@ fn an_account_that_does_not_serve_stays_and_one_that_nobody_holds_is_spread() {
 fn an_account_of_several_units_is_divided_with_the_member_whose_keys_belong_to_it() {
     let mut fleet = FleetCase::new(2, 4, &[1, 1]);
     fleet.settle();
-    fleet.members[1].wanted = vec![(0, 1)];
+    fleet.members[1].wanted = vec![(0, by(1))];
     assert_eq!(fleet.settle(), [vec![(0, 2)], vec![(0, 2), (1, 4)]]);
     fleet.members[1].wanted.clear();
     assert_eq!(fleet.settle(), [[(0, 4)], [(1, 4)]]);
@@ -558,12 +590,12 @@ fn an_account_of_several_units_is_divided_with_the_member_whose_keys_belong_to_i
 #[test]
 fn an_account_that_nobody_uses_goes_to_the_member_most_of_whose_keys_belong_to_it() {
     let mut fleet = FleetCase::new(1, 1, &[0, 0, 0]);
-    fleet.members[0].holds = vec![Holding { account: 0, units: 1, held: 0 }];
-    fleet.members[1].wanted = vec![(0, 2)];
-    fleet.members[2].wanted = vec![(0, 3)];
+    fleet.members[0].holds = vec![Holding { account: 0, units: 1, held: 0, is_turn: false }];
+    fleet.members[1].wanted = vec![(0, by(2))];
+    fleet.members[2].wanted = vec![(0, by(3))];
     assert_eq!(fleet.settle(), [vec![], vec![], vec![(0, 1)]]);
-    fleet.members[1].starved = 1;
-    fleet.members[1].wanted = vec![(0, 9)];
+    fleet.members[1].wanted = vec![(0, by(9))];
+    fleet.starve(1, 1);
     assert_eq!(fleet.settle(), [vec![], vec![], vec![(0, 1)]], "its slice has not passed");
     fleet.pass_time(SLICE);
     assert_eq!(fleet.settle(), [vec![], vec![(0, 1)], vec![]]);
@@ -573,12 +605,13 @@ fn an_account_that_nobody_uses_goes_to_the_member_most_of_whose_keys_belong_to_i
 fn an_account_of_one_unit_in_use_is_lent_to_callers_keys_by_turns() {
     let mut fleet = FleetCase::new(1, 1, &[3, 0]);
     fleet.settle();
-    fleet.members[1].wanted = vec![(0, 1)];
-    fleet.members[1].starved = SLICE;
+    fleet.members[1].wanted = vec![(0, by(1))];
+    fleet.starve(1, SLICE);
     assert_eq!(fleet.settle(), [vec![(0, 1)], vec![]]);
     fleet.pass_time(SLICE);
     assert_eq!(fleet.settle(), [vec![], vec![(0, 1)]]);
-    (fleet.members[0].starved, fleet.members[1].starved) = (SLICE - 1, 0);
+    fleet.starve(0, SLICE - 1);
+    fleet.starve(1, 0);
     fleet.pass_time(SLICE - 1);
     assert_eq!(fleet.settle(), [vec![], vec![(0, 1)]], "a turn by key lasts a slice too");
     fleet.pass_time(1);

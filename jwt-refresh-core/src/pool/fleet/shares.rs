@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::assignment::{AccountNeed, Holding, MemberNeed, assign};
+use super::assignment::{AccountNeed, MemberNeed, assign};
+use super::member_rows::{MemberRows, number};
 use super::messages::{
-    AccountRow, MemberReport, Release, Reservation, Rest, RowsByMember, ShareRow, of_release_field, release_field,
+    AccountRow, Release, Reservation, Rest, RowsByMember, ShareRow, of_release_field, release_field,
 };
 use super::seen::Seen;
 use super::share_plan::{MemberPlan, SharePlan, written};
@@ -34,25 +35,6 @@ pub(super) struct Shares {
     /// been set back.
     latest_grant: u64,
     ahead: u64,
-}
-
-#[derive(Default)]
-struct MemberRows {
-    until: u64,
-    report: MemberReport,
-    rows: BTreeMap<String, ShareRow>,
-    /// The accounts whose rows were changed and are not written yet.
-    changed: BTreeSet<String>,
-    /// Whether all rows are to be written anew.
-    is_fresh: bool,
-    /// When `until` was last another, in microseconds since boot.
-    heard: u64,
-    /// Whether Redis has lost until when it may use its shares.
-    is_forgotten: bool,
-    /// The last question of its that was answered.
-    answered: Option<u64>,
-    /// Since when callers have waited for an account of which the member has no share.
-    starves_since: Option<u64>,
 }
 
 /// Who has units of an account.
@@ -375,14 +357,19 @@ impl Shares {
         let grant = now + self.ahead;
         for (name, desired) in desired {
             let Some(member) = self.members.get_mut(name) else { continue };
+            member.promised.clear();
             for (account, &wanted) in desired.iter().filter(|(account, _)| !divided_anew.contains(*account)) {
                 let Some(of) = accounts.get(account).map(|row| row.definition.units()) else { continue };
                 let shares = self.accounts.entry(account.clone()).or_default();
                 let row = member.rows.get(account);
-                let has = row.map_or(0, |row| row.units);
-                let given = wanted.saturating_sub(has).min(of.saturating_sub(shares.units));
+                let missing = wanted.saturating_sub(row.map_or(0, |row| row.units));
                 // What is leaving is given back first, so that a share is never two.
-                if given == 0 || row.is_some_and(|row| row.leaving > 0) {
+                let is_leaving = row.is_some_and(|row| row.leaving > 0);
+                let given = if is_leaving { 0 } else { missing.min(of.saturating_sub(shares.units)) };
+                if given < missing {
+                    member.promised.insert(account.clone(), missing - given);
+                }
+                if given == 0 {
                     continue;
                 }
                 shares.units += given;
@@ -549,46 +536,4 @@ fn unheard(row: &ShareRow, before: Option<&Release>, end: u64) -> Option<Release
     };
     let held = before.map_or(0, |before| before.held);
     Some(Release { grant: row.grant, step: row.step, units: 0, held, until, state: row.known.told().cloned() })
-}
-
-impl MemberRows {
-    /// Whether it asks what it holds, and was not answered yet.
-    fn asks(&self) -> bool {
-        self.report.asks.is_some() && self.report.asks != self.answered
-    }
-
-    /// Plans to tell it all that it holds.
-    fn answer(&mut self) {
-        self.answered = self.report.asks;
-        self.changed = self.rows.keys().cloned().collect();
-        self.is_fresh = true;
-    }
-
-    /// Returns what the member needs, in the numbers of the assignment. `now` is a time on the
-    /// clock of grants.
-    fn need(&mut self, (names, tags): (&[&String], &[&String]), accounts: &[AccountNeed], now: u64) -> MemberNeed {
-        let millis = |since: u64| u32::try_from(now.saturating_sub(since) / 1000).unwrap_or(u32::MAX);
-        let demand = self.report.demand.iter().filter_map(|(tag, count)| match tag {
-            None => Some((None, *count)),
-            Some(tag) => Some((Some(number(tags, tag)?), *count)),
-        });
-        let wanted = self.report.wanted.iter().filter_map(|(account, count)| Some((number(names, account)?, *count)));
-        let holds = self.rows.iter().filter(|(_, row)| row.units > 0).filter_map(|(account, row)| {
-            Some(Holding { account: number(names, account)?, units: row.units, held: millis(row.grant) })
-        });
-        let (demand, wanted, holds): (Vec<_>, Vec<_>, Vec<_>) = (demand.collect(), wanted.collect(), holds.collect());
-        let is_served = |tag: Option<u32>| {
-            let mut held = holds.iter().map(|held| &accounts[held.account as usize]).filter(|account| account.serves);
-            held.any(|account| tag.is_none_or(|tag| account.tags.contains(&tag)))
-        };
-        let starves = demand.iter().any(|&(tag, count)| count > 0 && !is_served(tag))
-            || wanted.iter().any(|&(account, _)| !holds.iter().any(|held| held.account == account));
-        self.starves_since = starves.then(|| self.starves_since.unwrap_or(now));
-        MemberNeed { demand, wanted, holds, starved: self.starves_since.map_or(0, |since| millis(since).max(1)) }
-    }
-}
-
-/// Returns the number of a name in their order.
-fn number(names: &[&String], name: &String) -> Option<u32> {
-    names.binary_search(&name).ok().and_then(|at| u32::try_from(at).ok())
 }

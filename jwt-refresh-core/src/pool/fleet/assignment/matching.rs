@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::needs::Needs;
+use super::needs::{Needs, Turns};
 
 /// A matching of demands with accounts.
 pub(super) struct Matching<'r> {
@@ -16,6 +16,8 @@ pub(super) struct Matching<'r> {
     crowded: Vec<bool>,
     /// By selector: into how many places its accounts are divided.
     places: Vec<usize>,
+    /// The turns that begin.
+    pub(super) turns: Turns,
 }
 
 impl<'r> Matching<'r> {
@@ -28,6 +30,7 @@ impl<'r> Matching<'r> {
             homes: vec![None; needs.demands.len()],
             crowded: selectors.clone().map(|selector| needs.is_key(selector)).collect(),
             places: Vec::new(),
+            turns: Turns::new(),
         };
         let demands: Vec<usize> = (0..needs.demands.len()).collect();
         for same_rank in demands.chunk_by(|&one, &other| needs.demands[one].rank == needs.demands[other].rank) {
@@ -165,7 +168,7 @@ impl<'r> Matching<'r> {
     /// was held longest.
     fn take_turns(&mut self) {
         let needs = self.needs;
-        let starved = |demand: usize| needs.members[needs.demands[demand].member].starved;
+        let starved = |demand: usize| needs.demands[demand].starved;
         let mut starving: Vec<usize> = (0..needs.demands.len()).filter(|&demand| starved(demand) > 0).collect();
         starving.sort_by_key(|&demand| Reverse(starved(demand)));
         for demand in starving {
@@ -178,6 +181,7 @@ impl<'r> Matching<'r> {
                 self.homes[user] = None;
                 self.users[account].retain(|&other| other != user);
                 self.settle(demand, account);
+                self.turns.insert((needs.demands[demand].member, account));
             }
         }
     }

@@ -19,14 +19,21 @@ pub(in crate::pool::fleet) struct AccountNeed {
 /// nobody asks for moves away.
 #[derive(Clone, Debug, Default)]
 pub(in crate::pool::fleet) struct MemberNeed {
-    /// How many callers wait or hold leases, by the tag that they asked for (`None`: any account).
-    pub(in crate::pool::fleet) demand: Vec<(Option<u32>, u32)>,
-    /// Accounts that callers' keys belong to, with how many callers.
-    pub(in crate::pool::fleet) wanted: Vec<(u32, u32)>,
+    /// Callers that wait or hold leases, by the tag that they asked for (`None`: any account).
+    pub(in crate::pool::fleet) demand: Vec<(Option<u32>, CallersNeed)>,
+    /// Callers whose keys belong to one account, by account.
+    pub(in crate::pool::fleet) wanted: Vec<(u32, CallersNeed)>,
     /// What the member holds now.
     pub(in crate::pool::fleet) holds: Vec<Holding>,
-    /// For how many milliseconds callers have waited without a share that could serve them (those
-    /// with keys included); 0 if none does. Only a member that waits takes a turn.
+}
+
+/// How much is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::pool::fleet) struct CallersNeed {
+    /// By how many callers.
+    pub(in crate::pool::fleet) count: u32,
+    /// For how many milliseconds they have waited without a share that could serve them; 0 if there
+    /// is one. Only those that wait take turns.
     pub(in crate::pool::fleet) starved: u32,
 }
 
@@ -37,6 +44,21 @@ pub(in crate::pool::fleet) struct Holding {
     pub(in crate::pool::fleet) units: u32,
     /// Milliseconds since it was granted.
     pub(in crate::pool::fleet) held: u32,
+    /// Whether it has moved here, or is about to, for callers that starved: then only the turn of
+    /// others takes it away, even if they can use nothing else.
+    pub(in crate::pool::fleet) is_turn: bool,
+}
+
+/// Members, each with an account that it holds by turn.
+pub(super) type Turns = BTreeSet<(usize, usize)>;
+
+/// Returns the turns of all members.
+pub(super) fn turns_held(members: &[MemberNeed]) -> Turns {
+    let of = |(member, need): (usize, &MemberNeed)| {
+        let turns = need.holds.iter().filter(|holding| holding.is_turn);
+        turns.map(|holding| (member, holding.account as usize)).collect::<Vec<_>>()
+    };
+    members.iter().enumerate().flat_map(of).collect()
 }
 
 /// What is held of each account, never more than it has: members, in their order, with how many
@@ -72,6 +94,8 @@ pub(super) struct MemberDemand {
     pub(super) member: usize,
     pub(super) selector: usize,
     pub(super) weight: u64,
+    /// For how many milliseconds it has not been served.
+    pub(super) starved: u32,
     /// Those of lower rank find homes first.
     pub(super) rank: usize,
 }
@@ -83,7 +107,8 @@ pub(super) struct Needs<'a> {
     pub(super) members: &'a [MemberNeed],
     pub(super) slice: u32,
     pub(super) shares: &'a AssignedShares,
-    /// By rank, then by how long their members have starved, then by weight.
+    turns: &'a Turns,
+    /// By rank, then by how long they have starved, then by weight.
     pub(super) demands: Vec<MemberDemand>,
     pub(super) demands_of: Vec<Vec<usize>>,
     selectors: Vec<AccountSelector>,
@@ -100,7 +125,7 @@ impl<'a> Needs<'a> {
         accounts: &'a [AccountNeed],
         members: &'a [MemberNeed],
         slice: u32,
-        shares: &'a AssignedShares,
+        (shares, turns): (&'a AssignedShares, &'a Turns),
     ) -> Self {
         let selectors: BTreeSet<AccountSelector> =
             members.iter().flat_map(asked).map(|(selector, _)| selector).collect();
@@ -109,6 +134,7 @@ impl<'a> Needs<'a> {
             members,
             slice,
             shares,
+            turns,
             demands: Vec::new(),
             demands_of: vec![Vec::new(); members.len()],
             accounts_of: vec![Vec::new(); selectors.len()],
@@ -145,7 +171,7 @@ impl<'a> Needs<'a> {
     /// The accounts that serve, those first that nobody holds, then those of members that have most
     /// for their demand.
     fn by_use(&self) -> Vec<usize> {
-        let weight = |need: &MemberNeed| asked(need).map(|(_, count)| count).sum();
+        let weight = |need: &MemberNeed| asked(need).map(|(_, asked)| u64::from(asked.count)).sum();
         let portion = |need: &MemberNeed| Portion { count: 0, weight: weight(need) };
         let mut portions: Vec<Portion> = self.members.iter().map(portion).collect();
         let mut order = Vec::new();
@@ -160,31 +186,42 @@ impl<'a> Needs<'a> {
         order.into_iter().map(|(.., account)| account).collect()
     }
 
-    /// Finds out what each member asks for: first what fewest accounts serve. Keys join others
-    /// last, unless the member is alone at an account of one unit: only a turn takes that from it.
+    /// Finds out what each member asks for: first what it has a turn of, then what fewest accounts
+    /// serve. Keys join others last, unless the member is alone at an account of one unit: only a
+    /// turn takes that from it.
     fn demand(&mut self) {
         for (member, need) in self.members.iter().enumerate() {
-            let mut weights = BTreeMap::<_, u64>::new();
-            for (selector, count) in asked(need) {
+            let mut wishes = BTreeMap::<_, (u64, u32)>::new();
+            for (selector, asked) in asked(need) {
                 let joins = matches!(selector, AccountSelector::Key(account) if !self.is_alone_at(member, account));
                 let Ok(selector) = self.selectors.binary_search(&selector) else { continue };
-                *weights.entry((joins, self.accounts_of[selector].len(), selector)).or_default() += count;
+                let wish = wishes.entry((joins, self.accounts_of[selector].len(), selector)).or_default();
+                *wish = (wish.0 + u64::from(asked.count), wish.1.max(asked.starved));
             }
-            let servable = weights.into_iter().filter(|&((_, accounts, _), _)| accounts > 0).enumerate();
-            for (before, ((joins, _, selector), weight)) in servable {
+            let servable = wishes.into_iter().filter(|&((_, accounts, _), _)| accounts > 0).enumerate();
+            for (before, ((joins, _, selector), (weight, starved))) in servable {
                 let rank = match self.is_key(selector) {
+                    _ if self.has_turn(member, selector) => 0,
                     true if joins => usize::MAX,
                     true => 0,
                     false => before,
                 };
-                self.demands.push(MemberDemand { member, selector, weight, rank });
+                self.demands.push(MemberDemand { member, selector, weight, starved, rank });
             }
         }
-        let starved = |demand: &MemberDemand| self.members[demand.member].starved;
-        self.demands.sort_by_key(|demand| (demand.rank, Reverse((starved(demand), demand.weight))));
+        self.demands.sort_by_key(|demand| (demand.rank, Reverse((demand.starved, demand.weight))));
         for (index, demand) in self.demands.iter().enumerate() {
             self.demands_of[demand.member].push(index);
         }
+    }
+
+    /// Whether a member has its turn of an account that `selector` stands for.
+    fn has_turn(&self, member: usize, selector: usize) -> bool {
+        let holds = |account: usize| self.shares[account].iter().any(|&(holder, _)| holder == member);
+        let mut turns = self.turns.range((member, 0)..(member + 1, 0)).map(|&(_, account)| account);
+        turns.any(|account| {
+            account < self.shares.len() && holds(account) && self.selectors_of[account].contains(&selector)
+        })
     }
 
     /// Whether a member holds an account of one unit, which none can share.
@@ -222,10 +259,10 @@ impl<'a> Needs<'a> {
     }
 }
 
-/// What a member asks for, and of how many callers.
-fn asked(member: &MemberNeed) -> impl Iterator<Item = (AccountSelector, u64)> {
+/// What a member asks for, and how much.
+fn asked(member: &MemberNeed) -> impl Iterator<Item = (AccountSelector, CallersNeed)> {
     let demand =
-        member.demand.iter().map(|&(tag, count)| (tag.map_or(AccountSelector::Any, AccountSelector::Tag), count));
-    let wanted = member.wanted.iter().map(|&(account, count)| (AccountSelector::Key(account as usize), count));
-    demand.chain(wanted).filter(|&(_, count)| count > 0).map(|(selector, count)| (selector, count.into()))
+        member.demand.iter().map(|&(tag, asked)| (tag.map_or(AccountSelector::Any, AccountSelector::Tag), asked));
+    let wanted = member.wanted.iter().map(|&(account, asked)| (AccountSelector::Key(account as usize), asked));
+    demand.chain(wanted).filter(|(_, asked)| asked.count > 0)
 }

@@ -1,12 +1,14 @@
 //! What the coordinator writes, against members that obey, delay, die, and say wrong things.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::pool::fleet::messages::late_cost_field;
+use crate::pool::fleet::messages::{MemberReport, Unavailable, late_cost_field};
+use crate::pool::quarantine::QuarantineCause;
 
 const SHARE_TIME: u64 = 3_000_000;
 const LEASE_TTL: u64 = 10_000_000;
@@ -23,6 +25,8 @@ struct Process {
     uses: BTreeMap<String, ShareRow>,
     until: u64,
     demand: u32,
+    /// The tags that one more caller each asks for.
+    tags: Vec<&'static str>,
     is_alive: bool,
     /// What it has reserved of quotas.
     reserved: Option<BTreeMap<String, Reservation>>,
@@ -115,7 +119,9 @@ impl World {
 
     fn seen(&self) -> Seen {
         let report = |process: &Process| MemberReport {
-            demand: vec![(None, process.demand)],
+            demand: iter::once((None, process.demand))
+                .chain(process.tags.iter().map(|tag| (Some((*tag).to_owned()), 1)))
+                .collect(),
             claims: process.left.clone().unwrap_or_default(),
             rests: process.rests.clone(),
             ..MemberReport::default()
@@ -770,6 +776,52 @@ fn members_take_turns_while_redis_goes_by_a_clock_that_was_set_back() {
     let lengths: Vec<usize> = turns.chunk_by(|one, next| one == next).map(<[String]>::len).collect();
     let shortest = lengths[1..lengths.len() - 1].iter().min();
     assert!(lengths.len() > 10 && shortest.is_some_and(|rounds| *rounds >= 5), "{lengths:?}");
+}
+
+/// Asserts that members which ask for these tags each, and do what they are told before the next
+/// round, have the account `a0` by turns of the same length.
+fn assert_turns_are_fair(accounts: [AccountRow; 2], tags: &[&[&'static str]]) {
+    let mut world = World::new(&json!({}), tags.len());
+    world.accounts = accounts.into_iter().zip(0..).map(|(row, number)| (format!("a{number}"), row)).collect();
+    for (process, tags) in world.processes.values_mut().zip(tags) {
+        (process.demand, process.tags) = (0, tags.to_vec());
+    }
+    let mut rounds = vec![0; tags.len()];
+    for _ in 0..100 * tags.len() {
+        world.now += 50_000;
+        world.beat();
+        world.round();
+        world.names().iter().for_each(|name| world.obey(name));
+        for (rounds, process) in rounds.iter_mut().zip(world.processes.values()) {
+            *rounds += usize::from(process.uses.contains_key("a0"));
+        }
+    }
+    assert!(rounds.iter().all(|rounds| *rounds > 70), "{tags:?}: {rounds:?}");
+}
+
+#[test]
+fn members_whose_callers_wait_for_an_account_that_rests_have_no_longer_turns_at_others() {
+    let single = account(&json!({ "concurrency": 1, "tags": ["single"] }));
+    let resting = Unavailable::new(QuarantineCause::RateLimited, None, None);
+    let resting = AccountRow { unavailable: Some(resting), ..account(&json!({ "tags": ["resting"] })) };
+    for members in 2..5 {
+        let mut tags: Vec<&[&str]> = vec![&["single"]; members];
+        tags[0] = &["single", "resting"];
+        assert_turns_are_fair([single.clone(), resting.clone()], &tags);
+    }
+}
+
+#[test]
+fn members_whose_callers_ask_for_another_account_too_have_no_shorter_turns() {
+    let single = account(&json!({ "concurrency": 1, "tags": ["single"] }));
+    let own = account(&json!({ "tags": ["own"] }));
+    for members in 2..5 {
+        let mut tags: Vec<&[&str]> = vec![&["single"]; members];
+        tags[members / 2] = &["own", "single"];
+        assert_turns_are_fair([single.clone(), own.clone()], &tags);
+        tags[members - 1] = &["single", "own"];
+        assert_turns_are_fair([single.clone(), own.clone()], &tags);
+    }
 }
 
 #[test]
