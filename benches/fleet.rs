@@ -259,9 +259,10 @@ fn assignment() -> bool {
 #[path = "../jwt-refresh-core/src/pool"]
 mod pool {
     pub(crate) mod fleet {
+        #[allow(unused_imports, reason = "the library uses more of it")]
         mod assignment;
 
-        use assignment::{AccountNeed, CallersNeed, Holding, MemberNeed, assign};
+        use assignment::{AccountNeed, CallersNeed, Holding, MemberAssignment, MemberNeed, assign};
 
         /// Members, and what they hold.
         pub(crate) struct Fleet {
@@ -290,18 +291,16 @@ mod pool {
             /// come to a member that did not have them.
             pub(crate) fn settle(&mut self) -> usize {
                 let assigned = assign(&self.accounts, &self.members, 250);
-                self.members.iter_mut().zip(assigned).map(|(member, shares)| hold(member, shares)).sum()
+                self.members.iter_mut().zip(assigned).map(|(member, assigned)| hold(member, assigned)).sum()
             }
         }
 
-        fn hold(member: &mut MemberNeed, shares: Vec<(u32, u32)>) -> usize {
+        fn hold(member: &mut MemberNeed, MemberAssignment { shares, turns }: MemberAssignment) -> usize {
             // Both are in the order of accounts.
             let had = |account| member.holds.binary_search_by_key(&account, |held| held.account).is_ok();
             let new = shares.iter().filter(|(account, _)| !had(*account)).count();
-            member.holds = shares
-                .into_iter()
-                .map(|(account, units)| Holding { account, units, held: 1000, is_turn: false })
-                .collect();
+            member.holds = shares.into_iter().map(|(account, units)| Holding { account, units, held: 1000 }).collect();
+            member.turns = turns;
             new
         }
     }

@@ -11,7 +11,6 @@ mod http;
 mod http_proxy;
 mod log;
 mod login;
-#[cfg(feature = "redis")]
 mod machine;
 mod port;
 mod process;
@@ -39,7 +38,6 @@ pub(crate) use http::{call_api, http_client, is_served};
 pub(crate) use http_proxy::HttpProxy;
 pub(crate) use log::log;
 pub(crate) use login::{login, login_at};
-#[cfg(feature = "redis")]
 pub(crate) use machine::Machine;
 pub(crate) use port::{cluster_port, free_port};
 pub(crate) use process::Process;

@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::division::{Claim, Division, Portion};
 use self::matching::Matching;
-use self::needs::{AssignedShares, Needs, Turns, held_shares, turns_held};
+use self::needs::{AssignedShares, Needs, Turn, held_shares, number};
 
-pub(super) use self::needs::{AccountNeed, CallersNeed, Holding, MemberNeed};
+pub(super) use self::needs::{AccountNeed, AccountSelector, CallersNeed, Holding, MemberNeed, Turns};
 
 mod division;
 mod matching;
@@ -31,6 +31,13 @@ mod units;
 /// than once.
 type Users = Vec<Vec<(usize, u64)>>;
 
+/// What a member shall hold: accounts, in their order, and how many units of each; and which of
+/// them by turn.
+pub(super) struct MemberAssignment {
+    pub(super) shares: Vec<(u32, u32)>,
+    pub(super) turns: Turns,
+}
+
 /// Divides `accounts` among `members`: for each member, the accounts it shall hold and how many
 /// units of each, by account. A holding of which there are too few is left to its member for
 /// `slice` milliseconds.
@@ -38,39 +45,49 @@ pub(super) fn assign(
     accounts: &[AccountNeed],
     members: &[MemberNeed],
     slice: u32, // ms
-) -> Vec<Vec<(u32, u32)>> {
+) -> Vec<MemberAssignment> {
     // A pass may open a way for the next one: B takes from A what C could not take, then C takes
     // from B. Few need a third. Where several divisions are as good as each other, passes may go
     // round: then the first of those is taken, so that the next call finds it as it is.
     const MAX_PASSES: usize = 64;
     let mut passed = vec![held_shares(accounts, members)];
-    let mut turns = turns_held(members);
+    let mut turns: Vec<Turns> = members.iter().map(|member| member.turns.clone()).collect();
     let shares = loop {
         let held = &passed[passed.len() - 1];
-        let (next, mut begun) = pass(&Needs::new(accounts, members, slice, (held, &turns)));
-        turns.append(&mut begun);
+        let (next, begun) = pass(&Needs::new(accounts, members, slice, (held, &turns)));
+        for (member, turn) in begun {
+            turns[member].insert(turn);
+        }
         if passed.contains(&next) || passed.len() == MAX_PASSES {
             break next;
         }
         passed.push(next);
     };
-    let mut assigned = vec![Vec::new(); members.len()];
+    let mut assigned: Vec<_> = turns.into_iter().map(|turns| MemberAssignment { shares: Vec::new(), turns }).collect();
     for (account, shares) in (0..).zip(&shares) {
         for &(member, units) in shares {
-            assigned[member].push((account, units));
+            assigned[member].shares.push((account, units));
         }
+    }
+    for MemberAssignment { shares, turns } in &mut assigned {
+        turns.retain(|(_, account)| shares.binary_search_by_key(account, |(account, _)| *account).is_ok());
     }
     assigned
 }
 
 /// Divides all accounts, beginning with what is held. Returns the turns that begin by that, too.
-fn pass(needs: &Needs<'_>) -> (AssignedShares, Turns) {
+fn pass(needs: &Needs<'_>) -> (AssignedShares, Vec<(usize, Turn)>) {
     let matching = Matching::of(needs);
     let mut users = divide_places(needs, &matching);
     spread_unused(needs, &mut users);
     let divide_units =
         |(account, users): (usize, Vec<_>)| units::divide(needs.accounts[account].units, users, &needs.shares[account]);
-    (users.into_iter().enumerate().map(divide_units).collect(), matching.turns)
+    let shares = users.into_iter().enumerate().map(divide_units).collect();
+    let begun = matching.turns.iter().map(|&(demand, account)| {
+        let demand = needs.demands[demand];
+        (demand.member, (needs.selectors[demand.selector], number(account)))
+    });
+    (shares, begun.collect())
 }
 
 /// Divides the places of the accounts among the demands.

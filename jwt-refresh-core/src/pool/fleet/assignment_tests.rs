@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::assignment::{AccountNeed, CallersNeed, Holding, MemberNeed, assign};
+use super::assignment::{AccountNeed, AccountSelector, CallersNeed, Holding, MemberNeed, Turns, assign};
 
 const SLICE: u32 = 400;
 
@@ -24,7 +24,7 @@ impl FleetCase {
     }
 
     fn assigned(&self) -> Assigned {
-        assign(&self.accounts, &self.members, SLICE)
+        assign(&self.accounts, &self.members, SLICE).into_iter().map(|assigned| assigned.shares).collect()
     }
 
     /// Assigns, and lets each member hold what it was given.
@@ -32,7 +32,7 @@ impl FleetCase {
         let assigned = self.assigned();
         for (member, accounts) in self.members.iter_mut().zip(&assigned) {
             let before = std::mem::take(&mut member.holds);
-            let new = |account, units| Holding { account, units, held: 0, is_turn: false };
+            let new = |account, units| Holding { account, units, held: 0 };
             let holding = |&(account, units): &(u32, u32)| {
                 let before = before.iter().find(|holding| holding.account == account);
                 before.map_or(new(account, units), |before| Holding { units, ..*before })
@@ -64,7 +64,7 @@ impl FleetCase {
     /// Says that all are served, and nobody for a turn only.
     fn feed(&mut self) {
         (0..self.members.len()).for_each(|member| self.starve(member, 0));
-        self.members.iter_mut().flat_map(|member| &mut member.holds).for_each(|holding| holding.is_turn = false);
+        self.members.iter_mut().for_each(|member| member.turns.clear());
     }
 
     fn can_use(&self, member: usize, account: usize) -> bool {
@@ -153,19 +153,28 @@ fn demand() -> impl Strategy<Value = (Option<u32>, CallersNeed)> {
 }
 
 fn holding() -> impl Strategy<Value = Holding> {
-    (0..9_u32, 0..4_u32, 0..1000_u32, any::<bool>()).prop_map(|(account, units, held, is_turn)| Holding {
-        account,
-        units,
-        held,
-        is_turn,
-    })
+    (0..9_u32, 0..4_u32, 0..1000_u32).prop_map(|(account, units, held)| Holding { account, units, held })
+}
+
+fn turns() -> impl Strategy<Value = Turns> {
+    let selector = prop_oneof![
+        (0..9_u32).prop_map(AccountSelector::Key),
+        (0..5_u32).prop_map(AccountSelector::Tag),
+        Just(AccountSelector::Any)
+    ];
+    prop::collection::btree_set((selector, 0..9_u32), 0..3)
 }
 
 fn member(demands: usize, keys: usize) -> impl Strategy<Value = MemberNeed> {
     let demand = prop::collection::vec(demand(), 0..=demands);
     let wanted = prop::collection::vec((0..9_u32, asked(0..5_u32)), 0..=keys);
     let holds = prop::collection::vec(holding(), 0..4);
-    (demand, wanted, holds).prop_map(|(demand, wanted, holds)| MemberNeed { demand, wanted, holds })
+    (demand, wanted, holds, turns()).prop_map(|(demand, wanted, holds, turns)| MemberNeed {
+        demand,
+        wanted,
+        holds,
+        turns,
+    })
 }
 
 /// Any fleet, also one whose members hold more than there is, or accounts that there are not.
@@ -534,7 +543,7 @@ fn much_demand_has_most_of_the_accounts_that_little_demand_divides() {
 fn an_account_that_alone_has_a_tag_goes_to_the_member_that_asks_for_it() {
     let mut fleet = FleetCase::new(3, 1, &[50, 1]);
     fleet.accounts[1].tags = vec![7];
-    fleet.members[0].holds = (0..3).map(|account| Holding { account, units: 1, held: 0, is_turn: false }).collect();
+    fleet.members[0].holds = (0..3).map(|account| Holding { account, units: 1, held: 0 }).collect();
     fleet.members[1].demand = vec![(Some(7), by(1))];
     assert_eq!(fleet.settle(), [vec![(0, 1), (2, 1)], vec![(1, 1)]]);
     fleet.members[0].demand.push((Some(7), by(1)));
@@ -559,8 +568,7 @@ fn a_chain_of_members_makes_room_for_one_that_has_a_single_choice() {
     }
     for (member, (tag, held)) in [(1, Some(1)), (2, Some(2)), (3, None)].into_iter().enumerate() {
         fleet.members[member].demand = vec![(Some(tag), by(1))];
-        fleet.members[member].holds =
-            held.map(|account| Holding { account, units: 1, held: 0, is_turn: false }).into_iter().collect();
+        fleet.members[member].holds = held.map(|account| Holding { account, units: 1, held: 0 }).into_iter().collect();
     }
     assert_eq!(fleet.settle(), [[(0, 1)], [(1, 1)], [(2, 1)]]);
 }
@@ -570,7 +578,7 @@ fn an_account_that_does_not_serve_stays_and_one_that_nobody_holds_is_spread() {
     let mut fleet = FleetCase::new(4, 2, &[9, 0]);
     fleet.accounts[2].serves = false;
     fleet.accounts[3].serves = false;
-    fleet.members[1].holds = vec![Holding { account: 2, units: 2, held: 0, is_turn: false }];
+    fleet.members[1].holds = vec![Holding { account: 2, units: 2, held: 0 }];
     let assigned = fleet.settle();
     assert_eq!(holders(&assigned), BTreeMap::from([(0, vec![0]), (1, vec![0]), (2, vec![1]), (3, vec![1])]));
     fleet.demand(&[0, 9]);
@@ -590,7 +598,7 @@ fn an_account_of_several_units_is_divided_with_the_member_whose_keys_belong_to_i
 #[test]
 fn an_account_that_nobody_uses_goes_to_the_member_most_of_whose_keys_belong_to_it() {
     let mut fleet = FleetCase::new(1, 1, &[0, 0, 0]);
-    fleet.members[0].holds = vec![Holding { account: 0, units: 1, held: 0, is_turn: false }];
+    fleet.members[0].holds = vec![Holding { account: 0, units: 1, held: 0 }];
     fleet.members[1].wanted = vec![(0, by(2))];
     fleet.members[2].wanted = vec![(0, by(3))];
     assert_eq!(fleet.settle(), [vec![], vec![], vec![(0, 1)]]);

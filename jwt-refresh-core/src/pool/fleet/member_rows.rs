@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assignment::{AccountNeed, Holding, MemberNeed};
+use super::assignment::{AccountNeed, AccountSelector, Holding, MemberNeed, Turns};
 use super::messages::{MemberReport, ShareRow};
 use super::starving::{Starving, millis};
 
@@ -25,10 +25,16 @@ pub(super) struct MemberRows {
     /// The units that it gets once those that have them have given them back. Without this the next
     /// round might think of somebody else, and the one after that again.
     pub(super) promised: BTreeMap<String, u32>,
-    /// The accounts that it was promised while callers starved for them.
-    turns: BTreeSet<String>,
+    /// The accounts that it has by turn, with what the callers ask for.
+    turns: BTreeSet<(String, AskedBy)>,
     /// By tag, and by the account that callers' keys belong to.
     starving: (Starving<Option<String>>, Starving<String>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum AskedBy {
+    Key,
+    Tag(Option<String>),
 }
 
 impl MemberRows {
@@ -71,42 +77,59 @@ impl MemberRows {
         let (by_tag, by_key) = &mut self.starving;
         let demand = by_tag.take(&self.report.demand, now, look);
         let wanted = by_key.take(&self.report.wanted, now, look_at_key);
-        let mut need = MemberNeed { demand, wanted, holds };
-        self.count_promised(&mut need, names, accounts);
+        let mut need = MemberNeed { demand, wanted, holds, turns: self.turns(names, tags) };
+        self.count_promised(&mut need, names);
         need
     }
 
     /// What it has, in the order of accounts.
     fn holds(&self, names: &[&String], now: u64) -> Vec<Holding> {
         let holding = |(account, row): (&String, &ShareRow)| {
-            let (held, is_turn) = (millis(now.saturating_sub(row.grant)), self.turns.contains(account));
-            Some(Holding { account: number(names, account)?, units: row.units, held, is_turn })
+            let held = millis(now.saturating_sub(row.grant));
+            Some(Holding { account: number(names, account)?, units: row.units, held })
         };
         self.rows.iter().filter(|(_, row)| row.units > 0).filter_map(holding).collect()
     }
 
     /// Counts what it was promised as held.
-    fn count_promised(&mut self, need: &mut MemberNeed, names: &[&String], accounts: &[AccountNeed]) {
-        self.turns.retain(|account| self.rows.contains_key(account) || self.promised.contains_key(account));
+    fn count_promised(&self, need: &mut MemberNeed, names: &[&String]) {
+        let mut new = Vec::new();
         for (account, &units) in &self.promised {
-            let Some(number) = number(names, account) else { continue };
-            if starves_for(need, number, &accounts[number as usize]) {
-                self.turns.insert(account.clone());
-            }
-            let is_turn = self.turns.contains(account);
-            match need.holds.binary_search_by_key(&number, |held| held.account) {
+            let Some(account) = number(names, account) else { continue };
+            match need.holds.binary_search_by_key(&account, |held| held.account) {
                 Ok(at) => need.holds[at].units += units,
-                Err(at) => need.holds.insert(at, Holding { account: number, units, held: 0, is_turn }),
+                Err(_) => new.push(Holding { account, units, held: 0 }),
             }
         }
+        need.holds.append(&mut new);
+        need.holds.sort_by_key(|held| held.account);
     }
-}
 
-/// Whether callers wait without a share whom this account would serve.
-fn starves_for(need: &MemberNeed, number: u32, account: &AccountNeed) -> bool {
-    let serves = |tag: Option<u32>| tag.is_none_or(|tag| account.tags.contains(&tag));
-    need.demand.iter().any(|&(tag, asked)| asked.starved > 0 && serves(tag))
-        || need.wanted.iter().any(|&(wanted, asked)| asked.starved > 0 && wanted == number)
+    fn turns(&self, names: &[&String], tags: &[&String]) -> Turns {
+        let turn = |(account, by): &(String, AskedBy)| {
+            let account = number(names, account)?;
+            let selector = match by {
+                AskedBy::Key => AccountSelector::Key(account),
+                AskedBy::Tag(None) => AccountSelector::Any,
+                AskedBy::Tag(Some(tag)) => AccountSelector::Tag(number(tags, tag)?),
+            };
+            Some((selector, account))
+        };
+        self.turns.iter().filter_map(turn).collect()
+    }
+
+    /// Notes which of its accounts it has by turn from now on.
+    pub(super) fn set_turns(&mut self, turns: &Turns, names: &[&String], tags: &[&String]) {
+        let turn = |&(selector, account): &(AccountSelector, u32)| {
+            let by = match selector {
+                AccountSelector::Key(_) => AskedBy::Key,
+                AccountSelector::Any => AskedBy::Tag(None),
+                AccountSelector::Tag(tag) => AskedBy::Tag(Some(tags[tag as usize].clone())),
+            };
+            (names[account as usize].clone(), by)
+        };
+        self.turns = turns.iter().map(turn).collect();
+    }
 }
 
 /// Returns the number of a name in their order.

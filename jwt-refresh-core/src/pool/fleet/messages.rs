@@ -85,8 +85,9 @@ pub(super) struct ShareRow {
     pub(super) known: KnownState,
 }
 
-/// The rows of each member, by account.
-pub(super) type RowsByMember = BTreeMap<String, BTreeMap<String, ShareRow>>;
+/// The rows of a member, by account.
+pub(super) type RowsOfMember = BTreeMap<String, ShareRow>;
+pub(super) type RowsByMember = BTreeMap<String, RowsOfMember>;
 
 /// Why an account rests, as the name of a [`QuarantineCause`], and until when.
 pub(super) type Rest = (String, u64);

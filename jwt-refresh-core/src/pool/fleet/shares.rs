@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::assignment::{AccountNeed, MemberNeed, assign};
+use super::assignment::{AccountNeed, MemberAssignment, MemberNeed, assign};
 use super::member_rows::{MemberRows, number};
 use super::messages::{
-    AccountRow, Release, Reservation, Rest, RowsByMember, ShareRow, of_release_field, release_field,
+    AccountRow, Release, Reservation, Rest, RowsByMember, RowsOfMember, ShareRow, of_release_field, release_field,
 };
 use super::seen::Seen;
 use super::share_plan::{MemberPlan, SharePlan, written};
@@ -60,7 +60,7 @@ impl Shares {
         shares
     }
 
-    fn set_rows(&mut self, name: &str, rows: BTreeMap<String, ShareRow>) {
+    fn set_rows(&mut self, name: &str, rows: RowsOfMember) {
         for (account, row) in &rows {
             self.accounts.entry(account.clone()).or_default().units += row.units + row.leaving;
             self.latest_grant = self.latest_grant.max(row.grant);
@@ -114,19 +114,29 @@ impl Shares {
     /// than an account has. What Redis had of them, in `untrusted`, holds no more. Returns what
     /// confirms it.
     pub(super) fn learn(&mut self, incarnation: &str, untrusted: &mut RowsByMember) -> SharePlan {
-        let names: Vec<String> = self.members.keys().cloned().collect();
-        for name in names {
-            let Some(member) = self.members.get(&name) else { continue };
-            if !member.asks() || member.report.incarnation != incarnation {
-                continue;
-            }
-            let mut rows = member.report.claims.clone();
+        let asks = |member: &MemberRows| member.asks() && member.report.incarnation == incarnation;
+        let asking = self.members.iter().filter(|(_, member)| asks(member));
+        let asking: Vec<(String, RowsOfMember)> =
+            asking.map(|(name, member)| (name.clone(), member.report.claims.clone())).collect();
+        for (name, _) in &asking {
             // What it has said before is not another's.
-            self.set_rows(&name, BTreeMap::new());
-            rows.retain(|account, row| {
-                let taken = self.accounts.get(account).map_or(0, |shares| shares.units);
-                taken.saturating_add(row.units) <= row.of && row.leaving <= row.of
-            });
+            self.set_rows(name, RowsOfMember::new());
+        }
+        // What others say that they give back may be the member's already.
+        let mut used = BTreeMap::<String, u32>::new();
+        let mut count = |account: &String, row: &ShareRow| {
+            let used = used.entry(account.clone()).or_default();
+            let fits = used.saturating_add(row.units) <= row.of && row.leaving <= row.of;
+            *used += if fits { row.units } else { 0 };
+            fits
+        };
+        if !asking.is_empty() {
+            for (account, row) in self.members.values().flat_map(|member| &member.rows) {
+                count(account, row);
+            }
+        }
+        for (name, mut rows) in asking {
+            rows.retain(|account, row| count(account, row));
             self.set_rows(&name, rows);
             self.members.entry(name.clone()).and_modify(MemberRows::answer);
             untrusted.remove(&name);
@@ -303,7 +313,11 @@ impl Shares {
         let time = now + self.ahead;
         let members = self.members.values_mut().map(|member| member.need((&names, &tags), &needs, time));
         let members: Vec<MemberNeed> = members.collect();
-        let desired = assign(&needs, &members, SLICE).into_iter().map(|shares| {
+        let assigned = assign(&needs, &members, SLICE);
+        for (member, MemberAssignment { turns, .. }) in self.members.values_mut().zip(&assigned) {
+            member.set_turns(turns, &names, &tags);
+        }
+        let desired = assigned.into_iter().map(|MemberAssignment { shares, .. }| {
             let units = shares.into_iter().map(|(account, units)| (names[account as usize].clone(), units));
             units.filter(|(_, units)| *units > 0).collect()
         });
@@ -345,7 +359,7 @@ impl Shares {
         divided_anew
     }
 
-    /// Gives free units to members that are to have more.
+    /// Gives free units to members that are to have more, first to those that were promised some.
     fn grow(
         &mut self,
         desired: &[(String, BTreeMap<String, u32>)],
@@ -354,38 +368,47 @@ impl Shares {
         now: u64,
         plan: &mut SharePlan,
     ) {
-        let grant = now + self.ahead;
-        for (name, desired) in desired {
-            let Some(member) = self.members.get_mut(name) else { continue };
-            member.promised.clear();
-            for (account, &wanted) in desired.iter().filter(|(account, _)| !divided_anew.contains(*account)) {
-                let Some(of) = accounts.get(account).map(|row| row.definition.units()) else { continue };
-                let shares = self.accounts.entry(account.clone()).or_default();
-                let row = member.rows.get(account);
-                let missing = wanted.saturating_sub(row.map_or(0, |row| row.units));
-                // What is leaving is given back first, so that a share is never two.
-                let is_leaving = row.is_some_and(|row| row.leaving > 0);
-                let given = if is_leaving { 0 } else { missing.min(of.saturating_sub(shares.units)) };
-                if given < missing {
-                    member.promised.insert(account.clone(), missing - given);
-                }
-                if given == 0 {
-                    continue;
-                }
-                shares.units += given;
-                member.changed.insert(account.clone());
-                let known = shares.known((given, of), account, now, plan);
-                if let Some(row) = member.rows.get_mut(account) {
-                    row.units += given;
-                    row.step += 1;
-                    // The member may not have heard of the share yet.
-                    row.known.add(&known);
-                } else {
-                    let row = ShareRow { units: given, of, grant, known, ..ShareRow::default() };
-                    self.latest_grant = grant;
-                    member.rows.insert(account.clone(), row);
+        let promised: Vec<_> = self.members.values_mut().map(|member| std::mem::take(&mut member.promised)).collect();
+        for is_promised in [true, false] {
+            for ((name, desired), promised) in desired.iter().zip(&promised) {
+                let due = desired.iter().filter(|(account, _)| promised.contains_key(*account) == is_promised);
+                for (account, &wanted) in due.filter(|(account, _)| !divided_anew.contains(*account)) {
+                    if let Some(row) = accounts.get(account) {
+                        self.give((name, account), (wanted, row.definition.units()), now, plan);
+                    }
                 }
             }
+        }
+    }
+
+    /// Gives a member what it is to have of an account, as far as that is free, or promises it.
+    fn give(&mut self, (name, account): (&str, &String), (wanted, of): (u32, u32), now: u64, plan: &mut SharePlan) {
+        let Some(member) = self.members.get_mut(name) else { return };
+        let shares = self.accounts.entry(account.clone()).or_default();
+        let row = member.rows.get(account);
+        let missing = wanted.saturating_sub(row.map_or(0, |row| row.units));
+        // What is leaving is given back first, so that a share is never two.
+        let is_leaving = row.is_some_and(|row| row.leaving > 0);
+        let given = if is_leaving { 0 } else { missing.min(of.saturating_sub(shares.units)) };
+        if given < missing {
+            member.promised.insert(account.clone(), missing - given);
+        }
+        if given == 0 {
+            return;
+        }
+        shares.units += given;
+        member.changed.insert(account.clone());
+        let known = shares.known((given, of), account, now, plan);
+        if let Some(row) = member.rows.get_mut(account) {
+            row.units += given;
+            row.step += 1;
+            // The member may not have heard of the share yet.
+            row.known.add(&known);
+        } else {
+            let grant = now + self.ahead;
+            let row = ShareRow { units: given, of, grant, known, ..ShareRow::default() };
+            self.latest_grant = grant;
+            member.rows.insert(account.clone(), row);
         }
     }
 

@@ -23,7 +23,8 @@ impl<K: Ord + Clone> Starving<K> {
             let starved = if is_served || count == 0 {
                 0
             } else {
-                let since = before.get(what).copied().unwrap_or(now);
+                // The clock may have been set back.
+                let since = before.get(what).copied().unwrap_or(now).min(now);
                 self.0.insert(what.clone(), since);
                 millis(now.saturating_sub(since)).max(1)
             };

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::needs::{Needs, Turns};
+use super::needs::Needs;
 
 /// A matching of demands with accounts.
 pub(super) struct Matching<'r> {
@@ -16,8 +16,8 @@ pub(super) struct Matching<'r> {
     crowded: Vec<bool>,
     /// By selector: into how many places its accounts are divided.
     places: Vec<usize>,
-    /// The turns that begin.
-    pub(super) turns: Turns,
+    /// The turns that begin, by demand, with the account.
+    pub(super) turns: Vec<(usize, usize)>,
 }
 
 impl<'r> Matching<'r> {
@@ -30,7 +30,7 @@ impl<'r> Matching<'r> {
             homes: vec![None; needs.demands.len()],
             crowded: selectors.clone().map(|selector| needs.is_key(selector)).collect(),
             places: Vec::new(),
-            turns: Turns::new(),
+            turns: Vec::new(),
         };
         let demands: Vec<usize> = (0..needs.demands.len()).collect();
         for same_rank in demands.chunk_by(|&one, &other| needs.demands[one].rank == needs.demands[other].rank) {
@@ -83,7 +83,12 @@ impl<'r> Matching<'r> {
         // Those that have least to choose from come first.
         waiting.sort_by_cached_key(|&demand| (needs.held_for(demand).count(), needs.demands[demand].member));
         for demand in waiting {
-            self.kept(demand).map(|account| self.settle(demand, account));
+            // One that was housed meanwhile may serve it, too.
+            if self.needs_home(demand)
+                && let Some(account) = self.kept(demand)
+            {
+                self.settle(demand, account);
+            }
         }
         let mut crowded = BTreeSet::new();
         for &demand in demands {
@@ -172,7 +177,10 @@ impl<'r> Matching<'r> {
         let mut starving: Vec<usize> = (0..needs.demands.len()).filter(|&demand| starved(demand) > 0).collect();
         starving.sort_by_key(|&demand| Reverse(starved(demand)));
         for demand in starving {
-            let accounts = needs.accounts_of[needs.selector(demand)].iter().filter(|_| !self.is_served(demand));
+            if self.is_served(demand) {
+                continue;
+            }
+            let accounts = needs.accounts_of[needs.selector(demand)].iter();
             let users = accounts.flat_map(|&account| self.users[account].iter().map(move |&user| (account, user)));
             let expired = users.filter(|&(account, user)| needs.held(user, account) >= needs.slice);
             if let Some((account, user)) =
@@ -181,7 +189,7 @@ impl<'r> Matching<'r> {
                 self.homes[user] = None;
                 self.users[account].retain(|&other| other != user);
                 self.settle(demand, account);
-                self.turns.insert((needs.demands[demand].member, account));
+                self.turns.push((demand, account));
             }
         }
     }

@@ -23,8 +23,9 @@ pub(in crate::pool::fleet) struct MemberNeed {
     pub(in crate::pool::fleet) demand: Vec<(Option<u32>, CallersNeed)>,
     /// Callers whose keys belong to one account, by account.
     pub(in crate::pool::fleet) wanted: Vec<(u32, CallersNeed)>,
-    /// What the member holds now.
+    /// What the member holds now, each account once.
     pub(in crate::pool::fleet) holds: Vec<Holding>,
+    pub(in crate::pool::fleet) turns: Turns,
 }
 
 /// How much is asked for.
@@ -44,22 +45,12 @@ pub(in crate::pool::fleet) struct Holding {
     pub(in crate::pool::fleet) units: u32,
     /// Milliseconds since it was granted.
     pub(in crate::pool::fleet) held: u32,
-    /// Whether it has moved here, or is about to, for callers that starved: then only the turn of
-    /// others takes it away, even if they can use nothing else.
-    pub(in crate::pool::fleet) is_turn: bool,
 }
 
-/// Members, each with an account that it holds by turn.
-pub(super) type Turns = BTreeSet<(usize, usize)>;
-
-/// Returns the turns of all members.
-pub(super) fn turns_held(members: &[MemberNeed]) -> Turns {
-    let of = |(member, need): (usize, &MemberNeed)| {
-        let turns = need.holds.iter().filter(|holding| holding.is_turn);
-        turns.map(|holding| (member, holding.account as usize)).collect::<Vec<_>>()
-    };
-    members.iter().enumerate().flat_map(of).collect()
-}
+/// An account that a member has got for callers that starved, after what these had asked for. Only
+/// others that starve take it away, even if they can use nothing else.
+pub(in crate::pool::fleet) type Turn = (AccountSelector, u32);
+pub(in crate::pool::fleet) type Turns = BTreeSet<Turn>;
 
 /// What is held of each account, never more than it has: members, in their order, with how many
 /// units.
@@ -82,8 +73,8 @@ pub(super) fn held_shares(accounts: &[AccountNeed], members: &[MemberNeed]) -> A
 
 /// Which accounts serve: one, to which callers' keys belong, those with a tag, or any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum AccountSelector {
-    Key(usize),
+pub(in crate::pool::fleet) enum AccountSelector {
+    Key(u32),
     Tag(u32),
     Any,
 }
@@ -107,11 +98,11 @@ pub(super) struct Needs<'a> {
     pub(super) members: &'a [MemberNeed],
     pub(super) slice: u32,
     pub(super) shares: &'a AssignedShares,
-    turns: &'a Turns,
+    turns: &'a [Turns],
     /// By rank, then by how long they have starved, then by weight.
     pub(super) demands: Vec<MemberDemand>,
     pub(super) demands_of: Vec<Vec<usize>>,
-    selectors: Vec<AccountSelector>,
+    pub(super) selectors: Vec<AccountSelector>,
     /// By selector: the accounts that serve it, those first that are missed least where they are.
     pub(super) accounts_of: Vec<Vec<usize>>,
     /// By account: the selectors that it serves.
@@ -125,7 +116,7 @@ impl<'a> Needs<'a> {
         accounts: &'a [AccountNeed],
         members: &'a [MemberNeed],
         slice: u32,
-        (shares, turns): (&'a AssignedShares, &'a Turns),
+        (shares, turns): (&'a AssignedShares, &'a [Turns]),
     ) -> Self {
         let selectors: BTreeSet<AccountSelector> =
             members.iter().flat_map(asked).map(|(selector, _)| selector).collect();
@@ -156,7 +147,7 @@ impl<'a> Needs<'a> {
     fn select(&mut self) {
         for account in self.by_use() {
             let tags = self.accounts[account].tags.iter().map(|&tag| AccountSelector::Tag(tag));
-            let selectors = tags.chain([AccountSelector::Any, AccountSelector::Key(account)]);
+            let selectors = tags.chain([AccountSelector::Any, AccountSelector::Key(number(account))]);
             let mut asked: Vec<usize> =
                 selectors.filter_map(|selector| self.selectors.binary_search(&selector).ok()).collect();
             asked.sort_unstable();
@@ -215,17 +206,20 @@ impl<'a> Needs<'a> {
         }
     }
 
-    /// Whether a member has its turn of an account that `selector` stands for.
+    /// Whether a member has an account by turn for what `selector` stands for.
     fn has_turn(&self, member: usize, selector: usize) -> bool {
-        let holds = |account: usize| self.shares[account].iter().any(|&(holder, _)| holder == member);
-        let mut turns = self.turns.range((member, 0)..(member + 1, 0)).map(|&(_, account)| account);
-        turns.any(|account| {
-            account < self.shares.len() && holds(account) && self.selectors_of[account].contains(&selector)
-        })
+        let selector = self.selectors[selector];
+        let holds = |account: u32| {
+            let shares = self.shares.get(account as usize);
+            shares.is_some_and(|shares| shares.iter().any(|&(holder, _)| holder == member))
+        };
+        let turns = self.turns[member].range((selector, 0)..=(selector, u32::MAX));
+        turns.into_iter().any(|&(_, account)| holds(account))
     }
 
     /// Whether a member holds an account of one unit, which none can share.
-    fn is_alone_at(&self, member: usize, account: usize) -> bool {
+    fn is_alone_at(&self, member: usize, account: u32) -> bool {
+        let account = account as usize;
         self.shares.get(account).is_some_and(|shares| *shares == [(member, 1)]) && self.accounts[account].units == 1
     }
 
@@ -259,10 +253,15 @@ impl<'a> Needs<'a> {
     }
 }
 
+/// Returns the number by which others know an account.
+pub(super) fn number(account: usize) -> u32 {
+    u32::try_from(account).unwrap_or(u32::MAX)
+}
+
 /// What a member asks for, and how much.
 fn asked(member: &MemberNeed) -> impl Iterator<Item = (AccountSelector, CallersNeed)> {
     let demand =
         member.demand.iter().map(|&(tag, asked)| (tag.map_or(AccountSelector::Any, AccountSelector::Tag), asked));
-    let wanted = member.wanted.iter().map(|&(account, asked)| (AccountSelector::Key(account as usize), asked));
+    let wanted = member.wanted.iter().map(|&(account, asked)| (AccountSelector::Key(account), asked));
     demand.chain(wanted).filter(|(_, asked)| asked.count > 0)
 }

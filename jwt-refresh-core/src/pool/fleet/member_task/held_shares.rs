@@ -15,11 +15,23 @@ impl MemberTask {
             self.give_up(name);
         }
         match row {
-            None => drop(self.used.remove(name)),
+            None => self.forget(name, held),
+            // It is taken once the account is here.
+            Some(row) if row.units > 0 && !self.definitions.contains_key(name) => {}
             Some(row) if row.units > 0 && is_held => self.change(name, row),
             Some(row) if row.units > 0 => self.take(name, row),
             Some(row) if is_held => self.release(name, &row),
             Some(row) => self.release_unheld(name, &row),
+        }
+    }
+
+    /// Forgets a share that Redis has no row of. If it was `held` until now, the coordinator does
+    /// not believe that it was this process', and counts no leases of it.
+    fn forget(&mut self, name: &str, held: Option<u64>) {
+        let used = self.used.remove(name);
+        let leases = used.and_then(|used| used.given_up).map_or(0, |state| state.held);
+        if let Some(grant) = held.filter(|_| leases > 0) {
+            self.releases.tell(name, Release { grant, step: 0, units: 0, held: leases, until: None, state: None });
         }
     }
 

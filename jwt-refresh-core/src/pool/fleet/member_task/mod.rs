@@ -256,11 +256,14 @@ impl MemberTask {
     /// have ended of accounts that are elsewhere by now.
     fn take_changes(&mut self, most: usize) {
         for change in self.pool.take_changed(most) {
-            let AccountChange { name, wants, held, late_cost, quarantine, is_short, .. } = change;
+            let AccountChange { name, wants, held, late_cost, quarantine, is_short, is_removed, .. } = change;
             if is_short {
                 self.reservations.short.insert(name.clone());
             }
-            self.note_rest(&name, quarantine.as_ref());
+            // Others rest until the end, though the part of the account was given back.
+            if quarantine.is_some() || is_removed || self.held.contains_key(&name) {
+                self.note_rest(&name, quarantine.as_ref());
+            }
             if late_cost > 0 {
                 self.releases.tell_late_cost(&name, late_cost);
             }

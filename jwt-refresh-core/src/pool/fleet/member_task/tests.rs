@@ -290,6 +290,60 @@ async fn of_a_share_that_a_process_has_used_and_forgotten_the_worst_is_assumed()
 }
 
 #[tokio::test]
+async fn a_share_that_is_heard_of_while_its_account_is_not_here_loses_nothing_of_what_is_known() {
+    let account = account().limit(Limit::daily(100));
+    let row = ShareRow { units: 1, of: 1, grant: 9, ..ShareRow::default() };
+    let leaving = ShareRow { units: 0, leaving: 1, step: 1, ..row.clone() };
+    let mut process = Process::with(&account);
+    process.take(&row);
+    process.take(&leaving);
+    let told = process.take_told().unwrap().state.map(|state| state.limits);
+    for comes_back in [false, true] {
+        let mut process = Process::with(&account);
+        process.task.accounts.rows.clear();
+        process.task.take_account("ada");
+        process.take(&row);
+        if comes_back {
+            process.hear_of(&account);
+            assert!(process.task.news.shares && process.task.shares.has_changed("ada"));
+            process.take(&row);
+        }
+        process.take(&leaving);
+        let limits = process.take_told().unwrap().state.map(|state| state.limits);
+        assert_eq!(limits, if comes_back { told.clone() } else { Some(Vec::new()) }, "nothing was spent");
+    }
+}
+
+#[tokio::test]
+async fn leases_of_a_share_that_the_coordinator_does_not_confirm_are_told() {
+    let mut process = Process::with(&account().concurrency(4));
+    process.take(&ShareRow { units: 3, of: 4, grant: 7, ..ShareRow::default() });
+    let mut leases = process.leases(2).await;
+    process.task.shares.rows.clear();
+    process.task.take_share("ada");
+    let told = process.take_told().unwrap();
+    assert_eq!((told.grant, told.units, told.held, told.state), (7, 0, 2, None));
+    leases.pop();
+    assert_eq!(process.take_told().map(|told| told.held), Some(1));
+}
+
+#[tokio::test]
+async fn a_rest_is_told_until_it_ends_though_the_part_of_the_account_was_given_back() {
+    let mut process = Process::with(&account().concurrency(4));
+    process.task.time = Some(RedisTime::measure(None, 0, 0, 0));
+    let row = ShareRow { units: 1, of: 4, grant: 7, ..ShareRow::default() };
+    process.take(&row);
+    process.leases(1).await.remove(0).rate_limited(Some(HOUR));
+    process.task.take_changes(AT_ONCE);
+    assert_eq!(process.task.rests().len(), 1);
+    process.take(&ShareRow { units: 0, leaving: 1, step: 1, ..row });
+    process.task.take_changes(AT_ONCE);
+    assert_eq!(process.task.rests().len(), 1);
+    process.clock.advance(HOUR * 2);
+    assert_eq!(process.task.rests().len(), 0);
+}
+
+#[tokio::test]
 async fn leases_that_end_after_an_account_was_removed_are_not_told_as_held() {
     let mut process = Process::with(&account().concurrency(4));
     let row = ShareRow { units: 4, of: 4, grant: 7, ..ShareRow::default() };

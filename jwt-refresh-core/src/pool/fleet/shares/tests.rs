@@ -25,8 +25,8 @@ struct Process {
     uses: BTreeMap<String, ShareRow>,
     until: u64,
     demand: u32,
-    /// The tags that one more caller each asks for.
-    tags: Vec<&'static str>,
+    /// What more callers ask for, and how many: a tag, or the account of a key.
+    asks: &'static [(Ask, u32)],
     is_alive: bool,
     /// What it has reserved of quotas.
     reserved: Option<BTreeMap<String, Reservation>>,
@@ -36,6 +36,42 @@ struct Process {
     spent: BTreeMap<String, i64>,
     /// What it says that it has used, once it has left.
     left: Option<BTreeMap<String, ShareRow>>,
+}
+
+#[derive(Debug)]
+enum Ask {
+    Any,
+    Tag(&'static str),
+    Key(&'static str),
+}
+
+impl Ask {
+    fn tag((ask, count): &(Self, u32)) -> Option<(Option<String>, u32)> {
+        match ask {
+            Self::Any => Some((None, *count)),
+            Self::Tag(tag) => Some((Some((*tag).to_owned()), *count)),
+            Self::Key(_) => None,
+        }
+    }
+
+    fn key((ask, count): &(Self, u32)) -> Option<(String, u32)> {
+        matches!(ask, Self::Key(_)).then(|| (ask.name().to_owned(), *count))
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Any => "",
+            Self::Tag(name) | Self::Key(name) => name,
+        }
+    }
+
+    fn is_served_by(&self, account: &str, row: &AccountRow) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Tag(tag) => row.definition.tags().iter().any(|has| has == tag),
+            Self::Key(name) => account == *name,
+        }
+    }
 }
 
 /// Redis, its members, and the coordinator.
@@ -119,9 +155,8 @@ impl World {
 
     fn seen(&self) -> Seen {
         let report = |process: &Process| MemberReport {
-            demand: iter::once((None, process.demand))
-                .chain(process.tags.iter().map(|tag| (Some((*tag).to_owned()), 1)))
-                .collect(),
+            demand: iter::once((None, process.demand)).chain(process.asks.iter().filter_map(Ask::tag)).collect(),
+            wanted: process.asks.iter().filter_map(Ask::key).collect(),
             claims: process.left.clone().unwrap_or_default(),
             rests: process.rests.clone(),
             ..MemberReport::default()
@@ -617,6 +652,23 @@ fn what_members_claim_is_believed_once_and_no_more_than_an_account_has() {
 }
 
 #[test]
+fn what_a_member_has_not_heard_that_it_has_given_back_voids_no_claim_of_who_has_it_now() {
+    let mut world = World::new(&json!({ "concurrency": 4 }), 2);
+    let mut seen = world.seen();
+    let claims = [
+        ShareRow { units: 1, leaving: 3, of: 4, grant: 7, ..ShareRow::default() },
+        ShareRow { units: 3, of: 4, grant: 8, ..ShareRow::default() },
+    ];
+    for (report, claim) in seen.reports.values_mut().zip(claims) {
+        (report.incarnation, report.asks) = ("second".to_owned(), Some(3));
+        report.claims = BTreeMap::from([("a0".to_owned(), claim)]);
+    }
+    world.shares.see(&seen, SHARE_TIME);
+    let plan = world.shares.learn("second", &mut RowsByMember::new());
+    assert_eq!(plan.members.iter().map(|member| member.rows.len()).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[test]
 fn units_that_come_from_others_owe_what_those_may_have_spent() {
     let mut world = World::new(&json!({ "rate": [10, { "secs": 1, "nanos": 0 }, 4] }), 1);
     world.settle();
@@ -778,50 +830,125 @@ fn members_take_turns_while_redis_goes_by_a_clock_that_was_set_back() {
     assert!(lengths.len() > 10 && shortest.is_some_and(|rounds| *rounds >= 5), "{lengths:?}");
 }
 
-/// Asserts that members which ask for these tags each, and do what they are told before the next
-/// round, have the account `a0` by turns of the same length.
-fn assert_turns_are_fair(accounts: [AccountRow; 2], tags: &[&[&'static str]]) {
-    let mut world = World::new(&json!({}), tags.len());
-    world.accounts = accounts.into_iter().zip(0..).map(|(row, number)| (format!("a{number}"), row)).collect();
-    for (process, tags) in world.processes.values_mut().zip(tags) {
-        (process.demand, process.tags) = (0, tags.to_vec());
+/// Asserts that members whose callers ask for this, and which do what they are told before the next
+/// round, can serve all of them for that part of the time, though they take turns.
+fn assert_all_are_served(accounts: &[AccountRow], members: &[&'static [(Ask, u32)]], least: f64) {
+    const ROUNDS: u32 = 400;
+    let mut world = World::new(&json!({}), members.len());
+    world.accounts = accounts.iter().zip(0..).map(|(row, number)| (format!("a{number}"), row.clone())).collect();
+    for (process, asks) in world.processes.values_mut().zip(members) {
+        (process.demand, process.asks) = (0, asks);
     }
-    let mut rounds = vec![0; tags.len()];
-    for _ in 0..100 * tags.len() {
+    let mut served: Vec<Vec<u32>> = members.iter().map(|asks| vec![0; asks.len()]).collect();
+    for _ in 0..ROUNDS {
         world.now += 50_000;
         world.beat();
         world.round();
         world.names().iter().for_each(|name| world.obey(name));
-        for (rounds, process) in rounds.iter_mut().zip(world.processes.values()) {
-            *rounds += usize::from(process.uses.contains_key("a0"));
+        for (served, process) in served.iter_mut().zip(world.processes.values()) {
+            for (served, (ask, _)) in served.iter_mut().zip(process.asks) {
+                let can_call = |account: &&String| ask.is_served_by(account, &world.accounts[*account]);
+                *served += u32::from(process.uses.keys().any(|account| can_call(&account)));
+            }
         }
     }
-    assert!(rounds.iter().all(|rounds| *rounds > 70), "{tags:?}: {rounds:?}");
+    let parts: Vec<Vec<f64>> = served
+        .iter()
+        .map(|served| served.iter().map(|rounds| f64::from(*rounds) / f64::from(ROUNDS)).collect())
+        .collect();
+    let servable = |ask: &Ask| {
+        let can_ever = |(name, row): (&String, &AccountRow)| row.unavailable.is_none() && ask.is_served_by(name, row);
+        world.accounts.iter().any(can_ever)
+    };
+    for (asks, parts) in members.iter().zip(&parts) {
+        for ((ask, _), part) in asks.iter().zip(parts).filter(|((ask, _), _)| servable(ask)) {
+            assert!(*part >= least, "{ask:?} has {part} of the time: {members:?}");
+        }
+    }
+}
+
+/// An account that `units` callers can use at once.
+fn account_of(units: u32, tags: &[&str]) -> AccountRow {
+    account(&json!({ "concurrency": units, "tags": tags }))
 }
 
 #[test]
 fn members_whose_callers_wait_for_an_account_that_rests_have_no_longer_turns_at_others() {
-    let single = account(&json!({ "concurrency": 1, "tags": ["single"] }));
     let resting = Unavailable::new(QuarantineCause::RateLimited, None, None);
-    let resting = AccountRow { unavailable: Some(resting), ..account(&json!({ "tags": ["resting"] })) };
-    for members in 2..5 {
-        let mut tags: Vec<&[&str]> = vec![&["single"]; members];
-        tags[0] = &["single", "resting"];
-        assert_turns_are_fair([single.clone(), resting.clone()], &tags);
+    let resting = AccountRow { unavailable: Some(resting), ..account_of(1, &["resting"]) };
+    let accounts = [account_of(1, &["single"]), resting];
+    for members in 2..5_u32 {
+        let mut asks: Vec<&'static [(Ask, u32)]> = vec![&[(Ask::Tag("single"), 1)]; members as usize];
+        asks[0] = &[(Ask::Tag("single"), 1), (Ask::Tag("resting"), 1)];
+        assert_all_are_served(&accounts, &asks, 0.7 / f64::from(members));
     }
 }
 
 #[test]
 fn members_whose_callers_ask_for_another_account_too_have_no_shorter_turns() {
-    let single = account(&json!({ "concurrency": 1, "tags": ["single"] }));
-    let own = account(&json!({ "tags": ["own"] }));
-    for members in 2..5 {
-        let mut tags: Vec<&[&str]> = vec![&["single"]; members];
-        tags[members / 2] = &["own", "single"];
-        assert_turns_are_fair([single.clone(), own.clone()], &tags);
-        tags[members - 1] = &["single", "own"];
-        assert_turns_are_fair([single.clone(), own.clone()], &tags);
+    let accounts = [account_of(1, &["single"]), account_of(1024, &["own"])];
+    for members in 2..5_u32 {
+        let mut asks: Vec<&'static [(Ask, u32)]> = vec![&[(Ask::Tag("single"), 1)]; members as usize];
+        asks[members as usize / 2] = &[(Ask::Tag("own"), 1), (Ask::Tag("single"), 1)];
+        assert_all_are_served(&accounts, &asks, 0.7 / f64::from(members));
+        asks[members as usize - 1] = &[(Ask::Tag("single"), 1), (Ask::Tag("own"), 1)];
+        assert_all_are_served(&accounts, &asks, 0.7 / f64::from(members));
     }
+}
+
+#[test]
+fn callers_with_keys_have_their_turns_beside_members_that_ask_for_the_account_twice() {
+    let both: &[_] = &[(Ask::Any, 1), (Ask::Key("a0"), 1)];
+    assert_all_are_served(&[account_of(2, &[])], &[both, both, &[(Ask::Key("a0"), 1)]], 0.4);
+}
+
+#[test]
+fn members_that_ask_for_less_have_their_turns_beside_those_that_ask_for_the_account_twice() {
+    let both: &[_] = &[(Ask::Any, 1), (Ask::Tag("t"), 1)];
+    assert_all_are_served(&[account_of(3, &["t"])], &[both, both, both, &[(Ask::Any, 1)]], 0.4);
+}
+
+#[test]
+fn a_turn_is_not_cut_short_because_the_account_serves_other_callers_of_the_member_too() {
+    let accounts = [account_of(1, &["x", "y"]), account_of(2, &["y"])];
+    let members: [&[_]; 3] = [&[(Ask::Tag("x"), 1)], &[(Ask::Tag("x"), 1), (Ask::Tag("y"), 9)], &[(Ask::Tag("y"), 9)]];
+    assert_all_are_served(&accounts, &members, 0.4);
+}
+
+#[test]
+fn turns_of_several_accounts_leave_no_member_out() {
+    let accounts = [account_of(3, &["y"]), account_of(2, &["x"])];
+    let members: [&[_]; 4] = [
+        &[(Ask::Tag("x"), 1), (Ask::Tag("y"), 2)],
+        &[(Ask::Tag("x"), 2), (Ask::Tag("y"), 9)],
+        &[(Ask::Tag("x"), 1), (Ask::Tag("y"), 1)],
+        &[(Ask::Any, 1), (Ask::Tag("y"), 9)],
+    ];
+    assert_all_are_served(&accounts, &members, 0.4);
+}
+
+#[test]
+fn units_go_to_the_member_that_they_were_given_back_for() {
+    let mut world = World::new(&json!({ "concurrency": 2 }), 4);
+    world.accounts.retain(|name, _| name == "a0");
+    let ask = |world: &mut World, name: &str, demand| world.processes.get_mut(name).unwrap().demand = demand;
+    for name in ["m0", "m2"] {
+        ask(&mut world, name, 0);
+    }
+    world.settle();
+    world.now += 300_000;
+    world.beat();
+    ask(&mut world, "m2", 1);
+    world.round();
+    let gives =
+        |(name, process): (&String, &Process)| process.rows.values().any(|row| row.leaving > 0).then(|| name.clone());
+    let former: Vec<String> = world.processes.iter().filter_map(gives).collect();
+    assert_eq!(former.len(), 1);
+    world.obey(&former[0]);
+    ask(&mut world, "m0", 1);
+    world.round();
+    let has = ["m0", "m2"].map(|name| world.processes[name].rows.contains_key("a0"));
+    assert_eq!(has, [false, true], "m0 waits for what the other gives back");
 }
 
 #[test]
