@@ -120,7 +120,8 @@ impl PoolState {
                     return rule.unused(at);
                 }
                 let state = state.and_then(|state| match since {
-                    SpentSince::AtMost(_) if state.limits.is_empty() => Some(rule.unused(at)),
+                    // It had no such limits then, or nothing was spent of them.
+                    SpentSince::Nothing | SpentSince::AtMost(_) if state.limits.is_empty() => Some(rule.unused(at)),
                     _ => state.limits.get(at_index).map(|state| state.handed_over(-offset)),
                 });
                 rule.taken_over(state.as_ref(), since, at)

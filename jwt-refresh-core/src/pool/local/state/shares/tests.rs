@@ -980,6 +980,17 @@ async fn what_was_spent_counts_when_an_account_is_given_another_limit_beside() {
 }
 
 #[tokio::test]
+async fn an_account_that_is_given_its_first_quota_while_it_moves_has_spent_none_of_it() {
+    let former = Process::with(account());
+    former.serve("ada", WHOLE, &KnownState::Unused);
+    drop(former.lease().unwrap());
+    let state = former.release("ada");
+    let next = Process::with(account().limit(Limit::daily(5)));
+    next.serve("ada", WHOLE, &KnownState::Exactly(state));
+    assert_eq!(next.calls(), 5);
+}
+
+#[tokio::test]
 async fn callers_follow_an_account_to_its_new_tags_and_a_tag_that_no_account_has_is_refused() {
     let here = Process::with(account().tag("eu").tag("fast")).and(Account::new("bob", NoLogin).tag("us"));
     let [old, kept, key] = [here.pool.lease().tag("eu"), here.pool.lease().tag("fast"), here.pool.lease().key("k")];
